@@ -1,0 +1,129 @@
+//! T-events: what happened, told about one DN (reference t-library.md ch. 1, 6).
+//!
+//! An [`Event`] has no sequence number and no time yet: [`crate::event_log`] gives both, in the one total order.
+
+use std::sync::Arc;
+
+use crate::vocabulary::vocabulary;
+use crate::{
+    AddressType, CallState, CallType, CallUuid, ConnId, DnId, DnRole, KvList, MediaType, PartyState, ReferenceId, ServerRole,
+    TError,
+};
+
+vocabulary!(
+    /// The events that Tandem sends, with their T-Library message numbers.
+    EventName {
+        EventServerConnected = 50, EventServerDisconnected = 51, EventError = 52, EventRegistered = 53, EventUnregistered = 54,
+        EventQueued = 57, EventDiverted = 58, EventAbandoned = 59, EventRinging = 60, EventDialing = 61, EventNetworkReached = 62,
+        EventDestinationBusy = 63, EventEstablished = 64, EventReleased = 65, EventHeld = 66, EventRetrieved = 67,
+        EventPartyChanged = 68, EventPartyAdded = 69, EventPartyDeleted = 70, EventAttachedDataChanged = 85, EventAddressInfo = 92,
+        EventServerInfo = 93, EventLinkDisconnected = 94, EventLinkConnected = 95, EventUserEvent = 96, EventDTMFSent = 98,
+        EventPartyInfo = 109, EventACK = 138, EventDNOutOfService = 147, EventDNBackInService = 148,
+    }
+);
+
+impl EventName {
+    /// Whether this event ends a party: each party gets exactly one such event.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::EventReleased | Self::EventAbandoned | Self::EventDiverted)
+    }
+}
+
+/// One event. Attributes that do not apply are `None` and do not stand in the frame.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Event {
+    /// Which event.
+    pub name: EventName,
+    /// Whom it concerns; the event goes to every client registered on this DN.
+    pub this_dn: Option<DnId>,
+    /// The part of ThisDN in the call.
+    pub this_dn_role: Option<DnRole>,
+    /// The distribution device the call came through last.
+    pub this_queue: Option<DnId>,
+    /// The other side, where it is one.
+    pub other_dn: Option<DnId>,
+    /// The part of OtherDN.
+    pub other_dn_role: Option<DnRole>,
+    /// Who caused the change, or where it goes.
+    pub third_party_dn: Option<DnId>,
+    /// The part of ThirdPartyDN.
+    pub third_party_dn_role: Option<DnRole>,
+    /// The call.
+    pub conn_id: Option<ConnId>,
+    /// The call that this party was known under before.
+    pub previous_conn_id: Option<ConnId>,
+    /// The identity of the call that never changes.
+    pub call_uuid: Option<CallUuid>,
+    /// The switch's own number of the call.
+    pub call_id: Option<u64>,
+    /// Internal, Inbound, Outbound, Consult.
+    pub call_type: Option<CallType>,
+    /// Why, as far as the call is concerned.
+    pub call_state: Option<CallState>,
+    /// Voice, Chat.
+    pub media_type: Option<MediaType>,
+    /// The dialled number, as dialled.
+    pub dnis: Option<Arc<str>>,
+    /// The calling number.
+    pub ani: Option<Arc<str>>,
+    /// The call's data; shared, because every event of a call carries it.
+    pub user_data: Option<Arc<KvList>>,
+    /// What this event adds beyond the fixed attributes.
+    pub extensions: KvList,
+    /// The client's reasons, echoed.
+    pub reasons: KvList,
+    /// What the DN is (EventRegistered, EventAddressInfo).
+    pub address_type: Option<AddressType>,
+    /// A number that depends on the query: of calls on the DN, for DNStatus.
+    pub address_info_status: Option<u32>,
+    /// Where the DTMF digits sent are (EventDTMFSent).
+    pub dtmf_digits: Option<Arc<str>>,
+    /// The refusal (EventError).
+    pub error: Option<TError>,
+    /// Primary or backup (EventServerConnected, EventServerInfo).
+    pub server_role: Option<ServerRole>,
+    /// The request this answers; only the requestor's copy has it.
+    pub reference_id: Option<ReferenceId>,
+    /// The state ThisDN's party is in after this event. Not sent: the snapshot (`ps-N`) is made from it.
+    pub party_state: Option<PartyState>,
+}
+
+impl Event {
+    /// An event with no attributes.
+    pub fn new(name: EventName) -> Self {
+        Self {
+            name,
+            this_dn: None,
+            this_dn_role: None,
+            this_queue: None,
+            other_dn: None,
+            other_dn_role: None,
+            third_party_dn: None,
+            third_party_dn_role: None,
+            conn_id: None,
+            previous_conn_id: None,
+            call_uuid: None,
+            call_id: None,
+            call_type: None,
+            call_state: None,
+            media_type: None,
+            dnis: None,
+            ani: None,
+            user_data: None,
+            extensions: KvList::new(),
+            reasons: KvList::new(),
+            address_type: None,
+            address_info_status: None,
+            dtmf_digits: None,
+            error: None,
+            server_role: None,
+            reference_id: None,
+            party_state: None,
+        }
+    }
+
+    /// The EventError that answers `reference_id`.
+    pub fn error(reference_id: Option<ReferenceId>, error: TError) -> Self {
+        Self { error: Some(error), reference_id, ..Self::new(EventName::EventError) }
+    }
+}

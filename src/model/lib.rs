@@ -1,0 +1,42 @@
+//! The call model: what a call, a party, a DN and an event *are*, and how they change.
+//!
+//! Everything here is a pure machine: `fn handle(&mut self, input, now) -> outputs`. No actix, no tokio, no
+//! socket, no clock (the time is an argument), no randomness (ids come from the caller).
+//!
+//! Two sides meet at [`link`]:
+//! * the **T-Server side** ([`call`], [`dn`], [`event_log`], [`numbering`]) owns what CTI clients see and knows no SIP;
+//! * the **connector side** ([`conference`]) owns what the network sees and knows no agents.
+//!
+//! # Glossary
+//! | term | meaning |
+//! |---|---|
+//! | DN | directory number: an addressable device, named by a lower-case SIP URI |
+//! | call | what CTI clients see under one ConnID: parties in states, with user data |
+//! | party | one DN's part in one call; it ends with exactly one terminal event |
+//! | leg | one SIP INVITE session between Tandem and one device |
+//! | conference | the connector's side of a live call: it owns the legs and joins their media |
+//! | connector | the actor (and thread) that controls one shard of the DNs on the SIP side |
+//! | link | the message stream between the T-Server side and one connector |
+//! | 1pcc / 3pcc | first-party (dialled on the phone) / third-party (asked for over CTI) call control |
+//! | supervisor | what restarts actors; a person listening in is a *monitoring session* |
+
+pub mod call;
+pub mod conference;
+pub mod dn;
+pub mod error;
+pub mod event;
+pub mod event_log;
+pub mod ids;
+pub mod kvlist;
+pub mod leg;
+pub mod link;
+pub mod numbering;
+pub mod request;
+pub mod vocabulary;
+
+pub use error::{TError, TErrorCode};
+pub use event::{Event, EventName};
+pub use ids::{CallUuid, ClientId, ConferenceId, ConnId, ConnectorId, DnId, LegId, PartyId, ReferenceId};
+pub use kvlist::{KvList, KvValue};
+pub use request::Request;
+pub use vocabulary::*;

@@ -1,0 +1,25 @@
+//! SIP without IO: bytes and the time go in, bytes and events come out.
+//!
+//! * [`message`]: a lazy index over the bytes of one message, typed access to the headers that Tandem uses, builders, stream framing.
+//! * [`transaction`]: the four transaction machines (RFC 3261 s.17, RFC 6026) and their timers.
+//! * [`dialog`]: dialog state (RFC 3261 s.12), early dialogs of forks.
+//! * [`session`]: offer/answer rules kept per leg (RFC 3264).
+//! * [`digest`]: authentication, as a server and as a client (RFC 7616, RFC 8760).
+//! * [`registrar`]: bindings (RFC 3261 s.10).
+//! * [`ua`]: the user agent core that ties these together; what an actor holds.
+//!
+//! What this crate does not do: open sockets, read clocks, know calls or DNs.
+//!
+//! ```text
+//!  datagram / stream ──► message ──► ua ──► transaction ──► dialog ──► UaEvent
+//!  UaOutput::Send    ◄── builder ◄── ua ◄── transaction ◄── dialog ◄── command
+//! ```
+
+pub mod dialog;
+pub mod digest;
+pub mod flow;
+pub mod message;
+pub mod registrar;
+pub mod session;
+pub mod transaction;
+pub mod ua;

@@ -1,0 +1,263 @@
+//! What goes into the user agent and what comes out: the vocabulary between the SIP layer and its shell.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::flow::{Flow, ListenerId, Transport};
+use crate::message::Message;
+
+/// One INVITE session (a leg), incoming or outgoing, from its INVITE to its end. Chosen by the user agent, never reused.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct SessionId(pub u64);
+
+/// A request outside a session that waits for our response (REGISTER, OPTIONS, MESSAGE, ...).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct ServerRequestId(pub u64);
+
+/// A request outside a session that we sent.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct ClientRequestId(pub u64);
+
+/// A name to be resolved.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct ResolveId(pub u64);
+
+/// One of our listeners, as peers reach it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listener {
+    /// Its id.
+    pub id: ListenerId,
+    /// Its transport.
+    pub transport: Transport,
+    /// The address that stands in Via and Contact.
+    pub advertised: SocketAddr,
+}
+
+/// How the user agent behaves.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UaConfig {
+    /// Stands at the start of every tag, branch and Call-ID we make (lower-case letters and digits), so that the transport layer
+    /// can bring responses and in-dialog requests back to this user agent (see [`super::owner`]).
+    pub shard: u16,
+    /// The Server and User-Agent header; none when empty.
+    pub product: Arc<str>,
+    /// Our listeners, in the order of preference for outgoing requests.
+    pub listeners: Vec<Listener>,
+    /// T1, the round-trip time estimate (RFC 3261 s.17.1.1.1). Default 500 ms.
+    pub t1: Duration,
+    /// T2, the longest retransmission interval. Default 4 s.
+    pub t2: Duration,
+    /// T4, the longest time a message stays in the network. Default 5 s.
+    pub t4: Duration,
+    /// Time C, how long an INVITE of ours may stay provisional (RFC 3261 s.16.6). Default 180 s.
+    pub invite_timeout: Duration,
+    /// The largest number of sessions; a new INVITE above it gets 503 with Retry-After.
+    pub max_sessions: usize,
+    /// The largest number of server transactions; a new request above it gets 503 over streams and is dropped over UDP.
+    pub max_transactions: usize,
+}
+
+/// Credentials for a trunk that challenges us.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The user name.
+    pub username: Arc<str>,
+    /// The password.
+    pub password: Arc<str>,
+    /// The realm they are for; any realm where it is `None`.
+    pub realm: Option<Arc<str>>,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+/// An INVITE to send.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Invite {
+    /// The request URI, as text.
+    pub uri: Arc<str>,
+    /// Where it goes: a flow of a registered device, or resolved from the URI (or from `proxy`) where `None`.
+    pub flow: Option<Flow>,
+    /// The outbound proxy as a URI: becomes the loose Route.
+    pub proxy: Option<Arc<str>>,
+    /// A route set to preload (Path of a registration), as Route header values.
+    pub route: Vec<Arc<str>>,
+    /// The From URI and display name.
+    pub from: (Arc<str>, Option<Arc<str>>),
+    /// The To URI.
+    pub to: Arc<str>,
+    /// The offer; none asks the device for one.
+    pub offer: Option<Bytes>,
+    /// More headers, in order: (name, value).
+    pub headers: Vec<(Arc<str>, Arc<str>)>,
+    /// For a 401 or 407. Never used for requests inside the dialog that a device challenges (checklist 11)
+    /// unless the session is a trunk's.
+    pub credentials: Option<Credentials>,
+}
+
+/// An INVITE that came, with what the shell needs to decide; the whole message beside it.
+#[derive(Clone, Debug)]
+pub struct IncomingInvite {
+    /// The request.
+    pub request: Message,
+    /// Where it came from.
+    pub flow: Flow,
+    /// Its session description, where it had one.
+    pub offer: Option<Bytes>,
+}
+
+/// A final outcome of an outgoing request outside a session.
+#[derive(Clone, Debug)]
+pub enum ClientOutcome {
+    /// A final response.
+    Response(Message),
+    /// None came in time, or the network failed.
+    Timeout,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum UaEvent {
+    /// A new INVITE, already answered with 100. The shell authenticates, then answers or refuses it.
+    Incoming {
+        /// The new session.
+        session: SessionId,
+        /// The INVITE.
+        invite: Box<IncomingInvite>,
+    },
+    /// A provisional response above 100.
+    Progress {
+        /// The session.
+        session: SessionId,
+        /// 101 to 199.
+        status: u16,
+        /// Early media, where it carried a session description.
+        sdp: Option<Bytes>,
+    },
+    /// The first 2xx of an outgoing INVITE; it waits for [`super::UserAgent::ack`]. 2xx of other forks are ACKed and ended with BYE inside.
+    Answered {
+        /// The session.
+        session: SessionId,
+        /// The answer (or offer).
+        sdp: Option<Bytes>,
+    },
+    /// An outgoing INVITE failed; the session is gone. 408 stands for a timeout, 503 for a network failure, 487 for a cancel.
+    Failed {
+        /// The session.
+        session: SessionId,
+        /// 300 to 699.
+        status: u16,
+        /// Q.850 cause of the Reason header (RFC 3326).
+        q850: Option<u8>,
+        /// Contacts of a 3xx, as URIs.
+        contacts: Vec<Arc<str>>,
+    },
+    /// The ACK of our 2xx to an INVITE or re-INVITE.
+    Acked {
+        /// The session.
+        session: SessionId,
+        /// The answer to our late offer.
+        sdp: Option<Bytes>,
+    },
+    /// The caller cancelled; 200 and 487 went out and the session is gone.
+    Cancelled {
+        /// The session.
+        session: SessionId,
+        /// Q.850 cause of the Reason header.
+        q850: Option<u8>,
+    },
+    /// A re-INVITE came (already answered with 100); waits for `accept_reinvite` or `reject_reinvite`.
+    Reinvited {
+        /// The session.
+        session: SessionId,
+        /// Its offer.
+        offer: Option<Bytes>,
+    },
+    /// Our re-INVITE got 2xx; waits for `ack`.
+    ReinviteAnswered {
+        /// The session.
+        session: SessionId,
+        /// The answer (or offer).
+        sdp: Option<Bytes>,
+    },
+    /// Our re-INVITE failed; the session goes on. (491 is retried inside, RFC 3261 s.14.1; 408 and 481 end the session.)
+    ReinviteFailed {
+        /// The session.
+        session: SessionId,
+        /// The status.
+        status: u16,
+    },
+    /// INFO in the session; already answered with 200.
+    Info {
+        /// The session.
+        session: SessionId,
+        /// Content-Type.
+        content_type: Arc<str>,
+        /// The body.
+        body: Bytes,
+    },
+    /// The session ended: BYE came and was answered, no ACK came (and BYE was sent), or the dialog is dead. It is gone.
+    Ended {
+        /// The session.
+        session: SessionId,
+        /// BYE by the peer (false: the network).
+        by_peer: bool,
+        /// Q.850 cause of the Reason header.
+        q850: Option<u8>,
+    },
+    /// A request outside any session (REGISTER, OPTIONS, ...); waits for `respond`.
+    Request {
+        /// Its id.
+        id: ServerRequestId,
+        /// The request.
+        request: Message,
+        /// Where it came from.
+        flow: Flow,
+    },
+    /// The outcome of a request of ours outside a session.
+    Response {
+        /// Its id.
+        id: ClientRequestId,
+        /// What came of it.
+        outcome: ClientOutcome,
+    },
+}
+
+/// What the shell has to do.
+#[derive(Clone, Debug)]
+pub enum UaOutput {
+    /// Send these bytes.
+    Send {
+        /// Where. For a stream without a connection: on an open one to `peer`, else on a new one.
+        flow: Flow,
+        /// One whole message.
+        bytes: Bytes,
+    },
+    /// Resolve a SIP URI (RFC 3263: NAPTR, SRV, A/AAAA) and call `resolved`. Only asked where the host is a name.
+    Resolve {
+        /// To be given back.
+        id: ResolveId,
+        /// The URI.
+        uri: Arc<str>,
+    },
+    /// Tell the one who owns the session or request.
+    Event(UaEvent),
+}
+
+/// What the user agent counted and holds, for metrics. Counters only grow.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct UaStats {
+    pub retransmissions_sent: u64,
+    pub retransmissions_received: u64,
+    pub dropped: u64,
+    pub transactions_active: usize,
+    pub sessions_active: usize,
+    pub dialogs_active: usize,
+}
