@@ -81,13 +81,19 @@ pub struct TError {
 impl TError {
     /// A refusal that says what was wrong this time.
     pub fn new(code: TErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into() }
+        Self {
+            code,
+            message: message.into(),
+        }
     }
 }
 
 impl From<TErrorCode> for TError {
     fn from(code: TErrorCode) -> Self {
-        Self { code, message: Cow::Borrowed(code.text()) }
+        Self {
+            code,
+            message: Cow::Borrowed(code.text()),
+        }
     }
 }
 

@@ -124,6 +124,10 @@ impl Event {
 
     /// The EventError that answers `reference_id`.
     pub fn error(reference_id: Option<ReferenceId>, error: TError) -> Self {
-        Self { error: Some(error), reference_id, ..Self::new(EventName::EventError) }
+        Self {
+            error: Some(error),
+            reference_id,
+            ..Self::new(EventName::EventError)
+        }
     }
 }

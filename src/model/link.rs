@@ -199,11 +199,19 @@ pub struct Cause {
 impl Cause {
     /// A normal end, at the wish of `by`.
     pub fn normal(by: ReleasedBy) -> Self {
-        Self { by, sip_status: None, q850: None }
+        Self {
+            by,
+            sip_status: None,
+            q850: None,
+        }
     }
 
     /// An end with a SIP status.
     pub fn status(by: ReleasedBy, sip_status: u16) -> Self {
-        Self { by, sip_status: Some(sip_status), q850: None }
+        Self {
+            by,
+            sip_status: Some(sip_status),
+            q850: None,
+        }
     }
 }

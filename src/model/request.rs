@@ -23,22 +23,78 @@ vocabulary!(
 #[derive(Clone, PartialEq, Debug)]
 #[allow(missing_docs, reason = "the fields are the T-Library attributes; event.rs documents each")]
 pub enum Request {
-    OpenServer { application_name: String, api_key: String, resume: Option<Resume> },
+    OpenServer {
+        application_name: String,
+        api_key: String,
+        resume: Option<Resume>,
+    },
     CloseServer,
-    SetInputMask { events: Vec<crate::EventName> },
-    RegisterAddress { this_dn: DnId, register_mode: RegisterMode, control_mode: ControlMode, address_type: Option<AddressType>, extensions: KvList },
-    UnregisterAddress { this_dn: DnId, control_mode: ControlMode },
-    MakeCall { this_dn: DnId, other_dn: String, location: Option<String>, make_call_type: MakeCallType, user_data: KvList, reasons: KvList, extensions: KvList },
-    ReleaseCall { this_dn: DnId, conn_id: ConnId, reasons: KvList },
-    ClearCall { this_dn: DnId, conn_id: ConnId, reasons: KvList },
-    AttachUserData { this_dn: DnId, conn_id: ConnId, user_data: KvList },
-    UpdateUserData { this_dn: DnId, conn_id: ConnId, user_data: KvList },
-    DeleteUserData { this_dn: DnId, conn_id: ConnId, data_key: String },
-    DeleteAllUserData { this_dn: DnId, conn_id: ConnId },
-    QueryCall { this_dn: DnId, conn_id: ConnId, call_info_type: CallInfoType },
-    QueryAddress { this_dn: DnId, address_type: Option<AddressType>, address_info_type: AddressInfoType },
+    SetInputMask {
+        events: Vec<crate::EventName>,
+    },
+    RegisterAddress {
+        this_dn: DnId,
+        register_mode: RegisterMode,
+        control_mode: ControlMode,
+        address_type: Option<AddressType>,
+        extensions: KvList,
+    },
+    UnregisterAddress {
+        this_dn: DnId,
+        control_mode: ControlMode,
+    },
+    MakeCall {
+        this_dn: DnId,
+        other_dn: String,
+        location: Option<String>,
+        make_call_type: MakeCallType,
+        user_data: KvList,
+        reasons: KvList,
+        extensions: KvList,
+    },
+    ReleaseCall {
+        this_dn: DnId,
+        conn_id: ConnId,
+        reasons: KvList,
+    },
+    ClearCall {
+        this_dn: DnId,
+        conn_id: ConnId,
+        reasons: KvList,
+    },
+    AttachUserData {
+        this_dn: DnId,
+        conn_id: ConnId,
+        user_data: KvList,
+    },
+    UpdateUserData {
+        this_dn: DnId,
+        conn_id: ConnId,
+        user_data: KvList,
+    },
+    DeleteUserData {
+        this_dn: DnId,
+        conn_id: ConnId,
+        data_key: String,
+    },
+    DeleteAllUserData {
+        this_dn: DnId,
+        conn_id: ConnId,
+    },
+    QueryCall {
+        this_dn: DnId,
+        conn_id: ConnId,
+        call_info_type: CallInfoType,
+    },
+    QueryAddress {
+        this_dn: DnId,
+        address_type: Option<AddressType>,
+        address_info_type: AddressInfoType,
+    },
     QueryServer,
-    Unsupported { name: RequestName },
+    Unsupported {
+        name: RequestName,
+    },
 }
 
 /// Where a client that lost its connection left off.
@@ -54,7 +110,11 @@ impl Request {
     /// The DN that asks, where the request has one.
     pub fn this_dn(&self) -> Option<&DnId> {
         match self {
-            Self::OpenServer { .. } | Self::CloseServer | Self::SetInputMask { .. } | Self::QueryServer | Self::Unsupported { .. } => None,
+            Self::OpenServer { .. }
+            | Self::CloseServer
+            | Self::SetInputMask { .. }
+            | Self::QueryServer
+            | Self::Unsupported { .. } => None,
             Self::RegisterAddress { this_dn, .. }
             | Self::UnregisterAddress { this_dn, .. }
             | Self::MakeCall { this_dn, .. }
