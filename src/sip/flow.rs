@@ -61,3 +61,12 @@ pub struct Flow {
     /// The connection; `None` for UDP, and for a stream that the transport layer has yet to open (or find open) to `peer`.
     pub connection: Option<ConnectionId>,
 }
+
+/// One address to try (RFC 3263): what a name, or an address in a URI, resolves to.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Hop {
+    /// The transport.
+    pub transport: Transport,
+    /// The address.
+    pub addr: SocketAddr,
+}
