@@ -1,0 +1,251 @@
+//! The table itself: every option of Tandem, in the order of the documentation.
+
+use super::Fallback::{Absent, Required, Value};
+use super::Level::{ApiKey, App, DialRule, Dn, Listener, Trunk};
+use super::TakesEffect::AfterRestart;
+use super::kind::Kind::{self, Boolean, CidrBlock, DialPattern, Digits, Directory, DnTemplate, DnUri, File, HexDigest, Host};
+use super::kind::Kind::{Integer, List, LogFilter, OneOf, Origin, PeerUri, Secret, SocketAddress, Text};
+use super::{OptionSpec, TableSpec};
+
+const TRANSPORT: Kind = OneOf { values: &["udp", "tcp"] };
+const DIGEST: Kind = OneOf {
+    values: &["SHA-256", "MD5"],
+};
+const SCOPE: Kind = OneOf {
+    values: &["cti", "read", "admin"],
+};
+
+const fn integer(min: i64, max: i64) -> Kind {
+    Integer { min, max }
+}
+
+const fn list(of: &'static Kind, min: usize, max: usize) -> Kind {
+    List { of, min, max }
+}
+
+const fn single(path: &'static str, meaning: &'static str) -> TableSpec {
+    TableSpec {
+        path,
+        default: None,
+        meaning,
+    }
+}
+
+const fn array(path: &'static str, default: &'static str, meaning: &'static str) -> TableSpec {
+    TableSpec {
+        path,
+        default: Some(default),
+        meaning,
+    }
+}
+
+/// Every table, in the order of the documentation.
+pub const TABLES: &[TableSpec] = &[
+    single("server", "This server."),
+    single("sip", "The SIP stack."),
+    array(
+        "sip.listener[]",
+        "[{ transport = \"udp\", bind = \"127.0.0.1:5060\" }, { transport = \"tcp\", bind = \"127.0.0.1:5060\" }]",
+        "A listening socket. Their order is the order of preference for outgoing requests. Without any, Tandem listens on \
+         `127.0.0.1:5060` over UDP and TCP.",
+    ),
+    single("registrar", "Registrations of devices."),
+    single(
+        "connectors",
+        "Connectors: the threads that own the DNs on the SIP side, each a share of them.",
+    ),
+    single("cti", "The CTI protocol: WebSocket at `/v1/cti`."),
+    array(
+        "cti.api_key[]",
+        "[]",
+        "Who may use the CTI protocol and HTTP. Exactly one of `key`, `key_sha256` and `key_file`.",
+    ),
+    single("http", "HTTP beside the CTI protocol, on the port of `cti.bind`."),
+    single("log", "Logs, on standard error."),
+    single("limits", "Upper limits of what is held in memory."),
+    array(
+        "dn[]",
+        "[]",
+        "A DN: a device that registers and is called. At most one of `password` and `password_file`.",
+    ),
+    array(
+        "dn_range[]",
+        "[]",
+        "Many DNs of one pattern: `{n}` in `dn` and `password` is each number from `first` to `last`.",
+    ),
+    array(
+        "trunk[]",
+        "[]",
+        "A peer that carries calls from and to the outside. At most one of `password` and `password_file`.",
+    ),
+    array(
+        "dial_rule[]",
+        "[]",
+        "What happens to a dialled number that is no DN of ours. The first rule that matches decides; a number that no rule \
+         matches is refused.",
+    ),
+];
+
+macro_rules! options {
+    ($($path:literal $level:ident, $kind:expr, $default:expr, $effect:ident, $source:literal: $($meaning:literal)+;)+) => {
+        /// Every option, in the order of the documentation.
+        pub const OPTIONS: &[OptionSpec] = &[$(OptionSpec {
+            path: $path,
+            level: $level,
+            kind: $kind,
+            default: $default,
+            takes_effect: $effect,
+            meaning: concat!($($meaning),+),
+            source: $source,
+        }),+];
+    };
+}
+
+options! {
+    "server.name" App, Text { min: 1, max: 64 }, Value("\"tandem\""), AfterRestart, "":
+        "The server's name, as CTI clients (`applicationName` of the server) and logs show it.";
+    "server.data_dir" App, Directory, Absent, AfterRestart, "":
+        "Where files are kept. Without it a temporary directory that goes away with the process.";
+    "server.drain_timeout_s" App, integer(0, 86_400), Value("30"), AfterRestart, "":
+        "How long a drain (Ctrl-C, SIGTERM) waits for live calls before it ends them.";
+
+    "sip.domains" App, list(&Host, 1, 64), Value("[\"tandem.local\"]"), AfterRestart, "RFC 3261 s.16.4":
+        "The host names that are ours. A request URI with one of them, or with the address of a listener, names a DN of ours.";
+    "sip.realm" App, Text { min: 1, max: 128 }, Absent, AfterRestart, "RFC 7616 s.3.3":
+        "The digest realm. Without it the first of `domains`. Devices that store a hash of their password must be told anew when it changes.";
+    "sip.product" App, Text { min: 0, max: 128 }, Value("\"Tandem\""), AfterRestart, "RFC 3261 s.20.35, 20.41":
+        "The Server and User-Agent header. Empty: none is sent.";
+    "sip.t1_ms" App, integer(10, 10_000), Value("500"), AfterRestart, "RFC 3261 s.17.1.1.1":
+        "T1, the estimate of the round-trip time, from which most timers follow (64*T1 is the timeout of a transaction).";
+    "sip.t2_ms" App, integer(10, 60_000), Value("4000"), AfterRestart, "RFC 3261 s.17.1.2.2":
+        "T2, the longest interval between retransmissions.";
+    "sip.t4_ms" App, integer(10, 60_000), Value("5000"), AfterRestart, "RFC 3261 s.17.1.2.2":
+        "T4, the longest time a message stays in the network.";
+    "sip.ring_timeout_ms" App, integer(1_000, 600_000), Value("120000"), AfterRestart, "RFC 3261 s.16.6 (timer C)":
+        "How long a device may ring before the attempt is cancelled and ends as not answered.";
+    "sip.max_sessions" App, integer(2, 1_000_000), Value("100000"), AfterRestart, "":
+        "The most INVITE sessions (legs; a call has two) of one connector. A new one above it gets 503 with Retry-After.";
+    "sip.max_transactions" App, integer(2, 1_000_000), Value("200000"), AfterRestart, "":
+        "The most server transactions of one connector. A new request above it gets 503 over TCP and is dropped over UDP.";
+    "sip.udp_buffer_bytes" App, integer(65_536, 268_435_456), Value("4194304"), AfterRestart, "":
+        "The send and receive buffer asked for each UDP socket. The system may grant less (`net.core.rmem_max`); a warning says so.";
+    "sip.tcp_idle_timeout_s" App, integer(5, 86_400), Value("300"), AfterRestart, "RFC 3261 s.18":
+        "A TCP connection is closed after this long without a byte. Devices keep theirs open with CRLF keep-alives (RFC 5626 s.3.5.1).";
+    "sip.tcp_max_connections" App, integer(1, 1_000_000), Value("20000"), AfterRestart, "":
+        "The most TCP connections.";
+    "sip.tcp_max_connections_per_source" App, integer(1, 1_000_000), Value("10000"), AfterRestart, "":
+        "The most TCP connections from one address.";
+    "sip.digest_algorithms" App, list(&DIGEST, 1, 2), Value("[\"SHA-256\", \"MD5\"]"), AfterRestart, "RFC 8760 s.2.2":
+        "The digest algorithms of a challenge, the preferred one first. Without `MD5` older devices cannot register.";
+    "sip.nonce_lifetime_s" App, integer(10, 86_400), Value("300"), AfterRestart, "RFC 7616 s.3.3":
+        "How long a nonce is good for; then a device gets a new one with `stale=true`.";
+    "sip.require_auth" App, Boolean, Value("true"), AfterRestart, "RFC 3261 s.22":
+        "Whether devices are challenged. `false` believes every From header: for closed laboratories only.";
+    "sip.auth_failures_per_minute" App, integer(1, 100_000), Value("30"), AfterRestart, "":
+        "Failed authentications of one source address within a minute before its requests go unanswered for the rest of that minute.";
+
+    "sip.listener[].transport" Listener, TRANSPORT, Value("\"udp\""), AfterRestart, "RFC 3261 s.18": "The transport.";
+    "sip.listener[].bind" Listener, SocketAddress, Required, AfterRestart, "RFC 3261 s.18.2.1":
+        "The address that is bound, `ip:port`, IPv6 in brackets. Port 0 lets the system choose.";
+    "sip.listener[].advertised" Listener, SocketAddress, Absent, AfterRestart, "RFC 3261 s.18.1.1":
+        "The address that stands in Via and Contact, where it is not the bound one (behind NAT, or bound to `0.0.0.0`).";
+
+    "registrar.min_expires_s" App, integer(1, 86_400), Value("60"), AfterRestart, "RFC 3261 s.10.3 step 7":
+        "A registration for a shorter time is refused with 423 and Min-Expires.";
+    "registrar.default_expires_s" App, integer(1, 604_800), Value("3600"), AfterRestart, "RFC 3261 s.10.3 step 7":
+        "The expiry of a registration that asks for none.";
+    "registrar.max_expires_s" App, integer(1, 604_800), Value("7200"), AfterRestart, "RFC 3261 s.10.3 step 7":
+        "A registration for a longer time is granted this one.";
+    "registrar.max_contacts" App, integer(1, 100), Value("10"), AfterRestart, "RFC 3261 s.10.3":
+        "The most contacts of one DN. All of them ring.";
+
+    "connectors.count" App, integer(0, 256), Value("1"), AfterRestart, "":
+        "How many connectors run in this process, each on a thread of its own with its share of the DNs; 0 is one per core.";
+    "connectors.mailbox_capacity" App, integer(16, 1_000_000), Value("65536"), AfterRestart, "":
+        "Messages that may wait for one connector; above it new calls are refused.";
+
+    "cti.bind" App, SocketAddress, Value("\"127.0.0.1:8088\""), AfterRestart, "":
+        "The address of the CTI WebSocket and of HTTP, `ip:port`. Port 0 lets the system choose.";
+    "cti.max_clients" App, integer(1, 100_000), Value("4096"), AfterRestart, "":
+        "The most CTI clients at a time; one more is refused with 503.";
+    "cti.queue_capacity" App, integer(16, 1_000_000), Value("8192"), AfterRestart, "":
+        "Frames that may wait for a slow client; then it is disconnected with close code 4008. A call never waits for a client.";
+    "cti.max_frame_bytes" App, integer(1_024, 16_777_216), Value("1048576"), AfterRestart, "":
+        "A larger frame from a client closes its socket with code 1009.";
+    "cti.open_timeout_s" App, integer(1, 3_600), Value("10"), AfterRestart, "":
+        "How long a socket may stay open before its OpenServer request.";
+    "cti.allowed_origins" App, list(&Origin, 0, 64), Value("[]"), AfterRestart, "RFC 6455 s.10.2":
+        "The web origins (`https://desk.example.com`, or `*`) from which a browser may connect. A client without an Origin header is no \
+         browser and needs none.";
+
+    "cti.api_key[].name" ApiKey, Text { min: 1, max: 64 }, Required, AfterRestart, "": "Who the key belongs to; logs show it.";
+    "cti.api_key[].key" ApiKey, Secret { min: 8, max: 256 }, Absent, AfterRestart, "": "The key itself.";
+    "cti.api_key[].key_sha256" ApiKey, HexDigest, Absent, AfterRestart, "":
+        "The SHA-256 of the key, so that the file holds no secret: `printf %s KEY | sha256sum`.";
+    "cti.api_key[].key_file" ApiKey, File, Absent, AfterRestart, "":
+        "A file with the key in its first line; a relative path starts at the configuration file.";
+    "cti.api_key[].scopes" ApiKey, list(&SCOPE, 1, 3), Value("[\"cti\", \"read\"]"), AfterRestart, "":
+        "What the key opens: `cti` the CTI protocol, `read` reading over HTTP, `admin` `/v1/admin`.";
+
+    "http.workers" App, integer(1, 64), Value("1"), AfterRestart, "": "Threads that serve HTTP and the CTI protocol.";
+    "http.metrics_require_key" App, Boolean, Value("false"), AfterRestart, "":
+        "Whether `/metrics` wants an API key with the scope `read`.";
+
+    "log.format" App, OneOf { values: &["text", "json"] }, Value("\"text\""), AfterRestart, "": "Lines for people, or one JSON object per line.";
+    "log.filter" App, LogFilter, Value("\"info\""), AfterRestart, "":
+        "What is logged: a level, or levels by module, separated by commas (`warn,tandem_sip=debug`).";
+    "log.hide_sensitive_data" App, Boolean, Value("true"), AfterRestart, "seed 002 line 2485":
+        "Whether user data, digits and message texts are masked as `**** (length:nn)`. (`hide-sensitive-data` of the seed.)";
+
+    "limits.max_calls" App, integer(1, 1_000_000), Value("50000"), AfterRestart, "":
+        "The most live calls; a new one above it is refused with 503 and Retry-After.";
+    "limits.event_log_events" App, integer(1_000, 10_000_000), Value("100000"), AfterRestart, "":
+        "Events kept for clients that reconnect; one that missed more gets a snapshot.";
+    "limits.dn_mailbox_capacity" App, integer(16, 1_000_000), Value("1024"), AfterRestart, "": "Messages that may wait for one Dn actor.";
+    "limits.call_mailbox_capacity" App, integer(16, 1_000_000), Value("1024"), AfterRestart, "": "Messages that may wait for one Call actor.";
+    "limits.conference_mailbox_capacity" App, integer(16, 1_000_000), Value("1024"), AfterRestart, "":
+        "Messages that may wait for one Conference actor.";
+    "limits.client_mailbox_capacity" App, integer(16, 1_000_000), Value("8192"), AfterRestart, "":
+        "Messages that may wait for one Client actor.";
+
+    "dn[].dn" Dn, DnUri, Required, AfterRestart, "": "The SIP URI that names it, without parameters (`sip:alice@tandem.local`). Case does not matter.";
+    "dn[].type" Dn, OneOf { values: &["extension"] }, Value("\"extension\""), AfterRestart, "seed 002 line 601": "What kind of DN it is.";
+    "dn[].number" Dn, Digits { min: 1 }, Absent, AfterRestart, "": "A number that reaches it too. The user part of `dn` does so always.";
+    "dn[].display_name" Dn, Text { min: 1, max: 128 }, Absent, AfterRestart, "RFC 3261 s.20.10": "The name shown to those it calls.";
+    "dn[].password" Dn, Secret { min: 1, max: 256 }, Absent, AfterRestart, "RFC 3261 s.22":
+        "The digest password. A DN without one registers from its `trusted_sources` only.";
+    "dn[].password_file" Dn, File, Absent, AfterRestart, "":
+        "A file with the password in its first line; a relative path starts at the configuration file.";
+    "dn[].auto_answer" Dn, Boolean, Value("false"), AfterRestart, "RFC 5373, RFC 3261 s.20.9":
+        "Whether the device is asked to answer by itself (Call-Info `answer-after=0`, Alert-Info) when a MakeCall calls it first.";
+    "dn[].trusted_sources" Dn, list(&CidrBlock, 0, 64), Value("[]"), AfterRestart, "": "Networks from which this DN needs no digest (`10.1.0.0/16`).";
+
+    "dn_range[].dn" Dn, DnTemplate, Required, AfterRestart, "": "The SIP URI, with `{n}` once in its user part (`sip:{n}@tandem.local`).";
+    "dn_range[].first" Dn, integer(0, 999_999_999_999), Required, AfterRestart, "": "The first number.";
+    "dn_range[].last" Dn, integer(0, 999_999_999_999), Required, AfterRestart, "": "The last number, included. A range has 100,000 DNs at most.";
+    "dn_range[].password" Dn, Secret { min: 1, max: 256 }, Absent, AfterRestart, "RFC 3261 s.22": "The digest password; may contain `{n}`.";
+    "dn_range[].auto_answer" Dn, Boolean, Value("false"), AfterRestart, "RFC 5373, RFC 3261 s.20.9": "As `auto_answer` of `[[dn]]`.";
+    "dn_range[].trusted_sources" Dn, list(&CidrBlock, 0, 64), Value("[]"), AfterRestart, "": "As `trusted_sources` of `[[dn]]`.";
+
+    "trunk[].dn" Trunk, DnUri, Required, AfterRestart, "": "The SIP URI that names the Trunk DN (`sip:trunk-a@tandem.local`).";
+    "trunk[].address" Trunk, PeerUri, Required, AfterRestart, "RFC 3263":
+        "Where its calls go: a SIP URI without a user part, by address or by name, with `;transport=` where it matters \
+         (`sip:127.0.0.1:5090;transport=udp`). A name without a port is looked up with NAPTR and SRV.";
+    "trunk[].trusted_sources" Trunk, list(&CidrBlock, 0, 64), Value("[]"), AfterRestart, "":
+        "The networks its calls come from; they are not challenged. None: the trunk carries outgoing calls only.";
+    "trunk[].username" Trunk, Text { min: 1, max: 128 }, Absent, AfterRestart, "RFC 3261 s.22.2": "The user name for its challenges.";
+    "trunk[].password" Trunk, Secret { min: 1, max: 256 }, Absent, AfterRestart, "RFC 3261 s.22.2": "The password for its challenges.";
+    "trunk[].password_file" Trunk, File, Absent, AfterRestart, "":
+        "A file with the password in its first line; a relative path starts at the configuration file.";
+    "trunk[].realm" Trunk, Text { min: 1, max: 128 }, Absent, AfterRestart, "RFC 3261 s.22.2": "The realm the credentials are for. Without it, any.";
+
+    "dial_rule[].pattern" DialRule, DialPattern, Required, AfterRestart, "":
+        "The numbers it is for: digits and `+` for themselves, `X` any digit, `Z` 1 to 9, `N` 2 to 9, `[2-57]` one of a set, `.` at the end \
+         one or more of anything; or `sip:*@example.com` for URIs of a host.";
+    "dial_rule[].strip" DialRule, integer(0, 64), Value("0"), AfterRestart, "": "How many digits are taken off the front.";
+    "dial_rule[].prepend" DialRule, Digits { min: 0 }, Value("\"\""), AfterRestart, "": "What is put before the rest.";
+    "dial_rule[].trunk" DialRule, DnUri, Absent, AfterRestart, "": "The DN of the trunk that carries the call. Needed unless `allow` is false.";
+    "dial_rule[].allow" DialRule, Boolean, Value("true"), AfterRestart, "": "`false` refuses the call.";
+    "dial_rule[].from_trunk" DialRule, Boolean, Value("false"), AfterRestart, "":
+        "Whether calls that come in over a trunk may use it too. Off, so that nobody calls through Tandem at the owner's cost.";
+}
