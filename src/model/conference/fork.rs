@@ -1,0 +1,133 @@
+//! A party that is being called has a leg for each contact: what their provisional and failure responses come to.
+//!
+//! No fork speaks for the party alone before one of them answers or all have failed; only a 6xx does (RFC 3261 s.16.7 step 5).
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::leg::LegPhase;
+use super::party::PartyPhase;
+use super::{Conference, ConferenceOutput};
+use crate::leg::LegCommand;
+use crate::link::{Cause, LinkNotification, ReleasedBy};
+use crate::{LegId, PartyId};
+
+/// How a fork failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Failure {
+    /// The final status.
+    pub status: u16,
+    /// The Q.850 cause of its Reason header.
+    pub q850: Option<u8>,
+}
+
+impl Failure {
+    /// The order of choice among failed forks, the best first (RFC 3261 s.16.7 step 6): 6xx, then what tells the caller how to
+    /// call better, then what a person did, then other 4xx, then 5xx; challenges and redirections, which are not for the caller, last.
+    fn rank(self) -> u8 {
+        match self.status {
+            600..=699 => 0,
+            415 | 420 | 484 => 1,
+            486 => 2,
+            401 | 407 => 7,
+            404 | 408 | 410 | 487 => 5,
+            480 => 4,
+            400..=499 => 3,
+            300..=399 => 8,
+            _ => 6,
+        }
+    }
+
+    /// The better of the two; the earlier one where they are alike.
+    pub fn better(self, later: Failure) -> Failure {
+        if later.rank() < self.rank() { later } else { self }
+    }
+
+    /// What the party is released with. Challenges are ours to meet (s.16.7: never passed by one who holds no credentials), a 503 tells of one server
+    /// and not of the call (s.16.7 step 6), and a redirection is not followed: no device moves a call past the dial policy.
+    pub fn cause(self) -> Cause {
+        let sip_status = match self.status {
+            300..=399 => 480,
+            401 | 407 | 503 => 500,
+            400..=699 => self.status,
+            _ => 500,
+        };
+        let by = match sip_status {
+            408 | 500..=599 => ReleasedBy::Network,
+            _ => ReleasedBy::Device,
+        };
+        Cause {
+            by,
+            sip_status: Some(sip_status),
+            q850: self.q850,
+        }
+    }
+}
+
+impl Conference {
+    /// A provisional response: the party rings, and a caller who is not answered yet hears of it.
+    pub(super) fn progress(&mut self, leg: LegId, status: u16, sdp: Option<Bytes>, out: &mut Vec<ConferenceOutput>) {
+        // 101-179 tell nothing to anyone; 199 ends an early dialog inside a fork (RFC 6228).
+        if !(180..199).contains(&status) {
+            return;
+        }
+        let Some(fork) = self.leg_mut(leg).filter(|fork| fork.phase == LegPhase::Calling) else {
+            return;
+        };
+        let (id, early) = (fork.party, sdp.filter(|_| fork.offered));
+        if fork.early.is_none() {
+            fork.early = early.clone();
+        }
+        let Some(party) = self.party_mut(id) else { return };
+        if party.phase == PartyPhase::Calling {
+            party.phase = PartyPhase::Alerting;
+            let conference = self.id;
+            self.notify(LinkNotification::PartyAlerting { conference, party: id }, out);
+        }
+        self.tell_caller_progress(leg, early, out);
+    }
+
+    /// Passes ringing (once) and the early media of the first fork that has any (once) to the caller. Another fork's is left out:
+    /// the caller has one early dialog with us, and one answer in it.
+    fn tell_caller_progress(&mut self, fork: LegId, early: Option<Bytes>, out: &mut Vec<ConferenceOutput>) {
+        let Some(caller) = self.parties.first_mut().filter(|first| first.phase == PartyPhase::Offered) else {
+            return;
+        };
+        let Some(leg) = caller.leg else { return };
+        let (status, answer) = match (caller.early_media_of, early) {
+            (None, Some(answer)) => {
+                caller.early_media_of = Some(fork);
+                (183, Some(answer))
+            }
+            // The caller hears this fork already; its 180 would start the caller's own ringing tone over it.
+            (Some(heard), _) if heard == fork => return,
+            _ if caller.ringing_told => return,
+            _ => {
+                caller.ringing_told = true;
+                (180, None)
+            }
+        };
+        self.tell(leg, LegCommand::Progress { status, answer }, out);
+    }
+
+    /// A leg failed, or ended before it was answered; it is no longer in the conference.
+    pub(super) fn fork_failed(&mut self, id: PartyId, failure: Failure, now: Instant, out: &mut Vec<ConferenceOutput>) {
+        let pending = self.legs.iter().any(|leg| leg.party == id && leg.phase == LegPhase::Calling);
+        let Some(party) = self.party_mut(id) else { return };
+        let best = party.best_failure.map_or(failure, |best| best.better(failure));
+        party.best_failure = Some(best);
+        if pending && best.status < 600 {
+            return;
+        }
+        self.callee_failed(id, best.cause(), now, out);
+    }
+
+    /// A party that was called is released unanswered; the one that called it waits for the T-Server side.
+    pub(super) fn callee_failed(&mut self, id: PartyId, cause: Cause, now: Instant, out: &mut Vec<ConferenceOutput>) {
+        if let Some(first) = self.parties.first_mut().filter(|first| first.id != id) {
+            first.callee_failed = cause.sip_status;
+        }
+        self.release(id, cause, now, out);
+    }
+}

@@ -1,0 +1,109 @@
+//! What goes into a [`Conference`](super::Conference) and what comes out: the vocabulary between the machine and its actor.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::leg::{Contact, LegCommand, LegEvent};
+use crate::link::{CallerId, Cause, LinkNotification, MakeParty};
+use crate::{LegId, PartyId};
+
+/// How conferences behave. The same for every conference of a connector.
+#[derive(Clone, Copy, Debug)]
+pub struct ConferenceSettings {
+    /// Whether two session descriptions send the audio to the same place in the same way: media address, port and first format.
+    /// The conference treats descriptions as opaque; the shell gives the comparison. After a third-party call is joined, the
+    /// second party hears of the first one's new description only where this says false.
+    pub same_media: fn(&[u8], &[u8]) -> bool,
+    /// How long a party that is alone (offered and not yet routed, or left by the one it called) waits for the T-Server side to say
+    /// what becomes of it, in milliseconds. Then the conference ends it, so that no leg hangs when the T-Server side is silent.
+    pub server_timeout_ms: u64,
+    /// How long a cancelled leg may take to report its end, in milliseconds. The user agent ends a cancelled INVITE after 64*T1 = 32 s
+    /// (RFC 3261 s.9.1), so this runs out only when a report was lost.
+    pub leg_end_timeout_ms: u64,
+}
+
+impl Default for ConferenceSettings {
+    /// Descriptions are the same when their bytes are; 10 s for the T-Server side; 40 s for a cancelled leg.
+    fn default() -> Self {
+        Self {
+            same_media: |one, other| one == other,
+            server_timeout_ms: 10_000,
+            leg_end_timeout_ms: 40_000,
+        }
+    }
+}
+
+/// What the INVITE of a call that came in says about it: [`crate::link::CallOffered`] without the ids.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OfferedCall {
+    /// The DN that calls.
+    pub from: CallerId,
+    /// The number as dialled.
+    pub dialled: Arc<str>,
+    /// The Conversation-ID that the INVITE carried, if any.
+    pub conversation_id: Option<Arc<str>>,
+    /// The SIP Call-ID of the leg, for logs.
+    pub sip_call_id: Arc<str>,
+}
+
+/// What happens to a conference.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ConferenceInput {
+    /// A call came in, authenticated, and makes this conference. Its leg is [`super::OFFERED_LEG`]; the conference numbers the legs
+    /// it makes itself from 1 on. Anywhere else than in a fresh conference it is refused with 500 (a repetition is ignored).
+    Offered {
+        /// The caller's party, chosen by the connector.
+        party: PartyId,
+        /// Its leg.
+        leg: LegId,
+        /// What the INVITE says.
+        offered: OfferedCall,
+        /// Its session description; none where the caller waits for ours (late offer).
+        offer: Option<Bytes>,
+    },
+    /// The T-Server side wants a device called.
+    MakeParty {
+        /// What it asked.
+        request: MakeParty,
+        /// The contacts to call, already looked up. Empty: nothing is registered, the party is released with 480.
+        contacts: Vec<Contact>,
+    },
+    /// The T-Server side ends a party.
+    ReleaseParty {
+        /// The party.
+        party: PartyId,
+        /// Why.
+        cause: Cause,
+    },
+    /// The T-Server side ends every party.
+    ReleaseConference {
+        /// Why.
+        cause: Cause,
+    },
+    /// A leg tells something.
+    Leg {
+        /// The leg.
+        leg: LegId,
+        /// What it tells.
+        event: LegEvent,
+    },
+    /// The time of [`super::Conference::next_timeout`] has come (a call too early does nothing).
+    Timeout,
+    /// The connector goes down: every leg is ended and the conference with it, at once.
+    Abort,
+}
+
+/// What the actor has to do, in this order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ConferenceOutput {
+    /// Tell a leg. An `Invite` makes the leg; one that cannot be sent comes back as [`LegEvent::Failed`] in a later input.
+    Leg {
+        /// The leg.
+        leg: LegId,
+        /// What it is to do.
+        command: LegCommand,
+    },
+    /// Tell the T-Server side.
+    Notify(LinkNotification),
+}

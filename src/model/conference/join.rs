@@ -1,0 +1,285 @@
+//! The media join: what runs between two legs so that each has the other's session description.
+//!
+//! A join has two sides and at most one *exchange*. An exchange is one offer on its way from one side to the other and the answer on
+//! its way back (RFC 3264). What comes in the middle of one is refused with 491, so a leg never has two offers outstanding
+//! (RFC 3261 s.14.1 and s.14.2).
+//!
+//! A join knows nothing of parties, of calls being set up or of why a leg ends. Hold and mixing will be further exchanges and another
+//! kind of far side; a call of N parties has one join for each leg, with the mixer.
+
+use bytes::Bytes;
+
+use super::ConferenceOutput;
+use crate::LegId;
+use crate::leg::{AckBody, LegCommand};
+
+/// The join cannot be made or kept: the calls on both sides end with this status.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Broken {
+    pub status: u16,
+}
+
+/// An answer that was due did not come with the message that had to carry it.
+const ANSWER_MISSING: u16 = 488;
+
+/// One leg of the join.
+#[derive(Debug)]
+struct Side {
+    leg: LegId,
+    /// Our 200 to its INVITE or re-INVITE waits for the ACK: until then nothing new may begin on the leg (RFC 3261 s.14.1).
+    unacked: bool,
+}
+
+/// What is under way.
+#[derive(Debug)]
+enum Exchange {
+    /// Each side has the other's description.
+    Quiet,
+    /// The offer of one side's 200 stands in our 200 to the other side, whose ACK has to bring the answer.
+    LateAnswer { offerer: LegId, answerer: LegId },
+    /// One side's re-INVITE is with the other side.
+    Passed { from: LegId, to: LegId, with_offer: bool },
+    /// Third-party call: the second side's answer is with the first side, which had given `offered` before.
+    FirstReoffered { offered: Bytes },
+    /// Third-party call: the description that the first side gave then is with the second side.
+    SecondReoffered,
+}
+
+#[derive(Debug)]
+pub(super) struct MediaJoin {
+    sides: [Side; 2],
+    exchange: Exchange,
+}
+
+impl MediaJoin {
+    /// The callee answered the caller's offer.
+    pub fn direct(caller: LegId, callee: LegId, answer: Bytes, out: &mut Vec<ConferenceOutput>) -> Self {
+        tell(
+            out,
+            callee,
+            LegCommand::Ack {
+                answer: AckBody::Nothing,
+            },
+        );
+        tell(out, caller, LegCommand::Accept { sdp: Some(answer) });
+        Self::new(caller, true, callee, Exchange::Quiet)
+    }
+
+    /// The callee answered an INVITE without an offer by giving one; the caller's ACK has to bring the answer, and the callee's ACK
+    /// waits for it.
+    pub fn late(caller: LegId, callee: LegId, offer: Bytes, out: &mut Vec<ConferenceOutput>) -> Self {
+        tell(out, caller, LegCommand::Accept { sdp: Some(offer) });
+        let exchange = Exchange::LateAnswer {
+            offerer: callee,
+            answerer: caller,
+        };
+        Self::new(caller, true, callee, exchange)
+    }
+
+    /// The second party of a third-party call answered `offered`, the first one's description; the first one is in a call with
+    /// nobody and now gets the answer as an offer (RFC 3725 s.4.3).
+    pub fn third_party(first: LegId, second: LegId, offered: Bytes, answer: Bytes, out: &mut Vec<ConferenceOutput>) -> Self {
+        tell(
+            out,
+            second,
+            LegCommand::Ack {
+                answer: AckBody::Nothing,
+            },
+        );
+        tell(out, first, LegCommand::Reinvite { offer: Some(answer) });
+        Self::new(first, false, second, Exchange::FirstReoffered { offered })
+    }
+
+    fn new(first: LegId, unacked: bool, second: LegId, exchange: Exchange) -> Self {
+        let sides = [
+            Side { leg: first, unacked },
+            Side {
+                leg: second,
+                unacked: false,
+            },
+        ];
+        Self { sides, exchange }
+    }
+
+    /// The other side of `leg`; `None` where `leg` is no side of this join.
+    pub fn peer(&self, leg: LegId) -> Option<LegId> {
+        match &self.sides {
+            [one, other] if one.leg == leg => Some(other.leg),
+            [one, other] if other.leg == leg => Some(one.leg),
+            _ => None,
+        }
+    }
+
+    /// What is under way, in a word, for logs.
+    pub fn exchange_name(&self) -> &'static str {
+        match self.exchange {
+            Exchange::Quiet => "quiet",
+            Exchange::LateAnswer { .. } => "late-answer",
+            Exchange::Passed { .. } => "reinvite-passed",
+            Exchange::FirstReoffered { .. } => "first-reoffered",
+            Exchange::SecondReoffered => "second-reoffered",
+        }
+    }
+
+    /// The device on `leg` sent a re-INVITE.
+    pub fn reoffered(&mut self, leg: LegId, offer: Option<Bytes>, out: &mut Vec<ConferenceOutput>) {
+        let free = matches!(self.exchange, Exchange::Quiet) && self.sides.iter().all(|side| !side.unacked);
+        match self.peer(leg) {
+            Some(to) if free => {
+                self.exchange = Exchange::Passed {
+                    from: leg,
+                    to,
+                    with_offer: offer.is_some(),
+                };
+                tell(out, to, LegCommand::Reinvite { offer });
+            }
+            _ => tell(out, leg, LegCommand::RejectReinvite { status: 491 }),
+        }
+    }
+
+    /// Our re-INVITE on `leg` was answered.
+    pub fn reinvite_answered(
+        &mut self,
+        leg: LegId,
+        sdp: Option<Bytes>,
+        same_media: fn(&[u8], &[u8]) -> bool,
+        out: &mut Vec<ConferenceOutput>,
+    ) -> Result<(), Broken> {
+        match std::mem::replace(&mut self.exchange, Exchange::Quiet) {
+            Exchange::Passed { from, to, with_offer } if to == leg => {
+                self.pass_answer(from, to, with_offer, sdp, out);
+                Ok(())
+            }
+            Exchange::FirstReoffered { offered } if leg == self.sides[0].leg => {
+                tell(
+                    out,
+                    leg,
+                    LegCommand::Ack {
+                        answer: AckBody::Nothing,
+                    },
+                );
+                let now = sdp.ok_or(Broken { status: ANSWER_MISSING })?;
+                if !same_media(&offered, &now) {
+                    self.exchange = Exchange::SecondReoffered;
+                    tell(out, self.sides[1].leg, LegCommand::Reinvite { offer: Some(now) });
+                }
+                Ok(())
+            }
+            Exchange::SecondReoffered if leg == self.sides[1].leg => {
+                tell(
+                    out,
+                    leg,
+                    LegCommand::Ack {
+                        answer: AckBody::Nothing,
+                    },
+                );
+                Ok(())
+            }
+            // No re-INVITE of ours is out on this leg: a 2xx is acknowledged all the same, and changes nothing.
+            other => {
+                let acked_later = matches!(other, Exchange::LateAnswer { offerer, .. } if offerer == leg);
+                self.exchange = other;
+                if !acked_later {
+                    tell(
+                        out,
+                        leg,
+                        LegCommand::Ack {
+                            answer: AckBody::Nothing,
+                        },
+                    );
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Brings the answer to a passed re-INVITE back: `to` answered, `from` waits.
+    fn pass_answer(&mut self, from: LegId, to: LegId, with_offer: bool, sdp: Option<Bytes>, out: &mut Vec<ConferenceOutput>) {
+        if with_offer || sdp.is_none() {
+            tell(
+                out,
+                to,
+                LegCommand::Ack {
+                    answer: AckBody::Nothing,
+                },
+            );
+        } else {
+            // The offer goes on; the ACK of `from` brings the answer for the ACK that `to` waits for.
+            self.exchange = Exchange::LateAnswer {
+                offerer: to,
+                answerer: from,
+            };
+        }
+        if sdp.is_some() {
+            self.set_unacked(from, true);
+            tell(out, from, LegCommand::AcceptReinvite { sdp });
+        } else {
+            tell(out, from, LegCommand::RejectReinvite { status: ANSWER_MISSING });
+        }
+    }
+
+    /// Our re-INVITE on `leg` was refused.
+    pub fn reinvite_failed(&mut self, leg: LegId, status: u16, out: &mut Vec<ConferenceOutput>) -> Result<(), Broken> {
+        match &self.exchange {
+            Exchange::Passed { from, to, .. } if *to == leg => {
+                let status = refusal_to_pass(status);
+                tell(out, *from, LegCommand::RejectReinvite { status });
+                self.exchange = Exchange::Quiet;
+                Ok(())
+            }
+            // Without the new description the two do not hear each other.
+            Exchange::FirstReoffered { .. } if leg == self.sides[0].leg => Err(Broken { status }),
+            Exchange::SecondReoffered if leg == self.sides[1].leg => Err(Broken { status }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The ACK to our 200 on `leg` came.
+    pub fn acked(&mut self, leg: LegId, sdp: Option<Bytes>, out: &mut Vec<ConferenceOutput>) -> Result<(), Broken> {
+        self.set_unacked(leg, false);
+        match self.exchange {
+            Exchange::LateAnswer { offerer, answerer } if answerer == leg => {
+                // When broken, the exchange stays: the offerer's 200 is still to be acknowledged, see `close`.
+                let answer = sdp.ok_or(Broken { status: ANSWER_MISSING })?;
+                let answer = AckBody::Answer(answer);
+                tell(out, offerer, LegCommand::Ack { answer });
+                self.exchange = Exchange::Quiet;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What `leg` still waits for from us before its BYE: every 200 gets its ACK, every re-INVITE its final response.
+    pub fn close(&mut self, leg: LegId, out: &mut Vec<ConferenceOutput>) {
+        match self.exchange {
+            Exchange::LateAnswer { offerer, .. } if offerer == leg => {
+                let answer = AckBody::Inactive;
+                tell(out, leg, LegCommand::Ack { answer });
+            }
+            Exchange::Passed { from, .. } if from == leg => tell(out, leg, LegCommand::RejectReinvite { status: 487 }),
+            _ => return,
+        }
+        self.exchange = Exchange::Quiet;
+    }
+
+    fn set_unacked(&mut self, leg: LegId, unacked: bool) {
+        if let Some(side) = self.sides.iter_mut().find(|side| side.leg == leg) {
+            side.unacked = unacked;
+        }
+    }
+}
+
+/// The status for a device whose re-INVITE the other side refused. What concerns our dialog with the other side alone (a
+/// challenge, a dialog that is gone) says nothing to it.
+fn refusal_to_pass(status: u16) -> u16 {
+    match status {
+        401 | 407 | 408 | 481 | 503 => 500,
+        400..=699 => status,
+        _ => 500,
+    }
+}
+
+fn tell(out: &mut Vec<ConferenceOutput>, leg: LegId, command: LegCommand) {
+    out.push(ConferenceOutput::Leg { leg, command });
+}

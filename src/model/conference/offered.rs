@@ -1,0 +1,56 @@
+//! A call that came in makes the conference: its caller is the first party, and waits for the T-Server side to say whom to call.
+
+use bytes::Bytes;
+
+use super::leg::{Leg, LegPhase};
+use super::party::{Party, PartyPhase};
+use super::{Conference, ConferenceOutput, OfferedCall};
+use crate::leg::LegCommand;
+use crate::link::{CallOffered, LinkNotification};
+use crate::{LegId, PartyId};
+
+impl Conference {
+    pub(super) fn offered(
+        &mut self,
+        party: PartyId,
+        leg: LegId,
+        call: OfferedCall,
+        offer: Option<Bytes>,
+        out: &mut Vec<ConferenceOutput>,
+    ) {
+        if self.leg(leg).is_some() {
+            return;
+        }
+        if !self.is_fresh() {
+            let status = 500;
+            self.tell(leg, LegCommand::Reject { status }, out);
+            return;
+        }
+        self.next_leg = self.next_leg.max(leg.0.saturating_add(1));
+        self.legs.push(Leg {
+            id: leg,
+            party,
+            phase: LegPhase::Incoming,
+            offered: false,
+            early: None,
+        });
+        self.parties.push(Party {
+            leg: Some(leg),
+            offer,
+            ..Party::new(party, PartyPhase::Offered)
+        });
+        self.notify(
+            LinkNotification::CallOffered(CallOffered {
+                conference: self.id,
+                party,
+                from: call.from,
+                dialled: call.dialled,
+                conversation_id: call.conversation_id,
+                sip_call_id: call.sip_call_id,
+            }),
+            out,
+        );
+        let conference = self.id;
+        self.notify(LinkNotification::PartyCreated { conference, party }, out);
+    }
+}

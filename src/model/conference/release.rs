@@ -1,0 +1,136 @@
+//! Parties end: by the T-Server side, by their devices, by time. Each ends once, and takes along whom it must.
+//!
+//! * The first party takes every other one along: without the caller there is no call.
+//! * A party in talk takes the other one along: the conference ends the peer's leg at once and tells the T-Server side, rather than
+//!   waiting to be asked, so that no leg hangs when the T-Server side is gone. A ReleaseParty that crosses finds the party gone.
+//! * A party that is released while it is called takes nobody along: the T-Server side may call another.
+
+use std::time::Instant;
+
+use super::fork::Failure;
+use super::leg::LegPhase;
+use super::party::{Party, PartyPhase};
+use super::{Conference, ConferenceOutput};
+use crate::leg::{LegCommand, LegEvent};
+use crate::link::{Cause, LinkNotification, ReleasedBy};
+use crate::{LegId, PartyId};
+
+/// Q.850 causes that the conference itself finds (as RFC 3398 s.7.2.4.1 pairs them with SIP statuses).
+pub(super) const NO_USER_RESPONDING: u8 = 18;
+pub(super) const NO_ANSWER: u8 = 19;
+pub(super) const SUBSCRIBER_ABSENT: u8 = 20;
+
+impl Conference {
+    /// The T-Server side ends a party.
+    pub(super) fn release_party(&mut self, id: PartyId, cause: Cause, now: Instant, out: &mut Vec<ConferenceOutput>) {
+        let by = ReleasedBy::Server;
+        self.release(id, Cause { by, ..cause }, now, out);
+    }
+
+    /// The T-Server side ends the conference.
+    pub(super) fn release_conference(&mut self, cause: Cause, now: Instant, out: &mut Vec<ConferenceOutput>) {
+        let by = ReleasedBy::Server;
+        self.release_all(Cause { by, ..cause }, now, out);
+    }
+
+    /// The connector goes down: nobody waits for the ends of cancelled legs.
+    pub(super) fn abort(&mut self, now: Instant, out: &mut Vec<ConferenceOutput>) {
+        self.release_all(Cause::status(ReleasedBy::Network, 503), now, out);
+        self.legs.clear();
+    }
+
+    /// A leg said that it is over; it is told nothing any more.
+    pub(super) fn leg_over(&mut self, leg: LegId, event: &LegEvent, now: Instant, out: &mut Vec<ConferenceOutput>) {
+        let Some(leg) = self.remove_leg(leg) else { return };
+        let (cause, failure) = match *event {
+            LegEvent::Failed { status, q850 } => {
+                let failure = Failure { status, q850 };
+                (failure.cause(), failure)
+            }
+            LegEvent::Cancelled { q850 } => {
+                let failure = Failure { status: 487, q850 };
+                (failure.cause(), failure)
+            }
+            LegEvent::Ended { by_device: true, q850 } => (device_cause(q850), Failure { status: 480, q850 }),
+            LegEvent::Ended { by_device: false, q850 } => (network_cause(q850), Failure { status: 408, q850 }),
+            _ => return,
+        };
+        match leg.phase {
+            LegPhase::Cancelling { .. } => {}
+            LegPhase::Calling => self.fork_failed(leg.party, failure, now, out),
+            LegPhase::Incoming | LegPhase::Talking => self.release(leg.party, cause, now, out),
+        }
+    }
+
+    /// Ends a party and whom it takes along. A party that is not there (any more) is not released again.
+    pub(super) fn release(&mut self, id: PartyId, cause: Cause, now: Instant, out: &mut Vec<ConferenceOutput>) {
+        let Some(index) = self.parties.iter().position(|party| party.id == id) else {
+            return;
+        };
+        let party = self.parties.remove(index);
+        let takes_along = index == 0 || party.phase == PartyPhase::Connected;
+        let peers = Cause {
+            by: ReleasedBy::Server,
+            sip_status: None,
+            q850: cause.q850,
+        };
+        self.end_party(party, cause, now, out);
+        if takes_along {
+            self.release_all(peers, now, out);
+        }
+    }
+
+    /// Ends every party.
+    pub(super) fn release_all(&mut self, cause: Cause, now: Instant, out: &mut Vec<ConferenceOutput>) {
+        for party in std::mem::take(&mut self.parties) {
+            self.end_party(party, cause.clone(), now, out);
+        }
+        self.join = None;
+    }
+
+    /// Ends the legs of a party that was taken out, and tells that it is gone.
+    fn end_party(&mut self, party: Party, cause: Cause, now: Instant, out: &mut Vec<ConferenceOutput>) {
+        self.cancel_forks(party.id, false, now, out);
+        if let Some(leg) = party.leg.and_then(|leg| self.remove_leg(leg)) {
+            let end = match leg.phase {
+                LegPhase::Incoming => LegCommand::Reject {
+                    status: refusal(cause.sip_status),
+                },
+                _ => LegCommand::Bye { q850: cause.q850 },
+            };
+            if let Some(join) = &mut self.join {
+                join.close(leg.id, out);
+            }
+            self.tell(leg.id, end, out);
+        }
+        self.gone.push(party.id);
+        let (conference, party) = (self.id, party.id);
+        self.notify(
+            LinkNotification::PartyReleased {
+                conference,
+                party,
+                cause,
+            },
+            out,
+        );
+    }
+}
+
+/// The status a caller is refused with: the cause's, where it refuses anything (a redirection would go where we do not say).
+fn refusal(sip_status: Option<u16>) -> u16 {
+    sip_status.filter(|status| (400..700).contains(status)).unwrap_or(480)
+}
+
+fn device_cause(q850: Option<u8>) -> Cause {
+    Cause {
+        q850,
+        ..Cause::normal(ReleasedBy::Device)
+    }
+}
+
+fn network_cause(q850: Option<u8>) -> Cause {
+    Cause {
+        q850,
+        ..Cause::normal(ReleasedBy::Network)
+    }
+}

@@ -1,0 +1,67 @@
+//! The times that run out in a conference: ringing, waiting alone for the T-Server side, and the end of cancelled legs.
+
+use std::time::{Duration, Instant};
+
+use super::leg::LegPhase;
+use super::party::{Party, PartyPhase};
+use super::release::{NO_ANSWER, NO_USER_RESPONDING};
+use super::{Conference, ConferenceOutput};
+use crate::PartyId;
+use crate::link::{Cause, ReleasedBy};
+
+impl Conference {
+    /// When [`super::ConferenceInput::Timeout`] is due; `None` while nothing runs.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let parties = self.parties.iter().filter_map(|party| party.deadline);
+        let legs = self.legs.iter().filter_map(|leg| match leg.phase {
+            LegPhase::Cancelling { until } => Some(until),
+            _ => None,
+        });
+        parties.chain(legs).min()
+    }
+
+    pub(super) fn timed_out(&mut self, now: Instant, out: &mut Vec<ConferenceOutput>) {
+        self.legs
+            .retain(|leg| !matches!(leg.phase, LegPhase::Cancelling { until } if until <= now));
+        let due = |party: &Party| party.deadline.is_some_and(|deadline| deadline <= now);
+        let overdue: Vec<PartyId> = self.parties.iter().filter(|party| due(party)).map(|party| party.id).collect();
+        for id in overdue {
+            let Some(party) = self.party(id) else { continue };
+            let cause = deadline_cause(party);
+            if party.is_called() {
+                self.callee_failed(id, cause, now, out);
+            } else {
+                self.release(id, cause, now, out);
+            }
+        }
+    }
+
+    /// A party that is alone and not being called waits for the T-Server side, but not for ever.
+    pub(super) fn watch_lonely_party(&mut self, now: Instant) {
+        let wait = Duration::from_millis(self.settings.server_timeout_ms);
+        let alone = self.parties.len() == 1;
+        for party in self.parties.iter_mut().filter(|party| !party.is_called()) {
+            party.deadline = alone.then(|| party.deadline.unwrap_or(now + wait));
+        }
+    }
+
+    pub(super) fn leg_end_timeout(&self) -> Duration {
+        Duration::from_millis(self.settings.leg_end_timeout_ms)
+    }
+}
+
+/// Why a party whose deadline ran out is released. RFC 3398 s.7.2.4.1: a device that rang and was not answered is 480 (Q.850 19), one that said
+/// nothing 408 (Q.850 18). A caller whom the T-Server side forgot hears how its callee failed, or 503 so that a trunk tries elsewhere.
+fn deadline_cause(party: &Party) -> Cause {
+    let (sip_status, q850) = match party.phase {
+        PartyPhase::Alerting => (Some(480), Some(NO_ANSWER)),
+        PartyPhase::Calling => (Some(408), Some(NO_USER_RESPONDING)),
+        PartyPhase::Offered => (party.callee_failed.or(Some(503)), None),
+        PartyPhase::Connected => (party.callee_failed, None),
+    };
+    Cause {
+        by: ReleasedBy::Network,
+        sip_status,
+        q850,
+    }
+}
