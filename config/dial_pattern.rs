@@ -1,83 +1,76 @@
-//! A check of dial patterns. What a pattern matches is decided by the call model; here only its form is held against the grammar.
+//! A check of dial patterns against their grammar: `digits ["@" host]`.
+//!
+//! What a pattern matches is decided by the call model's numbering; here it is only read, so that a wrong one is reported with its line.
 
-/// Checks a pattern: digits, `+`, `*`, `#` for themselves, `X`, `Z`, `N`, `[set]`, `.` at the end; or `sip:*@host`.
-pub(crate) fn check(pattern: &str) -> Result<(), String> {
-    if let Some(uri) = pattern.strip_prefix("sip:") {
-        let host = uri.strip_prefix("*@").ok_or("a pattern of URIs is sip:*@host")?;
-        return crate::sip_uri::check_host_and_port(host).map_err(str::to_owned);
-    }
-    if pattern.is_empty() {
-        return Err("it is empty".to_owned());
-    }
-    let mut rest = pattern.chars();
-    while let Some(c) = rest.next() {
-        match c {
-            '0'..='9' | '+' | '*' | '#' | 'X' | 'Z' | 'N' => {}
-            '.' if rest.as_str().is_empty() => {}
-            '.' => return Err("`.` stands at the end only".to_owned()),
-            '[' => {
-                let (set, after) = rest.as_str().split_once(']').ok_or("`[` has no `]`")?;
-                check_set(set)?;
-                rest = after.chars();
-            }
-            other => return Err(format!("`{other}` cannot stand in a pattern")),
-        }
-    }
-    Ok(())
+/// What the other checks need to know of a pattern.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct DialPattern {
+    /// The length of the shortest number that it matches, in characters.
+    pub shortest: usize,
 }
 
-/// Checks the inside of a set: digits and ranges of digits, such as `2-57`.
-fn check_set(set: &str) -> Result<(), String> {
-    if set.is_empty() {
-        return Err("`[]` matches nothing".to_owned());
-    }
-    let mut rest = set.chars().peekable();
-    while let Some(first) = rest.next() {
-        if !first.is_ascii_digit() {
-            return Err(format!("`{first}` cannot stand in `[{set}]`"));
+impl DialPattern {
+    /// Reads a pattern: digits, `+`, `*`, `#` for themselves, `X`, `Z`, `N`, `.` at the end; with `@host` lower-case letters, `-`, `_` too.
+    pub fn parse(pattern: &str) -> Result<Self, String> {
+        let (digits, host) = match pattern.split_once('@') {
+            Some((digits, host)) => (digits, Some(host)),
+            None => (pattern, None),
+        };
+        if digits.is_empty() {
+            return Err("it is empty".to_owned());
         }
-        if rest.next_if_eq(&'-').is_some() {
-            match rest.next() {
-                Some(last) if last.is_ascii_digit() && first <= last => {}
-                _ => return Err(format!("`[{set}]` has a range without a good end")),
+        let body = digits.strip_suffix('.').unwrap_or(digits);
+        for c in body.chars() {
+            match c {
+                '0'..='9' | '+' | '*' | '#' | 'X' | 'Z' | 'N' => {}
+                'a'..='z' | '-' | '_' if host.is_some() => {}
+                'a'..='z' | '-' | '_' => return Err(format!("`{c}` never matches: a pattern without @host is for numbers")),
+                '.' => return Err("`.` stands at the end only".to_owned()),
+                other => return Err(format!("`{other}` has no meaning in a pattern")),
             }
         }
+        if let Some(host) = host {
+            if host == "*" {
+                return Err("there is no pattern for every host".to_owned());
+            }
+            crate::sip_uri::check_host_and_port(host.strip_prefix("*.").unwrap_or(host))?;
+        }
+        Ok(Self {
+            shortest: body.chars().count(),
+        })
     }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::check;
+    use super::*;
 
     #[test]
     fn patterns_are_held_against_the_grammar() {
-        for good in [
-            "2001",
-            "+49.",
-            "0ZX.",
-            "NXXXXXX",
-            "[2-57]X",
-            ".",
-            "*98",
-            "sip:*@example.com",
-            "sip:*@10.0.0.1:5070",
+        for (good, shortest) in [
+            ("2001", 4),
+            ("+49.", 3),
+            ("0ZX.", 3),
+            ("NXX", 3),
+            (".", 0),
+            ("*98", 3),
+            (".@*.example.com", 0),
+            ("bob@[::1]:5070", 3),
         ] {
-            assert_eq!(check(good), Ok(()), "{good}");
+            assert_eq!(DialPattern::parse(good), Ok(DialPattern { shortest }), "{good}");
         }
         for (bad, why) in [
             ("", "it is empty"),
+            ("@example.com", "it is empty"),
             ("2.1", "`.` stands at the end only"),
-            ("2a", "`a` cannot stand in a pattern"),
-            ("[2-5", "`[` has no `]`"),
-            ("[]", "`[]` matches nothing"),
-            ("[5-2]", "`[5-2]` has a range without a good end"),
-            ("[2-]", "`[2-]` has a range without a good end"),
-            ("[+]", "`+` cannot stand in `[+]`"),
-            ("sip:bob@example.com", "a pattern of URIs is sip:*@host"),
-            ("sip:*@", "it has no host"),
+            ("2a", "`a` never matches: a pattern without @host is for numbers"),
+            ("[2-5]X", "`[` has no meaning in a pattern"),
+            ("x", "`x` never matches: a pattern without @host is for numbers"),
+            (".@", "it has no host"),
+            (".@*", "there is no pattern for every host"),
+            (".@a b", "its host name is malformed"),
         ] {
-            assert_eq!(check(bad), Err(why.to_owned()), "{bad}");
+            assert_eq!(DialPattern::parse(bad), Err(why.to_owned()), "{bad}");
         }
     }
 }

@@ -11,6 +11,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+pub(crate) use kind::found;
 pub use kind::{Kind, Refusal};
 pub use table::{OPTIONS, TABLES};
 

@@ -85,12 +85,21 @@ fn check_user(user: &str) -> Result<(), &'static str> {
     }
 }
 
-/// Checks `host` or `host:port`; an IPv6 address stands in brackets.
-pub(crate) fn check_host_and_port(text: &str) -> Result<(), &'static str> {
-    let (host, port) = match text.rsplit_once(':') {
+/// `host` of `host:port`.
+pub(crate) fn without_port(text: &str) -> &str {
+    split_port(text).0
+}
+
+fn split_port(text: &str) -> (&str, Option<&str>) {
+    match text.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, Some(port)),
         _ => (text, None),
-    };
+    }
+}
+
+/// Checks `host` or `host:port`; an IPv6 address stands in brackets.
+pub(crate) fn check_host_and_port(text: &str) -> Result<(), &'static str> {
+    let (host, port) = split_port(text);
     if let Some(port) = port
         && !port.parse::<u16>().is_ok_and(|port| port > 0)
     {

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 use toml_edit::Value;
 
-use crate::dial_pattern;
+use crate::dial_pattern::DialPattern;
 use crate::schema::DnRange;
 use crate::secret::Secret;
 use crate::sip_uri::{self, SipUri};
@@ -188,7 +188,7 @@ impl Kind {
                     .then_some(())
                     .ok_or(None)
             }
-            Self::DialPattern => dial_pattern::check(text).map_err(Some),
+            Self::DialPattern => DialPattern::parse(text).map(drop).map_err(Some),
             Self::File | Self::Directory => fits(text, 1, 4096),
             Self::HexDigest => (text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()))
                 .then_some(())
@@ -220,8 +220,8 @@ impl fmt::Display for Kind {
             Self::DnUri => f.write_str("sip:user@host"),
             Self::DnTemplate => f.write_str("sip:user@host with {n} once in its user part"),
             Self::PeerUri => f.write_str("sip:host, sip:host:port, with ;transport=udp or ;transport=tcp"),
-            Self::Digits { .. } => f.write_str("digits, +, *, #; at most 32"),
-            Self::DialPattern => f.write_str("digits, +, X, Z, N, [set], . at the end; or sip:*@host"),
+            Self::Digits { .. } => f.write_str("digits, *, #, a leading +; at most 32"),
+            Self::DialPattern => f.write_str("digits, +, *, #, X, Z, N, . at the end; with @host for addresses there"),
             Self::File => f.write_str("a path to a file"),
             Self::Directory => f.write_str("a path to a directory"),
             Self::HexDigest => f.write_str("64 hex digits"),

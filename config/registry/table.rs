@@ -240,8 +240,8 @@ options! {
     "trunk[].realm" Trunk, Text { min: 1, max: 128 }, Absent, AfterRestart, "RFC 3261 s.22.2": "The realm the credentials are for. Without it, any.";
 
     "dial_rule[].pattern" DialRule, DialPattern, Required, AfterRestart, "":
-        "The numbers it is for: digits and `+` for themselves, `X` any digit, `Z` 1 to 9, `N` 2 to 9, `[2-57]` one of a set, `.` at the end \
-         one or more of anything; or `sip:*@example.com` for URIs of a host.";
+        "The numbers it is for: digits, `+`, `*`, `#` for themselves, `X` any digit, `Z` 1 to 9, `N` 2 to 9, `.` at the end any rest. With \
+         `@host` it is for addresses at that foreign host (`.@pbx.example.com`; `.@*.example.com` for every host below it).";
     "dial_rule[].strip" DialRule, integer(0, 64), Value("0"), AfterRestart, "": "How many digits are taken off the front.";
     "dial_rule[].prepend" DialRule, Digits { min: 0 }, Value("\"\""), AfterRestart, "": "What is put before the rest.";
     "dial_rule[].trunk" DialRule, DnUri, Absent, AfterRestart, "": "The DN of the trunk that carries the call. Needed unless `allow` is false.";
