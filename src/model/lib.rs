@@ -38,5 +38,5 @@ pub use error::{TError, TErrorCode};
 pub use event::{Event, EventName};
 pub use ids::{CallUuid, ClientId, ConferenceId, ConnId, ConnectorId, DnId, LegId, PartyId, ReferenceId};
 pub use kvlist::{KvList, KvValue};
-pub use request::Request;
+pub use request::{Request, Requestor};
 pub use vocabulary::*;

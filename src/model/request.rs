@@ -1,7 +1,10 @@
 //! T-requests: what a client asks for (reference t-library.md ch. 5). The frame's `request` and `referenceId` are outside.
 
 use crate::vocabulary::vocabulary;
-use crate::{AddressInfoType, AddressType, CallInfoType, ConnId, ControlMode, DnId, KvList, MakeCallType, RegisterMode};
+use crate::{
+    AddressInfoType, AddressType, CallInfoType, ClientId, ConnId, ControlMode, DnId, KvList, MakeCallType, ReferenceId,
+    RegisterMode,
+};
 
 vocabulary!(
     /// The T-Library requests (without the T), all that the protocol names, supported or not. Numbers are T-Library's message
@@ -95,6 +98,15 @@ pub enum Request {
     Unsupported {
         name: RequestName,
     },
+}
+
+/// Who asked, so that the answer finds its way back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Requestor {
+    /// The client's connection.
+    pub client: ClientId,
+    /// What the client called its request; its copy of the answering event carries this.
+    pub reference_id: Option<ReferenceId>,
 }
 
 /// Where a client that lost its connection left off.

@@ -1,0 +1,69 @@
+//! Why a party ended, in the words of CTI: the one place where a SIP status or a Q.850 cause becomes a CallState.
+//!
+//! The reference fixes Busy, NoAnswer and SitInvalidnum by name (t-library.md ch. 9.1); the rest of the table is ours: the
+//! Special Information Tones (SIT) by what a switch would play. 403 is an intercept, 503 no circuit, the other 5xx a reorder.
+
+use super::Outcome;
+use crate::CallState;
+use crate::link::{Cause, ReleasedBy};
+
+/// What the failure of a call attempt means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Verdict {
+    /// The CallState of the terminal events.
+    pub(super) state: CallState,
+    /// How the call is counted.
+    pub(super) outcome: Outcome,
+    /// Whether the destination itself turned the call down, which EventDestinationBusy tells the caller.
+    pub(super) turned_down: bool,
+}
+
+/// Judges why a device that was called did not answer. `rang`: it had said that it rings.
+pub(super) fn verdict(cause: &Cause, rang: bool) -> Verdict {
+    use CallState::{Busy, GeneralError, NoAnswer, SitIntercept, SitInvalidnum, SitNocircuit, SitReorder, SitUnknown, SitVacant};
+    let (state, outcome, turned_down) = match cause.sip_status.or_else(|| status_of_q850(cause)) {
+        Some(486 | 600) => (Busy, Outcome::Busy, true),
+        Some(603 | 607 | 608) => (Busy, Outcome::Rejected, true),
+        Some(404 | 414 | 416 | 484 | 485 | 604) => (SitInvalidnum, Outcome::Unreachable, true),
+        Some(410) => (SitVacant, Outcome::Unreachable, true),
+        Some(403) => (SitIntercept, Outcome::Rejected, true),
+        Some(408 | 480 | 487) if rang => (NoAnswer, Outcome::NoAnswer, false),
+        Some(408 | 480 | 487 | 430) => (SitUnknown, Outcome::Unreachable, false),
+        Some(503) => (SitNocircuit, Outcome::Unreachable, false),
+        Some(500..=599) => (SitReorder, Outcome::Failed, false),
+        Some(_) => (GeneralError, Outcome::Failed, false),
+        None if cause.by == ReleasedBy::Device => (Busy, Outcome::Rejected, true),
+        None if rang => (NoAnswer, Outcome::NoAnswer, false),
+        None => (GeneralError, Outcome::Failed, false),
+    };
+    Verdict {
+        state,
+        outcome,
+        turned_down,
+    }
+}
+
+/// The SIP status that stands for a Q.850 cause (RFC 3398 s.7.2.4.1), where no status came with it.
+fn status_of_q850(cause: &Cause) -> Option<u16> {
+    match cause.q850? {
+        1 | 2 | 3 | 28 => Some(404),
+        17 => Some(486),
+        18..=20 | 31 => Some(480),
+        21 => Some(603),
+        22 => Some(410),
+        34 | 38 | 41 | 42 | 47 => Some(503),
+        55 | 57 => Some(403),
+        _ => None,
+    }
+}
+
+/// With which status a caller whose call is not answered yet is told of `status`. A challenge or a redirection was meant for us
+/// alone (RFC 3261 s.16.7), and a caller that takes 408 for a lost network would call again.
+pub(super) fn status_for_caller(status: Option<u16>) -> u16 {
+    match status {
+        Some(401 | 407) => 500,
+        Some(408) | Some(300..=399) | None => 480,
+        Some(status @ 400..=699) => status,
+        Some(_) => 500,
+    }
+}

@@ -1,0 +1,227 @@
+//! MakeCall: third-party call control. The caller's own device is called first, then the destination (RFC 3725 s.4; reference ch. 9.1).
+//!
+//! The caller has its EventDialing at once: for clients it dials while its own device is called.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::events::Addition;
+use super::party::{Leg, Party};
+use super::{Call, CallOutput, DESTINATION, ORIGIN, Phase, user_data};
+use crate::link::{LinkRequest, MakeParty, PartyTarget};
+use crate::numbering::{Destination, DnKind, Numbering};
+use crate::{
+    CallState, CallType, DnId, DnRole, EventName, KvList, MakeCallType, PartyId, PartyState, Request, Requestor, TError,
+    TErrorCode,
+};
+
+/// A MakeCall with its requestor.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Make {
+    /// Who asks.
+    pub requestor: Requestor,
+    /// The DN that is to call.
+    pub this_dn: DnId,
+    /// What it is to dial.
+    pub other_dn: String,
+    /// A location of another switch: not supported.
+    pub location: Option<String>,
+    /// Only Regular is supported (seed 002 line 3429).
+    pub make_call_type: MakeCallType,
+    /// The call's user data.
+    pub user_data: KvList,
+    /// Echoed in EventDialing.
+    pub reasons: KvList,
+    /// Not used yet.
+    pub extensions: KvList,
+}
+
+impl Make {
+    /// The MakeCall that `requestor` asks for; `None` where the request is another one.
+    pub fn from_request(requestor: Requestor, request: Request) -> Option<Self> {
+        match request {
+            Request::MakeCall {
+                this_dn,
+                other_dn,
+                location,
+                make_call_type,
+                user_data,
+                reasons,
+                extensions,
+            } => Some(Self {
+                requestor,
+                this_dn,
+                other_dn,
+                location,
+                make_call_type,
+                user_data,
+                reasons,
+                extensions,
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// A destination, resolved.
+pub(super) struct Called {
+    pub(super) dn: DnId,
+    pub(super) target: PartyTarget,
+    pub(super) call_type: CallType,
+}
+
+impl Call {
+    pub(super) fn make(&mut self, make: Make, now: Instant, out: &mut Vec<CallOutput>) {
+        if self.phase != Phase::New {
+            let error = TError::new(TErrorCode::InvalidState, "this call was made already");
+            return self.refuse(make.requestor, Some(&make.this_dn), error, out);
+        }
+        match self.check_make(&make) {
+            Ok(called) => self.start_make(make, called, now, out),
+            Err(error) => {
+                self.refuse(make.requestor, Some(&make.this_dn), error, out);
+                self.finish_refused(out);
+            }
+        }
+    }
+
+    fn check_make(&self, make: &Make) -> Result<Called, TError> {
+        if make.make_call_type != MakeCallType::Regular {
+            let text = format!("makeCallType {} is not supported, only Regular is", make.make_call_type);
+            return Err(TError::new(TErrorCode::UnsupportedOperation, text));
+        }
+        if make.location.as_ref().is_some_and(|location| !location.is_empty()) {
+            return Err(TError::new(
+                TErrorCode::UnsupportedOperation,
+                "calls to another location are not supported",
+            ));
+        }
+        match self.numbering.dn(&make.this_dn) {
+            None => {
+                return Err(TError::new(
+                    TErrorCode::InvalidCallingDn,
+                    format!("{} is no DN of ours", make.this_dn),
+                ));
+            }
+            Some(config) if config.kind != DnKind::Extension => {
+                return Err(TError::new(
+                    TErrorCode::InvalidCallingDn,
+                    format!("{} is no Extension", make.this_dn),
+                ));
+            }
+            Some(_) => {}
+        }
+        user_data::check_size(&make.user_data, self.settings.user_data_limit_bytes)?;
+        Ok(called(&self.numbering, &make.other_dn, &make.this_dn)?)
+    }
+
+    fn start_make(&mut self, make: Make, called: Called, now: Instant, out: &mut Vec<CallOutput>) {
+        let config = self.numbering.dn(&make.this_dn);
+        let auto_answer = config.is_some_and(|config| config.auto_answer);
+        self.ani = Some(calling_number(&self.numbering, &make.this_dn));
+        self.dnis = Some(make.other_dn.into());
+        self.user_data = Arc::new(make.user_data);
+        self.call_type = called.call_type;
+        self.started = Some(now);
+        let own = PartyTarget::Dn(make.this_dn.clone());
+        self.parties
+            .push(Party::new(PartyId(1), make.this_dn, own, DnRole::Origination));
+        self.parties
+            .push(Party::new(PartyId(2), called.dn, called.target, DnRole::Destination));
+        let addition = Addition {
+            requestor: Some(make.requestor),
+            reasons: make.reasons,
+            cause: None,
+        };
+        self.report(
+            ORIGIN,
+            EventName::EventDialing,
+            PartyState::Dialing,
+            CallState::Ok,
+            addition,
+            out,
+        );
+        self.phase = Phase::CallingOrigin;
+        self.make_party(ORIGIN, auto_answer, out);
+    }
+
+    /// Asks the connector to call the device of a party; it is shown the other party.
+    pub(super) fn make_party(&mut self, index: usize, auto_answer: bool, out: &mut Vec<CallOutput>) {
+        let shown = self.parties.get(if index == ORIGIN { DESTINATION } else { ORIGIN });
+        let Some(shown) = shown.map(|party| party.dn.clone()) else {
+            return;
+        };
+        let Some(party) = self.parties.get_mut(index) else { return };
+        party.leg = Leg::Made;
+        let config = self.numbering.dn(&shown);
+        let number = config.and_then(|config| config.extension_number.as_deref());
+        // The other switch knows our extension numbers, not our user names.
+        let caller = match number {
+            Some(number) if party.is_external() => DnId::new(&format!("sip:{number}@{}", self.numbering.default_domain())),
+            _ => self.numbering.sip_uri(&shown),
+        };
+        let caller_name = match config {
+            Some(config) => config.display_name.clone(),
+            None => self.caller_name.clone().filter(|_| index == DESTINATION),
+        };
+        out.push(CallOutput::Link(LinkRequest::MakeParty(MakeParty {
+            conference: self.ids.conference,
+            party: party.id,
+            target: party.target.clone(),
+            caller,
+            caller_name,
+            auto_answer,
+            ring_timeout_ms: self.settings.ring_timeout_ms,
+            conversation_id: self.ids.conversation_id.clone(),
+        })));
+    }
+}
+
+/// Why what was dialled leads nowhere.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(super) enum NotCalled {
+    /// A DN that calls itself has called nobody: the events of its two parties could not be told apart.
+    #[error("{0} cannot call itself")]
+    Itself(DnId),
+    /// No DN and no rule.
+    #[error("`{0}` is no DN of ours and no dial rule leads there")]
+    Unknown(String),
+    /// A rule, or the lack of one for calls from outside.
+    #[error("the dial plan does not allow calls to `{0}`")]
+    Prohibited(String),
+}
+
+impl From<NotCalled> for TError {
+    fn from(error: NotCalled) -> Self {
+        let code = match error {
+            NotCalled::Itself(_) | NotCalled::Unknown(_) => TErrorCode::InvalidCalledDn,
+            NotCalled::Prohibited(_) => TErrorCode::InvalidDestinationDn,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+/// Resolves what `calling` dials.
+pub(super) fn called(numbering: &Numbering, dialled: &str, calling: &DnId) -> Result<Called, NotCalled> {
+    match numbering.resolve(dialled, Some(calling)) {
+        Destination::Extension(dn) if dn == *calling => Err(NotCalled::Itself(dn)),
+        Destination::Extension(dn) => Ok(Called {
+            target: PartyTarget::Dn(dn.clone()),
+            dn,
+            call_type: CallType::Internal,
+        }),
+        Destination::Trunk { trunk, number, other_dn } => Ok(Called {
+            dn: other_dn,
+            target: PartyTarget::Trunk { trunk, number },
+            call_type: CallType::Outbound,
+        }),
+        Destination::Unknown => Err(NotCalled::Unknown(dialled.to_owned())),
+        Destination::Prohibited => Err(NotCalled::Prohibited(dialled.to_owned())),
+    }
+}
+
+/// ANI: the number by which the caller is called, its DN where it has none.
+pub(super) fn calling_number(numbering: &Numbering, dn: &DnId) -> Arc<str> {
+    let number = numbering.dn(dn).and_then(|config| config.extension_number.clone());
+    number.unwrap_or_else(|| dn.as_str().into())
+}

@@ -1,0 +1,32 @@
+//! QueryCall: EventPartyInfo to the requestor (reference ch. 11; seed 002 lines 3482-3483: StatusQuery only).
+
+use super::{Call, CallOutput};
+use crate::{CallInfoType, CallState, EventName, KvValue, PartyState, Requestor, TError, TErrorCode};
+
+impl Call {
+    /// The parties stand in the extensions: `party-N` is the DN, `role-N` its role, `ps-N` its state as a number, N from 1.
+    pub(super) fn query(
+        &self,
+        index: usize,
+        requestor: Requestor,
+        info_type: CallInfoType,
+        out: &mut Vec<CallOutput>,
+    ) -> Result<(), TError> {
+        if info_type != CallInfoType::StatusQuery {
+            let text = format!("callInfoType {info_type} is not supported, only StatusQuery is");
+            return Err(TError::new(TErrorCode::UnsupportedOperation, text));
+        }
+        let mut event = self.party_event(index, EventName::EventPartyInfo);
+        event.call_state = Some(CallState::Ok);
+        let known = self.parties.iter().filter(|party| party.state != PartyState::Null);
+        for (number, party) in known.enumerate().map(|(index, party)| (index + 1, party)) {
+            event.extensions.set(format!("party-{number}"), party.dn.as_str());
+            event.extensions.set(format!("role-{number}"), party.role.name());
+            event
+                .extensions
+                .set(format!("ps-{number}"), KvValue::Int(party.state.number().into()));
+        }
+        out.push(CallOutput::Answer { requestor, event });
+        Ok(())
+    }
+}
