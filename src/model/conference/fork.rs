@@ -24,7 +24,7 @@ pub(super) struct Failure {
 
 impl Failure {
     /// The order of choice among failed forks, the best first (RFC 3261 s.16.7 step 6): 6xx, then what tells the caller how to
-    /// call better, then what a person did, then other 4xx, then 5xx; challenges and redirections, which are not for the caller, last.
+    /// call better, then what a person did, then other 4xx, then 5xx; challenges and redirections, not for the caller, last.
     fn rank(self) -> u8 {
         match self.status {
             600..=699 => 0,
@@ -44,8 +44,8 @@ impl Failure {
         if later.rank() < self.rank() { later } else { self }
     }
 
-    /// What the party is released with. Challenges are ours to meet (s.16.7: never passed by one who holds no credentials), a 503 tells of one server
-    /// and not of the call (s.16.7 step 6), and a redirection is not followed: no device moves a call past the dial policy.
+    /// What the party is released with. Challenges are met below or not at all, a 503 tells of one server and not of the call
+    /// (RFC 3261 s.16.7 step 6), and a redirection is not followed: no device moves a call past the dial policy.
     pub fn cause(self) -> Cause {
         let sip_status = match self.status {
             300..=399 => 480,

@@ -90,7 +90,8 @@ pub enum ConferenceInput {
     },
     /// The time of [`super::Conference::next_timeout`] has come (a call too early does nothing).
     Timeout,
-    /// The connector goes down: every leg is ended and the conference with it, at once.
+    /// The connector goes down: every party is released and every leg ended at once. The conference ends, as always, when its
+    /// cancelled legs have reported their end; a shell that cannot wait for that drops it.
     Abort,
 }
 

@@ -241,8 +241,7 @@ impl MediaJoin {
             Exchange::LateAnswer { offerer, answerer } if answerer == leg => {
                 // When broken, the exchange stays: the offerer's 200 is still to be acknowledged, see `close`.
                 let answer = sdp.ok_or(Broken { status: ANSWER_MISSING })?;
-                let answer = AckBody::Answer(answer);
-                tell(out, offerer, LegCommand::Ack { answer });
+                acknowledge(out, offerer, AckBody::Answer(answer));
                 self.exchange = Exchange::Quiet;
                 Ok(())
             }
@@ -253,10 +252,7 @@ impl MediaJoin {
     /// What `leg` still waits for from us before its BYE: every 200 gets its ACK, every re-INVITE its final response.
     pub fn close(&mut self, leg: LegId, out: &mut Vec<ConferenceOutput>) {
         match self.exchange {
-            Exchange::LateAnswer { offerer, .. } if offerer == leg => {
-                let answer = AckBody::Inactive;
-                tell(out, leg, LegCommand::Ack { answer });
-            }
+            Exchange::LateAnswer { offerer, .. } if offerer == leg => acknowledge(out, leg, AckBody::Inactive),
             Exchange::Passed { from, .. } if from == leg => tell(out, leg, LegCommand::RejectReinvite { status: 487 }),
             _ => return,
         }
@@ -282,4 +278,8 @@ fn refusal_to_pass(status: u16) -> u16 {
 
 fn tell(out: &mut Vec<ConferenceOutput>, leg: LegId, command: LegCommand) {
     out.push(ConferenceOutput::Leg { leg, command });
+}
+
+fn acknowledge(out: &mut Vec<ConferenceOutput>, leg: LegId, answer: AckBody) {
+    tell(out, leg, LegCommand::Ack { answer });
 }

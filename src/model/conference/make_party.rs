@@ -9,9 +9,6 @@ use crate::leg::{Contact, LegCommand};
 use crate::link::{Cause, LinkNotification, MakeParty, ReleasedBy};
 use crate::{LegId, PartyId};
 
-/// No request makes a device ring longer than this (a day): it bounds the arithmetic, not the behaviour.
-const LONGEST_RING_MS: u64 = 86_400_000;
-
 impl Conference {
     pub(super) fn make_party(
         &mut self,
@@ -54,7 +51,7 @@ impl Conference {
             };
             self.tell(leg, command, out);
         }
-        let ring = Duration::from_millis(request.ring_timeout_ms.min(LONGEST_RING_MS));
+        let ring = Duration::from_millis(request.ring_timeout_ms);
         self.parties.push(Party {
             deadline: Some(now + ring),
             ..Party::new(party, PartyPhase::Calling)
@@ -80,7 +77,9 @@ impl Conference {
 
     /// Releases a party that never came to be.
     fn refuse_party(&mut self, party: PartyId, cause: Cause, out: &mut Vec<ConferenceOutput>) {
-        if let [first] = &mut *self.parties {
+        if let [first] = &mut *self.parties
+            && !first.is_called()
+        {
             first.callee_failed = cause.sip_status;
         }
         self.gone.push(party);

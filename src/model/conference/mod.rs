@@ -1,4 +1,84 @@
-//! The connector's side of a live call.
+//! The connector's side of a live call: a back-to-back user agent as a pure machine.
+//!
+//! A [`Conference`] stands between the link ([`crate::link`], the T-Server side above) and the SIP legs ([`crate::leg`], the user
+//! agent below). It owns the *parties* the T-Server side speaks of, the *legs* that call their devices (a party that is forked has
+//! one for each contact until one answers), and the *media join* that carries offers and answers between two legs.
+//!
+//! # Invariants
+//! * Every party gets exactly one `PartyReleased`; `ConferenceEnded` comes once and last, when every leg has reported its end.
+//! * Every leg ends once: by its own terminal event, or by our BYE, refusal or CANCEL (or, when its 200 crossed our CANCEL, ACK and
+//!   BYE). After that nothing is sent on it and nothing of it is listened to.
+//! * A leg never has two offers outstanding (RFC 3264 s.4, RFC 3261 s.14.1); every 2xx gets one ACK, every re-INVITE one answer.
+//! * No state waits for ever, whoever is silent: see [Times](#times).
+//! * Every input is defined in every state. What is stale is ignored, what is repeated changes nothing.
+//!
+//! # What it does not do
+//! No SIP message, transaction or dialog; no look-up of contacts (they come with the request); no look into a session description:
+//! they are passed through as bytes. The shell and the user agent keep what concerns one leg: the o= line and its version
+//! (RFC 3264 s.8), the inactive answer that [`crate::leg::AckBody::Inactive`] asks for, retries after 491, ACK and BYE for a second
+//! 2xx of one INVITE. Hold music, mixing and a third party are not there yet: a third [`MakeParty`](crate::link::MakeParty) is
+//! released with 501. A redirection (3xx) is not followed.
+//!
+//! # A party
+//! ```text
+//!   Offered input        MakeParty, contacts        MakeParty, refused:
+//!        |                     |                      481 the call is over     491 the first party is not answered
+//!        v                     v                      501 there are two        480 no contacts (Q.850 20)
+//!     Offered               Calling ---- first 18x ---> Alerting        |
+//!        |                     |     (PartyAlerting)       |            |
+//!        |                     +--------- first 2xx -------+            |
+//!        |  the callee's 2xx                 |  (PartyConnected)        |
+//!        +------------------------------> Connected                     |
+//!        |                                   |                          |
+//!        +---- CANCEL, Release, time --------+---- BYE, Release,        |
+//!        |     all forks failed, time        |     re-INVITE refused    |
+//!        +-----------------------------------+--------------------------+
+//!                                            v
+//!                                 gone (PartyReleased, once)
+//! ```
+//! The first party is the one that calls.
+//!
+//! # A leg
+//! ```text
+//!   INVITE in: Incoming --- Accept ---> Talking --- BYE, either way ---> gone
+//!                 +-------- Reject, or the caller's CANCEL ------------> gone
+//!   INVITE out: Calling --- 2xx, Ack -> Talking
+//!                 +-------- final failure -----------------------------> gone
+//!                 +-------- Cancel ---> Cancelling -- failure ---------> gone
+//!                                           +-------- 2xx: Ack, Bye ---> gone
+//! ```
+//!
+//! # The exchange of a media join
+//! ```text
+//!   direct call ------------------------------------------------> Quiet <---------------------------------+
+//!   direct call without an offer ---> LateAnswer --- ACK -----------^  |                                  |
+//!   third-party call ---> FirstReoffered --- 200, same media -------^  +-- re-INVITE --> Passed -- answer, refusal
+//!                             +--- 200, other media --> SecondReoffered --- 200 ---> Quiet  +-- offer --> LateAnswer
+//! ```
+//! Outside Quiet, and until the ACK of our last 200 is there, a device's re-INVITE is refused with 491.
+//!
+//! # Who ends whom
+//! | what happens | what the conference does |
+//! |---|---|
+//! | the callee fails, or nobody answers | `PartyReleased` for it; the caller waits for the T-Server side, which may call another |
+//! | the caller cancels, or is released | every fork of the callee is cancelled; both are released |
+//! | one of two in talk hangs up, or is released | the other gets BYE at once; both are released, in this order |
+//! | a third-party call cannot be joined (re-INVITE refused) | BYE to both; both are released with the status |
+//!
+//! # Times
+//! | what | how long | then |
+//! |---|---|---|
+//! | a party rings | `MakeParty::ring_timeout_ms` | its forks are cancelled; 480 (Q.850 19) if it rang, else 408 (Q.850 18) |
+//! | a party is alone, and not called | [`ConferenceSettings::server_timeout_ms`] | it is released with its callee's status, or 503 |
+//! | a cancelled leg does not report | [`ConferenceSettings::leg_end_timeout_ms`] | it is taken as gone |
+//!
+//! Everything else is bounded by the transactions below: a re-INVITE fails, a 200 without its ACK ends the leg.
+//!
+//! # Known limits
+//! * Early media of one fork, then an answer by another: the caller gets both descriptions in one dialog, though strictly it may hold on to
+//!   the first (RFC 3261 s.13.2.1). Early media is not passed in third-party calls.
+//! * A request that crosses `ConferenceEnded` finds no conference. The shell makes none for a request whose conference id a
+//!   connector has chosen ([`ConferenceId::maker`]); to the T-Server side, `ConferenceEnded` ends what it had asked for since.
 
 mod answer;
 mod fork;
@@ -10,6 +90,8 @@ mod offered;
 mod party;
 mod release;
 mod reoffer;
+#[cfg(test)]
+mod tests;
 mod third_party;
 mod timeout;
 
@@ -34,7 +116,8 @@ pub struct Conference {
     settings: ConferenceSettings,
     /// The live parties, the one that calls first.
     parties: Vec<Party>,
-    /// The parties that were released, so that a repeated request does not bring them back. Bounded by what the T-Server side asks of this one call.
+    /// The parties that were released, so that a repeated request does not bring them back. Bounded by what the T-Server side asks
+    /// of this one call.
     gone: Vec<PartyId>,
     /// The legs that are not gone, one for each contact called at the same time.
     legs: Vec<Leg>,

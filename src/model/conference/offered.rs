@@ -18,12 +18,12 @@ impl Conference {
         offer: Option<Bytes>,
         out: &mut Vec<ConferenceOutput>,
     ) {
-        if self.leg(leg).is_some() {
+        // The same call told again, whether it still lives or not.
+        if self.leg(leg).is_some() || self.party(party).is_some() || self.gone.contains(&party) {
             return;
         }
         if !self.is_fresh() {
-            let status = 500;
-            self.tell(leg, LegCommand::Reject { status }, out);
+            self.tell(leg, LegCommand::Reject { status: 500 }, out);
             return;
         }
         self.next_leg = self.next_leg.max(leg.0.saturating_add(1));

@@ -1,8 +1,8 @@
 //! Parties end: by the T-Server side, by their devices, by time. Each ends once, and takes along whom it must.
 //!
 //! * The first party takes every other one along: without the caller there is no call.
-//! * A party in talk takes the other one along: the conference ends the peer's leg at once and tells the T-Server side, rather than
-//!   waiting to be asked, so that no leg hangs when the T-Server side is gone. A ReleaseParty that crosses finds the party gone.
+//! * A party in talk takes the other one along: the conference ends the peer's leg at once and tells the T-Server side, rather
+//!   than waiting to be asked, so that no leg hangs when the T-Server side is gone. A ReleaseParty that crosses finds nobody.
 //! * A party that is released while it is called takes nobody along: the T-Server side may call another.
 
 use std::time::Instant;
@@ -33,10 +33,9 @@ impl Conference {
         self.release_all(Cause { by, ..cause }, now, out);
     }
 
-    /// The connector goes down: nobody waits for the ends of cancelled legs.
+    /// The connector goes down. Cancelled legs are still awaited, for a 200 may cross; a shell that cannot wait drops the conference.
     pub(super) fn abort(&mut self, now: Instant, out: &mut Vec<ConferenceOutput>) {
         self.release_all(Cause::status(ReleasedBy::Network, 503), now, out);
-        self.legs.clear();
     }
 
     /// A leg said that it is over; it is told nothing any more.

@@ -50,8 +50,9 @@ impl Conference {
     }
 }
 
-/// Why a party whose deadline ran out is released. RFC 3398 s.7.2.4.1: a device that rang and was not answered is 480 (Q.850 19), one that said
-/// nothing 408 (Q.850 18). A caller whom the T-Server side forgot hears how its callee failed, or 503 so that a trunk tries elsewhere.
+/// Why a party whose deadline ran out is released. A device that rang and was not answered is 480 with Q.850 19, one that said
+/// nothing 408 with Q.850 18 (RFC 3398 s.7.2.4.1). A caller whom the T-Server side forgot hears how its callee failed, or 503 so
+/// that a trunk tries elsewhere.
 fn deadline_cause(party: &Party) -> Cause {
     let (sip_status, q850) = match party.phase {
         PartyPhase::Alerting => (Some(480), Some(NO_ANSWER)),

@@ -1,0 +1,433 @@
+//! A user agent that keeps its side of the contract (`tandem-sip`'s `ua::api`) at random, and holds the conference to its own.
+//!
+//! What a device does is queued on its leg and delivered later, in the order of the leg, while commands take effect at once: so
+//! every crossing there is on a real network happens here. A command is judged by what the conference can know, which is what was
+//! delivered to it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+
+use crate::LegId;
+use crate::leg::{AckBody, LegCommand, LegEvent};
+
+/// An INVITE or re-INVITE of ours, as the conference sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ours {
+    None,
+    /// No final answer was delivered.
+    Asked {
+        with_offer: bool,
+    },
+    /// The 2xx was delivered and waits for its ACK.
+    Answered {
+        with_offer: bool,
+        described: bool,
+    },
+}
+
+/// An INVITE or re-INVITE of the device, as the conference sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Theirs {
+    None,
+    /// Delivered, and waits for our final answer.
+    Asked {
+        with_offer: bool,
+    },
+    /// Our 200 is out, its ACK was not delivered.
+    Answered,
+}
+
+/// Whether a session was answered, is over, and how.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Life {
+    Early,
+    Cancelling,
+    Talking,
+    Over,
+}
+
+#[derive(Debug)]
+struct FakeLeg {
+    incoming: bool,
+    /// What the conference knows.
+    known: Life,
+    ours: Ours,
+    theirs: Theirs,
+    early_answers: usize,
+    /// What the device knows, ahead of what is queued.
+    actual: Life,
+    /// Our INVITE or re-INVITE that the device has not answered: whether it carries an offer.
+    asked_device: Option<bool>,
+    /// The device has a 2xx of its own out that we have not acknowledged.
+    awaits_ack: bool,
+    /// The device's INVITE or re-INVITE that we have not answered.
+    device_asks: Option<bool>,
+    /// Our 200 that the device has not acknowledged: whether the ACK has to bring an answer.
+    owes_ack: Option<bool>,
+    queue: VecDeque<LegEvent>,
+}
+
+/// Every leg there was.
+#[derive(Debug, Default)]
+pub struct FakeUa {
+    legs: BTreeMap<u64, FakeLeg>,
+    descriptions: usize,
+}
+
+/// A number in `0..bound`, chosen by the test.
+pub type Choose<'a> = &'a mut dyn FnMut(usize) -> usize;
+
+impl FakeUa {
+    fn description(&mut self) -> Bytes {
+        self.descriptions += 1;
+        Bytes::from(format!("sdp{}", self.descriptions))
+    }
+
+    /// The call that makes a conference.
+    pub fn call(&mut self, leg: LegId, with_offer: bool) -> Option<Bytes> {
+        let device_asks = Some(with_offer);
+        let fake = FakeLeg {
+            theirs: Theirs::Asked { with_offer },
+            device_asks,
+            ..FakeLeg::new(true)
+        };
+        self.legs.insert(leg.0, fake);
+        with_offer.then(|| self.description())
+    }
+
+    /// Carries a command out, or says which rule it breaks.
+    pub fn command(&mut self, leg: LegId, command: &LegCommand) -> Result<(), String> {
+        if let LegCommand::Invite { offer, .. } = command {
+            let with_offer = offer.is_some();
+            let fake = FakeLeg {
+                ours: Ours::Asked { with_offer },
+                asked_device: Some(with_offer),
+                ..FakeLeg::new(false)
+            };
+            return match self.legs.insert(leg.0, fake) {
+                None => Ok(()),
+                Some(_) => Err(format!("leg {leg} was used before")),
+            };
+        }
+        let Some(fake) = self.legs.get_mut(&leg.0) else {
+            return Err(format!("leg {leg} was never made"));
+        };
+        fake.command(command)
+            .map_err(|rule| format!("leg {leg}: {command:?}: {rule}; {fake:?}"))
+    }
+
+    /// Lets a device do something, if it can.
+    pub fn act(&mut self, choose: Choose<'_>) {
+        if self.legs.is_empty() {
+            return;
+        }
+        let nth = choose(self.legs.len());
+        let sdp = self.description();
+        if let Some(fake) = self.legs.values_mut().nth(nth) {
+            fake.act(sdp, choose);
+        }
+    }
+
+    /// Lets every device do what it has to: answer, acknowledge. Says whether any had to.
+    pub fn do_duties(&mut self) -> bool {
+        let mut any = false;
+        let sdp = self.description();
+        for fake in self.legs.values_mut() {
+            any |= fake.do_duty(&sdp);
+        }
+        any
+    }
+
+    /// A device in talk hangs up.
+    pub fn hang_up(&mut self, choose: Choose<'_>) {
+        let mut talking: Vec<&mut FakeLeg> = self.legs.values_mut().filter(|leg| leg.actual == Life::Talking).collect();
+        if talking.is_empty() {
+            return;
+        }
+        let nth = choose(talking.len());
+        talking[nth].finish(LegEvent::Ended {
+            by_device: true,
+            q850: None,
+        });
+    }
+
+    /// The next event of a leg that has any.
+    pub fn deliver(&mut self, choose: Choose<'_>) -> Option<(LegId, LegEvent)> {
+        let mut waiting: Vec<(&u64, &mut FakeLeg)> = self.legs.iter_mut().filter(|(_, leg)| !leg.queue.is_empty()).collect();
+        if waiting.is_empty() {
+            return None;
+        }
+        let nth = choose(waiting.len());
+        let (id, leg) = &mut waiting[nth];
+        let event = leg.queue.pop_front()?;
+        leg.delivered(&event);
+        Some((LegId(**id), event))
+    }
+
+    /// The legs that the devices hold for alive.
+    pub fn alive(&self) -> Vec<u64> {
+        self.legs
+            .iter()
+            .filter(|(_, leg)| leg.actual != Life::Over)
+            .map(|(id, _)| *id)
+            .collect()
+    }
+}
+
+impl FakeLeg {
+    fn new(incoming: bool) -> Self {
+        Self {
+            incoming,
+            known: Life::Early,
+            ours: Ours::None,
+            theirs: Theirs::None,
+            early_answers: 0,
+            actual: Life::Early,
+            asked_device: None,
+            awaits_ack: false,
+            device_asks: None,
+            owes_ack: None,
+            queue: VecDeque::new(),
+        }
+    }
+
+    /// Checks a command against what the conference knows, then lets the device have it.
+    fn command(&mut self, command: &LegCommand) -> Result<(), &'static str> {
+        ensure(self.known != Life::Over, "the leg is over")?;
+        match command {
+            LegCommand::Invite { .. } => Err("an INVITE makes a leg"),
+            LegCommand::Progress { answer, .. } => {
+                ensure(self.incoming && self.known == Life::Early, "not a call that waits for an answer")?;
+                if answer.is_some() {
+                    ensure(self.theirs == Theirs::Asked { with_offer: true }, "an answer to no offer")?;
+                    self.early_answers += 1;
+                    ensure(self.early_answers == 1, "a second early answer")?;
+                }
+                Ok(())
+            }
+            LegCommand::Accept { sdp } => {
+                ensure(self.incoming && self.known == Life::Early, "not a call that waits for an answer")?;
+                ensure(sdp.is_some(), "a 200 without a description")?;
+                self.known = Life::Talking;
+                self.answer_device();
+                Ok(())
+            }
+            LegCommand::Reject { status } => {
+                ensure(self.incoming && self.known == Life::Early, "not a call that waits for an answer")?;
+                ensure((400..700).contains(status), "no refusal")?;
+                self.stop();
+                Ok(())
+            }
+            LegCommand::Cancel { .. } => {
+                ensure(!self.incoming && self.known == Life::Early, "nothing to cancel")?;
+                self.known = Life::Cancelling;
+                if self.actual == Life::Early {
+                    self.actual = Life::Cancelling;
+                }
+                Ok(())
+            }
+            LegCommand::Ack { answer } => self.acknowledge(answer),
+            LegCommand::Reinvite { offer } => {
+                ensure(self.known == Life::Talking, "not in talk")?;
+                ensure(self.ours == Ours::None && self.theirs == Theirs::None, "another exchange is under way on the leg")?;
+                let with_offer = offer.is_some();
+                self.ours = Ours::Asked { with_offer };
+                if self.actual == Life::Talking {
+                    self.asked_device = Some(with_offer);
+                }
+                Ok(())
+            }
+            LegCommand::AcceptReinvite { sdp } => {
+                let asked = matches!(self.theirs, Theirs::Asked { .. }) && self.known == Life::Talking;
+                ensure(asked, "no re-INVITE waits")?;
+                ensure(sdp.is_some(), "a 200 without a description")?;
+                self.answer_device();
+                Ok(())
+            }
+            LegCommand::RejectReinvite { status } => {
+                let asked = matches!(self.theirs, Theirs::Asked { .. }) && self.known == Life::Talking;
+                ensure(asked, "no re-INVITE waits")?;
+                ensure((400..700).contains(status), "no refusal")?;
+                self.theirs = Theirs::None;
+                self.device_asks = None;
+                Ok(())
+            }
+            LegCommand::Info { .. } => ensure(self.known == Life::Talking, "not in talk"),
+            LegCommand::Bye { .. } => {
+                ensure(matches!(self.known, Life::Talking | Life::Cancelling), "not in talk")?;
+                let unacknowledged = matches!(self.ours, Ours::Answered { .. });
+                ensure(!unacknowledged, "a 2xx is not acknowledged")?;
+                ensure(!matches!(self.theirs, Theirs::Asked { .. }), "a re-INVITE is not answered")?;
+                let crossed = self.known == Life::Talking || self.ours == Ours::None;
+                ensure(crossed, "a cancelled leg is not answered")?;
+                self.stop();
+                Ok(())
+            }
+        }
+    }
+
+    /// Our 200 goes out.
+    fn answer_device(&mut self) {
+        let Theirs::Asked { with_offer } = self.theirs else { return };
+        self.theirs = Theirs::Answered;
+        if self.device_asks.take().is_some() {
+            self.owes_ack = Some(!with_offer);
+            self.actual = Life::Talking;
+        }
+    }
+
+    fn acknowledge(&mut self, answer: &AckBody) -> Result<(), &'static str> {
+        let Ours::Answered { with_offer, described } = self.ours else {
+            return Err("no 2xx waits for its ACK");
+        };
+        match answer {
+            AckBody::Nothing => ensure(with_offer || !described, "an offer is not answered")?,
+            AckBody::Answer(_) | AckBody::Inactive => ensure(!with_offer && described, "an answer to no offer")?,
+        }
+        self.ours = Ours::None;
+        self.awaits_ack = false;
+        Ok(())
+    }
+
+    /// Nothing more is heard of this leg but what is on its way.
+    fn stop(&mut self) {
+        self.known = Life::Over;
+        self.actual = Life::Over;
+    }
+
+    /// The device, or the network, ends the session.
+    fn finish(&mut self, event: LegEvent) {
+        self.actual = Life::Over;
+        (self.device_asks, self.asked_device, self.owes_ack) = (None, None, None);
+        self.queue.push_back(event);
+    }
+
+    /// The conference hears an event.
+    fn delivered(&mut self, event: &LegEvent) {
+        if self.known == Life::Over {
+            return;
+        }
+        match event {
+            LegEvent::Answered { sdp } | LegEvent::ReinviteAnswered { sdp } => {
+                if let Ours::Asked { with_offer } = self.ours {
+                    let described = sdp.is_some();
+                    self.ours = Ours::Answered { with_offer, described };
+                }
+                if self.known == Life::Early {
+                    self.known = Life::Talking;
+                }
+            }
+            LegEvent::ReinviteFailed { .. } => self.ours = Ours::None,
+            LegEvent::Acked { .. } => self.theirs = Theirs::None,
+            LegEvent::Reoffered { offer } => {
+                self.theirs = Theirs::Asked {
+                    with_offer: offer.is_some(),
+                };
+            }
+            LegEvent::Failed { .. } | LegEvent::Cancelled { .. } | LegEvent::Ended { .. } => self.known = Life::Over,
+            LegEvent::Progress { .. } | LegEvent::Info { .. } => {}
+        }
+    }
+
+    fn act(&mut self, sdp: Bytes, choose: Choose<'_>) {
+        match (self.actual, self.incoming) {
+            (Life::Over, _) => {}
+            (Life::Early, true) => match choose(4) {
+                0 => self.finish(LegEvent::Cancelled { q850: None }),
+                _ => {}
+            },
+            (Life::Early, false) => self.act_called(sdp, choose),
+            (Life::Cancelling, _) => {
+                let status = [487, 486, 408][choose(3)];
+                self.finish(LegEvent::Failed { status, q850: None });
+            }
+            (Life::Talking, _) => self.act_talking(sdp, choose),
+        }
+    }
+
+    fn act_called(&mut self, sdp: Bytes, choose: Choose<'_>) {
+        match choose(8) {
+            0 | 1 => self.queue.push_back(LegEvent::Progress {
+                status: [180, 183, 181, 199, 101][choose(5)],
+                sdp: (choose(2) == 0).then_some(sdp),
+            }),
+            2..=4 => self.answer(sdp, choose(12) == 0),
+            5 => {
+                let status = [404, 408, 486, 503, 603, 302, 401][choose(7)];
+                self.finish(LegEvent::Failed { status, q850: Some(17) });
+            }
+            _ => {}
+        }
+    }
+
+    /// The device answers our INVITE or re-INVITE with 200; `bare` is one without the description it must have.
+    fn answer(&mut self, sdp: Bytes, bare: bool) {
+        self.asked_device = None;
+        self.awaits_ack = true;
+        let sdp = (!bare).then_some(sdp);
+        self.queue.push_back(match self.actual {
+            Life::Talking => LegEvent::ReinviteAnswered { sdp },
+            _ => LegEvent::Answered { sdp },
+        });
+        self.actual = Life::Talking;
+    }
+
+    fn act_talking(&mut self, sdp: Bytes, choose: Choose<'_>) {
+        match choose(12) {
+            0..=2 if self.asked_device.is_some() => self.answer(sdp, choose(8) == 0),
+            3 if self.asked_device.is_some() => {
+                self.asked_device = None;
+                let status = [488, 500, 401, 300][choose(4)];
+                self.queue.push_back(LegEvent::ReinviteFailed { status });
+            }
+            4 | 5 => self.acknowledge_us(sdp, choose(8) == 0),
+            6 | 7 => self.reoffer(sdp, choose(3) == 0),
+            8 => self.queue.push_back(LegEvent::Info {
+                content_type: "x".into(),
+                body: sdp,
+            }),
+            9 => self.finish(LegEvent::Ended {
+                by_device: choose(2) == 0,
+                q850: Some(16),
+            }),
+            _ => {}
+        }
+    }
+
+    /// The device acknowledges our 200; `bare` is an ACK without the answer it must have.
+    fn acknowledge_us(&mut self, sdp: Bytes, bare: bool) {
+        if let Some(with_answer) = self.owes_ack.take() {
+            self.queue.push_back(LegEvent::Acked {
+                sdp: (with_answer && !bare).then_some(sdp),
+            });
+        }
+    }
+
+    /// The device sends a re-INVITE, ours on its way or not: that is glare.
+    fn reoffer(&mut self, sdp: Bytes, bare: bool) {
+        if self.device_asks.is_none() && self.owes_ack.is_none() && !self.awaits_ack {
+            self.device_asks = Some(!bare);
+            self.queue.push_back(LegEvent::Reoffered {
+                offer: (!bare).then_some(sdp),
+            });
+        }
+    }
+
+    fn do_duty(&mut self, sdp: &Bytes) -> bool {
+        match self.actual {
+            Life::Cancelling => {
+                let status = 487;
+                self.finish(LegEvent::Failed { status, q850: None });
+            }
+            Life::Talking if self.owes_ack.is_some() => self.acknowledge_us(sdp.clone(), false),
+            Life::Talking if self.asked_device.is_some() => self.answer(sdp.clone(), false),
+            _ => return false,
+        }
+        true
+    }
+}
+
+fn ensure(holds: bool, rule: &'static str) -> Result<(), &'static str> {
+    if holds { Ok(()) } else { Err(rule) }
+}

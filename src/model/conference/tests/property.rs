@@ -1,0 +1,286 @@
+//! Random interleavings of the T-Server side, the devices and time. Whatever happens: one `PartyReleased` for each party,
+//! one `ConferenceEnded`, last; no command to a leg that ended or that breaks offer and answer; every leg ends.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::fake_ua::FakeUa;
+use super::scene::{CONFERENCE, make_party, offered, settings, show};
+use crate::conference::{Conference, ConferenceInput, ConferenceOutput, OFFERED_LEG};
+use crate::leg::LegEvent;
+use crate::link::{Cause, LinkNotification, ReleasedBy};
+use crate::{LegId, PartyId};
+
+/// The conference, its devices, and what the T-Server side heard.
+struct World {
+    conference: Conference,
+    now: Instant,
+    ua: FakeUa,
+    next_party: u32,
+    /// Every party that was asked for or offered: how often it was released.
+    released: BTreeMap<u32, usize>,
+    connected: BTreeMap<u32, usize>,
+    ended: usize,
+    log: Vec<String>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            conference: Conference::new(CONFERENCE, settings()),
+            now: Instant::now(),
+            ua: FakeUa::default(),
+            next_party: 0,
+            released: BTreeMap::new(),
+            connected: BTreeMap::new(),
+            ended: 0,
+            log: Vec::new(),
+        }
+    }
+
+    fn feed(&mut self, input: ConferenceInput) -> Result<(), TestCaseError> {
+        self.log.push(format!("> {input:?}"));
+        let mut out = Vec::new();
+        self.conference.handle(input, self.now, &mut out);
+        for output in out {
+            self.log.push(format!("    {}", show(&output)));
+            prop_assert!(self.ended == 0, "after the end:\n{}", self.log.join("\n"));
+            match output {
+                ConferenceOutput::Leg { leg, command } => {
+                    let obeyed = self.ua.command(leg, &command);
+                    prop_assert!(obeyed.is_ok(), "{}\n{}", obeyed.unwrap_err(), self.log.join("\n"));
+                }
+                ConferenceOutput::Notify(notification) => self.hear(&notification)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, notification: &LinkNotification) -> Result<(), TestCaseError> {
+        match notification {
+            LinkNotification::PartyReleased { party, .. } => {
+                let times = self.released.entry(party.0).or_default();
+                *times += 1;
+                prop_assert!(*times == 1, "released again:\n{}", self.log.join("\n"));
+            }
+            LinkNotification::PartyConnected { party, .. } | LinkNotification::PartyAlerting { party, .. } => {
+                prop_assert!(
+                    self.released.get(&party.0) == Some(&0),
+                    "a word of a released party:\n{}",
+                    self.log.join("\n")
+                );
+                if matches!(notification, LinkNotification::PartyConnected { .. }) {
+                    let times = self.connected.entry(party.0).or_default();
+                    *times += 1;
+                    prop_assert!(*times == 1, "connected again:\n{}", self.log.join("\n"));
+                }
+            }
+            LinkNotification::ConferenceEnded { .. } => self.ended += 1,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn new_party(&mut self) -> u32 {
+        self.next_party += 1;
+        self.released.insert(self.next_party, 0);
+        self.next_party
+    }
+
+    fn begin(&mut self, choose: &mut dyn FnMut(usize) -> usize) -> Result<(), TestCaseError> {
+        match choose(3) {
+            0 => self.call_party(choose),
+            kind => {
+                let offer = self.ua.call(OFFERED_LEG, kind == 1);
+                let party = self.new_party();
+                self.feed(offered(party, offer))
+            }
+        }
+    }
+
+    fn call_party(&mut self, choose: &mut dyn FnMut(usize) -> usize) -> Result<(), TestCaseError> {
+        let contacts = &["c1", "c2", "c3"][..[1, 2, 1, 3, 0, 1][choose(6)]];
+        let party = self.new_party();
+        self.feed(make_party(party, contacts, false, 20_000))
+    }
+
+    /// One thing happens.
+    fn step(&mut self, choose: &mut dyn FnMut(usize) -> usize) -> Result<(), TestCaseError> {
+        if self.ended > 0 {
+            return Ok(());
+        }
+        let known = PartyId(1 + choose(self.next_party as usize) as u32);
+        let cause = Cause::status(ReleasedBy::Server, [486, 200, 302][choose(3)]);
+        match choose(24) {
+            0..=7 => self.deliver_one(choose),
+            8..=17 => {
+                self.ua.act(choose);
+                Ok(())
+            }
+            18 | 19 => self.call_party(choose),
+            20 => self.feed(make_party(known.0, &["again"], false, 20_000)),
+            21 => self.feed(ConferenceInput::ReleaseParty { party: known, cause }),
+            22 if choose(6) == 0 => self.feed(ConferenceInput::ReleaseConference { cause }),
+            22 if choose(12) == 0 => self.abort(),
+            _ => {
+                self.deliver_all(choose)?;
+                self.now += Duration::from_millis([10, 1_000, 6_000, 30_000][choose(4)]);
+                self.feed(ConferenceInput::Timeout)
+            }
+        }
+    }
+
+    fn abort(&mut self) -> Result<(), TestCaseError> {
+        self.feed(ConferenceInput::Abort)?;
+        prop_assert!(self.conference.parties().next().is_none());
+        Ok(())
+    }
+
+    fn deliver_all(&mut self, choose: &mut dyn FnMut(usize) -> usize) -> Result<(), TestCaseError> {
+        while let Some((leg, event)) = self.ua.deliver(choose) {
+            self.feed(ConferenceInput::Leg { leg, event })?;
+        }
+        Ok(())
+    }
+
+    fn deliver_one(&mut self, choose: &mut dyn FnMut(usize) -> usize) -> Result<(), TestCaseError> {
+        match self.ua.deliver(choose) {
+            Some((leg, event)) => self.feed(ConferenceInput::Leg { leg, event }),
+            None => Ok(()),
+        }
+    }
+
+    /// Brings the call to its end: the devices do what they must, hang up, and the T-Server side says nothing any more.
+    fn finish(&mut self, choose: &mut dyn FnMut(usize) -> usize) -> Result<(), TestCaseError> {
+        match choose(4) {
+            0 => self.feed(ConferenceInput::ReleaseConference {
+                cause: Cause::normal(ReleasedBy::Server),
+            })?,
+            1 => self.abort()?,
+            _ => {}
+        }
+        for _ in 0..200 {
+            if self.ua.do_duties() {
+                continue;
+            }
+            self.deliver_all(choose)?;
+            if self.conference.is_ended() && !self.ua.do_duties() {
+                break;
+            }
+            if let Some(due) = self.conference.next_timeout() {
+                self.now = self.now.max(due);
+                self.feed(ConferenceInput::Timeout)?;
+            } else {
+                self.ua.hang_up(choose);
+            }
+        }
+        let log = || self.log.join("\n");
+        prop_assert!(self.conference.is_ended() && self.ended == 1, "no end:\n{}", log());
+        prop_assert!(self.conference.next_timeout().is_none());
+        let unreleased = self.released.values().any(|times| *times != 1);
+        prop_assert!(!unreleased, "a party was not released: {:?}\n{}", self.released, log());
+        prop_assert!(self.ua.alive().is_empty(), "legs left: {:?}\n{}", self.ua.alive(), log());
+        Ok(())
+    }
+}
+
+/// Turns a list of numbers into choices; when it is used up, into a fixed pattern that visits every choice.
+fn chooser(script: Vec<u16>) -> impl FnMut(usize) -> usize {
+    let mut numbers = script.into_iter();
+    let mut turn = 0usize;
+    move |bound| {
+        let number = numbers.next().map_or_else(
+            || {
+                turn = turn.wrapping_add(1);
+                turn
+            },
+            usize::from,
+        );
+        number % bound.max(1)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_party_and_every_leg_ends_once_whatever_happens(script in proptest::collection::vec(any::<u16>(), 8..320), steps in 1usize..80) {
+        let mut choose = chooser(script);
+        let mut world = World::new();
+        world.begin(&mut choose)?;
+        for _ in 0..steps {
+            world.step(&mut choose)?;
+        }
+        world.finish(&mut choose)?;
+    }
+}
+
+/// Any event, whether a user agent could send it or not.
+fn any_event() -> impl Strategy<Value = LegEvent> {
+    let sdp = || proptest::option::of(Just(Bytes::from_static(b"sdp")));
+    let status = || proptest::sample::select(vec![0u16, 100, 180, 183, 200, 302, 401, 408, 481, 486, 503, 603, 999]);
+    let q850 = || proptest::option::of(any::<u8>());
+    prop_oneof![
+        (status(), sdp()).prop_map(|(status, sdp)| LegEvent::Progress { status, sdp }),
+        sdp().prop_map(|sdp| LegEvent::Answered { sdp }),
+        (status(), q850()).prop_map(|(status, q850)| LegEvent::Failed { status, q850 }),
+        sdp().prop_map(|sdp| LegEvent::Acked { sdp }),
+        q850().prop_map(|q850| LegEvent::Cancelled { q850 }),
+        sdp().prop_map(|offer| LegEvent::Reoffered { offer }),
+        sdp().prop_map(|sdp| LegEvent::ReinviteAnswered { sdp }),
+        status().prop_map(|status| LegEvent::ReinviteFailed { status }),
+        Just(LegEvent::Info { content_type: "x".into(), body: Bytes::new() }),
+        (any::<bool>(), q850()).prop_map(|(by_device, q850)| LegEvent::Ended { by_device, q850 }),
+    ]
+}
+
+fn any_input() -> impl Strategy<Value = ConferenceInput> {
+    let party = || 0u32..4;
+    let cause = || proptest::option::of(any::<u16>()).prop_map(|sip_status| Cause { by: ReleasedBy::Device, sip_status, q850: None });
+    prop_oneof![
+        1 => (party(), proptest::option::of(Just(Bytes::from_static(b"sdp")))).prop_map(|(party, offer)| offered(party, offer)),
+        3 => (party(), 0usize..3, any::<u64>())
+            .prop_map(|(party, contacts, ring)| make_party(party, &["c1", "c2"][..contacts], false, ring)),
+        1 => (party(), cause()).prop_map(|(party, cause)| ConferenceInput::ReleaseParty { party: PartyId(party), cause }),
+        12 => (0u64..5, any_event()).prop_map(|(leg, event)| ConferenceInput::Leg { leg: LegId(leg), event }),
+        1 => Just(ConferenceInput::Timeout),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// A user agent that breaks its contract harms the call, never the conference.
+    #[test]
+    fn inputs_that_make_no_sense_are_survived(inputs in proptest::collection::vec(any_input(), 1..60)) {
+        let mut conference = Conference::new(CONFERENCE, settings());
+        let mut now = Instant::now();
+        let mut out = Vec::new();
+        for input in inputs {
+            conference.handle(input, now, &mut out);
+            now += Duration::from_millis(700);
+        }
+        conference.handle(ConferenceInput::ReleaseConference { cause: Cause::normal(ReleasedBy::Server) }, now, &mut out);
+        while let Some(due) = conference.next_timeout() {
+            conference.handle(ConferenceInput::Timeout, due, &mut out);
+        }
+        prop_assert!(conference.is_ended());
+        let mut created = BTreeMap::new();
+        let mut released = BTreeMap::new();
+        let mut ended = 0;
+        for output in &out {
+            match output {
+                ConferenceOutput::Notify(LinkNotification::PartyCreated { party, .. }) => *created.entry(party.0).or_insert(0) += 1,
+                ConferenceOutput::Notify(LinkNotification::PartyReleased { party, .. }) => *released.entry(party.0).or_insert(0) += 1,
+                ConferenceOutput::Notify(LinkNotification::ConferenceEnded { .. }) => ended += 1,
+                _ => {}
+            }
+        }
+        prop_assert_eq!(ended, 1);
+        prop_assert!(released.values().all(|times| *times == 1));
+        prop_assert!(created.keys().all(|party| released.contains_key(party)));
+    }
+}
