@@ -12,6 +12,7 @@
 
 mod consistency;
 mod dial_pattern;
+mod documentation;
 mod load;
 mod overrides;
 mod problem;
@@ -21,9 +22,11 @@ mod schema;
 mod secret;
 mod secret_file;
 mod seed_options;
+mod show;
 mod sip_uri;
 mod suggestion;
 
+pub use documentation::{options_markdown, options_matching, options_text};
 pub use load::{Loaded, environment};
 pub use problem::{Fault, Place, Problem};
 pub use schema::*;

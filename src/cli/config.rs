@@ -1,0 +1,105 @@
+//! `tandem config`: the options there are, the configuration in effect, and what is wrong with a file.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde_json::json;
+
+use tandem_config::{Config, Problem, environment, options_markdown, options_matching, options_text, registry};
+
+/// The commands of `tandem config`.
+#[derive(Clone, PartialEq, Eq, Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// List every option: default, valid values, level, when it takes effect, meaning
+    Options {
+        /// Only options whose name contains this (`sip.`, `timeout`)
+        filter: Option<String>,
+        /// As JSON
+        #[arg(long, conflicts_with = "markdown")]
+        json: bool,
+        /// As a Markdown page
+        #[arg(long, conflicts_with = "filter")]
+        markdown: bool,
+    },
+    /// Print the configuration in effect as TOML, with the origin of each value; secrets are masked
+    Show {
+        /// The configuration file; without it the defaults
+        #[arg(long, short, value_name = "FILE", env = "TANDEM_CONFIG")]
+        config: Option<PathBuf>,
+        /// Set an option (`sip.t1_ms=200`); may stand many times
+        #[arg(long, value_name = "OPTION=VALUE")]
+        set: Vec<String>,
+    },
+    /// List every problem of a configuration file; exits with 1 if there is one
+    Check {
+        /// The configuration file
+        file: PathBuf,
+    },
+}
+
+/// Runs a command; its exit code.
+pub fn run(command: ConfigCommand) -> ExitCode {
+    match command {
+        ConfigCommand::Options { markdown: true, .. } => print(&options_markdown()),
+        ConfigCommand::Options { filter, json, .. } => options(filter.as_deref(), json),
+        ConfigCommand::Show { config, set } => match Config::load(config.as_deref(), &set, environment()) {
+            Ok(loaded) => {
+                report(&loaded.warnings, "warning: ");
+                print(&loaded.to_toml())
+            }
+            Err(problems) => refuse(&problems),
+        },
+        ConfigCommand::Check { file } => check(&file),
+    }
+}
+
+/// Prints problems on standard error, the way every command does that needs a configuration.
+pub fn refuse(problems: &[Problem]) -> ExitCode {
+    report(problems, "");
+    ExitCode::FAILURE
+}
+
+fn options(filter: Option<&str>, json: bool) -> ExitCode {
+    if options_matching(filter).next().is_none() {
+        eprintln!("no option has `{}` in its name", filter.unwrap_or_default());
+        return ExitCode::FAILURE;
+    }
+    if !json {
+        return print(&options_text(filter));
+    }
+    let options: Vec<_> = options_matching(filter).collect();
+    let document = json!({ "tables": registry::TABLES, "options": options });
+    print(&format!("{document:#}\n"))
+}
+
+/// The file alone, without this machine's environment.
+fn check(file: &Path) -> ExitCode {
+    match Config::load(Some(file), &[], []) {
+        Ok(loaded) => {
+            report(&loaded.warnings, "warning: ");
+            print(&format!("{}: no problem found\n", file.display()))
+        }
+        Err(problems) => {
+            report(&problems, "");
+            let plural = if problems.len() == 1 { "" } else { "s" };
+            eprintln!("{} problem{plural} found", problems.len());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn report(problems: &[Problem], before: &str) {
+    for problem in problems {
+        eprintln!("{before}{problem}");
+    }
+}
+
+/// A reader that goes away early (`| head`) is no failure.
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        _ => ExitCode::SUCCESS,
+    }
+}
