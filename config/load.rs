@@ -158,8 +158,9 @@ fn read_text(path: &Path) -> Result<String, String> {
 }
 
 fn file_layer(text: &str, file: &Path, reading: &mut Reading) -> Dict {
+    let lines = Lines::of(text);
     let locate = |span: Option<Range<usize>>| match span {
-        Some(span) => line_and_column(text, file, span.start),
+        Some(span) => lines.place(file, span.start),
         None => Place::File(file.to_owned()),
     };
     match toml_edit::Document::parse(text) {
@@ -170,24 +171,34 @@ fn file_layer(text: &str, file: &Path, reading: &mut Reading) -> Dict {
         .table("", "", document.as_table()),
         Err(error) => {
             let reason = error.message().lines().collect::<Vec<_>>().join(", ");
-            reading.problems.push(Problem {
-                place: locate(error.span()),
-                fault: Fault::Syntax { reason },
-            });
-            reading.refused.insert(String::new());
+            reading.refuse("", &locate(error.span()), Fault::Syntax { reason });
             Dict::new()
         }
     }
 }
 
-fn line_and_column(text: &str, file: &Path, offset: usize) -> Place {
-    let before = text.get(..offset).unwrap_or(text);
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
-    Place::Line {
-        file: file.to_owned(),
-        line: before.matches('\n').count() + 1,
-        column,
+/// Where the lines of a text start, so that a place is found without counting from the top each time.
+struct Lines<'a> {
+    text: &'a str,
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(text: &'a str) -> Self {
+        let after = text.match_indices('\n').map(|(at, _)| at + 1);
+        let starts = std::iter::once(0).chain(after).collect();
+        Self { text, starts }
+    }
+
+    fn place(&self, file: &Path, offset: usize) -> Place {
+        let line = self.starts.partition_point(|start| *start <= offset);
+        let start = self.starts.get(line.saturating_sub(1)).copied().unwrap_or(0);
+        let before = self.text.get(start..offset).unwrap_or_default();
+        Place::Line {
+            file: file.to_owned(),
+            line,
+            column: before.chars().count() + 1,
+        }
     }
 }
 

@@ -6,8 +6,8 @@
 use figment::value::{Dict, Value};
 use toml_edit::Item;
 
-use crate::problem::{Fault, Place, Problem};
-use crate::reader::{self, Reader, Reading};
+use crate::problem::{Fault, Place};
+use crate::reader::{self, Reader, Reading, SEED_SECTIONS};
 use crate::registry::{self, Kind, OptionSpec};
 
 /// What the name of an environment variable of Tandem's begins with.
@@ -35,7 +35,15 @@ pub(crate) fn read(path: &str, text: &str, place: &Place, reading: &mut Reading,
             insert(dict, path, value);
         }
     } else if let Some(array) = registry::table(&format!("{path}[]")) {
-        let item = Item::Value(text.trim().parse().unwrap_or_else(|_| text.into()));
+        let item = match text.trim().parse::<toml_edit::Value>() {
+            Ok(value) => Item::Value(value),
+            Err(error) => {
+                let fault = Fault::Syntax {
+                    reason: error.message().lines().collect::<Vec<_>>().join(", "),
+                };
+                return reading.refuse(path, place, fault);
+            }
+        };
         if let Some(elements) = (Reader {
             reading,
             locate: &locate,
@@ -45,11 +53,7 @@ pub(crate) fn read(path: &str, text: &str, place: &Place, reading: &mut Reading,
             insert(dict, path, elements.into());
         }
     } else {
-        let fault = fault_of(path);
-        reading.problems.push(Problem {
-            place: place.clone(),
-            fault,
-        });
+        reading.refuse(path, place, fault_of(path));
     }
 }
 
@@ -63,10 +67,19 @@ fn fault_of(path: &str) -> Fault {
             name: list.path.trim_end_matches("[]").to_owned(),
         };
     }
+    if let Some(table) = registry::table(path) {
+        return Fault::NotATable {
+            name: path.to_owned(),
+            heading: table.heading(),
+            found: "a value",
+        };
+    }
     match path.rsplit_once('.') {
-        Some((table, name)) if registry::table(table).is_some() => reader::unknown(table, name, false),
+        Some((table, name)) if registry::table(table).is_some() || SEED_SECTIONS.contains(&table) => {
+            reader::unknown(table, name, false)
+        }
         Some((table, _)) => reader::unknown("", table, true),
-        None => reader::unknown("", path, registry::table(path).is_some()),
+        None => reader::unknown("", path, false),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::registry::{self, OptionSpec, TableSpec};
 use crate::{seed_options, suggestion};
 
 /// The sections in which the options of the seed would stand.
-const SEED_SECTIONS: [&str; 3] = ["tserver", "dn[].options", "trunk[].options"];
+pub(crate) const SEED_SECTIONS: [&str; 3] = ["tserver", "dn[].options", "trunk[].options"];
 
 /// What has been read so far.
 #[derive(Default)]
@@ -25,6 +25,17 @@ pub(crate) struct Reading {
     pub places: BTreeMap<String, Place>,
     /// The options that stand there but were refused.
     pub refused: BTreeSet<String>,
+}
+
+impl Reading {
+    /// Reports a source that cannot be used at all.
+    pub fn refuse(&mut self, at: &str, place: &Place, fault: Fault) {
+        self.refused.insert(at.to_owned());
+        self.problems.push(Problem {
+            place: place.clone(),
+            fault,
+        });
+    }
 }
 
 /// Reads one source into a [`Reading`].
@@ -101,7 +112,7 @@ impl Reader<'_> {
         self.reading.refused.insert(at.to_owned());
         for refusal in refusals {
             let place = refusal.span.map_or_else(|| place.clone(), |span| (self.locate)(Some(span)));
-            let (option_name, valid) = (option.name().to_owned(), option.kind.to_string());
+            let (option_name, valid) = (option.name().to_owned(), refusal.valid);
             let fault = match (refusal.wrong_type, refusal.reason) {
                 (true, Some(found)) => Fault::WrongType {
                     option: option_name,
@@ -170,18 +181,7 @@ impl Reader<'_> {
         let Some(table) = item.as_table_like() else { return };
         for (name, value) in table.iter() {
             let span = table.get_key_value(name).and_then(|(key, _)| key.span()).or(value.span());
-            let fault = match seed_options::find(name) {
-                Some(option) => Fault::Unsupported {
-                    option: name.to_owned(),
-                    instead: option.instead,
-                },
-                None => Fault::UnknownKey {
-                    key: name.to_owned(),
-                    table: registry::heading(schema),
-                    hint: suggestion::nearest(name, seed_options::names()).map(did_you_mean),
-                },
-            };
-            self.report((self.locate)(span), fault);
+            self.report((self.locate)(span), unknown(schema, name, false));
         }
     }
 
@@ -192,14 +192,16 @@ impl Reader<'_> {
 
 /// The fault of a name that the registry does not have.
 pub(crate) fn unknown(schema: &str, name: &str, is_table: bool) -> Fault {
-    if seed_options::find(name).is_some() {
-        let instead = seed_options::find(name).and_then(|option| option.instead);
+    if let Some(option) = seed_options::find(name) {
         return Fault::Unsupported {
             option: name.to_owned(),
-            instead,
+            instead: option.instead,
         };
     }
-    let hint = hint(schema, name);
+    let hint = match SEED_SECTIONS.contains(&schema) {
+        true => suggestion::nearest(name, seed_options::names()).map(did_you_mean),
+        false => hint(schema, name),
+    };
     match schema {
         "" if is_table => Fault::UnknownTable {
             name: name.to_owned(),

@@ -169,6 +169,6 @@ pub fn table(path: &str) -> Option<&'static TableSpec> {
 pub fn heading(path: &str) -> String {
     match path.strip_suffix("[]") {
         Some(name) => format!("[[{name}]]"),
-        None => format!("[{path}]"),
+        None => format!("[{}]", path.replace("[]", "")),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use ipnet::IpNet;
 use serde::Serialize;
@@ -96,6 +96,8 @@ pub struct Refusal {
     pub reason: Option<String>,
     /// Whether it is of another type altogether.
     pub wrong_type: bool,
+    /// What would have been valid there.
+    pub valid: String,
 }
 
 impl Kind {
@@ -136,7 +138,7 @@ impl Kind {
     /// Checks a value.
     pub fn check(&self, value: &Value) -> Result<(), Vec<Refusal>> {
         if let Self::List { of, min, max } = self {
-            return check_list(of, *min, *max, value);
+            return check_list(self, of, *min..=*max, value);
         }
         let refusal = |reason: Option<String>, wrong_type: bool| {
             let value = if self.is_secret() {
@@ -149,6 +151,7 @@ impl Kind {
                 value,
                 reason,
                 wrong_type,
+                valid: self.to_string(),
             }]
         };
         match (self, value) {
@@ -235,23 +238,38 @@ impl fmt::Display for Kind {
     }
 }
 
-fn check_list(of: &Kind, min: usize, max: usize, value: &Value) -> Result<(), Vec<Refusal>> {
+fn check_list(kind: &Kind, of: &Kind, fitting: RangeInclusive<usize>, value: &Value) -> Result<(), Vec<Refusal>> {
     let whole = |reason, wrong_type| {
         vec![Refusal {
             span: None,
             value: shown(value),
             reason: Some(reason),
             wrong_type,
+            valid: kind.to_string(),
         }]
     };
     let Some(elements) = value.as_array() else {
         return Err(whole(format!("that is {}", found(value)), true));
     };
-    if !(min..=max).contains(&elements.len()) {
+    if !fitting.contains(&elements.len()) {
         return Err(whole(format!("it has {} elements", elements.len()), false));
     }
     let mut refusals = Vec::new();
+    let mut seen: Vec<String> = Vec::new();
     for element in elements {
+        let text = shown(element);
+        if seen.contains(&text) {
+            let reason = Some("it stands twice".to_owned());
+            refusals.push(Refusal {
+                span: element.span(),
+                value: text,
+                reason,
+                wrong_type: false,
+                valid: of.to_string(),
+            });
+            continue;
+        }
+        seen.push(text);
         if let Err(of_element) = of.check(element) {
             refusals.extend(of_element.into_iter().map(|refusal| Refusal {
                 span: refusal.span.or(element.span()),

@@ -25,3 +25,12 @@ fn the_defaults_are_loopback_only() {
     assert!(config.cti.bind.ip().is_loopback());
     assert_eq!(config.sip.realm(), "tandem.local");
 }
+
+#[test]
+fn a_file_of_thousands_of_dns_loads_quickly() {
+    let dn = |n: usize| format!("[[dn]]\ndn = \"sip:{n}@tandem.local\"\npassword = \"pw-{n}\"\nnumber = \"9{n}\"\n");
+    let text: String = (10_000..15_000).map(dn).collect();
+    let start = std::time::Instant::now();
+    assert_eq!(super::loaded(&text).config.dn.len(), 5_000);
+    assert!(start.elapsed() < std::time::Duration::from_secs(20), "{:?}", start.elapsed());
+}
