@@ -84,6 +84,7 @@ impl Call {
         }
         self.record = Some(self.record_of(ending.outcome, now));
         self.phase = Phase::Ending;
+        self.expect_end(now);
         self.let_go(ending.status, out);
         self.finish_if_gone(out);
     }
@@ -113,6 +114,7 @@ impl Call {
     pub(super) fn finish(&mut self, out: &mut Vec<CallOutput>) {
         if let Some(record) = self.record.take() {
             self.phase = Phase::Finished;
+            self.deadline = None;
             out.push(CallOutput::Finished(record));
         }
     }

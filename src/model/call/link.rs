@@ -46,7 +46,7 @@ impl Call {
         self.finish(out);
     }
 
-    fn end_by_fault(&mut self, now: Instant, out: &mut Vec<CallOutput>) {
+    pub(super) fn end_by_fault(&mut self, now: Instant, out: &mut Vec<CallOutput>) {
         let ending = Ending {
             state: CallState::SystemError,
             other_state: CallState::SystemError,
@@ -103,12 +103,13 @@ impl Call {
         match (self.made_party(id), self.phase) {
             (Some(ORIGIN), Phase::CallingOrigin) => {
                 self.phase = Phase::CallingDestination;
-                self.make_party(DESTINATION, false, out);
+                self.make_party(DESTINATION, false, now, out);
             }
             (Some(DESTINATION), Phase::CallingDestination) => {
                 self.destination_reached(out);
                 self.phase = Phase::Talking;
                 self.answered = Some(now);
+                self.deadline = None;
                 for index in [DESTINATION, ORIGIN] {
                     let addition = Addition::default();
                     self.report(

@@ -142,11 +142,12 @@ impl Call {
             out,
         );
         self.phase = Phase::CallingOrigin;
-        self.make_party(ORIGIN, auto_answer, out);
+        self.make_party(ORIGIN, auto_answer, now, out);
     }
 
     /// Asks the connector to call the device of a party; it is shown the other party.
-    pub(super) fn make_party(&mut self, index: usize, auto_answer: bool, out: &mut Vec<CallOutput>) {
+    pub(super) fn make_party(&mut self, index: usize, auto_answer: bool, now: Instant, out: &mut Vec<CallOutput>) {
+        self.expect_answer(now);
         let shown = self.parties.get(if index == ORIGIN { DESTINATION } else { ORIGIN });
         let Some(shown) = shown.map(|party| party.dn.clone()) else {
             return;

@@ -14,7 +14,8 @@
 //! Who may ask for which DN is for the caller to check ([`crate::dn`]).
 //!
 //! One file per operation: `make` (3pcc), `offered` (1pcc and inbound), `link` (progress), `release` and `clear`, `user_data`,
-//! `query`; `events` builds what clients see, `ending` is the one way out of a call, `cause` the one place that knows SIP statuses.
+//! `query`; `events` builds what clients see, `ending` is the one way out of a call, `timeout` what happens when the connector stays silent, `cause` the one place that knows
+//! SIP statuses.
 
 mod cause;
 mod clear;
@@ -28,6 +29,7 @@ mod query;
 mod release;
 #[cfg(test)]
 mod tests;
+mod timeout;
 mod user_data;
 
 use std::sync::Arc;
@@ -65,6 +67,8 @@ pub struct CallIds {
 pub struct CallSettings {
     /// How long a device rings before its party is given up, in milliseconds.
     pub ring_timeout_ms: u64,
+    /// How long the connector may owe a notification beyond that, in milliseconds; then the call ends without it.
+    pub link_timeout_ms: u64,
     /// The largest user data of one call, in bytes of keys and values; more is refused with error 223.
     pub user_data_limit_bytes: usize,
 }
@@ -73,6 +77,7 @@ impl Default for CallSettings {
     fn default() -> Self {
         Self {
             ring_timeout_ms: 60_000,
+            link_timeout_ms: 40_000,
             user_data_limit_bytes: 65_536,
         }
     }
@@ -96,6 +101,8 @@ pub enum CallInput {
     Link(LinkNotification),
     /// The connector that has the conference is gone, and the conference with it.
     LinkLost,
+    /// The time of [`Call::next_timeout`] has come.
+    Timeout,
 }
 
 /// What a call wants done, in this order.
@@ -254,6 +261,8 @@ pub struct Call {
     user_data: Arc<KvList>,
     started: Option<Instant>,
     answered: Option<Instant>,
+    /// When the connector owes a notification at the latest.
+    deadline: Option<Instant>,
     /// What is told when it is over.
     record: Option<CallRecord>,
 }
@@ -274,6 +283,7 @@ impl Call {
             user_data: Arc::default(),
             started: None,
             answered: None,
+            deadline: None,
             record: None,
         }
     }
@@ -286,7 +296,13 @@ impl Call {
             CallInput::Request { requestor, request } => self.request(requestor, request, now, out),
             CallInput::Link(notification) => self.link(notification, now, out),
             CallInput::LinkLost => self.link_lost(now, out),
+            CallInput::Timeout => self.timed_out(now, out),
         }
+    }
+
+    /// When [`CallInput::Timeout`] is due; `None` while the connector owes nothing. A timeout that comes early changes nothing.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.deadline
     }
 
     /// Whether [`CallOutput::Finished`] was given out.
@@ -338,7 +354,8 @@ impl Call {
 
     /// The party that asks. A call that is over for clients is no call of that ConnID any more, whether or not the connector is done.
     fn asking_party(&self, request: &Request) -> Result<usize, TError> {
-        if matches!(self.phase, Phase::New | Phase::Ending | Phase::Finished) || request.conn_id() != Some(self.ids.conn_id) {
+        let conn_id = request.conn_id().ok_or(TErrorCode::UnsupportedOperation)?;
+        if matches!(self.phase, Phase::New | Phase::Ending | Phase::Finished) || conn_id != self.ids.conn_id {
             return Err(TErrorCode::InvalidConnId.into());
         }
         let this_dn = request

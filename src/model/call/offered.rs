@@ -47,7 +47,7 @@ impl Call {
         );
         self.phase = Phase::CallingDestination;
         match refused {
-            None => self.make_party(DESTINATION, false, out),
+            None => self.make_party(DESTINATION, false, now, out),
             Some(error) => self.destination_failed(&Cause::status(ReleasedBy::Server, sip_status(&error)), now, out),
         }
     }
