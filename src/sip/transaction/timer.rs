@@ -79,6 +79,11 @@ impl Timing {
         self.t1 * 64
     }
 
+    /// A provisional response every minute keeps the INVITE alive in the proxies between (s.13.3.1.1).
+    pub fn refresh(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
     /// The first interval of a timer; `None` where it is not used on this kind of transport. [`Timer::Glare`] has no fixed interval.
     pub fn first(&self, timer: Timer, reliable: bool) -> Option<Duration> {
         match timer {
@@ -87,7 +92,7 @@ impl Timing {
             Timer::D | Timer::J => Some(if reliable { Duration::ZERO } else { self.patience() }),
             Timer::C => Some(self.c),
             Timer::Success => Some(self.t1),
-            Timer::Refresh => Some(Duration::from_secs(60)),
+            Timer::Refresh => Some(self.refresh()),
             Timer::Glare => None,
             Timer::B | Timer::F | Timer::H | Timer::L | Timer::M => Some(self.patience()),
             Timer::Abandon | Timer::NoAck | Timer::Cancel => Some(self.patience()),

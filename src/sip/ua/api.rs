@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::flow::{Flow, ListenerId, Transport};
-use crate::message::Message;
+use crate::message::{Message, Method};
 
 /// One INVITE session (a leg), incoming or outgoing, from its INVITE to its end. Chosen by the user agent, never reused.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -73,7 +73,9 @@ pub struct Credentials {
 
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
+        f.debug_struct("Credentials")
+            .field("username", &self.username)
+            .finish_non_exhaustive()
     }
 }
 
@@ -101,6 +103,36 @@ pub struct Invite {
     pub credentials: Option<Credentials>,
 }
 
+/// A request to send outside any session.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OutgoingRequest {
+    /// The method; not INVITE, ACK or CANCEL, which time out at once.
+    pub method: Method,
+    /// The request URI.
+    pub uri: Arc<str>,
+    /// Where it goes; resolved from the URI where `None`.
+    pub flow: Option<Flow>,
+    /// The From URI and display name.
+    pub from: (Arc<str>, Option<Arc<str>>),
+    /// The To URI.
+    pub to: Arc<str>,
+    /// More headers, in order: (name, value).
+    pub headers: Vec<(Arc<str>, Arc<str>)>,
+    /// Content-Type and body.
+    pub body: Option<(Arc<str>, Bytes)>,
+    /// For a 401 or 407; a challenge is handed up where `None`.
+    pub credentials: Option<Credentials>,
+}
+
+/// One place to try, from the resolver (RFC 3263), in order of preference.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Hop {
+    /// The transport.
+    pub transport: Transport,
+    /// Address and port.
+    pub addr: SocketAddr,
+}
+
 /// An INVITE that came, with what the shell needs to decide; the whole message beside it.
 #[derive(Clone, Debug)]
 pub struct IncomingInvite {
@@ -122,6 +154,9 @@ pub enum ClientOutcome {
 }
 
 /// What happened.
+///
+/// Every session ends with exactly one of `Failed`, `Cancelled` and `Ended`, and nothing follows it: also a session that the shell itself
+/// refused or ended (`Ended` with `by_peer: false`) or cancelled (`Failed` with 487).
 #[derive(Clone, Debug)]
 pub enum UaEvent {
     /// A new INVITE, already answered with 100. The shell authenticates, then answers or refuses it.
@@ -186,7 +221,8 @@ pub enum UaEvent {
         /// The answer (or offer).
         sdp: Option<Bytes>,
     },
-    /// Our re-INVITE failed; the session goes on. (491 is retried inside, RFC 3261 s.14.1; 408 and 481 end the session.)
+    /// Our re-INVITE failed; the session goes on. (491 is retried inside, RFC 3261 s.14.1; 408 and 481 end the session. 491 shows where the
+    /// retries ran out, where a re-INVITE of the peer is being answered or was accepted meanwhile: the offer may be out of date.)
     ReinviteFailed {
         /// The session.
         session: SessionId,
@@ -257,6 +293,7 @@ pub struct UaStats {
     pub retransmissions_sent: u64,
     pub retransmissions_received: u64,
     pub dropped: u64,
+    pub commands_ignored: u64,
     pub transactions_active: usize,
     pub sessions_active: usize,
     pub dialogs_active: usize,

@@ -1,1 +1,255 @@
-//! Skeleton.
+//! The user agent core: what an actor holds to speak SIP (RFC 3261 s.8, 12 to 15, 17, 18 as far as they go without sockets; RFC 6026, 3581,
+//! 3263, 3326).
+//!
+//! Messages, resolver answers, failures and the time go in; [`UaOutput`]s come out of [`UserAgent::poll`], in order. Invariants:
+//!
+//! * no clock is read and nothing is awaited: the same inputs and the same seed give the same outputs;
+//! * every session ends with exactly one of `Failed`, `Cancelled` and `Ended`, and every request of ours with one `Response`;
+//! * a command for a session that is over is ignored and counted, since commands and ends cross;
+//! * what nobody answers goes away by its timers: 64*T1 after the last session ended, no transaction and no dialog is left.
+//!
+//! What it does not do: authenticate peers, know DNs and calls, open connections, fragment over UDP (s.18.1.1: a request over the path MTU
+//! goes out as it is), TLS, reliable provisional responses (RFC 3262), UPDATE, REFER, subscriptions, session timers (RFC 4028).
+//!
+//! | file | what |
+//! |---|---|
+//! | `client`, `server` | the transaction machines driven with bytes and timers |
+//! | `draft`, `route` | a request before it has a way, and the ways |
+//! | `invite`, `answer` | outgoing and incoming sessions up to the ACK |
+//! | `reinvite`, `within` | what happens inside a session |
+//! | `outside` | requests outside sessions |
+//! | `sessions` | what is kept of a session, and its end |
+
+pub mod api;
+
+mod answer;
+mod client;
+mod draft;
+mod ident;
+mod invite;
+mod outside;
+mod reinvite;
+mod route;
+mod server;
+mod sessions;
+mod within;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use bytes::Bytes;
+use rand::rngs::StdRng;
+
+pub use api::*;
+pub use ident::owner;
+
+use crate::flow::Flow;
+use crate::message::{Message, Method};
+use crate::transaction::timer::{Timer, TimerTable, Timing};
+use client::{ClientKey, ClientTransaction};
+use route::Closed;
+use server::{ServerKey, ServerTransaction};
+use sessions::{Phase, Resolving, Session};
+
+/// How long a caller that was turned away should wait.
+const RETRY_AFTER_SECONDS: u8 = 5;
+
+/// Whose timer it is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+enum Owner {
+    Client(ClientKey),
+    Server(ServerKey),
+    Session(SessionId),
+}
+
+/// A SIP user agent for any number of sessions. See the module for what it promises.
+pub struct UserAgent {
+    config: UaConfig,
+    timing: Timing,
+    rng: StdRng,
+    last_id: u64,
+    /// Bounded by what one input makes; the shell drains it after each.
+    outputs: VecDeque<UaOutput>,
+    timers: TimerTable<Owner>,
+    clients: HashMap<ClientKey, ClientTransaction>,
+    /// Requests that wait for their first response, by peer, for failures of its flow.
+    awaiting: BTreeSet<(SocketAddr, ClientKey)>,
+    /// Requests that wait for the resolver.
+    resolving: Resolving,
+    servers: HashMap<ServerKey, ServerTransaction>,
+    server_index: HashMap<Box<str>, ServerKey>,
+    merge_index: HashMap<Box<str>, ServerKey>,
+    /// Requests that the shell has to answer.
+    requests: HashMap<ServerRequestId, (ServerKey, Message)>,
+    sessions: HashMap<SessionId, Session>,
+    by_tag: HashMap<u64, SessionId>,
+    /// Sessions that the shell knows.
+    live_sessions: usize,
+    closed: Closed,
+    scratch: String,
+    stats: UaStats,
+}
+
+impl UserAgent {
+    /// A user agent without sessions. `rng` makes tags, branches and Call-IDs: seed it well, since guessing them is forging.
+    pub fn new(config: UaConfig, rng: StdRng) -> Self {
+        let timing = Timing {
+            t1: config.t1,
+            t2: config.t2,
+            t4: config.t4,
+            c: config.invite_timeout,
+        };
+        Self {
+            config,
+            timing,
+            rng,
+            last_id: 0,
+            outputs: VecDeque::new(),
+            timers: TimerTable::default(),
+            clients: HashMap::new(),
+            awaiting: BTreeSet::new(),
+            resolving: HashMap::new(),
+            servers: HashMap::new(),
+            server_index: HashMap::new(),
+            merge_index: HashMap::new(),
+            requests: HashMap::new(),
+            sessions: HashMap::new(),
+            by_tag: HashMap::new(),
+            live_sessions: 0,
+            closed: Closed::default(),
+            scratch: String::new(),
+            stats: UaStats::default(),
+        }
+    }
+
+    /// Takes a message that came over `flow`.
+    pub fn receive(&mut self, now: Instant, flow: Flow, message: Message) {
+        match message.method() {
+            Some(method) => self.receive_request(now, flow, message, method),
+            None => self.receive_response(now, flow, &message),
+        }
+    }
+
+    fn receive_request(&mut self, now: Instant, flow: Flow, request: Message, method: Method) {
+        if let Err(violation) = request.validate() {
+            self.stats.dropped += 1;
+            if violation.respond {
+                self.refuse_stateless(flow, &request, violation.status, Some(&violation.reason), None);
+            }
+            return;
+        }
+        match method {
+            Method::Ack => return self.receive_ack(now, &request),
+            Method::Cancel => return self.receive_cancel(now, flow, &request),
+            _ => {}
+        }
+        if let Some(known) = self.server_of(&request, &method) {
+            return self.retransmitted(now, known);
+        }
+        if self.servers.len() >= self.config.max_transactions {
+            self.stats.dropped += 1;
+            if flow.transport.is_reliable() {
+                self.refuse_stateless(flow, &request, 503, None, Some(RETRY_AFTER_SECONDS));
+            }
+            return;
+        }
+        if request.to().is_ok_and(|to| to.tag().is_some()) && method != Method::Register {
+            return self.receive_within(now, flow, request, &method);
+        }
+        if self.is_merged(&request) {
+            return self.answer(now, flow, &request, &method, 482);
+        }
+        match method {
+            Method::Invite => self.receive_invite(now, flow, request),
+            Method::Bye => self.answer(now, flow, &request, &method, 481),
+            Method::Options | Method::Register | Method::Message | Method::Info => self.hand_up(now, flow, request, &method),
+            _ => self.answer(now, flow, &request, &method, 405),
+        }
+    }
+
+    /// A flow failed: a connection closed or could not be opened, or an ICMP error came for a datagram. Requests that wait for their first
+    /// response over it are tried elsewhere or fail with 503.
+    pub fn flow_failed(&mut self, now: Instant, flow: &Flow) {
+        if let Some(connection) = flow.connection {
+            self.closed.insert(connection);
+        }
+        self.fail_clients(now, flow);
+    }
+
+    /// The resolver's answer, in order of preference; empty where it found nothing. Hops are tried in that order on failure, timeout and 503
+    /// (RFC 3263 s.4.3).
+    pub fn resolved(&mut self, now: Instant, id: ResolveId, hops: Vec<Hop>) {
+        let Some((mut draft, user)) = self.resolving.remove(&id) else {
+            self.stats.commands_ignored += 1;
+            return;
+        };
+        draft.path.hops = hops.into();
+        if self.may_retry(user) {
+            self.launch(now, draft, user);
+        }
+    }
+
+    /// Fires every timer that is due.
+    pub fn timeout(&mut self, now: Instant) {
+        while let Some((owner, timer)) = self.timers.expired(now) {
+            match (owner, timer) {
+                (Owner::Client(key), _) => self.client_timer(now, key, timer),
+                (Owner::Server(key), _) => self.server_timer(now, key, timer),
+                (Owner::Session(id), Timer::C) => self.invite_expired(now, id),
+                (Owner::Session(id), Timer::Cancel) => self.cancel_expired(now, id),
+                (Owner::Session(id), Timer::Success) => self.repeat_success(now, id),
+                (Owner::Session(id), Timer::NoAck) => self.ack_expired(now, id),
+                (Owner::Session(id), Timer::Refresh) => self.refresh_progress(now, id),
+                (Owner::Session(id), Timer::Glare) => self.glare_over(now, id),
+                (Owner::Session(_), _) => {}
+            }
+        }
+    }
+
+    /// When [`UserAgent::timeout`] is due next.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// The next thing to do.
+    pub fn poll(&mut self) -> Option<UaOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// What was counted and what is there.
+    pub fn stats(&self) -> UaStats {
+        UaStats {
+            transactions_active: self.clients.len() + self.servers.len(),
+            sessions_active: self.live_sessions,
+            dialogs_active: self.sessions.values().map(|session| session.dialogs.len()).sum(),
+            ..self.stats
+        }
+    }
+
+    /// The Call-ID of a session.
+    pub fn session_call_id(&self, id: SessionId) -> Option<&str> {
+        self.sessions.get(&id).map(|session| &*session.call_id)
+    }
+
+    /// The last session description of the peer, where the session still lives.
+    pub fn session_remote_sdp(&self, id: SessionId) -> Option<&Bytes> {
+        self.sessions
+            .get(&id)
+            .filter(|session| session.phase != Phase::Ending)?
+            .remote_sdp
+            .as_ref()
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    fn drop_message(&mut self) {
+        self.stats.dropped += 1;
+    }
+}

@@ -1,0 +1,300 @@
+//! What the user agent keeps of one INVITE session, and how a session ends.
+//!
+//! Invariant: a session's terminal event is emitted by [`UserAgent::finish`] and nowhere else, once; what is left after it (the dialog while
+//! our BYE is in flight, so that a crossing BYE gets its 200) is not visible to the shell.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::api::{Credentials, ResolveId, SessionId, UaEvent, UaOutput};
+use super::client::{ClientKey, ClientUser};
+use super::draft::{Body, Draft, Path};
+use super::server::ServerKey;
+use super::{Owner, UserAgent};
+use crate::dialog::Dialog;
+use crate::flow::Flow;
+use crate::message::{HeaderName, Message, Method};
+
+/// Where a session is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Phase {
+    /// Outgoing, no final response.
+    Calling,
+    /// Incoming, no final response.
+    Ringing,
+    /// A 2xx was sent or received.
+    Talking,
+    /// Over for the shell; our BYE is in flight.
+    Ending,
+}
+
+/// An outgoing INVITE on its way.
+#[derive(Debug, Default)]
+pub(super) struct Calling {
+    pub transaction: Option<ClientKey>,
+    /// A provisional response came: a CANCEL may be sent (s.9.1).
+    pub provisional: bool,
+    pub cancel: Option<Cancel>,
+}
+
+/// The INVITE is to be cancelled.
+#[derive(Debug)]
+pub(super) struct Cancel {
+    /// What the shell hears: 487, or 408 where timer C decided it.
+    pub status: u16,
+    pub reason: Option<Arc<str>>,
+    pub sent: bool,
+}
+
+/// An INVITE or re-INVITE of the peer that waits for our final response.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub transaction: ServerKey,
+    pub request: Message,
+    pub flow: Flow,
+    /// The last provisional response above 100, to be sent again every minute (s.13.3.1.1).
+    pub progress: Option<(u16, Bytes)>,
+}
+
+/// Our 2xx, which waits for its ACK (s.13.3.1.4).
+#[derive(Debug)]
+pub(super) struct Unacked {
+    pub transaction: ServerKey,
+    pub status: u16,
+    pub cseq: u32,
+    pub interval: Duration,
+}
+
+/// Their 2xx, which waits for the shell's word on the ACK.
+#[derive(Debug)]
+pub(super) struct AckDue {
+    pub transaction: ClientKey,
+    pub invite: Message,
+}
+
+/// Our re-INVITE.
+#[derive(Debug)]
+pub(super) struct Reinvite {
+    pub offer: Option<Bytes>,
+    pub stage: Stage,
+    /// How often it met glare.
+    pub glares: u8,
+}
+
+/// How far our re-INVITE is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stage {
+    /// Waits for an ACK before it can be sent.
+    Queued,
+    /// Sent, no final response.
+    Sent(Option<ClientKey>),
+    /// Got 491; waits for its retry (s.14.1).
+    Backoff,
+}
+
+/// One INVITE session.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub phase: Phase,
+    /// Whether we sent its first INVITE: we own the Call-ID (s.14.1).
+    pub outgoing: bool,
+    pub local_tag: u64,
+    pub call_id: Arc<str>,
+    /// Confirmed: exactly one. Early: one per fork.
+    pub dialogs: SmallVec<[Dialog; 1]>,
+    pub credentials: Option<Box<Credentials>>,
+    pub calling: Option<Box<Calling>>,
+    pub pending: Option<Box<Pending>>,
+    pub unacked: Option<Box<Unacked>>,
+    pub ack_due: Option<Box<AckDue>>,
+    pub reinvite: Option<Box<Reinvite>>,
+    /// The shell wants it ended as soon as the ACK of our 2xx came (s.15), with this Reason.
+    pub bye_wanted: Option<Option<Arc<str>>>,
+    /// The last description of the peer.
+    pub remote_sdp: Option<Bytes>,
+    /// A BYE of ours is in flight.
+    pub closing: bool,
+}
+
+impl Session {
+    pub fn new(phase: Phase, local_tag: u64, call_id: Arc<str>) -> Self {
+        Self {
+            phase,
+            outgoing: phase == Phase::Calling,
+            local_tag,
+            call_id,
+            dialogs: SmallVec::new(),
+            credentials: None,
+            calling: None,
+            pending: None,
+            unacked: None,
+            ack_due: None,
+            reinvite: None,
+            bye_wanted: None,
+            remote_sdp: None,
+            closing: false,
+        }
+    }
+}
+
+impl UserAgent {
+    /// The session that the shell still knows.
+    pub(super) fn live(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.sessions.get_mut(&id).filter(|session| session.phase != Phase::Ending)
+    }
+
+    /// The live session of a command; one that is over is counted (the command crossed the end).
+    pub(super) fn commanded(&mut self, id: SessionId) -> Option<&mut Session> {
+        if self.live(id).is_none() {
+            self.stats.commands_ignored += 1;
+        }
+        self.live(id)
+    }
+
+    pub(super) fn event(&mut self, event: UaEvent) {
+        self.outputs.push_back(UaOutput::Event(event));
+    }
+
+    /// Ends a session for the shell, with its terminal event.
+    pub(super) fn finish(&mut self, id: SessionId, terminal: UaEvent) {
+        let Some(session) = self.live(id) else { return };
+        session.phase = Phase::Ending;
+        session.pending = None;
+        session.unacked = None;
+        session.ack_due = None;
+        session.reinvite = None;
+        session.calling = None;
+        let closing = session.closing;
+        self.live_sessions -= 1;
+        self.timers.stop_all(Owner::Session(id));
+        self.event(terminal);
+        if !closing {
+            self.forget(id);
+        }
+    }
+
+    /// Forgets a session that is over.
+    pub(super) fn forget(&mut self, id: SessionId) {
+        let over = self.sessions.get(&id).is_some_and(|session| session.phase == Phase::Ending);
+        if let Some(session) = over.then(|| self.sessions.remove(&id)).flatten() {
+            self.by_tag.remove(&session.local_tag);
+        }
+    }
+
+    /// Notes which transaction carries a session's request.
+    pub(super) fn attach(&mut self, user: ClientUser, key: ClientKey) {
+        match user {
+            ClientUser::Invite(id) => {
+                if let Some(calling) = self.live(id).and_then(|session| session.calling.as_mut()) {
+                    calling.transaction = Some(key);
+                }
+            }
+            ClientUser::Reinvite(id) => {
+                if let Some(reinvite) = self.live(id).and_then(|session| session.reinvite.as_mut()) {
+                    reinvite.stage = Stage::Sent(Some(key));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether a request may be sent another way: not once its session is over or its INVITE cancelled.
+    pub(super) fn may_retry(&self, user: ClientUser) -> bool {
+        match user {
+            ClientUser::Invite(id) => self
+                .sessions
+                .get(&id)
+                .is_some_and(|session| session.calling.as_ref().is_some_and(|calling| calling.cancel.is_none())),
+            ClientUser::Reinvite(id) | ClientUser::Info(id) => self.sessions.get(&id).is_some_and(|s| s.phase == Phase::Talking),
+            ClientUser::Bye(_) | ClientUser::Request(_) | ClientUser::Nobody => true,
+        }
+    }
+
+    /// The CSeq of a request sent again after a challenge (s.8.1.3.5).
+    pub(super) fn raise_cseq(&mut self, user: ClientUser, last: u32) -> u32 {
+        let session = match user {
+            ClientUser::Reinvite(id) | ClientUser::Info(id) | ClientUser::Bye(id) => self.sessions.get_mut(&id),
+            _ => None,
+        };
+        session
+            .and_then(|session| session.dialogs.first_mut())
+            .map_or(last + 1, Dialog::next_cseq)
+    }
+
+    /// A request in the confirmed dialog of a session, with the next CSeq.
+    pub(super) fn in_dialog(&mut self, id: SessionId, method: Method, body: Option<Body>) -> Option<Box<Draft>> {
+        let session = self.sessions.get_mut(&id)?;
+        let credentials = session.credentials.clone();
+        let dialog = session.dialogs.first_mut()?;
+        dialog.next_cseq();
+        let dialog = &*dialog;
+        let mut draft = draft_in(dialog, method, dialog.local_cseq);
+        draft.credentials = credentials;
+        draft.body = body;
+        draft.path.flow = self
+            .sessions
+            .get(&id)
+            .and_then(|s| s.dialogs.first())
+            .and_then(|d| self.dialog_flow(d, &draft.next_hop));
+        draft.path.by_uri = true;
+        Some(Box::new(draft))
+    }
+
+    /// Sends BYE in the confirmed dialog; the session is forgotten when it is answered.
+    pub(super) fn send_bye(&mut self, now: std::time::Instant, id: SessionId, reason: Option<&str>) {
+        let Some(mut draft) = self.in_dialog(id, Method::Bye, None) else {
+            return;
+        };
+        if let Some(reason) = reason {
+            draft.headers.push((HeaderName::Reason.as_str().into(), reason.into()));
+        }
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.closing = true;
+        }
+        self.launch(now, draft, ClientUser::Bye(id));
+    }
+
+    /// The ACK of a 2xx (s.13.2.2.4): the CSeq number and the credentials of its INVITE. Not a transaction: sent once, and again for every
+    /// retransmitted 2xx.
+    pub(super) fn ack_of_success(&mut self, dialog: &Dialog, invite: &Message, body: Option<Bytes>) -> Option<(Flow, Bytes)> {
+        let number = invite.cseq().ok()?.0;
+        let mut draft = draft_in(dialog, Method::Ack, number);
+        draft.body = body.map(|sdp| (super::draft::SDP.into(), sdp));
+        for name in [HeaderName::Authorization, HeaderName::ProxyAuthorization] {
+            if let Some(value) = invite.header(name) {
+                draft.headers.push((name.as_str().into(), value.into()));
+            }
+        }
+        let flow = self.dialog_flow(dialog, &draft.next_hop).unwrap_or(dialog.flow);
+        let branch = super::ident::branch(self.config.shard, rand::Rng::random(&mut self.rng));
+        let listener = self.listener(flow.listener)?;
+        Some((flow, draft.write(&branch, listener, &self.config.product)))
+    }
+}
+
+/// A request in a dialog, without a way yet.
+pub(super) fn draft_in(dialog: &Dialog, method: Method, cseq: u32) -> Draft {
+    let target = dialog.request_target();
+    Draft {
+        method,
+        uri: target.uri,
+        routes: target.routes,
+        from: dialog.local.clone(),
+        to: dialog.remote.clone(),
+        call_id: dialog.call_id.clone(),
+        cseq,
+        headers: Vec::new(),
+        body: None,
+        credentials: None,
+        authorization: None,
+        authorizations: 0,
+        next_hop: target.next_hop,
+        path: Path::default(),
+    }
+}
+
+/// So that a resolver's answer finds its request; here because sessions drop theirs.
+pub(super) type Resolving = std::collections::HashMap<ResolveId, (Box<Draft>, ClientUser)>;

@@ -1,0 +1,176 @@
+//! Requests inside a session: BYE, INFO and OPTIONS, both ways, and finding the session of a request (RFC 3261 s.12.2, 15).
+//!
+//! Invariant: a request whose tags or Call-ID are not the dialog's changes nothing (it gets 481 and the call lives), and so does one whose
+//! CSeq is out of order (500).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::UserAgent;
+use super::api::{SessionId, UaEvent};
+use super::client::ClientUser;
+use super::ident;
+use super::sessions::Phase;
+use crate::flow::Flow;
+use crate::message::{HeaderName, Message, Method};
+
+impl UserAgent {
+    /// Ends a session with BYE; `reason` is the value of a Reason header (RFC 3326). `Ended` follows at once, except that before the ACK of
+    /// our 2xx the BYE waits for it, 64*T1 at most (s.15). An outgoing session without an answer is cancelled, an incoming one refused
+    /// with 480.
+    pub fn bye(&mut self, now: Instant, id: SessionId, reason: Option<&str>) {
+        let Some(session) = self.commanded(id) else { return };
+        match session.phase {
+            Phase::Calling => self.cancel(now, id, reason),
+            Phase::Ringing => {
+                let header = reason.map(|reason| (Arc::from(HeaderName::Reason.as_str()), Arc::from(reason)));
+                self.reject(now, id, 480, header.as_slice());
+            }
+            Phase::Talking if session.unacked.is_some() => {
+                session.bye_wanted.get_or_insert(reason.map(Arc::from));
+            }
+            Phase::Talking => self.end(now, id, reason),
+            Phase::Ending => {}
+        }
+    }
+
+    /// Sends BYE and ends the session for the shell.
+    pub(super) fn end(&mut self, now: Instant, id: SessionId, reason: Option<&str>) {
+        if self.live(id).is_some_and(|session| session.ack_due.is_some()) {
+            self.ack(now, id, None);
+        }
+        self.refuse_pending(now, id, 487, &[]);
+        self.send_bye(now, id, reason);
+        self.finish(
+            id,
+            UaEvent::Ended {
+                session: id,
+                by_peer: false,
+                q850: None,
+            },
+        );
+    }
+
+    /// A response says that the peer has no such dialog (481), or nothing came (408): "the UAC SHOULD terminate the dialog" (s.12.2.1.2).
+    pub(super) fn dialog_lost(&mut self, now: Instant, id: SessionId, status: u16) {
+        if self.live(id).is_none() {
+            return;
+        }
+        self.refuse_pending(now, id, 487, &[]);
+        if status != 481 {
+            self.send_bye(now, id, None);
+        }
+        self.finish(
+            id,
+            UaEvent::Ended {
+                session: id,
+                by_peer: false,
+                q850: None,
+            },
+        );
+    }
+
+    /// Sends INFO in a session.
+    pub fn info(&mut self, now: Instant, id: SessionId, content_type: &str, body: Bytes) {
+        if self.commanded(id).is_none_or(|session| session.phase != Phase::Talking) {
+            self.stats.commands_ignored += 1;
+            return;
+        }
+        let body = Some((content_type.to_owned().into(), body));
+        if let Some(draft) = self.in_dialog(id, Method::Info, body) {
+            self.launch(now, draft, ClientUser::Info(id));
+        }
+    }
+
+    pub(super) fn on_info_response(&mut self, now: Instant, id: SessionId, status: u16) {
+        if matches!(status, 408 | 481) {
+            self.dialog_lost(now, id, status);
+        }
+    }
+
+    /// The session that a request with a To tag belongs to.
+    pub(super) fn session_of(&self, request: &Message) -> Option<SessionId> {
+        let (shard, key) = ident::parse_tag(request.to().ok()?.tag()?)?;
+        let id = *self.by_tag.get(&key).filter(|_| shard == self.config.shard)?;
+        let session = self.sessions.get(&id)?;
+        session.dialogs.iter().any(|dialog| dialog.matches(request)).then_some(id)
+    }
+
+    /// A request with a To tag.
+    pub(super) fn receive_within(&mut self, now: Instant, flow: Flow, request: Message, method: &Method) {
+        let Some(id) = self.session_of(&request) else {
+            return self.answer(now, flow, &request, method, 481);
+        };
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let number = request.cseq().map_or(0, |(number, _)| number);
+        let phase = session.phase;
+        let dialog = session.dialogs.iter_mut().find(|dialog| dialog.matches(&request));
+        if dialog.is_some_and(|dialog| dialog.take_cseq(number).is_err()) {
+            return self.answer(now, flow, &request, method, 500);
+        }
+        self.follow_connection(id, flow);
+        match (method, phase) {
+            // Both sides hung up (RFC 5407 s.3.2.1); anything else came too late.
+            (Method::Bye, Phase::Ending) => self.answer(now, flow, &request, method, 200),
+            (_, Phase::Ending) => self.answer(now, flow, &request, method, 481),
+            (Method::Bye, _) => self.receive_bye(now, flow, id, &request),
+            (Method::Invite, Phase::Talking) => self.receive_reinvite(now, flow, id, request),
+            // Ours is open in an early dialog, or the peer's own first INVITE is.
+            (Method::Invite, Phase::Calling) => self.answer(now, flow, &request, method, 491),
+            (Method::Invite, Phase::Ringing) => self.receive_reinvite(now, flow, id, request),
+            (Method::Info, _) => {
+                self.answer(now, flow, &request, method, 200);
+                let content_type = request.content_type().unwrap_or_default().into();
+                self.event(UaEvent::Info {
+                    session: id,
+                    content_type,
+                    body: request.body().clone(),
+                });
+            }
+            (Method::Options, _) => self.answer(now, flow, &request, method, 200),
+            (Method::Message | Method::Register, _) => self.hand_up(now, flow, request, method),
+            _ => self.answer(now, flow, &request, method, 405),
+        }
+    }
+
+    /// A peer that connected again is answered over its new connection.
+    fn follow_connection(&mut self, id: SessionId, flow: Flow) {
+        let Some(dialog) = self.sessions.get_mut(&id).and_then(|session| session.dialogs.first_mut()) else {
+            return;
+        };
+        if flow.connection.is_some() && self.closed.holds(&dialog.flow) {
+            dialog.flow = flow;
+        }
+    }
+
+    /// BYE (s.15.1.2): whatever INVITE is still open gets 487.
+    fn receive_bye(&mut self, now: Instant, flow: Flow, id: SessionId, request: &Message) {
+        self.answer(now, flow, request, &Method::Bye, 200);
+        let phase = self.live(id).map(|session| session.phase);
+        let q850 = request.reason_q850();
+        match phase {
+            Some(Phase::Ringing) => {
+                self.refuse_pending(now, id, 487, &[]);
+                self.finish(id, UaEvent::Cancelled { session: id, q850 });
+            }
+            // Not allowed of a callee (s.15), but clear: it will not answer.
+            Some(Phase::Calling) => self.cancel_with(now, id, 487, None),
+            _ => {
+                if self.live(id).is_some_and(|session| session.ack_due.is_some()) {
+                    self.ack(now, id, None);
+                }
+                self.refuse_pending(now, id, 487, &[]);
+                self.finish(
+                    id,
+                    UaEvent::Ended {
+                        session: id,
+                        by_peer: true,
+                        q850,
+                    },
+                );
+            }
+        }
+    }
+}
