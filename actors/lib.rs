@@ -1,1 +1,44 @@
-//! Skeleton.
+//! The actors of Tandem: shells round the pure machines, and the tree that supervises them. The only crate that imports actix.
+//!
+//! ```text
+//!   src (HTTP, CLI) ──► actors ──► model   (calls, conferences, DNs: pure)
+//!                              ├─► sip     (messages to dialogs: pure)
+//!                              ├─► media   (session descriptions: pure)
+//!                              ├─► wire    (CTI frames)
+//!                              └─► config  (typed settings)
+//! ```
+//!
+//! * [`tree`] grows the supervision tree; its documentation has the picture.
+//! * [`supervision`] restarts what crashed.
+//! * [`tserver`] and [`connector`] hold the two sides, one actor a file.
+//! * [`ingress`] and [`transport`] bring SIP in and out; [`gateway`] is the way in for HTTP and WebSocket.
+//!
+//! A handler does three things: it translates, calls the pure machine, and carries its outputs out. Time is read here (and only
+//! here), through [`now`], so that a simulation may hold it still.
+
+use std::time::{Duration, Instant};
+
+pub mod connector;
+pub mod devices;
+pub mod directory;
+pub mod gateway;
+pub mod ingress;
+pub mod kind;
+pub mod location;
+pub mod metrics;
+pub mod network;
+pub mod sharding;
+pub mod supervision;
+pub mod transport;
+pub mod tree;
+pub mod tserver;
+
+/// The time: the runtime's clock, which a simulation moves by itself.
+pub fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// How long until `due`; zero where it has passed. At least a millisecond, so that a timer never spins.
+fn to_wait(due: Instant) -> Duration {
+    due.saturating_duration_since(now()).max(Duration::from_millis(1))
+}

@@ -1,1 +1,9 @@
-fn main() {}
+//! The `tandem` command.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    tandem::cli::Cli::parse().run()
+}

@@ -1,1 +1,15 @@
-//! Skeleton.
+//! Media, frame by frame: session descriptions, RTP packets, G.711, tones. Pure functions; no socket, no clock, no thread.
+//!
+//! What is not here yet: the relay, the mixer, other codecs. Calls send their media from phone to phone.
+
+pub mod g711;
+pub mod rtp;
+pub mod sdp;
+pub mod tone;
+
+/// Samples of one 20 ms frame at 8 kHz.
+pub const FRAME_SAMPLES: usize = 160;
+/// The length of a frame, in milliseconds.
+pub const FRAME_MS: u64 = 20;
+/// Samples per second of the narrow-band codecs.
+pub const NARROW_BAND_HZ: u32 = 8_000;

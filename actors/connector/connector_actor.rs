@@ -1,0 +1,449 @@
+//! One connector: the SIP side of one shard of the DNs.
+//!
+//! Place: permanent child of the tree, alone with its children on an arbiter thread. What it must not lose is in its [`Shard`], so a
+//! message that crashes it costs that message. Escalation (its shard became the suspect) ends every conference of the shard cleanly
+//! and starts with an empty user agent; other connectors go on.
+//!
+//! | message | from | effect |
+//! |---|---|---|
+//! | `Received` | transports | into the user agent; what comes out goes to conferences, the registrar, the network |
+//! | `Link` | T-Server side | makes a conference where there is none, and passes it on |
+//! | `Legs` | conferences | commands to the user agent |
+//! | `Respond` | registrar | answers a REGISTER |
+//! | `Resolved`, `FlowFailed` | resolver, transports | into the user agent |
+//! | `ConferenceDown` | supervision | ends what a conference left behind |
+//! | `EndAll` | shutdown | ends every conference |
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, SpawnHandle, Supervised};
+use bytes::Bytes;
+use tandem_model::conference::{ConferenceInput, ConferenceSettings, OFFERED_LEG, OfferedCall};
+use tandem_model::leg::{Contact, ContactVia, LegCommand, LegEvent};
+use tandem_model::link::{LinkNotification, LinkRequest, MakeParty, PartyTarget};
+use tandem_model::{ConferenceId, LegId, PartyId};
+use tandem_sip::flow::{ConnectionId, Flow, Hop};
+use tandem_sip::message::{Method, Uri};
+use tandem_sip::ua::{IncomingInvite, ResolveId, ServerRequestId, SessionId, UaEvent, UaOutput, UaStats, UserAgent};
+
+use super::admission::{Admission, Authenticator};
+use super::conference::{self, ConferenceActor, ConferenceMessage};
+use super::legs::{self, CONVERSATION_ID};
+use super::registrar::{RegisterRequest, RegistrarActor, RegistrarMessage, source_of};
+use super::shard::Shard;
+use crate::devices::Devices;
+use crate::directory::Directory;
+use crate::kind::{ActorKind, Waiting};
+use crate::metrics::Metrics;
+use crate::network::{Network, Resolve};
+use crate::supervision::{ChildSpec, DownReason, Escalation, Slot, escalate_if_due, launch};
+use crate::tserver::Notify;
+use crate::{now, to_wait};
+
+/// One SIP message and the way it came.
+#[derive(Debug)]
+pub struct Received {
+    /// The way.
+    pub flow: Flow,
+    /// The message.
+    pub message: tandem_sip::message::Message,
+}
+
+/// What a connector is told.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+#[allow(missing_docs, reason = "the table in the module's documentation says it")]
+pub enum ConnectorMessage {
+    Received { batch: Vec<Received>, waiting: Waiting },
+    Link { request: LinkRequest, waiting: Waiting },
+    Legs { conference: ConferenceId, commands: Vec<(LegId, LegCommand)>, waiting: Waiting },
+    Respond { id: ServerRequestId, status: u16, headers: Vec<(Arc<str>, Arc<str>)> },
+    Resolved { id: ResolveId, hops: Vec<Hop> },
+    FlowFailed { flow: Flow, connection: Option<ConnectionId> },
+    ConferenceDown { conference: ConferenceId, crashed: bool },
+    EndAll,
+    /// Panic, to test the supervision.
+    #[cfg(feature = "fault-injection")]
+    Crash,
+}
+
+/// Asks for a [`ConnectorSummary`].
+#[derive(Debug, Message)]
+#[rtype(result = "ConnectorSummary")]
+pub struct QueryConnector;
+
+/// A connector as `GET /v1/connectors` shows it.
+#[derive(Clone, Debug, actix::MessageResponse)]
+pub struct ConnectorSummary {
+    /// Which.
+    pub id: u16,
+    /// Live conferences.
+    pub conferences: usize,
+    /// What the SIP layer holds.
+    pub stats: UaStats,
+}
+
+/// What the actor is made from, and made from again.
+#[derive(Clone)]
+pub struct ConnectorParts {
+    /// The state that survives.
+    pub shard: Slot<Shard>,
+    /// Who may call.
+    pub authenticator: Slot<Authenticator>,
+    /// Makes an empty user agent, for an escalation.
+    pub fresh_ua: Arc<dyn Fn() -> UserAgent + Send + Sync>,
+    /// Devices and trunks.
+    pub devices: Arc<Devices>,
+    /// Who is where.
+    pub directory: Arc<Directory>,
+    /// Where messages go.
+    pub network: Arc<dyn Network>,
+    /// Names to addresses.
+    pub resolve: Resolve,
+    /// The shard's registrar.
+    pub registrar: Addr<RegistrarActor>,
+    /// How conferences behave.
+    pub conference_settings: ConferenceSettings,
+}
+
+/// The actor.
+pub struct ConnectorActor {
+    parts: ConnectorParts,
+    timer: Option<(Instant, SpawnHandle)>,
+    outgoing: Vec<(Flow, Bytes)>,
+    reported: UaStats,
+}
+
+impl ConnectorActor {
+    /// Starts it on the current arbiter, with room for that many messages.
+    pub fn supervise(parts: ConnectorParts, mailbox: usize) -> Addr<Self> {
+        let actor = Self { parts, timer: None, outgoing: Vec::new(), reported: UaStats::default() };
+        crate::supervision::supervise(ChildSpec::permanent(ActorKind::Connector, mailbox), actor)
+    }
+
+    /// Carries out what the user agent has to say, until it has nothing more; then sends and arms the timer.
+    fn turn(&mut self, ctx: &mut Context<Self>) {
+        loop {
+            let Some(output) = self.parts.shard.borrow_mut().ua.poll() else { break };
+            match output {
+                UaOutput::Send { flow, bytes } => self.outgoing.push((flow, bytes)),
+                UaOutput::Resolve { id, uri } => self.resolve(id, uri, ctx),
+                UaOutput::Event(event) => self.event(event, ctx),
+            }
+        }
+        if !self.outgoing.is_empty() {
+            let dead = self.parts.network.send(&mut self.outgoing);
+            if !dead.is_empty() {
+                for flow in &dead {
+                    self.parts.shard.borrow_mut().ua.flow_failed(now(), flow);
+                }
+                ctx.notify(Continue);
+            }
+        }
+        self.report();
+        self.arm(ctx);
+    }
+
+    fn event(&mut self, event: UaEvent, ctx: &mut Context<Self>) {
+        match event {
+            UaEvent::Incoming { session, invite } => self.incoming(session, &invite, ctx),
+            UaEvent::Request { id, request, flow } => self.request(id, request, flow),
+            event => self.leg_event(event),
+        }
+    }
+
+    fn leg_event(&mut self, event: UaEvent) {
+        let Some((session, event, over)) = legs::leg_event(event) else { return };
+        let mut shard = self.parts.shard.borrow_mut();
+        let Some((conference, leg)) = shard.session(session).map(|entry| (entry.conference, entry.leg)) else { return };
+        if over {
+            shard.remove_session(session);
+        }
+        if let Some(actor) = shard.conference(conference) {
+            // Unbounded post: a leg has one transaction per direction at a time, and legs are bounded by `max_sessions`.
+            actor.do_send(ConferenceMessage::Input(ConferenceInput::Leg { leg, event }));
+        }
+    }
+
+    fn incoming(&mut self, session: SessionId, invite: &IncomingInvite, ctx: &mut Context<Self>) {
+        let admitted = self.parts.authenticator.borrow_mut().caller(now(), &invite.request, source_of(&invite.flow));
+        let from = match admitted {
+            Admission::Admit(from) => from,
+            Admission::Refuse { status, headers } => {
+                return self.parts.shard.borrow_mut().ua.reject(now(), session, status, &headers);
+            }
+        };
+        let Some(dialled) = self.dialled(&invite.request) else {
+            return self.parts.shard.borrow_mut().ua.reject(now(), session, 416, &[]);
+        };
+        if invite.offer.as_ref().is_some_and(|offer| tandem_sip::session::check(offer).is_err()) {
+            return self.parts.shard.borrow_mut().ua.reject(now(), session, 488, &[]);
+        }
+        let id = self.parts.shard.borrow_mut().new_conference_id();
+        let actor = self.start_conference(id, ctx);
+        let mut shard = self.parts.shard.borrow_mut();
+        let description = shard.new_description();
+        shard.add_session(session, id, OFFERED_LEG, description);
+        let offered = OfferedCall {
+            from,
+            dialled,
+            conversation_id: invite.request.header_named(CONVERSATION_ID).map(|value| Arc::from(&*value)),
+            sip_call_id: Arc::from(&*invite.request.call_id().unwrap_or_default()),
+        };
+        let input = ConferenceInput::Offered { party: PartyId(1), leg: OFFERED_LEG, offered, offer: invite.offer.clone() };
+        actor.do_send(ConferenceMessage::Input(input));
+    }
+
+    /// The number as dialled: the user part where the request is for us, else the whole URI.
+    fn dialled(&self, request: &tandem_sip::message::Message) -> Option<Arc<str>> {
+        let text = request.uri()?;
+        let uri = Uri::parse(text).ok()?;
+        if self.parts.devices.is_ours(&uri) { Some(Arc::from(uri.user().unwrap_or_default())) } else { Some(Arc::from(text)) }
+    }
+
+    fn request(&mut self, id: ServerRequestId, request: tandem_sip::message::Message, flow: Flow) {
+        match request.method() {
+            Some(Method::Register) => self.register(id, request, flow),
+            Some(Method::Options) => self.respond(id, 200, &[("Accept".into(), "application/sdp".into())]),
+            Some(Method::Message | Method::Publish | Method::Subscribe) => self.respond(id, 501, &[]),
+            _ => self.respond(id, 405, &[]),
+        }
+    }
+
+    fn register(&mut self, id: ServerRequestId, request: tandem_sip::message::Message, flow: Flow) {
+        let dn = request.to().ok().and_then(|to| Uri::parse(to.uri).ok().map(|uri| self.parts.devices.dn_of(&uri)));
+        let Some(dn) = dn else { return self.respond(id, 400, &[]) };
+        let admission = self.parts.authenticator.borrow_mut().device(now(), &request, source_of(&flow), dn);
+        match admission {
+            Admission::Refuse { status, headers } => self.respond(id, status, &headers),
+            Admission::Admit(dn) => {
+                if self.parts.registrar.try_send(RegisterRequest { id, dn, request, flow }).is_err() {
+                    ActorKind::Registrar.metrics().shed.increment(1);
+                    self.respond(id, 503, &[("Retry-After".into(), "5".into())]);
+                }
+            }
+        }
+    }
+
+    fn respond(&mut self, id: ServerRequestId, status: u16, headers: &[(Arc<str>, Arc<str>)]) {
+        self.parts.shard.borrow_mut().ua.respond(now(), id, status, headers, None);
+    }
+
+    fn link_request(&mut self, request: LinkRequest, ctx: &mut Context<Self>) {
+        let id = request.conference();
+        let known = self.parts.shard.borrow().conference(id).cloned();
+        let (actor, input) = match (known, request) {
+            (Some(actor), request) => (actor, self.conference_input(request)),
+            (None, LinkRequest::MakeParty(make)) => (self.start_conference(id, ctx), self.conference_input(LinkRequest::MakeParty(make))),
+            // What it would end has ended; say so again, for the one who asked may not know.
+            (None, _) => return self.notify(LinkNotification::ConferenceEnded { conference: id }),
+        };
+        // Unbounded post: the T-Server side has one request for a conference under way at a time.
+        actor.do_send(ConferenceMessage::Input(input));
+    }
+
+    fn conference_input(&self, request: LinkRequest) -> ConferenceInput {
+        match request {
+            LinkRequest::MakeParty(request) => {
+                let contacts = self.contacts(&request);
+                ConferenceInput::MakeParty { request, contacts }
+            }
+            LinkRequest::ReleaseParty { party, cause, .. } => ConferenceInput::ReleaseParty { party, cause },
+            LinkRequest::ReleaseConference { cause, .. } => ConferenceInput::ReleaseConference { cause },
+        }
+    }
+
+    fn contacts(&self, request: &MakeParty) -> Vec<Contact> {
+        match &request.target {
+            PartyTarget::Dn(dn) => {
+                let bindings = self.parts.directory.locations.bindings(dn);
+                bindings.iter().map(|binding| Contact { uri: binding.uri.clone(), via: ContactVia::Binding(dn.clone()) }).collect()
+            }
+            PartyTarget::Trunk { trunk, number } => {
+                let trunk = self.parts.devices.trunk(trunk);
+                let contact = |trunk: &crate::devices::Trunk| Contact {
+                    uri: format!("sip:{number}@{}{}", trunk.host_port, trunk.uri_parameters).into(),
+                    via: ContactVia::Trunk(trunk.dn.clone()),
+                };
+                trunk.map(contact).into_iter().collect()
+            }
+        }
+    }
+
+    fn start_conference(&mut self, id: ConferenceId, ctx: &mut Context<Self>) -> Addr<ConferenceActor> {
+        let parent = ctx.address();
+        let mut shard = self.parts.shard.borrow_mut();
+        let actor =
+            ConferenceActor::new(id, shard.id, self.parts.conference_settings, self.parts.directory.clone(), parent.clone());
+        let addr = launch(conference::SPEC, actor, move |reason| {
+            // Unbounded post: one for each conference.
+            parent.do_send(ConnectorMessage::ConferenceDown { conference: id, crashed: matches!(reason, DownReason::Panicked(_)) });
+        });
+        shard.add_conference(id, addr.clone());
+        addr
+    }
+
+    fn conference_down(&mut self, conference: ConferenceId, crashed: bool) {
+        let mut shard = self.parts.shard.borrow_mut();
+        let left = shard.remove_conference(conference);
+        for session in left {
+            // Ends the session in whatever state it is: BYE, CANCEL or a final response.
+            shard.ua.bye(now(), session, Some("SIP;cause=500;text=\"Internal error\""));
+        }
+        drop(shard);
+        if crashed {
+            self.notify(LinkNotification::ConferenceEnded { conference });
+        }
+    }
+
+    fn end_all(&self) {
+        let shard = self.parts.shard.borrow();
+        for conference in shard.conference_ids() {
+            if let Some(actor) = shard.conference(conference) {
+                // Unbounded post: one for each conference.
+                actor.do_send(ConferenceMessage::Input(ConferenceInput::Abort));
+            }
+        }
+    }
+
+    fn notify(&self, notification: LinkNotification) {
+        let connector = self.parts.shard.borrow().id;
+        if let Some(link) = self.parts.directory.link(connector) {
+            // Unbounded post: each answers one message to this actor.
+            link.do_send(Notify { notifications: vec![notification], waiting: Waiting::new(ActorKind::ConnectorLink) });
+        }
+    }
+
+    fn legs(&mut self, conference: ConferenceId, commands: Vec<(LegId, LegCommand)>) {
+        for (leg, command) in commands {
+            let mut shard = self.parts.shard.borrow_mut();
+            let locations = &self.parts.directory.locations;
+            let failed = legs::carry_out(&mut shard, &self.parts.devices, locations, now(), conference, leg, command);
+            if let (Some(event), Some(actor)) = (failed, shard.conference(conference)) {
+                actor.do_send(ConferenceMessage::Input(ConferenceInput::Leg { leg, event: LegEvent::clone(&event) }));
+            }
+        }
+    }
+
+    fn resolve(&self, id: ResolveId, uri: Arc<str>, ctx: &mut Context<Self>) {
+        let addr = ctx.address();
+        let answer = (self.parts.resolve)(uri);
+        // A task of its own, so that a crash of this actor does not lose the answer. Bounded by `max_sessions`.
+        actix_rt::spawn(async move {
+            let hops = answer.await;
+            addr.do_send(ConnectorMessage::Resolved { id, hops });
+        });
+    }
+
+    fn flow_failed(&mut self, flow: &Flow, connection: Option<ConnectionId>) {
+        self.parts.shard.borrow_mut().ua.flow_failed(now(), flow);
+        if let Some(connection) = connection {
+            self.parts.registrar.do_send(RegistrarMessage::ConnectionClosed(connection));
+        }
+    }
+
+    fn report(&mut self) {
+        let stats = self.parts.shard.borrow().ua.stats();
+        let (old, metrics) = (self.reported, Metrics::of_process());
+        metrics.retransmissions_sent.increment(stats.retransmissions_sent.saturating_sub(old.retransmissions_sent));
+        metrics.retransmissions_received.increment(stats.retransmissions_received.saturating_sub(old.retransmissions_received));
+        metrics.sip_dropped.increment(stats.dropped.saturating_sub(old.dropped));
+        metrics.transactions.increment(stats.transactions_active as f64 - old.transactions_active as f64);
+        metrics.dialogs.increment(stats.dialogs_active as f64 - old.dialogs_active as f64);
+        self.reported = stats;
+    }
+
+    fn arm(&mut self, ctx: &mut Context<Self>) {
+        let Some(due) = self.parts.shard.borrow().ua.next_timeout() else { return };
+        // A timer that fires too early costs one look; moving it with every message would cost more.
+        if self.timer.is_some_and(|(armed, _)| armed <= due) {
+            return;
+        }
+        if let Some((_, handle)) = self.timer.take() {
+            ctx.cancel_future(handle);
+        }
+        let handle = ctx.run_later(to_wait(due), |actor, ctx| {
+            actor.timer = None;
+            actor.parts.shard.borrow_mut().ua.timeout(now());
+            actor.turn(ctx);
+        });
+        self.timer = Some((due, handle));
+    }
+}
+
+impl Actor for ConnectorActor {
+    type Context = Context<Self>;
+}
+
+impl Supervised for ConnectorActor {
+    fn restarting(&mut self, ctx: &mut Context<Self>) {
+        escalate_if_due(self);
+        self.timer = None;
+        self.outgoing.clear();
+        // What the user agent had to say when the crash came still stands there.
+        ctx.notify(Continue);
+    }
+}
+
+impl Escalation for ConnectorActor {
+    fn escalate(&mut self) {
+        let fresh = (self.parts.fresh_ua)();
+        self.end_all();
+        let mut shard = self.parts.shard.borrow_mut();
+        shard.ua = fresh;
+        tracing::error!(connector = %shard.id, "connector starts with a fresh SIP layer; its calls are ended");
+    }
+}
+
+/// Look again at what the user agent has to say.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Continue;
+
+impl Handler<Continue> for ConnectorActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Continue, ctx: &mut Context<Self>) {
+        self.turn(ctx);
+    }
+}
+
+impl Handler<ConnectorMessage> for ConnectorActor {
+    type Result = ();
+
+    fn handle(&mut self, message: ConnectorMessage, ctx: &mut Context<Self>) {
+        match message {
+            ConnectorMessage::Received { batch, waiting } => {
+                drop(waiting);
+                for Received { flow, message } in batch {
+                    match (message.method(), message.status()) {
+                        (Some(method), _) => Metrics::of_process().request_received(&method),
+                        (None, status) => Metrics::of_process().response_received(status.unwrap_or_default()),
+                    }
+                    self.parts.shard.borrow_mut().ua.receive(now(), flow, message);
+                }
+            }
+            ConnectorMessage::Link { request, .. } => self.link_request(request, ctx),
+            ConnectorMessage::Legs { conference, commands, .. } => self.legs(conference, commands),
+            ConnectorMessage::Respond { id, status, headers } => self.respond(id, status, &headers),
+            ConnectorMessage::Resolved { id, hops } => self.parts.shard.borrow_mut().ua.resolved(now(), id, hops),
+            ConnectorMessage::FlowFailed { flow, connection } => self.flow_failed(&flow, connection),
+            ConnectorMessage::ConferenceDown { conference, crashed } => self.conference_down(conference, crashed),
+            ConnectorMessage::EndAll => self.end_all(),
+            #[cfg(feature = "fault-injection")]
+            ConnectorMessage::Crash => panic!("injected into a connector"),
+        }
+        self.turn(ctx);
+    }
+}
+
+impl Handler<QueryConnector> for ConnectorActor {
+    type Result = ConnectorSummary;
+
+    fn handle(&mut self, _: QueryConnector, _: &mut Context<Self>) -> ConnectorSummary {
+        let shard = self.parts.shard.borrow();
+        ConnectorSummary { id: shard.id.0, conferences: shard.conference_count(), stats: shard.ua.stats() }
+    }
+}
+

@@ -1,0 +1,157 @@
+//! Translation between the conference's legs and the user agent's sessions. No state, no branching on the call's state.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use tandem_model::leg::{AckBody, Contact, ContactVia, LegCommand, LegEvent};
+use tandem_model::{ConferenceId, DnId, LegId};
+use tandem_sip::session;
+use tandem_sip::ua::{Invite, SessionId, UaEvent};
+
+use super::Shard;
+use crate::devices::Devices;
+use crate::location::Locations;
+
+/// The header that carries the Conversation-ID, so that both sides of a call can be matched from outside.
+pub const CONVERSATION_ID: &str = "Ms-Conversation-ID";
+
+/// What a session event means to its leg, and whether the session is over with it. `None`: not a leg's business.
+pub fn leg_event(event: UaEvent) -> Option<(SessionId, LegEvent, bool)> {
+    Some(match event {
+        UaEvent::Progress { session, status, sdp } => (session, LegEvent::Progress { status, sdp }, false),
+        UaEvent::Answered { session, sdp } => (session, LegEvent::Answered { sdp }, false),
+        UaEvent::Failed { session, status, q850, .. } => (session, LegEvent::Failed { status, q850 }, true),
+        UaEvent::Acked { session, sdp } => (session, LegEvent::Acked { sdp }, false),
+        UaEvent::Cancelled { session, q850 } => (session, LegEvent::Cancelled { q850 }, true),
+        UaEvent::Reinvited { session, offer } => (session, LegEvent::Reoffered { offer }, false),
+        UaEvent::ReinviteAnswered { session, sdp } => (session, LegEvent::ReinviteAnswered { sdp }, false),
+        UaEvent::ReinviteFailed { session, status } => (session, LegEvent::ReinviteFailed { status }, false),
+        UaEvent::Info { session, content_type, body } => (session, LegEvent::Info { content_type, body }, false),
+        UaEvent::Ended { session, by_peer, q850 } => (session, LegEvent::Ended { by_device: by_peer, q850 }, true),
+        UaEvent::Incoming { .. } | UaEvent::Request { .. } | UaEvent::Response { .. } => return None,
+    })
+}
+
+/// Carries one leg command out. A leg that cannot be made comes back as the event that says so.
+pub fn carry_out(
+    shard: &mut Shard,
+    devices: &Devices,
+    locations: &Locations,
+    now: Instant,
+    conference: ConferenceId,
+    leg: LegId,
+    command: LegCommand,
+) -> Option<LegEvent> {
+    if let LegCommand::Invite { contact, offer, caller, caller_name, auto_answer, conversation_id } = command {
+        let Some(mut invite) = invitation(devices, locations, &contact) else {
+            return Some(LegEvent::Failed { status: 480, q850: None });
+        };
+        invite.from = (Arc::from(caller.as_str()), caller_name);
+        invite.headers.extend(identity_headers(&caller));
+        invite.headers.push((CONVERSATION_ID.into(), conversation_id));
+        if auto_answer {
+            invite.headers.extend(auto_answer_headers());
+        }
+        let mut description = shard.new_description();
+        invite.offer = offer.map(|sdp| description.next(&sdp));
+        let session = shard.ua.invite(now, invite);
+        shard.add_session(session, conference, leg, description);
+        return None;
+    }
+    // A command that crossed the end of its leg has nobody to go to.
+    let session = shard.session_of(conference, leg)?;
+    match command {
+        LegCommand::Invite { .. } => {}
+        LegCommand::Progress { status, answer } => {
+            let answer = answer.map(|sdp| local(shard, session, sdp));
+            shard.ua.progress(now, session, status, answer);
+        }
+        LegCommand::Accept { sdp } => {
+            let sdp = sdp.map(|sdp| local(shard, session, sdp));
+            shard.ua.accept(now, session, sdp);
+        }
+        LegCommand::Reject { status } => shard.ua.reject(now, session, status, &[]),
+        LegCommand::Ack { answer } => {
+            let body = match answer {
+                AckBody::Nothing => None,
+                AckBody::Answer(sdp) => Some(local(shard, session, sdp)),
+                AckBody::Inactive => inactive_answer(shard, session),
+            };
+            shard.ua.ack(now, session, body);
+        }
+        LegCommand::Cancel { completed_elsewhere } => {
+            let reason = completed_elsewhere.then_some("SIP;cause=200;text=\"Call completed elsewhere\"");
+            shard.ua.cancel(now, session, reason);
+        }
+        LegCommand::Reinvite { offer } => {
+            let offer = offer.map(|sdp| local(shard, session, sdp));
+            shard.ua.reinvite(now, session, offer);
+        }
+        LegCommand::AcceptReinvite { sdp } => {
+            let sdp = sdp.map(|sdp| local(shard, session, sdp));
+            shard.ua.accept_reinvite(now, session, sdp);
+        }
+        LegCommand::RejectReinvite { status } => shard.ua.reject_reinvite(now, session, status),
+        LegCommand::Info { content_type, body } => shard.ua.info(now, session, &content_type, body),
+        LegCommand::Bye { q850 } => {
+            let reason = q850.map(|cause| format!("Q.850;cause={cause}"));
+            shard.ua.bye(now, session, reason.as_deref());
+        }
+    }
+    None
+}
+
+/// A description as this session's next one of ours: its own origin, a higher version when it changed.
+fn local(shard: &mut Shard, session: SessionId, sdp: Bytes) -> Bytes {
+    match shard.session(session) {
+        Some(entry) => entry.local.next(&sdp),
+        None => sdp,
+    }
+}
+
+fn inactive_answer(shard: &mut Shard, session: SessionId) -> Option<Bytes> {
+    let offer = shard.ua.session_remote_sdp(session)?;
+    let answer = session::inactive_answer(&offer)?;
+    Some(local(shard, session, answer))
+}
+
+fn invitation(devices: &Devices, locations: &Locations, contact: &Contact) -> Option<Invite> {
+    let uri = contact.uri.clone();
+    let blank = Invite {
+        to: uri.clone(),
+        uri,
+        flow: None,
+        proxy: None,
+        route: Vec::new(),
+        from: (Arc::from(""), None),
+        offer: None,
+        headers: Vec::new(),
+        credentials: None,
+    };
+    match &contact.via {
+        ContactVia::Binding(dn) => {
+            // The binding may have gone since the conference looked it up.
+            let bindings = locations.bindings(dn);
+            let binding = bindings.iter().find(|binding| binding.uri == contact.uri)?;
+            Some(Invite { flow: Some(binding.flow), route: binding.path.clone(), to: Arc::from(dn.as_str()), ..blank })
+        }
+        ContactVia::Trunk(dn) => {
+            let trunk = devices.trunk(dn)?;
+            Some(Invite { credentials: trunk.credentials.clone(), ..blank })
+        }
+    }
+}
+
+fn identity_headers(caller: &DnId) -> [(Arc<str>, Arc<str>); 1] {
+    [("P-Asserted-Identity".into(), format!("<{caller}>").into())]
+}
+
+/// The headers that phones of several makers take as "answer by yourself" (RFC 5373, and the two older conventions).
+fn auto_answer_headers() -> [(Arc<str>, Arc<str>); 3] {
+    [
+        ("Answer-Mode".into(), "Auto".into()),
+        ("Call-Info".into(), "<sip:auto-answer.invalid>;answer-after=0".into()),
+        ("Alert-Info".into(), "<http://auto-answer.invalid>;info=alert-autoanswer;delay=0".into()),
+    ]
+}

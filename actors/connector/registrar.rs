@@ -1,0 +1,182 @@
+//! The bindings of one shard's DNs.
+//!
+//! Place: beside its Connector, on the same arbiter. Permanent: the bindings live in a slot, so a crash loses one request, not the
+//! phones. Escalation forgets every binding; phones come back as they refresh.
+//!
+//! | message | effect |
+//! |---|---|
+//! | [`RegisterRequest`] | an authenticated REGISTER: answered through the Connector; changes are published in `Locations` and told up the link |
+//! | [`RegistrarMessage::ConnectionClosed`] | bindings over that connection go |
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use actix::{Actor, AsyncContext, Context, Handler, Message, SpawnHandle, Supervised};
+use tandem_model::link::LinkNotification;
+use tandem_model::{ConnectorId, DnId};
+use tandem_sip::flow::{ConnectionId, Flow};
+use tandem_sip::registrar::{Register, RegisterOutcome, Registrar};
+use tandem_sip::ua::ServerRequestId;
+
+use super::connector_actor::ConnectorMessage;
+use crate::directory::Directory;
+use crate::kind::{ActorKind, Waiting};
+use crate::metrics::Metrics;
+use crate::supervision::{ChildSpec, Escalation, Slot, escalate_if_due};
+use crate::tserver::Notify;
+use crate::{now, to_wait};
+
+/// The mailbox holds what one batch of datagrams may bring.
+pub(super) const SPEC: ChildSpec = ChildSpec::permanent(ActorKind::Registrar, 4096);
+
+/// An authenticated REGISTER.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct RegisterRequest {
+    /// To be answered.
+    pub id: ServerRequestId,
+    /// The address of record.
+    pub dn: DnId,
+    /// The request.
+    pub request: tandem_sip::message::Message,
+    /// Where it came from.
+    pub flow: Flow,
+}
+
+/// What else concerns the bindings.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub enum RegistrarMessage {
+    /// A stream is gone, and the devices behind it.
+    ConnectionClosed(ConnectionId),
+    /// Panic, to test the supervision.
+    #[cfg(feature = "fault-injection")]
+    Crash,
+}
+
+/// What the actor is made from, and made from again.
+#[derive(Clone)]
+pub struct RegistrarParts {
+    /// Its connector.
+    pub connector: ConnectorId,
+    /// The bindings.
+    pub machine: Slot<Registrar>,
+    /// Makes empty bindings, for an escalation.
+    pub fresh: fn(&Registrar) -> Registrar,
+    /// Who is where.
+    pub directory: Arc<Directory>,
+}
+
+/// The actor.
+pub struct RegistrarActor {
+    parts: RegistrarParts,
+    timer: Option<(std::time::Instant, SpawnHandle)>,
+}
+
+impl RegistrarActor {
+    /// Starts it on the current arbiter.
+    pub fn supervise(parts: RegistrarParts) -> actix::Addr<Self> {
+        crate::supervision::supervise(SPEC, Self { parts, timer: None })
+    }
+
+    fn publish(&self, changed: Vec<DnId>) {
+        if changed.is_empty() {
+            return;
+        }
+        let machine = self.parts.machine.borrow();
+        let mut notifications = Vec::with_capacity(changed.len());
+        for dn in changed {
+            let bindings = machine.bindings(dn.as_str(), now());
+            let contacts = u32::try_from(bindings.len()).unwrap_or(u32::MAX);
+            let before = self.parts.directory.locations.bindings(&dn).len();
+            Metrics::of_process().registrations.increment(f64::from(contacts) - before as f64);
+            self.parts.directory.locations.publish(dn.clone(), bindings);
+            notifications.push(LinkNotification::DnContacts { dn, contacts });
+        }
+        if let Some(link) = self.parts.directory.link(self.parts.connector) {
+            // Unbounded post: one for each REGISTER handled, and those wait in this actor's bounded mailbox.
+            link.do_send(Notify { notifications, waiting: Waiting::new(ActorKind::ConnectorLink) });
+        }
+    }
+
+    fn arm(&mut self, ctx: &mut Context<Self>) {
+        let Some(due) = self.parts.machine.borrow().next_timeout() else { return };
+        if self.timer.is_some_and(|(armed, _)| armed <= due) {
+            return;
+        }
+        if let Some((_, handle)) = self.timer.take() {
+            ctx.cancel_future(handle);
+        }
+        let handle = ctx.run_later(to_wait(due), |actor, ctx| {
+            actor.timer = None;
+            let expired = actor.parts.machine.borrow_mut().timeout(now());
+            actor.publish(expired.iter().map(|aor| DnId::new(aor)).collect());
+            actor.arm(ctx);
+        });
+        self.timer = Some((due, handle));
+    }
+
+    fn answer(&self, id: ServerRequestId, outcome: &RegisterOutcome) {
+        let headers = outcome.headers.iter().map(|(name, value)| (Arc::from(*name), Arc::from(value.as_str()))).collect();
+        if let Some(connector) = self.parts.directory.connector(self.parts.connector) {
+            // Unbounded post: one for each REGISTER handled.
+            connector.do_send(ConnectorMessage::Respond { id, status: outcome.status, headers });
+        }
+    }
+}
+
+impl Actor for RegistrarActor {
+    type Context = Context<Self>;
+}
+
+impl Supervised for RegistrarActor {
+    fn restarting(&mut self, ctx: &mut Context<Self>) {
+        escalate_if_due(self);
+        self.timer = None;
+        self.arm(ctx);
+    }
+}
+
+impl Escalation for RegistrarActor {
+    fn escalate(&mut self) {
+        let fresh = (self.parts.fresh)(&self.parts.machine.borrow());
+        let old = self.parts.machine.replace(fresh);
+        self.publish(old.aors().map(DnId::new).collect());
+    }
+}
+
+impl Handler<RegisterRequest> for RegistrarActor {
+    type Result = ();
+
+    fn handle(&mut self, message: RegisterRequest, ctx: &mut Context<Self>) {
+        let outcome = match Register::from_message(&message.request, message.flow) {
+            Ok(register) => self.parts.machine.borrow_mut().handle(now(), message.dn.as_str(), register),
+            Err(refusal) => refusal.into(),
+        };
+        if outcome.changed {
+            self.publish(vec![message.dn]);
+        }
+        self.answer(message.id, &outcome);
+        self.arm(ctx);
+    }
+}
+
+impl Handler<RegistrarMessage> for RegistrarActor {
+    type Result = ();
+
+    fn handle(&mut self, message: RegistrarMessage, _: &mut Context<Self>) {
+        match message {
+            RegistrarMessage::ConnectionClosed(connection) => {
+                let changed = self.parts.machine.borrow_mut().flow_closed(connection);
+                self.publish(changed.iter().map(|aor| DnId::new(aor)).collect());
+            }
+            #[cfg(feature = "fault-injection")]
+            RegistrarMessage::Crash => panic!("injected into a registrar"),
+        }
+    }
+}
+
+/// The address that a source counts by in the throttle.
+pub fn source_of(flow: &Flow) -> IpAddr {
+    flow.peer.ip()
+}

@@ -1,0 +1,118 @@
+//! From ids to addresses: who holds what, resolved when a message is sent.
+//!
+//! Permanent actors keep their address over a crash, so theirs are written once, while the tree is built. Calls come and go.
+//! Nothing here is an actor; every actor and every thread may read.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use actix::Addr;
+use crossbeam::sync::ShardedLock;
+use tandem_model::{ConnId, ConnectorId, DnId};
+
+use crate::connector::ConnectorActor;
+use crate::location::Locations;
+use crate::tserver::{CallActor, ConnectorLinkActor, DnActor, EventLogActor, LobbyActor};
+
+/// The addresses of one server.
+#[derive(Default)]
+pub struct Directory {
+    event_log: OnceLock<Addr<EventLogActor>>,
+    lobby: OnceLock<Addr<LobbyActor>>,
+    dns: OnceLock<HashMap<DnId, Addr<DnActor>>>,
+    links: OnceLock<Vec<Addr<ConnectorLinkActor>>>,
+    connectors: OnceLock<Vec<Addr<ConnectorActor>>>,
+    calls: ShardedLock<HashMap<ConnId, Addr<CallActor>>>,
+    /// Where the devices of each DN are.
+    pub locations: Locations,
+}
+
+impl Directory {
+    /// An empty directory.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self::default())
+    }
+
+    pub(crate) fn install_tserver(
+        &self,
+        event_log: Addr<EventLogActor>,
+        lobby: Addr<LobbyActor>,
+        dns: HashMap<DnId, Addr<DnActor>>,
+        links: Vec<Addr<ConnectorLinkActor>>,
+    ) {
+        let first = self.event_log.set(event_log).is_ok()
+            && self.lobby.set(lobby).is_ok()
+            && self.dns.set(dns).is_ok()
+            && self.links.set(links).is_ok();
+        assert!(first, "the T-Server side is built once");
+    }
+
+    pub(crate) fn install_connectors(&self, connectors: Vec<Addr<ConnectorActor>>) {
+        assert!(self.connectors.set(connectors).is_ok(), "the connectors are built once");
+    }
+
+    /// The event log.
+    pub fn event_log(&self) -> Option<&Addr<EventLogActor>> {
+        self.event_log.get()
+    }
+
+    /// Where CTI clients come in.
+    pub fn lobby(&self) -> Option<&Addr<LobbyActor>> {
+        self.lobby.get()
+    }
+
+    /// A DN's actor.
+    pub fn dn(&self, dn: &DnId) -> Option<&Addr<DnActor>> {
+        self.dns.get()?.get(dn)
+    }
+
+    /// Every DN's actor.
+    pub fn dns(&self) -> impl Iterator<Item = (&DnId, &Addr<DnActor>)> {
+        self.dns.get().into_iter().flatten()
+    }
+
+    /// The T-Server's end of the link to a connector.
+    pub fn link(&self, connector: ConnectorId) -> Option<&Addr<ConnectorLinkActor>> {
+        self.links.get()?.get(usize::from(connector.0))
+    }
+
+    /// A connector.
+    pub fn connector(&self, connector: ConnectorId) -> Option<&Addr<ConnectorActor>> {
+        self.connectors.get()?.get(usize::from(connector.0))
+    }
+
+    /// Every connector, in the order of their ids.
+    pub fn connectors(&self) -> &[Addr<ConnectorActor>] {
+        self.connectors.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// A live call's actor.
+    pub fn call(&self, conn_id: ConnId) -> Option<Addr<CallActor>> {
+        self.read_calls().get(&conn_id).cloned()
+    }
+
+    /// The ConnIDs of the live calls, ascending.
+    pub fn call_ids(&self) -> Vec<ConnId> {
+        let mut ids: Vec<_> = self.read_calls().keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// How many calls live.
+    pub fn call_count(&self) -> usize {
+        self.read_calls().len()
+    }
+
+    pub(crate) fn insert_call(&self, conn_id: ConnId, call: Addr<CallActor>) {
+        self.calls.write().unwrap_or_else(std::sync::PoisonError::into_inner).insert(conn_id, call);
+    }
+
+    pub(crate) fn remove_call(&self, conn_id: ConnId) {
+        self.calls.write().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&conn_id);
+    }
+
+    fn read_calls(&self) -> crossbeam::sync::ShardedLockReadGuard<'_, HashMap<ConnId, Addr<CallActor>>> {
+        // A map of addresses is whole after any panic of a writer.
+        self.calls.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,165 @@
+//! The way in for HTTP and WebSocket: what `src/api` may ask of the actors. Cloneable, and good on any thread.
+//!
+//! Every question has a deadline: an actor that does not answer in time is reported as unavailable, never waited for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix::Addr;
+use tandem_model::call::CallSummary;
+use tandem_model::{ClientId, ConnId, DnId};
+
+use crate::connector::{ConnectorSummary, QueryConnector};
+use crate::directory::Directory;
+use crate::tserver::{ClientActor, ClientMessage, ClientSink, Connect, DnSummary, Ping, QueryCallSummary, QueryDn, Refused};
+
+/// How long an actor may take to answer.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// An actor did not answer in time, or is not there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("no answer in time")]
+pub struct Unavailable;
+
+/// One thing that has to hold for the server to be ready.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Check {
+    /// What is checked.
+    pub name: &'static str,
+    /// Whether it holds.
+    pub ok: bool,
+    /// What is wrong where it does not.
+    pub detail: String,
+}
+
+/// The way in.
+#[derive(Clone)]
+pub struct Gateway {
+    directory: Arc<Directory>,
+    draining: Arc<AtomicBool>,
+}
+
+impl Gateway {
+    /// The way into the actors of a directory.
+    pub fn new(directory: Arc<Directory>, draining: Arc<AtomicBool>) -> Self {
+        Self { directory, draining }
+    }
+
+    /// Lets a client in. Frames for it go to `sink`; dropping the handle says that the client is gone.
+    pub async fn connect(&self, sink: Arc<dyn ClientSink>) -> Result<ClientHandle, Refused> {
+        if self.is_draining() {
+            return Err(Refused::NotReady);
+        }
+        let lobby = self.directory.lobby().ok_or(Refused::NotReady)?;
+        let answer = tokio::time::timeout(DEADLINE, lobby.send(Connect(sink))).await;
+        let (id, actor) = answer.map_err(|_| Refused::NotReady)?.map_err(|_| Refused::NotReady)??;
+        Ok(ClientHandle { id, actor })
+    }
+
+    /// Whether no new call is taken.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// How many calls live.
+    pub fn call_count(&self) -> usize {
+        self.directory.call_count()
+    }
+
+    /// Up to `limit` calls with a ConnID above `after`, ascending; and whether there are more.
+    pub async fn calls(&self, after: Option<ConnId>, limit: usize) -> (Vec<CallSummary>, bool) {
+        let mut ids = self.directory.call_ids();
+        ids.retain(|id| after.is_none_or(|after| *id > after));
+        let more = ids.len() > limit;
+        ids.truncate(limit);
+        let mut calls = Vec::with_capacity(ids.len());
+        for id in ids {
+            // A call that ended meanwhile is simply not there.
+            if let Ok(Some(call)) = self.call(id).await {
+                calls.push(call);
+            }
+        }
+        (calls, more)
+    }
+
+    /// One call; `None` where there is no such call.
+    pub async fn call(&self, conn_id: ConnId) -> Result<Option<CallSummary>, Unavailable> {
+        let Some(actor) = self.directory.call(conn_id) else { return Ok(None) };
+        match tokio::time::timeout(DEADLINE, actor.send(QueryCallSummary)).await {
+            Ok(answer) => Ok(answer.ok()),
+            Err(_) => Err(Unavailable),
+        }
+    }
+
+    /// Up to `limit` DNs after `after` in the order of their names; and whether there are more.
+    pub async fn dns(&self, after: Option<&DnId>, limit: usize) -> Result<(Vec<DnSummary>, bool), Unavailable> {
+        let mut names: Vec<_> = self.directory.dns().map(|(dn, _)| dn).filter(|dn| after.is_none_or(|after| *dn > after)).collect();
+        names.sort_unstable();
+        let more = names.len() > limit;
+        let mut dns = Vec::with_capacity(limit.min(names.len()));
+        for dn in names.into_iter().take(limit) {
+            dns.extend(self.dn(dn).await?);
+        }
+        Ok((dns, more))
+    }
+
+    /// One DN; `None` where it is not configured.
+    pub async fn dn(&self, dn: &DnId) -> Result<Option<DnSummary>, Unavailable> {
+        let Some(actor) = self.directory.dn(dn) else { return Ok(None) };
+        let answer = tokio::time::timeout(DEADLINE, actor.send(QueryDn)).await;
+        answer.map_err(|_| Unavailable)?.map(Some).map_err(|_| Unavailable)
+    }
+
+    /// Every connector.
+    pub async fn connectors(&self) -> Result<Vec<ConnectorSummary>, Unavailable> {
+        let mut connectors = Vec::new();
+        for actor in self.directory.connectors() {
+            let answer = tokio::time::timeout(DEADLINE, actor.send(QueryConnector)).await;
+            connectors.push(answer.map_err(|_| Unavailable)?.map_err(|_| Unavailable)?);
+        }
+        Ok(connectors)
+    }
+
+    /// Whether the event path turns.
+    pub async fn is_alive(&self) -> bool {
+        let Some(log) = self.directory.event_log() else { return false };
+        matches!(tokio::time::timeout(DEADLINE, log.send(Ping)).await, Ok(Ok(())))
+    }
+
+    /// What has to hold for calls and clients to be taken.
+    pub async fn readiness(&self) -> Vec<Check> {
+        let check = |name, ok, detail: &str| Check { name, ok, detail: if ok { String::new() } else { detail.to_owned() } };
+        vec![
+            check("event_log", self.is_alive().await, "the event log does not answer"),
+            check("connectors", self.connectors().await.is_ok_and(|all| !all.is_empty()), "a connector does not answer"),
+            check("draining", !self.is_draining(), "the server is draining"),
+        ]
+    }
+}
+
+/// One connected client. Dropping it disconnects the client.
+pub struct ClientHandle {
+    id: ClientId,
+    actor: Addr<ClientActor>,
+}
+
+impl ClientHandle {
+    /// The client's id.
+    pub fn id(&self) -> ClientId {
+        self.id
+    }
+
+    /// Hands a text frame over and waits until it has been looked at, so that a client cannot send faster than it is served.
+    /// `false`: the client is no more.
+    pub async fn frame(&self, text: String) -> bool {
+        self.actor.send(ClientMessage::Frame(text)).await.is_ok()
+    }
+}
+
+impl Drop for ClientHandle {
+    fn drop(&mut self) {
+        // Unbounded post: one for each client.
+        self.actor.do_send(ClientMessage::Gone);
+    }
+}

@@ -1,0 +1,194 @@
+//! Supervision of actors: what actix does not do.
+//!
+//! actix ends an actor whose handler panics, and its own `Supervisor` does not bring it back. Here an actor's context runs inside
+//! [`Guarded`], a future that catches the panic of one message. Then
+//! * a **permanent** child keeps its address and the messages that wait for it; its struct is rebuilt by [`actix::Supervised::restarting`]
+//!   (at once, or after a backoff), and only the message that crashed it is lost;
+//! * a **temporary** child is dropped with its mailbox, and its parent is told why, so that it can clean up.
+//!
+//! What a permanent child must not lose (the SIP user agent, the event log, bindings) lives outside it in a [`Slot`] that the
+//! rebuilt struct borrows again. Too many crashes ([`ChildSpec::max_restarts`] in `window`) make the slot itself the suspect: the
+//! child's [`Escalation`] is told to start with fresh state.
+//!
+//! Prohibitions: hooks (`started`, `stopping`, `stopped`, `restarting`) must not panic, and nothing here swallows a crash: each one
+//! is logged with its message, counted in `tandem_actor_crashes_total{kind}`, each restart in `tandem_actor_restarts_total{kind}`.
+
+mod policy;
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context as TaskContext, Poll};
+
+use actix::dev::ContextFut;
+use actix::{Actor, ActorContext, Addr, Context, Supervised};
+
+use crate::kind::KindMetrics;
+use crate::now;
+pub use policy::{ChildSpec, CrashHistory, Restart, Verdict};
+
+/// State that outlives a crash of the actor that works on it. Single-threaded, and never borrowed across an await.
+pub type Slot<T> = Rc<RefCell<T>>;
+
+/// Why a child is down.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum DownReason {
+    /// It stopped by itself.
+    Normal,
+    /// It panicked, with this message.
+    Panicked(String),
+}
+
+/// What a permanent actor does when its state became the suspect.
+pub trait Escalation: Supervised {
+    /// Throws the old state away and cleans up what hung on it. `restarting` follows.
+    fn escalate(&mut self);
+}
+
+/// Runs a permanent child. The address stays good for the life of the process.
+pub fn supervise<A>(spec: ChildSpec, actor: A) -> Addr<A>
+where
+    A: Escalation + Actor<Context = Context<A>>,
+{
+    let (addr, future) = context(spec, actor);
+    spec.kind.metrics().alive.increment(1.0);
+    actix_rt::spawn(Permanent {
+        future,
+        history: CrashHistory::new(spec),
+        metrics: spec.kind.metrics(),
+        waiting: None,
+    });
+    addr
+}
+
+/// Runs a temporary child; `down` is called once, when it is gone, outside of any panic.
+pub fn launch<A>(spec: ChildSpec, actor: A, down: impl FnOnce(DownReason) + 'static) -> Addr<A>
+where
+    A: Actor<Context = Context<A>>,
+{
+    let (addr, future) = context(spec, actor);
+    let metrics = spec.kind.metrics();
+    actix_rt::spawn(async move {
+        metrics.alive.increment(1.0);
+        let reason = Guarded(future).await;
+        metrics.alive.decrement(1.0);
+        if let DownReason::Panicked(message) = &reason {
+            metrics.crashes.increment(1);
+            tracing::error!(kind = spec.kind.name(), panic = %message, "actor crashed; it is not restarted");
+        }
+        down(reason);
+    });
+    addr
+}
+
+fn context<A: Actor<Context = Context<A>>>(spec: ChildSpec, actor: A) -> (Addr<A>, ContextFut<A, Context<A>>) {
+    let mut context = Context::new();
+    context.set_mailbox_capacity(spec.mailbox);
+    let future = context.into_future(actor);
+    (future.address(), future)
+}
+
+/// Polls the actor's context; a panic ends the context instead of the thread.
+struct Guarded<A: Actor<Context = Context<A>>>(ContextFut<A, Context<A>>);
+
+impl<A: Actor<Context = Context<A>>> Future for Guarded<A> {
+    type Output = DownReason;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<DownReason> {
+        match poll_guarded(&mut self.0, cx) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(())) => Poll::Ready(DownReason::Normal),
+            Err(message) => {
+                // Without this, dropping the context would hand the waiting messages to the broken actor.
+                self.0.ctx().terminate();
+                Poll::Ready(DownReason::Panicked(message))
+            }
+        }
+    }
+}
+
+/// The task of a permanent child.
+struct Permanent<A: Escalation + Actor<Context = Context<A>>> {
+    future: ContextFut<A, Context<A>>,
+    history: CrashHistory,
+    metrics: &'static KindMetrics,
+    waiting: Option<Pin<Box<tokio::time::Sleep>>>,
+}
+
+impl<A: Escalation + Actor<Context = Context<A>>> Future for Permanent<A> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
+        let this = &mut *self;
+        loop {
+            if let Some(sleep) = &mut this.waiting {
+                if sleep.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                this.waiting = None;
+                this.restart();
+            }
+            match poll_guarded(&mut this.future, cx) {
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(())) => return Poll::Ready(()),
+                Err(message) => this.crashed(&message),
+            }
+        }
+    }
+}
+
+impl<A: Escalation + Actor<Context = Context<A>>> Permanent<A> {
+    fn crashed(&mut self, message: &str) {
+        self.metrics.crashes.increment(1);
+        let verdict = self.history.crashed(now());
+        tracing::error!(kind = self.metrics.kind, panic = %message, ?verdict, "actor crashed");
+        match verdict {
+            Verdict::Restart { after } if after.is_zero() => self.restart(),
+            Verdict::Restart { after } => self.waiting = Some(Box::pin(tokio::time::sleep(after))),
+            Verdict::Escalate | Verdict::Bury => {
+                // The actor is rebuilt by `restarting`; the escalation reaches it as its flag.
+                ESCALATED.set(true);
+                self.restart();
+            }
+        }
+    }
+
+    fn restart(&mut self) {
+        self.metrics.restarts.increment(1);
+        self.future.restart();
+    }
+}
+
+thread_local! {
+    static ESCALATED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// To be called first in [`Supervised::restarting`]: carries the escalation out where one is due.
+pub fn escalate_if_due<A: Escalation>(actor: &mut A) {
+    if ESCALATED.replace(false) {
+        actor.escalate();
+    }
+}
+
+fn poll_guarded<A>(future: &mut ContextFut<A, Context<A>>, cx: &mut TaskContext<'_>) -> Result<Poll<()>, String>
+where
+    A: Actor<Context = Context<A>>,
+{
+    catch_unwind(AssertUnwindSafe(|| Pin::new(future).poll(cx))).map_err(|payload| panic_message(&*payload))
+}
+
+fn panic_message(payload: &(dyn Any + Send)) -> String {
+    if let Some(text) = payload.downcast_ref::<&str>() {
+        (*text).to_owned()
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        "a panic without a message".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests;

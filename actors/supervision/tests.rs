@@ -1,0 +1,114 @@
+//! Each policy is tested with real panics in real contexts.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use actix::{Handler, Message};
+
+use super::*;
+use crate::kind::ActorKind;
+
+#[derive(Message)]
+#[rtype(result = "u32")]
+enum Command {
+    Add(u32),
+    Panic,
+}
+
+/// Counts in a slot (survives) and in itself (does not).
+struct Counter {
+    slot: Slot<u32>,
+    own: u32,
+    escalations: Rc<Cell<u32>>,
+}
+
+impl Actor for Counter {
+    type Context = Context<Self>;
+}
+
+impl Supervised for Counter {
+    fn restarting(&mut self, _: &mut Self::Context) {
+        escalate_if_due(self);
+        self.own = 0;
+    }
+}
+
+impl Escalation for Counter {
+    fn escalate(&mut self) {
+        *self.slot.borrow_mut() = 0;
+        self.escalations.set(self.escalations.get() + 1);
+    }
+}
+
+impl Handler<Command> for Counter {
+    type Result = u32;
+
+    fn handle(&mut self, command: Command, _: &mut Self::Context) -> u32 {
+        match command {
+            Command::Add(n) => {
+                self.own += n;
+                let mut slot = self.slot.borrow_mut();
+                *slot += n;
+                *slot * 1000 + self.own
+            }
+            Command::Panic => {
+                let _borrowed = self.slot.borrow_mut();
+                panic!("injected");
+            }
+        }
+    }
+}
+
+fn counter() -> (Counter, Rc<Cell<u32>>) {
+    let escalations = Rc::new(Cell::new(0));
+    (Counter { slot: Slot::default(), own: 0, escalations: escalations.clone() }, escalations)
+}
+
+#[actix_rt::test]
+async fn a_permanent_child_keeps_its_address_its_slot_and_the_messages_that_wait() {
+    let (actor, escalations) = counter();
+    let addr = supervise(ChildSpec::permanent(ActorKind::Dn, 16), actor);
+    assert_eq!(addr.send(Command::Add(2)).await, Ok(2002));
+    let crashed = addr.send(Command::Panic);
+    let waiting = addr.send(Command::Add(3));
+    assert!(crashed.await.is_err(), "the asker of the crashed message learns of it");
+    assert_eq!(waiting.await, Ok(5003), "the waiting message is handled by the rebuilt actor");
+    assert_eq!(escalations.get(), 0);
+}
+
+#[actix_rt::test]
+async fn a_permanent_child_that_keeps_crashing_starts_with_fresh_state() {
+    tokio::time::pause();
+    let (actor, escalations) = counter();
+    let addr = supervise(ChildSpec::permanent(ActorKind::Dn, 16), actor);
+    assert_eq!(addr.send(Command::Add(2)).await, Ok(2002));
+    for _ in 0..6 {
+        assert!(addr.send(Command::Panic).await.is_err());
+    }
+    assert_eq!(addr.send(Command::Add(1)).await, Ok(1001));
+    assert_eq!(escalations.get(), 1);
+}
+
+#[actix_rt::test]
+async fn a_temporary_child_is_buried_and_its_parent_told() {
+    let (actor, _) = counter();
+    let (told, down) = tokio::sync::oneshot::channel();
+    let addr = launch(ChildSpec::temporary(ActorKind::Call, 16), actor, move |reason| {
+        let _ = told.send(reason);
+    });
+    let crashed = addr.send(Command::Panic);
+    let waiting = addr.send(Command::Add(3));
+    assert!(crashed.await.is_err() && waiting.await.is_err());
+    let reason = tokio::time::timeout(Duration::from_secs(5), down).await.unwrap().unwrap();
+    assert_eq!(reason, DownReason::Panicked("injected".into()));
+}
+
+#[actix_rt::test]
+async fn a_crash_leaves_the_neighbours_alone() {
+    let (first, _) = counter();
+    let (second, _) = counter();
+    let first = launch(ChildSpec::temporary(ActorKind::Call, 16), first, |_| ());
+    let second = launch(ChildSpec::temporary(ActorKind::Call, 16), second, |_| ());
+    assert!(first.send(Command::Panic).await.is_err());
+    assert_eq!(second.send(Command::Add(1)).await, Ok(1001));
+}

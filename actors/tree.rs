@@ -1,0 +1,253 @@
+//! The supervision tree, grown: which actors there are, on which threads.
+//!
+//! ```text
+//! process
+//! ├── arbiter "tserver"      EventLog  Lobby  Dn×n  ConnectorLink×k   (permanent)     Call×n  Client×n  (temporary)
+//! ├── arbiter "connector-i"  Connector  Registrar                     (permanent)     Conference×n      (temporary)
+//! ├── threads "sip-udp-*"    read datagrams, hand them to connectors by try_send
+//! └── arbiter of HTTP        WebSocket and HTTP workers, which reach actors through the Gateway
+//! ```
+//!
+//! Growing it is the only place that knows threads: in a simulation the same tree grows on one thread in virtual time.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix::Addr;
+use actix_rt::{Arbiter, ArbiterHandle};
+use rand::rngs::StdRng;
+use rand::{RngCore, SeedableRng};
+use tandem_model::call::CallSettings;
+use tandem_model::conference::ConferenceSettings;
+use tandem_model::event_log::EventLog;
+use tandem_model::numbering::Numbering;
+use tandem_model::{ConnectorId, DnId};
+use tandem_sip::digest::Algorithm;
+use tandem_sip::digest::server::Challenger;
+use tandem_sip::digest::throttle::ThrottleConfig;
+use tandem_sip::registrar::{Registrar, RegistrarConfig};
+use tandem_sip::ua::{UaConfig, UserAgent};
+
+use crate::connector::{
+    Authenticator, ConnectorActor, ConnectorMessage, ConnectorParts, RegistrarActor, RegistrarParts, Shard,
+};
+use crate::devices::Devices;
+use crate::directory::Directory;
+use crate::gateway::Gateway;
+use crate::ingress::Ingress;
+use crate::network::{Network, Resolve};
+use crate::tserver::{
+    CallNumbers, ClientSettings, ConnectorLinkActor, DnActor, DnParts, EventLogActor, EventLogParts, LobbyActor, LobbyParts, Switch,
+};
+
+/// What a tree is grown from.
+#[derive(Clone)]
+pub struct Plan {
+    /// Which numbers lead where.
+    pub numbering: Arc<Numbering>,
+    /// Devices and trunks.
+    pub devices: Arc<Devices>,
+    /// How many connectors.
+    pub connectors: u16,
+    /// The SIP layer of connector 0; the others differ in their shard.
+    pub ua: UaConfig,
+    /// Bindings.
+    pub registrar: RegistrarConfig,
+    /// The digest realm.
+    pub realm: Arc<str>,
+    /// The digest algorithms, best first.
+    pub algorithms: Vec<Algorithm>,
+    /// How long a nonce is good for.
+    pub nonce_lifetime: Duration,
+    /// How guessing is held up.
+    pub throttle: ThrottleConfig,
+    /// Whether devices are challenged.
+    pub require_auth: bool,
+    /// How calls behave.
+    pub call: CallSettings,
+    /// How conferences behave.
+    pub conference: ConferenceSettings,
+    /// The most live calls.
+    pub max_calls: usize,
+    /// The messages a connector's mailbox holds.
+    pub connector_mailbox: usize,
+    /// How CTI clients behave.
+    pub client: Arc<ClientSettings>,
+    /// The most CTI clients.
+    pub max_clients: usize,
+    /// The server's epoch, new with each start.
+    pub epoch: Arc<str>,
+    /// When the server started.
+    pub unix_seconds: u64,
+    /// Makes every random number of the tree; from the operating system, or a simulation's seed.
+    pub seed: [u8; 32],
+    /// The time of events, in microseconds since 1970.
+    pub unix_micros: fn() -> u64,
+}
+
+/// On which threads the actors run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Placement {
+    /// An arbiter for the T-Server side, one for each connector.
+    Threads,
+    /// All on the current arbiter.
+    Here,
+}
+
+/// A grown tree.
+pub struct Tree {
+    /// Who is where.
+    pub directory: Arc<Directory>,
+    /// For HTTP and WebSocket.
+    pub gateway: Gateway,
+    /// For the transports.
+    pub ingress: Ingress,
+    draining: Arc<AtomicBool>,
+    arbiters: Vec<Arbiter>,
+}
+
+impl Tree {
+    /// Grows the tree. Returns when every permanent actor is there.
+    pub async fn grow(plan: Plan, network: Arc<dyn Network>, resolve: Resolve, placement: Placement) -> Self {
+        let directory = Directory::new();
+        let draining = Arc::new(AtomicBool::new(false));
+        let mut arbiters = Vec::new();
+        let mut place = || match placement {
+            Placement::Here => Arbiter::current(),
+            Placement::Threads => {
+                let arbiter = Arbiter::new();
+                let handle = arbiter.handle();
+                arbiters.push(arbiter);
+                handle
+            }
+        };
+        let (tserver_plan, tserver_directory, flag) = (plan.clone(), directory.clone(), draining.clone());
+        on(&place(), move || grow_tserver(&tserver_plan, &tserver_directory, flag)).await;
+        let mut connectors = Vec::new();
+        for index in 0..plan.connectors.max(1) {
+            let (plan, directory) = (plan.clone(), directory.clone());
+            let (network, resolve) = (network.clone(), resolve.clone());
+            let grown = on(&place(), move || grow_connector(ConnectorId(index), &plan, directory, network, resolve)).await;
+            connectors.extend(grown);
+        }
+        directory.install_connectors(connectors);
+        let gateway = Gateway::new(directory.clone(), draining.clone());
+        let ingress = Ingress::new(directory.clone(), plan.devices.clone(), plan.connectors);
+        Self { directory, gateway, ingress, draining, arbiters }
+    }
+
+    /// From now on no call starts and no client comes in; live calls go on.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends every live call with a BYE to each leg.
+    pub fn end_calls(&self) {
+        for connector in self.directory.connectors() {
+            connector.do_send(ConnectorMessage::EndAll);
+        }
+    }
+
+    /// Stops the threads. Live calls are lost; drain first.
+    pub fn stop(self) {
+        for arbiter in self.arbiters {
+            arbiter.stop();
+            // A thread that will not join has crashed below the actors; there is nothing left to do for it.
+            let _ = arbiter.join();
+        }
+    }
+}
+
+/// Runs `build` on an arbiter and waits for what it returns; `None` where the arbiter is gone.
+async fn on<T: Send + 'static>(arbiter: &ArbiterHandle, build: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    arbiter.spawn_fn(move || {
+        let _ = tell.send(build());
+    });
+    told.await.ok()
+}
+
+fn grow_tserver(plan: &Plan, directory: &Arc<Directory>, draining: Arc<AtomicBool>) {
+    let numbers = CallNumbers::new(plan.unix_seconds, plan.rng("calls", 0));
+    let switch =
+        Switch::new(directory.clone(), plan.numbering.clone(), plan.call, plan.connectors, plan.max_calls, numbers, draining);
+    let log = EventLogActor::supervise(EventLogParts {
+        machine: Rc::new(RefCell::new(EventLog::new(plan.epoch.clone()))),
+        sinks: Rc::default(),
+        directory: directory.clone(),
+        epoch: plan.epoch.clone(),
+        server_version: plan.client.server_version.clone(),
+        unix_micros: plan.unix_micros,
+    });
+    let lobby = LobbyActor::supervise(LobbyParts {
+        switch: switch.clone(),
+        settings: plan.client.clone(),
+        max_clients: plan.max_clients,
+        connected: Rc::new(Cell::new(0)),
+        next: Rc::new(Cell::new(1)),
+    });
+    let dns: HashMap<DnId, Addr<DnActor>> = plan
+        .numbering
+        .dns()
+        .map(|config| (config.dn.clone(), DnActor::supervise(DnParts::new(config.clone(), switch.clone()))))
+        .collect();
+    let links = (0..plan.connectors.max(1)).map(|index| ConnectorLinkActor::supervise(ConnectorId(index), switch.clone())).collect();
+    directory.install_tserver(log, lobby, dns, links);
+}
+
+fn grow_connector(
+    id: ConnectorId,
+    plan: &Plan,
+    directory: Arc<Directory>,
+    network: Arc<dyn Network>,
+    resolve: Resolve,
+) -> Addr<ConnectorActor> {
+    let fresh_registrar: fn(&Registrar) -> Registrar = |old| Registrar::new(*old.config());
+    let registrar = RegistrarActor::supervise(RegistrarParts {
+        connector: id,
+        machine: Rc::new(RefCell::new(Registrar::new(plan.registrar))),
+        fresh: fresh_registrar,
+        directory: directory.clone(),
+    });
+    let mut secret = [0; 32];
+    plan.rng("nonces", id.0).fill_bytes(&mut secret);
+    let challenger = Challenger::new(plan.realm.clone(), secret, plan.algorithms.clone(), plan.nonce_lifetime);
+    let authenticator = Authenticator::new(plan.devices.clone(), challenger, plan.throttle, plan.require_auth);
+    let (ua_config, mut rng) = (UaConfig { shard: id.0, ..plan.ua.clone() }, plan.rng("sip", id.0));
+    let ua = UserAgent::new(ua_config.clone(), StdRng::from_rng(&mut rng));
+    let fresh_seed = rng.next_u64();
+    let parts = ConnectorParts {
+        shard: Rc::new(RefCell::new(Shard::new(id, ua))),
+        authenticator: Rc::new(RefCell::new(authenticator)),
+        fresh_ua: Arc::new(move || UserAgent::new(ua_config.clone(), StdRng::seed_from_u64(fresh_seed ^ now_nanos()))),
+        devices: plan.devices.clone(),
+        directory,
+        network,
+        resolve,
+        registrar,
+        conference_settings: plan.conference,
+    };
+    ConnectorActor::supervise(parts, plan.connector_mailbox)
+}
+
+fn now_nanos() -> u64 {
+    static FIRST: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    crate::now().saturating_duration_since(*FIRST.get_or_init(crate::now)).as_nanos() as u64
+}
+
+impl Plan {
+    /// A generator of random numbers for one purpose.
+    fn rng(&self, purpose: &str, index: u16) -> StdRng {
+        let mut seed = self.seed;
+        for (byte, salt) in seed.iter_mut().zip(purpose.bytes().cycle()) {
+            *byte = byte.wrapping_add(salt);
+        }
+        seed[0] ^= index as u8;
+        seed[1] ^= (index >> 8) as u8;
+        StdRng::from_seed(seed)
+    }
+}

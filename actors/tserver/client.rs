@@ -1,0 +1,208 @@
+//! One CTI client: reads its frames, checks who it is, hands its requests on.
+//!
+//! Place: temporary child of the Lobby. A crash closes its socket (1011) and nothing else; what it registered goes with it.
+//!
+//! States: *new* until OpenServer is accepted, then *open*, then gone.
+//!
+//! | message | effect |
+//! |---|---|
+//! | [`ClientMessage::Frame`] | one request: to a Dn, the event log, or answered here |
+//! | [`ClientMessage::Gone`] | the socket is closed |
+//!
+//! Answers never come back through this actor: the event log numbers them and writes them to the client's sink.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::{Actor, ActorContext, Context, Handler, Message};
+use sha2::{Digest, Sha256};
+use tandem_model::{ClientId, DnId, Event, EventName, KvList, Request, Requestor, ServerRole, TError, TErrorCode};
+use tandem_wire::{RequestFrame, close, decode_request};
+
+use super::dn::DnMessage;
+use super::event_log::{ClientSink, EventLogMessage};
+use super::switch::Switch;
+use crate::kind::ActorKind;
+use crate::metrics::Metrics;
+use crate::supervision::ChildSpec;
+
+/// The socket waits for each frame, so hardly more than one is ever here.
+pub(super) const SPEC: ChildSpec = ChildSpec::temporary(ActorKind::Client, 16);
+
+/// How clients behave.
+#[derive(Clone, Debug)]
+pub struct ClientSettings {
+    /// SHA-256 of each API key.
+    pub api_keys: Vec<[u8; 32]>,
+    /// The most DNs that one client registers.
+    pub max_dns: usize,
+    /// The server's version, as EventServerConnected and EventServerInfo tell it.
+    pub server_version: Arc<str>,
+}
+
+impl ClientSettings {
+    /// Whether a key opens the server. Hashes are compared, so the time taken says nothing about the key.
+    pub fn admits(&self, api_key: &str) -> bool {
+        let hash: [u8; 32] = Sha256::digest(api_key.as_bytes()).into();
+        self.api_keys.contains(&hash)
+    }
+}
+
+/// What a client's socket tells.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub enum ClientMessage {
+    /// A text frame.
+    Frame(String),
+    /// The socket is closed.
+    Gone,
+    /// Panic, to test the supervision.
+    #[cfg(feature = "fault-injection")]
+    Crash,
+}
+
+/// The actor.
+pub struct ClientActor {
+    id: ClientId,
+    switch: Rc<Switch>,
+    settings: Arc<ClientSettings>,
+    sink: Arc<dyn ClientSink>,
+    open: bool,
+    dns: HashSet<DnId>,
+}
+
+impl ClientActor {
+    /// A client that has said nothing yet.
+    pub fn new(id: ClientId, switch: Rc<Switch>, settings: Arc<ClientSettings>, sink: Arc<dyn ClientSink>) -> Self {
+        Self { id, switch, settings, sink, open: false, dns: HashSet::new() }
+    }
+
+    fn frame(&mut self, text: &str, ctx: &mut Context<Self>) {
+        let outcome = match decode_request(text) {
+            Ok(frame) => {
+                let requestor = Requestor { client: self.id, reference_id: frame.reference_id };
+                self.request(requestor, frame, ctx).map_err(|error| (requestor, error))
+            }
+            Err(refused) => Err((Requestor { client: self.id, reference_id: refused.reference_id }, refused.error)),
+        };
+        match outcome {
+            Ok(()) => Metrics::of_process().commands_ok.increment(1),
+            Err((requestor, error)) => {
+                Metrics::of_process().commands_refused.increment(1);
+                self.answer(requestor, Event::error(None, error));
+                if !self.open {
+                    self.close(close::POLICY, "OpenServer must come first and be accepted", ctx);
+                }
+            }
+        }
+    }
+
+    fn request(&mut self, requestor: Requestor, frame: RequestFrame, ctx: &mut Context<Self>) -> Result<(), TError> {
+        if !self.open && !matches!(frame.request, Request::OpenServer { .. }) {
+            return Err(TError::new(TErrorCode::InvalidState, "the first request must be OpenServer"));
+        }
+        match frame.request {
+            Request::OpenServer { application_name, api_key, resume } => self.open(requestor, &application_name, &api_key, resume),
+            Request::CloseServer => {
+                self.answer(requestor, Event::new(EventName::EventServerDisconnected));
+                self.close(close::NORMAL, "CloseServer", ctx);
+                Ok(())
+            }
+            Request::SetInputMask { events } => {
+                self.post_log(EventLogMessage::SetMask { requestor, events });
+                Ok(())
+            }
+            Request::QueryServer => {
+                self.answer(requestor, self.server_info());
+                Ok(())
+            }
+            Request::Unsupported { name } => Err(unsupported(name)),
+            request => self.to_dn(requestor, request),
+        }
+    }
+
+    fn open(
+        &mut self,
+        requestor: Requestor,
+        application_name: &str,
+        api_key: &str,
+        resume: Option<tandem_model::request::Resume>,
+    ) -> Result<(), TError> {
+        if self.open {
+            return Err(TError::new(TErrorCode::InSameState, "OpenServer: the server is open already"));
+        }
+        if !self.settings.admits(api_key) {
+            tracing::warn!(client = %self.id, "OpenServer with a key that is not known");
+            return Err(TError::new(TErrorCode::InvalidAttribute, "apiKey: this key is not known"));
+        }
+        self.open = true;
+        tracing::info!(client = %self.id, application = %application_name.escape_debug(), "client open");
+        self.post_log(EventLogMessage::Open { requestor, resume });
+        Ok(())
+    }
+
+    fn to_dn(&mut self, requestor: Requestor, request: Request) -> Result<(), TError> {
+        let Some(dn) = request.this_dn().cloned() else { return Err(unsupported(request.name())) };
+        let Some(actor) = self.switch.directory.dn(&dn) else {
+            return Err(TError::new(TErrorCode::NotConfigured, format!("thisDn: {dn} is not configured")));
+        };
+        if matches!(request, Request::RegisterAddress { .. }) {
+            if self.dns.len() >= self.settings.max_dns && !self.dns.contains(&dn) {
+                let text = format!("thisDn: this client has {} DNs registered and may not have more", self.dns.len());
+                return Err(TError::new(TErrorCode::TooManyRequests, text));
+            }
+            self.dns.insert(dn);
+        }
+        actor.try_send(DnMessage::Request { requestor, request }).map_err(|_| {
+            ActorKind::Dn.metrics().shed.increment(1);
+            TError::from(TErrorCode::TooManyRequests)
+        })
+    }
+
+    fn server_info(&self) -> Event {
+        let mut event = Event::new(EventName::EventServerInfo);
+        event.server_role = Some(ServerRole::Primary);
+        event.extensions = KvList::from_iter([("ServerVersion", &*self.settings.server_version)]);
+        event
+    }
+
+    fn answer(&self, requestor: Requestor, event: Event) {
+        self.post_log(EventLogMessage::Answer { requestor, event: Box::new(event) });
+    }
+
+    fn post_log(&self, message: EventLogMessage) {
+        if let Some(log) = self.switch.directory.event_log() {
+            // Unbounded post: one for each frame, and the socket waits for each.
+            log.do_send(message);
+        }
+    }
+
+    fn close(&mut self, code: u16, reason: &'static str, ctx: &mut Context<Self>) {
+        // The event log closes the sink, so that the answer that stands in its mailbox goes out first.
+        self.post_log(EventLogMessage::Close { client: self.id, code, reason });
+        ctx.stop();
+    }
+
+}
+
+fn unsupported(name: tandem_model::request::RequestName) -> TError {
+    TError::new(TErrorCode::UnsupportedOperation, format!("{name} is not supported by this version"))
+}
+
+impl Actor for ClientActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<ClientMessage> for ClientActor {
+    type Result = ();
+
+    fn handle(&mut self, message: ClientMessage, ctx: &mut Context<Self>) {
+        match message {
+            ClientMessage::Frame(text) => self.frame(&text, ctx),
+            ClientMessage::Gone => ctx.stop(),
+            #[cfg(feature = "fault-injection")]
+            ClientMessage::Crash => panic!("injected into a client"),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The T-Server's end of the link to one connector. In process, the link moves values.
+//!
+//! Place: permanent child of the T-Server side, one per connector. It holds no state of its own: which conference is whose stands in
+//! [`super::Switch`].
+//!
+//! | message | effect |
+//! |---|---|
+//! | [`LinkMessage`] | a request to the connector; where it cannot be taken, its call is told that the link is lost |
+//! | [`Notify`] | a notification: an offered call gets its actor, a DN's contacts go to its Dn, the rest to the call |
+
+use std::rc::Rc;
+
+use actix::{Actor, Addr, Context, Handler, Message, Supervised};
+use tandem_model::ConnectorId;
+use tandem_model::call::CallInput;
+use tandem_model::link::{Cause, LinkNotification, LinkRequest, ReleasedBy};
+
+use super::Switch;
+use super::call::CallMessage;
+use super::dn::DnMessage;
+use crate::connector::ConnectorMessage;
+use crate::kind::{ActorKind, Waiting};
+use crate::supervision::{ChildSpec, Escalation, escalate_if_due, supervise};
+
+/// Bounded by what calls and conferences post; see there.
+const SPEC: ChildSpec = ChildSpec::permanent(ActorKind::ConnectorLink, 65_536);
+
+/// A request to the connector.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct LinkMessage(pub LinkRequest);
+
+/// Notifications of the connector, in order.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Notify {
+    /// What happened.
+    pub notifications: Vec<LinkNotification>,
+    /// Counts as waiting.
+    pub waiting: Waiting,
+}
+
+/// The actor.
+pub struct ConnectorLinkActor {
+    connector: ConnectorId,
+    switch: Rc<Switch>,
+}
+
+impl ConnectorLinkActor {
+    /// Starts the link to a connector on the current arbiter.
+    pub fn supervise(connector: ConnectorId, switch: Rc<Switch>) -> Addr<Self> {
+        supervise(SPEC, Self { connector, switch })
+    }
+
+    fn notification(&self, notification: LinkNotification) {
+        match notification {
+            LinkNotification::CallOffered(offered) => self.offered(offered),
+            LinkNotification::DnContacts { dn, contacts } => {
+                if let Some(actor) = self.switch.directory.dn(&dn) {
+                    // Unbounded post: one for each REGISTER that changes something.
+                    actor.do_send(DnMessage::Contacts(contacts));
+                }
+            }
+            notification => {
+                let call = notification.conference().and_then(|conference| self.switch.call_of(conference));
+                if let Some(call) = call {
+                    // Unbounded post: a conference notifies each change of its few parties once.
+                    call.do_send(CallMessage::Input(CallInput::Link(notification)));
+                }
+            }
+        }
+    }
+
+    fn offered(&self, offered: tandem_model::link::CallOffered) {
+        if self.switch.has_room() {
+            self.switch.start_call(self.connector, CallInput::Offered(offered));
+        } else {
+            let cause = Cause::status(ReleasedBy::Server, 503);
+            self.request(LinkRequest::ReleaseConference { conference: offered.conference, cause });
+        }
+    }
+
+    fn request(&self, request: LinkRequest) {
+        let conference = request.conference();
+        let message = ConnectorMessage::Link { request, waiting: Waiting::new(ActorKind::Connector) };
+        let taken = self.switch.directory.connector(self.connector).is_some_and(|connector| connector.try_send(message).is_ok());
+        if taken {
+            return;
+        }
+        ActorKind::Connector.metrics().shed.increment(1);
+        if let Some(call) = self.switch.call_of(conference) {
+            call.do_send(CallMessage::Input(CallInput::LinkLost));
+        }
+    }
+}
+
+impl Actor for ConnectorLinkActor {
+    type Context = Context<Self>;
+}
+
+impl Supervised for ConnectorLinkActor {
+    fn restarting(&mut self, _: &mut Context<Self>) {
+        escalate_if_due(self);
+    }
+}
+
+impl Escalation for ConnectorLinkActor {
+    /// There is no state to throw away.
+    fn escalate(&mut self) {
+        tracing::error!(connector = %self.connector, "the link to this connector keeps crashing");
+    }
+}
+
+impl Handler<LinkMessage> for ConnectorLinkActor {
+    type Result = ();
+
+    fn handle(&mut self, message: LinkMessage, _: &mut Context<Self>) {
+        self.request(message.0);
+    }
+}
+
+impl Handler<Notify> for ConnectorLinkActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Notify, _: &mut Context<Self>) {
+        for notification in message.notifications {
+            self.notification(notification);
+        }
+    }
+}
+
+#[cfg(feature = "fault-injection")]
+impl Handler<super::Inject> for ConnectorLinkActor {
+    type Result = ();
+
+    fn handle(&mut self, _: super::Inject, _: &mut Context<Self>) {
+        panic!("injected into a connector link");
+    }
+}

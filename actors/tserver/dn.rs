@@ -1,0 +1,236 @@
+//! One directory number: its service state, and the clients registered on it.
+//!
+//! Place: permanent child of the T-Server side. Its machine lives in a slot. Escalation starts it without clients; the next change of
+//! its contacts brings its service state back.
+//!
+//! | message | from | effect |
+//! |---|---|---|
+//! | `Request` | clients | checked here, then: registered, a call started, or handed to the call |
+//! | `Contacts` | connector link | the service state, told to the clients |
+//! | `ClientGone` | clients | its registration ends |
+//! | [`QueryDn`] | gateway | what `GET /v1/dns` shows |
+
+use std::rc::Rc;
+
+use actix::{Actor, Addr, Context, Handler, Message, MessageResult, Supervised};
+use tandem_model::call::{CallInput, Make};
+use tandem_model::dn::{Dn, DnFacts, DnInput, DnOutput, DnSettings};
+use tandem_model::numbering::DnConfig;
+use tandem_model::{AddressInfoType, ClientId, DnId, Event, Request, Requestor, TError, TErrorCode};
+
+use super::call::CallMessage;
+use super::event_log::{EventLogMessage, Publish};
+use super::switch::Switch;
+use crate::kind::{ActorKind, Waiting};
+use crate::supervision::{ChildSpec, Escalation, Slot, escalate_if_due, supervise};
+
+/// Clients may have this many requests waiting at one DN; more get error 111.
+const SPEC: ChildSpec = ChildSpec::permanent(ActorKind::Dn, 256);
+
+/// What a DN is told.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+#[allow(missing_docs, reason = "the table in the module's documentation says it")]
+pub enum DnMessage {
+    Request { requestor: Requestor, request: Request },
+    Contacts(u32),
+    ClientGone(ClientId),
+    /// Panic, to test the supervision.
+    #[cfg(feature = "fault-injection")]
+    Crash,
+}
+
+/// Asks for a [`DnSummary`].
+#[derive(Debug, Message)]
+#[rtype(result = "DnSummary")]
+pub struct QueryDn;
+
+/// A DN as `GET /v1/dns` shows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DnSummary {
+    /// Its name.
+    pub dn: DnId,
+    /// What it is and whether it is in service.
+    pub facts: DnFacts,
+    /// Clients registered on it.
+    pub clients: usize,
+    /// The connector that owns it.
+    pub connector: u16,
+}
+
+/// What the actor is made from, and made from again.
+#[derive(Clone)]
+pub struct DnParts {
+    config: DnConfig,
+    machine: Slot<Dn>,
+    switch: Rc<Switch>,
+}
+
+impl DnParts {
+    /// A DN without devices and clients.
+    pub fn new(config: DnConfig, switch: Rc<Switch>) -> Self {
+        let machine = Slot::new(Dn::new(config.dn.clone(), config.kind, DnSettings::default()).into());
+        Self { config, machine, switch }
+    }
+}
+
+/// The actor.
+pub struct DnActor {
+    parts: DnParts,
+    out: Vec<DnOutput>,
+}
+
+impl DnActor {
+    /// Starts it on the current arbiter.
+    pub fn supervise(parts: DnParts) -> Addr<Self> {
+        supervise(SPEC, Self { parts, out: Vec::new() })
+    }
+
+    /// Hands the machine an input; `request` is what goes on where the machine accepts.
+    fn apply(&mut self, input: DnInput, request: Option<Request>) {
+        self.parts.machine.borrow_mut().handle(input, &mut self.out);
+        let mut request = request;
+        for output in std::mem::take(&mut self.out) {
+            let dn = || self.parts.config.dn.clone();
+            match output {
+                DnOutput::Event(event) => self.publish(*event),
+                DnOutput::Registered { requestor, facts } => self.post_log(EventLogMessage::Subscribe { requestor, dn: dn(), facts }),
+                DnOutput::Unregistered { requestor } => self.post_log(EventLogMessage::Unsubscribe { requestor, dn: dn() }),
+                DnOutput::Refused { requestor, error } => self.refuse(requestor, error),
+                DnOutput::Accepted { requestor } => {
+                    if let Some(request) = request.take() {
+                        self.go_on(requestor, request);
+                    }
+                }
+            }
+        }
+    }
+
+    fn request(&mut self, requestor: Requestor, request: Request) {
+        let input = match &request {
+            Request::RegisterAddress { register_mode, .. } => DnInput::RegisterCheck { requestor, mode: *register_mode },
+            Request::UnregisterAddress { .. } => DnInput::Unregister { requestor },
+            Request::MakeCall { .. } => DnInput::MakeCallCheck { requestor },
+            _ => DnInput::RequestCheck { requestor },
+        };
+        self.apply(input, Some(request));
+    }
+
+    /// A request that may go on.
+    fn go_on(&self, requestor: Requestor, request: Request) {
+        let done = match request {
+            Request::QueryAddress { address_info_type, .. } => self.query_address(requestor, address_info_type),
+            request @ Request::MakeCall { .. } => self.make_call(requestor, request),
+            request => self.to_call(requestor, request),
+        };
+        if let Err(error) = done {
+            self.refuse(requestor, error);
+        }
+    }
+
+    fn query_address(&self, requestor: Requestor, info: AddressInfoType) -> Result<(), TError> {
+        if info != AddressInfoType::DNStatus {
+            let text = format!("addressInfoType: {info} is not supported, DNStatus is");
+            return Err(TError::new(TErrorCode::UnsupportedOperation, text));
+        }
+        let facts = self.parts.machine.borrow().facts();
+        self.post_log(EventLogMessage::QueryAddress { requestor, dn: self.parts.config.dn.clone(), facts });
+        Ok(())
+    }
+
+    fn make_call(&self, requestor: Requestor, request: Request) -> Result<(), TError> {
+        let switch = &self.parts.switch;
+        if switch.is_draining() {
+            return Err(TError::new(TErrorCode::OutOfService, "the server is draining and makes no new call"));
+        }
+        if !switch.has_room() {
+            return Err(TError::new(TErrorCode::TooManyRequests, "the server has as many calls as it may have"));
+        }
+        let make = Make::from_request(requestor, request).ok_or(TErrorCode::Internal)?;
+        switch.start_call(switch.connector_of(&self.parts.config.dn), CallInput::Make(Box::new(make)));
+        Ok(())
+    }
+
+    fn to_call(&self, requestor: Requestor, request: Request) -> Result<(), TError> {
+        let conn_id = request.conn_id().ok_or(TErrorCode::UnsupportedOperation)?;
+        let no_call = || TError::new(TErrorCode::InvalidConnId, format!("connId: there is no call {conn_id}"));
+        let call = self.parts.switch.directory.call(conn_id).ok_or_else(no_call)?;
+        call.try_send(CallMessage::Input(CallInput::Request { requestor, request })).map_err(|error| match error {
+            actix::dev::SendError::Full(_) => {
+                ActorKind::Call.metrics().shed.increment(1);
+                TErrorCode::TooManyRequests.into()
+            }
+            actix::dev::SendError::Closed(_) => no_call(),
+        })
+    }
+
+    fn refuse(&self, requestor: Requestor, error: TError) {
+        let mut event = Event::error(None, error);
+        event.this_dn = Some(self.parts.config.dn.clone());
+        self.post_log(EventLogMessage::Answer { requestor, event: Box::new(event) });
+    }
+
+    fn publish(&self, event: Event) {
+        if let Some(log) = self.parts.switch.directory.event_log() {
+            // Unbounded post: one for each change of the service state.
+            log.do_send(Publish { events: vec![(event, None)], waiting: Waiting::new(ActorKind::EventLog) });
+        }
+    }
+
+    fn post_log(&self, message: EventLogMessage) {
+        if let Some(log) = self.parts.switch.directory.event_log() {
+            // Unbounded post: one for each request, and those wait in this actor's bounded mailbox.
+            log.do_send(message);
+        }
+    }
+}
+
+impl Actor for DnActor {
+    type Context = Context<Self>;
+}
+
+impl Supervised for DnActor {
+    fn restarting(&mut self, _: &mut Context<Self>) {
+        escalate_if_due(self);
+        self.out.clear();
+    }
+}
+
+impl Escalation for DnActor {
+    fn escalate(&mut self) {
+        tracing::error!("a DN starts without clients");
+        let config = &self.parts.config;
+        self.parts.machine.replace(Dn::new(config.dn.clone(), config.kind, DnSettings::default()));
+        let contacts = self.parts.switch.directory.locations.bindings(&config.dn).len();
+        self.apply(DnInput::Contacts(u32::try_from(contacts).unwrap_or(u32::MAX)), None);
+    }
+}
+
+impl Handler<DnMessage> for DnActor {
+    type Result = ();
+
+    fn handle(&mut self, message: DnMessage, _: &mut Context<Self>) {
+        match message {
+            DnMessage::Request { requestor, request } => self.request(requestor, request),
+            DnMessage::Contacts(contacts) => self.apply(DnInput::Contacts(contacts), None),
+            DnMessage::ClientGone(client) => self.apply(DnInput::ClientGone(client), None),
+            #[cfg(feature = "fault-injection")]
+            DnMessage::Crash => panic!("injected into a DN"),
+        }
+    }
+}
+
+impl Handler<QueryDn> for DnActor {
+    type Result = MessageResult<QueryDn>;
+
+    fn handle(&mut self, _: QueryDn, _: &mut Context<Self>) -> Self::Result {
+        let machine = self.parts.machine.borrow();
+        let switch = &self.parts.switch;
+        MessageResult(DnSummary {
+            dn: machine.dn().clone(),
+            facts: machine.facts(),
+            clients: machine.clients(),
+            connector: switch.connector_of(machine.dn()).0,
+        })
+    }
+}

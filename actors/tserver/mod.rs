@@ -1,0 +1,34 @@
+//! The T-Server side: what CTI clients see. It knows no SIP.
+//!
+//! ```text
+//!  Gateway ──► Lobby ──► Client (one per socket) ──► Dn ──► Call ──► ConnectorLink k ──► Connector k
+//!                          │                          │      │             │
+//!                          └──────────► EventLog ◄────┴──────┴─────────────┘
+//!                                          │ frames, numbered, in one order
+//!                                          ▼ sinks of the sockets
+//! ```
+//!
+//! All of it runs on one arbiter thread, so the order in which events reach the event log is the order in which things happened.
+//! Permanent: EventLog, Lobby, every Dn, every ConnectorLink. Temporary: Call, Client.
+
+mod call;
+mod client;
+mod connector_link;
+mod dn;
+mod event_log;
+mod lobby;
+mod switch;
+
+pub use call::{CallActor, CallMessage, QueryCallSummary};
+pub use client::{ClientActor, ClientMessage, ClientSettings};
+pub use connector_link::{ConnectorLinkActor, LinkMessage, Notify};
+pub use dn::{DnActor, DnMessage, DnParts, DnSummary, QueryDn};
+pub use event_log::{ClientSink, EventLogActor, EventLogMessage, EventLogParts, Ping, Publish};
+pub use lobby::{Connect, LobbyActor, LobbyParts, Refused};
+pub use switch::{CallNumbers, Switch};
+
+/// Panic, to test the supervision of actors that have no fault among their messages.
+#[cfg(feature = "fault-injection")]
+#[derive(Debug, actix::Message)]
+#[rtype(result = "()")]
+pub struct Inject;

@@ -1,0 +1,119 @@
+//! Starting and stopping the server: sockets, then the actors, then HTTP; and the other way round.
+//!
+//! Order of start: the SIP sockets are bound (so that a taken port is told before anything else happens), the tree is grown, HTTP is
+//! bound, and only then SIP is let in. Order of stop: nothing new is taken, live calls may end by themselves until the deadline, what
+//! is left gets a real BYE, then the sockets close.
+
+mod network;
+mod plan;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use tandem_actors::gateway::Gateway;
+use tandem_actors::transport::{Resolver, ResolverConfig};
+use tandem_actors::tree::{Placement, Tree};
+use tandem_config::Config;
+use tandem_sip::ua::Listener;
+
+use crate::api;
+use crate::telemetry::MetricsPages;
+use network::Sockets;
+
+/// How long the BYEs of a shutdown may take to be answered.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// How often a drain looks whether the last call has ended.
+const DRAIN_POLL: Duration = Duration::from_millis(50);
+
+/// A running server.
+pub struct Server {
+    /// Where CTI and HTTP are.
+    pub cti_address: SocketAddr,
+    /// Where SIP is.
+    pub listeners: Vec<Listener>,
+    /// The way into the actors.
+    pub gateway: Gateway,
+    sockets: Sockets,
+    tree: Tree,
+    http: ServerHandle,
+}
+
+/// Why the server did not start: one line for each problem.
+#[derive(Debug)]
+pub struct StartError(pub Vec<String>);
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl Server {
+    /// Starts a server. To be called within an actix system; returns when it is ready.
+    pub async fn start(config: &Config, metrics: MetricsPages) -> Result<Self, StartError> {
+        let problem = |text: String| StartError(vec![text]);
+        let sockets = Sockets::bind(config).map_err(|error| problem(error.to_string()))?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let plan = plan::plan(config, sockets.listeners.clone(), cores).map_err(StartError)?;
+        let resolver = Resolver::new(ResolverConfig::default()).map_err(|error| problem(error.to_string()))?;
+        let resolve = resolver.into_resolve();
+        let tree = Tree::grow(plan, Arc::new(sockets.outbound()), resolve, Placement::Threads).await;
+        let page = {
+            let metrics = metrics.clone();
+            Arc::new(move || metrics.render())
+        };
+        let bound = api::bind(api::Settings::new(config), Arc::new(tree.gateway.clone()), page)
+            .map_err(|error| problem(format!("cti.bind: {} cannot be bound: {error}", config.cti.bind)))?;
+        let http = bound.server.handle();
+        actix_rt::spawn(bound.server);
+        actix_rt::spawn(metrics.upkeep());
+        sockets.open(tree.ingress.clone());
+        for listener in &sockets.listeners {
+            tracing::info!(transport = %listener.transport, address = %listener.advertised, "SIP");
+        }
+        tracing::info!(address = %bound.address, "CTI and HTTP");
+        Ok(Self {
+            cti_address: bound.address,
+            listeners: sockets.listeners.clone(),
+            gateway: tree.gateway.clone(),
+            sockets,
+            tree,
+            http,
+        })
+    }
+
+    /// Takes nothing new, and waits until the last call has ended or `hurry` comes.
+    pub async fn drain(&self, hurry: impl Future<Output = ()>) {
+        self.tree.drain();
+        tracing::info!(calls = self.gateway.call_count(), "draining");
+        tokio::select! {
+            () = self.no_calls() => {}
+            () = hurry => {}
+        }
+    }
+
+    /// Ends what is left and stops.
+    pub async fn stop(self) {
+        self.tree.drain();
+        if self.gateway.call_count() > 0 {
+            tracing::warn!(calls = self.gateway.call_count(), "ending the calls that are left");
+            self.tree.end_calls();
+            if tokio::time::timeout(FAREWELL, self.no_calls()).await.is_err() {
+                tracing::warn!(calls = self.gateway.call_count(), "some calls did not end in time");
+            }
+        }
+        self.http.stop(true).await;
+        drop(self.sockets);
+        self.tree.stop();
+        tracing::info!("stopped");
+    }
+
+    async fn no_calls(&self) {
+        let mut look = tokio::time::interval(DRAIN_POLL);
+        while self.gateway.call_count() > 0 {
+            look.tick().await;
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! From the configuration to what the actors are grown from.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use sha2::{Digest, Sha256};
+use tandem_actors::connector::algorithms;
+use tandem_actors::devices::{Device, Devices, Trunk};
+use tandem_actors::tree::Plan;
+use tandem_actors::tserver::ClientSettings;
+use tandem_config::{Config, Scope};
+use tandem_model::DnId;
+use tandem_model::call::CallSettings;
+use tandem_model::conference::ConferenceSettings;
+use tandem_model::numbering::{DialRule, DnConfig, Numbering};
+use tandem_sip::digest::throttle::ThrottleConfig;
+use tandem_sip::message::Uri;
+use tandem_sip::registrar::RegistrarConfig;
+use tandem_sip::session;
+use tandem_sip::ua::{Credentials, Listener, UaConfig};
+
+/// The most DNs one CTI client registers.
+const MAX_DNS_PER_CLIENT: usize = 10_000;
+/// Time C (RFC 3261 s.16.6): longer than any ring timeout that the configuration allows to matter.
+const INVITE_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Makes the plan. `listeners` are the SIP sockets as they were bound.
+pub fn plan(config: &Config, listeners: Vec<Listener>, cores: usize) -> Result<Plan, Vec<String>> {
+    let addresses: Vec<SocketAddr> = listeners.iter().map(|listener| listener.advertised).collect();
+    let numbering = numbering(config)?;
+    let devices = devices(config, addresses)?;
+    let connectors = u16::try_from(config.connectors.resolved_count(cores)).unwrap_or(u16::MAX);
+    Ok(Plan {
+        numbering: Arc::new(numbering),
+        devices: Arc::new(devices),
+        connectors,
+        ua: UaConfig {
+            shard: 0,
+            product: config.sip.product.as_str().into(),
+            listeners,
+            t1: Duration::from_millis(config.sip.t1_ms),
+            t2: Duration::from_millis(config.sip.t2_ms),
+            t4: Duration::from_millis(config.sip.t4_ms),
+            invite_timeout: INVITE_TIMEOUT,
+            max_sessions: config.sip.max_sessions,
+            max_transactions: config.sip.max_transactions,
+        },
+        registrar: RegistrarConfig {
+            min_expires: config.registrar.min_expires_s,
+            default_expires: config.registrar.default_expires_s,
+            max_expires: config.registrar.max_expires_s,
+            max_contacts_per_aor: config.registrar.max_contacts,
+            ..RegistrarConfig::default()
+        },
+        realm: config.sip.realm().into(),
+        algorithms: algorithms(&config.sip.digest_algorithms),
+        nonce_lifetime: Duration::from_secs(config.sip.nonce_lifetime_s),
+        throttle: throttle(config.sip.auth_failures_per_minute),
+        require_auth: config.sip.require_auth,
+        call: CallSettings { ring_timeout_ms: config.sip.ring_timeout_ms, ..CallSettings::default() },
+        conference: ConferenceSettings { same_media: session::same_media, ..ConferenceSettings::default() },
+        max_calls: config.limits.max_calls,
+        connector_mailbox: config.connectors.mailbox_capacity,
+        client: Arc::new(client_settings(config)),
+        max_clients: config.cti.max_clients,
+        epoch: epoch().into(),
+        unix_seconds: unix_time().as_secs(),
+        seed: rand::random(),
+        unix_micros: || unix_time().as_micros() as u64,
+    })
+}
+
+fn unix_time() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn epoch() -> String {
+    format!("{:x}-{:08x}", unix_time().as_millis(), rand::random::<u32>())
+}
+
+fn throttle(failures_per_minute: u32) -> ThrottleConfig {
+    let per_minute = failures_per_minute.max(1);
+    ThrottleConfig {
+        per_source_and_user: per_minute,
+        per_source: per_minute.saturating_mul(10),
+        per_user: per_minute.saturating_mul(10),
+        drain: Duration::from_secs(60) / per_minute,
+        ..ThrottleConfig::default()
+    }
+}
+
+fn client_settings(config: &Config) -> ClientSettings {
+    let keys = config.cti.api_key.iter().filter(|key| key.scopes.contains(&Scope::Cti));
+    ClientSettings {
+        api_keys: keys.filter_map(|key| hash_of(key)).collect(),
+        max_dns: MAX_DNS_PER_CLIENT,
+        server_version: env!("CARGO_PKG_VERSION").into(),
+    }
+}
+
+fn hash_of(key: &tandem_config::ApiKey) -> Option<[u8; 32]> {
+    if let Some(key) = &key.key {
+        return Some(Sha256::digest(key.reveal().as_bytes()).into());
+    }
+    let hex = key.key_sha256.as_deref()?;
+    let mut hash = [0; 32];
+    for (byte, digits) in hash.iter_mut().zip(hex.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(hash)
+}
+
+fn numbering(config: &Config) -> Result<Numbering, Vec<String>> {
+    let mut builder = Numbering::builder();
+    for domain in &config.sip.domains {
+        builder = builder.domain(domain);
+    }
+    for dn in config.dns() {
+        let mut entry = DnConfig::extension(dn.dn.as_str());
+        entry.auto_answer = dn.auto_answer;
+        entry.extension_number = dn.number.map(Into::into);
+        builder = builder.dn(entry);
+    }
+    for trunk in &config.trunk {
+        builder = builder.dn(DnConfig::trunk(trunk.dn.as_str()));
+    }
+    for rule in &config.dial_rule {
+        let mut entry = DialRule::new(&rule.pattern, rule.trunk.as_deref().unwrap_or_default());
+        entry.strip = rule.strip;
+        entry.prepend = rule.prepend.as_str().into();
+        entry.allow = rule.allow;
+        entry.from_trunk = rule.from_trunk;
+        builder = builder.rule(entry);
+    }
+    builder.build().map_err(|errors| errors.iter().map(ToString::to_string).collect())
+}
+
+fn devices(config: &Config, addresses: Vec<SocketAddr>) -> Result<Devices, Vec<String>> {
+    let mut devices = Devices::new(config.sip.domains.clone(), addresses);
+    for dn in config.dns() {
+        let password = dn.password.as_ref().map(|password| password.reveal().into());
+        devices.add_device(DnId::new(&dn.dn), Device { password, trusted_sources: dn.trusted_sources });
+    }
+    for trunk in &config.trunk {
+        devices.add_trunk(trunk_of(trunk).map_err(|error| vec![error])?);
+    }
+    Ok(devices)
+}
+
+fn trunk_of(trunk: &tandem_config::Trunk) -> Result<Trunk, String> {
+    let uri = Uri::parse(&trunk.address).map_err(|error| format!("trunk {}: address: {error}", trunk.dn))?;
+    let host_port = match uri.port() {
+        Some(port) => format!("{}:{port}", uri.host()),
+        None => uri.host().to_owned(),
+    };
+    let transport = uri.transport().map(|transport| format!(";transport={transport}")).unwrap_or_default();
+    let credentials = trunk.username.as_ref().zip(trunk.password.as_ref()).map(|(username, password)| Credentials {
+        username: username.as_str().into(),
+        password: password.reveal().into(),
+        realm: trunk.realm.as_deref().map(Into::into),
+    });
+    Ok(Trunk {
+        dn: DnId::new(&trunk.dn),
+        host_port: host_port.into(),
+        uri_parameters: transport.into(),
+        credentials,
+        trusted_sources: trunk.trusted_sources.clone(),
+    })
+}

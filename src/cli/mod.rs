@@ -1,0 +1,46 @@
+//! The command line: one file per command.
+//!
+//! Without a command the demo runs, so that `cargo run --release` shows something. Exit codes: 0 done, 1 the command failed,
+//! 2 the command line is wrong.
+
+pub mod config;
+pub mod demo;
+pub mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Tandem: a CTI server with T-Library semantics and the SIP platform under it.
+///
+/// Without a command, the demo runs: a server on loopback with simulated phones that call each other over real SIP and RTP.
+#[derive(Debug, Parser)]
+#[command(name = "tandem", version, arg_required_else_help = false)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server.
+    Serve(serve::ServeArgs),
+    /// Run the demo: a server on loopback, simulated phones, calls in a loop, one line per event.
+    Demo(demo::DemoArgs),
+    /// Check, show and explain the configuration.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+}
+
+impl Cli {
+    /// Runs the command.
+    pub fn run(self) -> ExitCode {
+        match self.command {
+            None => demo::run(&demo::DemoArgs::default()),
+            Some(Command::Demo(args)) => demo::run(&args),
+            Some(Command::Serve(args)) => serve::run(&args),
+            Some(Command::Config(command)) => config::run(command),
+        }
+    }
+}
