@@ -15,6 +15,11 @@
 //! | party | one DN's part in one call; it ends with exactly one terminal event |
 //! | leg | one SIP INVITE session between Tandem and one device |
 //! | conference | the connector's side of a live call: it owns the legs and joins their media |
+//! | terminal event | EventReleased, EventAbandoned or EventDiverted: the one event that ends a party for clients |
+//! | requestor | the client whose request an event answers; its copy alone carries the ReferenceID (the starred event) |
+//! | external party | the far side of a trunk: no DN of ours, so it gets no events and shows only as OtherDN |
+//! | numbering | which DNs are ours, and the dial rules that lead out through trunks |
+//! | snapshot | the calls on a DN as its last events told them, for a client that registers later |
 //! | connector | the actor (and thread) that controls one shard of the DNs on the SIP side |
 //! | link | the message stream between the T-Server side and one connector |
 //! | 1pcc / 3pcc | first-party (dialled on the phone) / third-party (asked for over CTI) call control |

@@ -15,6 +15,9 @@ use crate::{
     TErrorCode,
 };
 
+/// The longest number, URI or name that is repeated in events, in bytes.
+pub(super) const MAX_TEXT: usize = 255;
+
 /// A MakeCall with its requestor.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Make {
@@ -216,9 +219,18 @@ pub(super) fn called(numbering: &Numbering, dialled: &str, calling: &DnId) -> Re
             target: PartyTarget::Trunk { trunk, number },
             call_type: CallType::Outbound,
         }),
-        Destination::Unknown => Err(NotCalled::Unknown(dialled.to_owned())),
-        Destination::Prohibited => Err(NotCalled::Prohibited(dialled.to_owned())),
+        Destination::Unknown => Err(NotCalled::Unknown(shortened(dialled).to_owned())),
+        Destination::Prohibited => Err(NotCalled::Prohibited(shortened(dialled).to_owned())),
     }
+}
+
+/// At most [`MAX_TEXT`] bytes of what was dialled: nothing longer is anybody's address, and it is repeated in events and errors.
+pub(super) fn shortened(dialled: &str) -> &str {
+    let mut end = dialled.len().min(MAX_TEXT);
+    while !dialled.is_char_boundary(end) {
+        end -= 1;
+    }
+    dialled.get(..end).unwrap_or_default()
 }
 
 /// ANI: the number by which the caller is called, its DN where it has none.

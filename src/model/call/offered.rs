@@ -5,11 +5,14 @@
 use std::time::Instant;
 
 use super::events::Addition;
-use super::make::{Called, NotCalled, called, calling_number};
+use super::make::{Called, MAX_TEXT, NotCalled, called, calling_number, shortened};
 use super::party::{Leg, Party};
 use super::{Call, CallOutput, DESTINATION, ORIGIN, Phase};
 use crate::link::{CallOffered, CallerId, Cause, PartyTarget, ReleasedBy};
 use crate::{CallState, CallType, DnId, DnRole, EventName, PartyId, PartyState};
+
+/// How an unknown caller is called (RFC 3261 s.8.1.1.3, RFC 3323 s.4.1).
+const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
 
 impl Call {
     pub(super) fn offered(&mut self, offered: CallOffered, now: Instant, out: &mut Vec<CallOutput>) {
@@ -18,7 +21,7 @@ impl Call {
         }
         self.started = Some(now);
         self.ids.conference = offered.conference;
-        if let Some(conversation_id) = offered.conversation_id {
+        if let Some(conversation_id) = offered.conversation_id.filter(|text| is_bearable(text)) {
             self.ids.conversation_id = conversation_id;
         }
         let (calling, origin) = self.caller(offered.from, offered.party);
@@ -31,7 +34,7 @@ impl Call {
         } else {
             destination.call_type
         };
-        self.dnis = Some(offered.dialled);
+        self.dnis = Some(shortened(&offered.dialled).into());
         let id = PartyId(if origin.id == PartyId(1) { 2 } else { 1 });
         self.parties.push(origin);
         self.parties
@@ -60,8 +63,13 @@ impl Call {
                 (dn.clone(), dn.clone(), PartyTarget::Dn(dn))
             }
             CallerId::Trunk { trunk, number, name } => {
+                let number = if is_bearable(number.as_str()) {
+                    number
+                } else {
+                    DnId::new(ANONYMOUS)
+                };
                 self.ani = Some(number.user().into());
-                self.caller_name = name;
+                self.caller_name = name.filter(|name| is_bearable(name));
                 let target = PartyTarget::Trunk {
                     trunk: trunk.clone(),
                     number: number.user().into(),
@@ -75,9 +83,14 @@ impl Call {
     }
 }
 
+/// Every event of a call repeats what its INVITE said: what is longer than any honest value is not passed on.
+fn is_bearable(text: &str) -> bool {
+    text.len() <= MAX_TEXT
+}
+
 /// A destination that was not found is a party only in name: the caller's events need an OtherDN.
 fn nobody(dialled: &str) -> Called {
-    let dn = DnId::new(dialled);
+    let dn = DnId::new(shortened(dialled));
     Called {
         target: PartyTarget::Dn(dn.clone()),
         dn,

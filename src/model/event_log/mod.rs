@@ -84,6 +84,15 @@ impl EventLog {
         }
     }
 
+    /// An empty log of the same epoch that goes on after `sequence`: what takes the place of a log that was lost. Its clients are
+    /// to open and register anew, and its calls have left no snapshot.
+    pub fn after(epoch: impl Into<Arc<str>>, sequence: u64) -> Self {
+        Self {
+            sequence,
+            ..Self::new(epoch)
+        }
+    }
+
     /// The epoch.
     pub fn epoch(&self) -> &Arc<str> {
         &self.epoch
@@ -118,16 +127,18 @@ impl EventLog {
         self.subscribers.get(dn).is_some_and(|clients| clients.contains(&client))
     }
 
-    /// Registers a client on a DN and answers with EventRegistered, which carries the calls on the DN.
-    pub fn subscribe(&mut self, subscription: Subscription, now: SystemTime, out: &mut Vec<Delivery>) {
+    /// Registers a client on a DN and answers with EventRegistered, which carries the calls on the DN. `false`: the client is gone
+    /// since the DN has accepted it, and the DN is to be told ([`crate::dn::DnInput::ClientGone`]).
+    pub fn subscribe(&mut self, subscription: Subscription, now: SystemTime, out: &mut Vec<Delivery>) -> bool {
         let Subscription { requestor, dn, facts } = subscription;
         let Some(client) = self.clients.get_mut(&requestor.client) else {
-            return;
+            return false;
         };
         client.dns.insert(dn.clone());
         self.subscribers.entry(dn.clone()).or_default().insert(requestor.client);
         let event = self.address_event(EventName::EventRegistered, dn, facts);
         self.answer(requestor, event, now, out);
+        true
     }
 
     /// Ends a registration and answers with EventUnregistered.

@@ -59,13 +59,13 @@ impl Rig {
         rig
     }
 
-    fn register(&mut self, client: u64, dn: &str) {
+    fn register(&mut self, client: u64, dn: &str) -> bool {
         let subscription = Subscription {
             requestor: requestor(client),
             dn: dn.into(),
             facts: facts(),
         };
-        self.log.subscribe(subscription, NOW, &mut self.out);
+        self.log.subscribe(subscription, NOW, &mut self.out)
     }
 
     fn publish(&mut self, name: EventName, dn: &str, conn_id: u64, state: PartyState) -> &mut Self {
@@ -251,7 +251,7 @@ fn a_client_that_is_gone_gets_nothing_and_leaves_nothing() {
     assert!(rig.log.is_registered(ClientId(1), &BOB.into()));
     assert_eq!(rig.log.client_closed(ClientId(1)), [DnId::new(ALICE), DnId::new(BOB)]);
     assert!(rig.log.client_closed(ClientId(1)).is_empty());
-    rig.register(1, BOB);
+    assert!(!rig.register(1, BOB), "the DN is to be told");
     assert!(!rig.log.is_registered(ClientId(1), &BOB.into()));
     rig.out.clear();
     rig.publish(EventName::EventDialing, ALICE, 1, PartyState::Dialing);
@@ -260,6 +260,15 @@ fn a_client_that_is_gone_gets_nothing_and_leaves_nothing() {
     assert_eq!(rig.said(), ["2: 5 after 4 EventUnregistered alice*"]);
     rig.log.client_closed(ClientId(2));
     assert!(rig.log.subscribers.is_empty() && rig.log.clients() == 0);
+}
+
+#[test]
+fn a_log_that_takes_the_place_of_a_lost_one_repeats_no_sequence() {
+    let mut log = EventLog::after("epoch-1", 41);
+    let mut out = Vec::new();
+    log.client_opened(ClientId(1));
+    log.answer(requestor(1), Event::new(EventName::EventServerConnected), NOW, &mut out);
+    assert_eq!((out[0].sequence, out[0].previous), (42, 0));
 }
 
 #[test]
@@ -318,7 +327,9 @@ proptest! {
                     rig.log.client_closed(ClientId(client));
                     chains.remove(&ClientId(client));
                 }
-                Step::Register(client, dn) => rig.register(client, dn),
+                Step::Register(client, dn) => {
+                    rig.register(client, dn);
+                }
                 Step::Unregister(client, dn) => rig.log.unsubscribe(requestor(client), dn.into(), NOW, &mut rig.out),
                 Step::Mask(client, all) => {
                     let events = if all { EventName::ALL } else { &[] };

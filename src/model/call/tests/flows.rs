@@ -289,6 +289,28 @@ fn a_number_that_leads_nowhere_is_reported_to_the_caller_and_refused_on_the_phon
 }
 
 #[test]
+fn what_an_invite_says_at_length_is_not_repeated_in_every_event() {
+    let long = "é".repeat(40_000);
+    let mut rig = Rig::new();
+    let caller = CallerId::Trunk {
+        trunk: TRUNK.into(),
+        number: DnId::new(&format!("sip:{long}@x.org")),
+        name: Some(long.as_str().into()),
+    };
+    let mut offered = offered_from(caller, "2001");
+    offered.conversation_id = Some(long.as_str().into());
+    rig.input(CallInput::Offered(offered)).created(B);
+    let (event, _) = rig.events().next().unwrap();
+    assert_eq!(event.other_dn, Some("sip:anonymous@anonymous.invalid".into()));
+    assert_eq!(event.extensions.text("Conversation-ID"), Some("conversation-1"));
+    assert_eq!(rig.call.caller_name, None);
+    let rig = Rig::dialled(&long);
+    let (event, _) = rig.events().next().unwrap();
+    assert_eq!(event.other_dn.as_ref().map(|dn| dn.as_str().len()), Some(254));
+    assert_eq!(event.dnis.as_ref().map(|dnis| dnis.len()), Some(254));
+}
+
+#[test]
 fn an_inbound_call_to_nowhere_or_out_again_is_refused_without_events() {
     Rig::inbound("4711").says("link: release 1 404");
     Rig::inbound("0305551234").says("link: release 1 403");
