@@ -2,17 +2,20 @@
 //!
 //! Each option by itself is valid when this runs; that is the registry's part.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::dial_pattern::DialPattern;
 use crate::problem::{Fault, Place, Problem};
 use crate::registry::heading;
-use crate::schema::{Config, DnRange, Transport};
+use crate::schema::{Config, Dn, DnRange, Transport};
 use crate::sip_uri::{self, SipUri};
 use crate::suggestion;
 
 /// The most DNs of one range.
 const MAX_RANGE: u64 = 100_000;
+
+/// The most DNs of all ranges together; each is held in memory.
+const MAX_RANGED_DNS: u64 = 500_000;
 
 /// What was found.
 #[derive(Default)]
@@ -192,10 +195,7 @@ impl Check<'_> {
         for (n, range) in config.dn_range.iter().enumerate() {
             let at = format!("dn_range[{n}].dn");
             self.host_is_ours(&at, &range.dn.replace(DnRange::PLACEHOLDER, "0"));
-            if !range_is_sound(range) {
-                continue;
-            }
-            for dn in range.dns() {
+            for dn in self.expanded(range) {
                 if let Some(first) = seen.get(&dn.dn) {
                     let text = format!("DN `{}` of this range stands twice{}", dn.dn, self.first_at(first));
                     self.error(&at, text);
@@ -237,26 +237,23 @@ impl Check<'_> {
 
     /// Numbers: each leads to one DN, other DNs' user parts included.
     fn numbers(&mut self) {
-        let user = |dn: &str| SipUri::parse(dn).ok().and_then(|uri| uri.user.map(str::to_owned));
-        let mut leads_to: HashMap<String, (String, String)> = HashMap::new();
-        for (n, dn) in self.config.dn.iter().enumerate() {
-            if let Some(user) = user(&dn.dn) {
-                leads_to.entry(user).or_insert_with(|| (dn.dn.clone(), format!("dn[{n}].dn")));
-            }
+        let numbers: HashSet<&str> = self.config.dn.iter().filter_map(|dn| dn.number.as_deref()).collect();
+        if numbers.is_empty() {
+            return;
         }
-        for (n, range) in self
+        let single = self
             .config
-            .dn_range
+            .dn
             .iter()
             .enumerate()
-            .filter(|(_, range)| range_is_sound(range))
-        {
-            for dn in range.dns() {
-                if let Some(user) = user(&dn.dn) {
-                    leads_to
-                        .entry(user)
-                        .or_insert_with(|| (dn.dn.clone(), format!("dn_range[{n}].dn")));
-                }
+            .map(|(n, dn)| (format!("dn[{n}].dn"), dn.dn.clone()));
+        let ranges = self.config.dn_range.iter().enumerate();
+        let ranged = ranges.flat_map(|(n, range)| self.expanded(range).map(move |dn| (format!("dn_range[{n}].dn"), dn.dn)));
+        let mut leads_to: HashMap<String, (String, String)> = HashMap::new();
+        for (at, dn) in single.chain(ranged) {
+            let user = SipUri::parse(&dn).ok().and_then(|uri| uri.user);
+            if let Some(user) = user.filter(|user| numbers.contains(user)) {
+                leads_to.entry(user.to_owned()).or_insert((dn.clone(), at));
             }
         }
         for (n, dn) in self.config.dn.iter().enumerate() {
@@ -276,6 +273,13 @@ impl Check<'_> {
     }
 
     fn ranges(&mut self) {
+        let all = self.ranged_dns();
+        if all > MAX_RANGED_DNS {
+            self.error(
+                "dn_range",
+                format!("the ranges have {all} DNs together; they can have {MAX_RANGED_DNS} at most"),
+            );
+        }
         for (n, range) in self.config.dn_range.iter().enumerate() {
             let at = format!("dn_range[{n}].last");
             if range.last < range.first {
@@ -292,6 +296,22 @@ impl Check<'_> {
                 self.warning(&format!("dn_range[{n}]"), text);
             }
         }
+    }
+
+    /// The DNs of a range, unless there are too many to look at.
+    fn expanded<'a>(&self, range: &'a DnRange) -> impl Iterator<Item = Dn> + use<'a> {
+        let sound = range_is_sound(range) && self.ranged_dns() <= MAX_RANGED_DNS;
+        sound.then(|| range.dns()).into_iter().flatten()
+    }
+
+    fn ranged_dns(&self) -> u64 {
+        let lengths = self
+            .config
+            .dn_range
+            .iter()
+            .filter(|range| range_is_sound(range))
+            .map(|range| range.last - range.first + 1);
+        lengths.fold(0, u64::saturating_add)
     }
 
     fn trunks(&mut self) {

@@ -170,7 +170,7 @@ options! {
         "The most CTI clients at a time; one more is refused with 503.";
     "cti.queue_capacity" App, integer(16, 1_000_000), Value("8192"), AfterRestart, "":
         "Frames that may wait for a slow client; then it is disconnected with close code 4008. A call never waits for a client.";
-    "cti.max_frame_bytes" App, integer(1_024, 16_777_216), Value("1048576"), AfterRestart, "":
+    "cti.max_frame_bytes" App, integer(1_024, 1_048_576), Value("1048576"), AfterRestart, "":
         "A larger frame from a client closes its socket with code 1009.";
     "cti.open_timeout_s" App, integer(1, 3_600), Value("10"), AfterRestart, "":
         "How long a socket may stay open before its OpenServer request.";
@@ -209,7 +209,7 @@ options! {
         "Messages that may wait for one Client actor.";
 
     "dn[].dn" Dn, DnUri, Required, AfterRestart, "": "The SIP URI that names it, without parameters (`sip:alice@tandem.local`). Case does not matter.";
-    "dn[].type" Dn, OneOf { values: &["extension"] }, Value("\"extension\""), AfterRestart, "seed 002 line 601": "What kind of DN it is.";
+    "dn[].type" Dn, OneOf { values: &["extension"] }, Value("\"extension\""), AfterRestart, "seed 002 line 611": "What kind of DN it is.";
     "dn[].number" Dn, Digits { min: 1 }, Absent, AfterRestart, "": "A number that reaches it too. The user part of `dn` does so always.";
     "dn[].display_name" Dn, Text { min: 1, max: 128 }, Absent, AfterRestart, "RFC 3261 s.20.10": "The name shown to those it calls.";
     "dn[].password" Dn, Secret { min: 1, max: 256 }, Absent, AfterRestart, "RFC 3261 s.22":

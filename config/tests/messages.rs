@@ -81,6 +81,17 @@ const WRONG: &[(&str, &[&str])] = &[
         "[sip]\ndigest_algorithms = [\"MD5\", \"MD5\"]\n",
         &["x.toml:2:29: `digest_algorithms` = \"MD5\" is not valid: it stands twice; valid: \"SHA-256\", \"MD5\""],
     ),
+    (
+        "[sip]\ntcp_max_connections = 10\ntcp_max_connections_per_source = 20\n",
+        &["x.toml:3:34: `tcp_max_connections_per_source` = 20 is more than `tcp_max_connections` = 10"],
+    ),
+    (
+        "[[sip.listener]]\nbind = \"127.0.0.1:5060\"\nadvertised = \"[::1]:5060\"\n[[sip.listener]]\nbind = \"[::1]:1\"\nadvertised = \"[::]:1\"\n",
+        &[
+            "x.toml:3:14: `advertised` and `bind` are addresses of different families",
+            "x.toml:6:14: nobody can send to `advertised` = \"[::]:1\"",
+        ],
+    ),
     ("[sip]\nlistener = []\n", &["x.toml:2:12: without a listener there is no SIP"]),
     (
         "[[sip.listener]]\ntransport = \"udp\"\n",
@@ -229,6 +240,29 @@ const WRONG: &[(&str, &[&str])] = &[
         &["x.toml:1:1: trunk `sip:t@tandem.local` has a `username` but no password"],
     ),
     (
+        "[[trunk]]\ndn = \"sip:t@tandem.local\"\naddress = \"sip:10.0.0.1\"\ntrusted_sources = [\"10.0.0.1/8\"]\n\
+         [[trunk]]\ndn = \"sip:u@tandem.local\"\naddress = \"sip:10.0.0.2\"\ntrusted_sources = [\"10.0.0.0/8\"]\npassword = \"x\"\n",
+        &[
+            "x.toml:5:1: trunk `sip:u@tandem.local` has a password but no `username`",
+            "x.toml:8:19: 10.0.0.0/8 belongs to trunk `sip:t@tandem.local` already: a call from there would have two trunks",
+        ],
+    ),
+    (
+        "[[dn]]\ndn = \"sip:t@tandem.local\"\npassword = \"x\"\n[[trunk]]\ndn = \"sip:T@tandem.local\"\naddress = \"sip:10.0.0.1\"\n",
+        &["x.toml:5:6: DN `sip:t@tandem.local` stands twice (first in line 2)"],
+    ),
+    (
+        "[[cti.api_key]]\nname = \"a\"\nkey = \"password\"\nkey_file = \"nowhere\"\n",
+        &[
+            "x.toml:1:1: API key \"a\" has more than one of `key`, `key_sha256`, `key_file`",
+            "x.toml:4:12: `key_file` = \"nowhere\": No such file or directory (os error 2)",
+        ],
+    ),
+    (
+        "[tserver]\nlink-1-name = \"x\"\n",
+        &["x.toml:2:1: `link-1-name` is a known T-Server option, not supported by this version"],
+    ),
+    (
         "[[dial_rule]]\npattern = \"0.\"\ntrunk = \"sip:t@tandem.local\"\n",
         &["x.toml:3:9: `sip:t@tandem.local` is none of the DNs in [[trunk]]"],
     ),
@@ -314,4 +348,18 @@ fn what_only_looks_wrong_is_a_warning() {
     let open = "[sip]\nrequire_auth = false\n[[sip.listener]]\nbind = \"10.0.0.1:5060\"\n[[cti.api_key]]\nname = \"a\"\nkey = \"12345678\"\n";
     let expected = ["x.toml:2:16: `require_auth` = false on an address that others reach: anybody can call as anybody"];
     assert_eq!(lines(&loaded(open).warnings), expected);
+}
+
+#[test]
+fn ranges_that_would_fill_the_memory_are_refused_unexpanded() {
+    let range =
+        |n: usize| format!("[[dn_range]]\ndn = \"sip:{n}{{n}}@tandem.local\"\nfirst = 0\nlast = 99999\npassword = \"x\"\n");
+    let text: String = (0..50).map(range).collect();
+    let said = load(&text).map(|_| ()).map_err(|problems| lines(&problems));
+    assert_eq!(
+        said,
+        Err(vec![
+            "x.toml:1:1: the ranges have 5000000 DNs together; they can have 500000 at most".to_owned()
+        ])
+    );
 }

@@ -187,6 +187,13 @@ fn files_that_cannot_be_read_are_a_problem_with_their_name() -> std::io::Result<
             file.display()
         )]
     );
+    assert_eq!(
+        said(Config::load(Some(dir.path()), &[], [])),
+        [format!(
+            "{}: cannot be read: Is a directory (os error 21)",
+            dir.path().display()
+        )]
+    );
     fs::write(&file, b"[sip]\nproduct = \"\xff\"\n")?;
     assert_eq!(load(), [format!("{}: cannot be read: line 2 is not UTF-8", file.display())]);
     Ok(())

@@ -26,11 +26,11 @@ pub enum ConfigCommand {
     /// Print the configuration in effect as TOML, with the origin of each value; secrets are masked
     Show {
         /// The configuration file; without it the defaults
-        #[arg(long, short, value_name = "FILE", env = "TANDEM_CONFIG")]
+        #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
-        /// Set an option (`sip.t1_ms=200`); may stand many times
-        #[arg(long, value_name = "OPTION=VALUE")]
-        set: Vec<String>,
+        /// Sets one option over the file and the environment, such as `sip.t1_ms=250`; may be given again
+        #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+        sets: Vec<String>,
     },
     /// List every problem of a configuration file; exits with 1 if there is one
     Check {
@@ -44,7 +44,7 @@ pub fn run(command: ConfigCommand) -> ExitCode {
     match command {
         ConfigCommand::Options { markdown: true, .. } => print(&options_markdown()),
         ConfigCommand::Options { filter, json, .. } => options(filter.as_deref(), json),
-        ConfigCommand::Show { config, set } => match Config::load(config.as_deref(), &set, environment()) {
+        ConfigCommand::Show { config, sets } => match Config::load(config.as_deref(), &sets, environment()) {
             Ok(loaded) => {
                 report(&loaded.warnings, "warning: ");
                 print(&loaded.to_toml())
