@@ -67,3 +67,64 @@ pub(super) fn status_for_caller(status: Option<u16>) -> u16 {
         Some(_) => 500,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(by: ReleasedBy, sip_status: Option<u16>, q850: Option<u8>, rang: bool) -> (&'static str, &'static str, bool) {
+        let verdict = verdict(&Cause { by, sip_status, q850 }, rang);
+        (verdict.state.name(), verdict.outcome.name(), verdict.turned_down)
+    }
+
+    #[test]
+    fn each_status_has_its_call_state() {
+        use ReleasedBy::{Device, Network, Server};
+        for (by, status, q850, rang, expected) in [
+            (Device, Some(486), None, true, ("Busy", "busy", true)),
+            (Device, Some(600), None, false, ("Busy", "busy", true)),
+            (Device, Some(603), Some(17), true, ("Busy", "rejected", true)),
+            (Device, Some(403), None, false, ("SitIntercept", "rejected", true)),
+            (Device, Some(404), None, false, ("SitInvalidnum", "unreachable", true)),
+            (Device, Some(484), None, false, ("SitInvalidnum", "unreachable", true)),
+            (Device, Some(604), None, false, ("SitInvalidnum", "unreachable", true)),
+            (Device, Some(410), None, false, ("SitVacant", "unreachable", true)),
+            (Network, Some(480), Some(19), true, ("NoAnswer", "no_answer", false)),
+            (Network, Some(408), Some(18), false, ("SitUnknown", "unreachable", false)),
+            (Network, Some(480), Some(20), false, ("SitUnknown", "unreachable", false)),
+            (Network, Some(503), None, false, ("SitNocircuit", "unreachable", false)),
+            (Device, Some(500), None, true, ("SitReorder", "failed", false)),
+            (Device, Some(488), None, true, ("GeneralError", "failed", false)),
+            (Device, Some(302), None, false, ("GeneralError", "failed", false)),
+            (Device, Some(0), None, false, ("GeneralError", "failed", false)),
+            (Device, None, None, true, ("Busy", "rejected", true)),
+            (Network, None, None, true, ("NoAnswer", "no_answer", false)),
+            (Server, None, None, false, ("GeneralError", "failed", false)),
+            (Network, None, Some(1), false, ("SitInvalidnum", "unreachable", true)),
+            (Network, None, Some(17), false, ("Busy", "busy", true)),
+            (Network, None, Some(19), true, ("NoAnswer", "no_answer", false)),
+            (Network, None, Some(21), true, ("Busy", "rejected", true)),
+            (Network, None, Some(34), false, ("SitNocircuit", "unreachable", false)),
+            (Network, None, Some(127), false, ("GeneralError", "failed", false)),
+        ] {
+            assert_eq!(judged(by, status, q850, rang), expected, "{by:?} {status:?} {q850:?} {rang}");
+        }
+    }
+
+    #[test]
+    fn a_caller_is_told_the_status_except_what_was_meant_for_us() {
+        for (status, told) in [
+            (Some(486), 486),
+            (Some(603), 603),
+            (Some(401), 500),
+            (Some(407), 500),
+            (Some(302), 480),
+            (Some(408), 480),
+            (None, 480),
+            (Some(200), 500),
+            (Some(999), 500),
+        ] {
+            assert_eq!(status_for_caller(status), told, "{status:?}");
+        }
+    }
+}
