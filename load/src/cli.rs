@@ -1,0 +1,293 @@
+//! The command line.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::sip::digest;
+
+/// Loads a CTI and SIP server from outside, as phones and desktops would, and checks what it does.
+///
+/// Phones register with digest, call, ring, answer and hang up over SIP; desktops register their DNs over the CTI protocol,
+/// make and release calls, and check every event they get. All of it is one process on one thread.
+///
+/// A call succeeds when it was set up, held, and released, both legs ended as they should, and (where its DNs have a desktop)
+/// each party got its events in a legal order with exactly one terminal event. The exit code is 0 only if every call succeeded,
+/// no check of the event streams failed, and every gauge of live things went back to zero.
+#[derive(Parser, Debug)]
+#[command(name = "tandem-load", version, max_term_width = 120, after_long_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES
+  1,200 calls at once, 2,000 desktops, half of the calls made by MakeCall:
+      tandem-load hold --calls 1200 --rate 50 --agents 2000 --server-pid $(pidof tandem)
+  How many calls per second, with a server started for it:
+      tandem-load ramp --rates 100,200,500,1000 --secs 8 --server-bin target/release/tandem --server-config config/bench.toml
+  The same without registrations and desktops, through a trunk route that sends 2001 to 127.0.0.1:5090:
+      tandem-load ramp --rates 500,1000 --trunk-number 2001 --trunk-answer 127.0.0.1:5090 --agents 0
+  A long run, to see whether memory stays flat:
+      tandem-load soak --calls 100000 --rate 200 --json soak.json
+
+EXIT STATUS
+  0  every call succeeded, every check passed, every gauge is zero
+  1  something failed; the report says what
+  2  the run could not be set up (wrong arguments, no server, registration refused)";
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Sets up N calls, holds all of them at once, releases them.
+    Hold(Hold),
+    /// Climbs a ladder of call rates; each call is held for one second.
+    ///
+    /// A step passes when no call failed, retransmissions stayed under 1 % of the messages, and 93 % of the rate was reached. The
+    /// ladder ends after two steps that did not pass.
+    Ramp(Ramp),
+    /// Makes N short calls through one server process and judges whether its memory stays flat.
+    ///
+    /// Flat: the median of the last third of the samples is less than 5 % or less than 8 MB above that of the first third (the
+    /// first tenth is left out as warm-up).
+    Soak(Soak),
+}
+
+impl Command {
+    /// The options that every command has.
+    pub fn common(&self) -> &Common {
+        match self {
+            Self::Hold(hold) => &hold.common,
+            Self::Ramp(ramp) => &ramp.common,
+            Self::Soak(soak) => &soak.common,
+        }
+    }
+}
+
+/// Options of `hold`.
+#[derive(Args, Debug)]
+pub struct Hold {
+    /// How many calls are to be up at the same time.
+    #[arg(long, default_value_t = 100)]
+    pub calls: u64,
+    /// Calls set up, and later released, per second.
+    #[arg(long, default_value_t = 50.0)]
+    pub rate: f64,
+    /// How long all of them are held, in seconds.
+    #[arg(long, default_value_t = 10.0)]
+    pub secs: f64,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub common: Common,
+}
+
+/// Options of `ramp`.
+#[derive(Args, Debug)]
+pub struct Ramp {
+    /// The call rates of the ladder, in calls per second.
+    #[arg(long, value_delimiter = ',', default_values_t = [100.0, 200.0, 500.0, 1000.0])]
+    pub rates: Vec<f64>,
+    /// How long each step starts calls, in seconds.
+    #[arg(long, default_value_t = 8.0)]
+    pub secs: f64,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub common: Common,
+}
+
+/// Options of `soak`.
+#[derive(Args, Debug)]
+pub struct Soak {
+    /// How many calls in all.
+    #[arg(long, default_value_t = 10_000)]
+    pub calls: u64,
+    /// Calls started per second, as long as the concurrency allows.
+    #[arg(long, default_value_t = 200.0)]
+    pub rate: f64,
+    /// How many calls may be up at the same time.
+    #[arg(long, default_value_t = 200)]
+    pub concurrency: u64,
+    /// How long each call is held, in milliseconds.
+    #[arg(long, default_value_t = 200)]
+    pub hold_ms: u64,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub common: Common,
+}
+
+/// Options of every command.
+#[derive(Args, Debug, Clone)]
+pub struct Common {
+    /// The server's SIP address.
+    #[arg(long, default_value = "127.0.0.1:5060", help_heading = "Server")]
+    pub sip: SocketAddr,
+    /// How to reach it. TCP: phones share a few connections, over which the server must also send.
+    #[arg(long, value_enum, default_value_t = Transport::Udp, help_heading = "Server")]
+    pub transport: Transport,
+    /// The domain of the DNs.
+    #[arg(long, default_value = "tandem.local", help_heading = "Server")]
+    pub domain: String,
+    /// The server's CTI address.
+    #[arg(long, default_value = "ws://127.0.0.1:8088/v1/cti", help_heading = "Server")]
+    pub cti: String,
+    /// The API key of the desktops.
+    #[arg(
+        long,
+        default_value = "load-key",
+        env = "TANDEM_LOAD_API_KEY",
+        hide_env_values = true,
+        help_heading = "Server"
+    )]
+    pub api_key: String,
+    /// The server's metrics, for the gauges; `none` leaves them out of the verdict.
+    #[arg(long, default_value = "http://127.0.0.1:8088/metrics", help_heading = "Server")]
+    pub metrics: String,
+    /// How long the gauges may take to go back to zero, in seconds. SIP transactions live for 32 s after their end.
+    #[arg(long, default_value_t = 45.0, help_heading = "Server")]
+    pub drain_secs: f64,
+    /// The server's process, for its CPU and memory (with the processes below it).
+    #[arg(long, conflicts_with = "server_config", help_heading = "Server")]
+    pub server_pid: Option<u32>,
+    /// Start `tandem serve --config FILE` for the run, and stop it afterwards.
+    #[arg(long, value_name = "FILE", requires = "server_bin", help_heading = "Server")]
+    pub server_config: Option<PathBuf>,
+    /// The program to start.
+    #[arg(long, value_name = "PATH", requires = "server_config", help_heading = "Server")]
+    pub server_bin: Option<PathBuf>,
+
+    /// How many DNs have a desktop (0: no CTI at all). Default: as many as there are phones.
+    #[arg(long, help_heading = "Phones and desktops")]
+    pub agents: Option<usize>,
+    /// DNs that share one CTI connection.
+    #[arg(long, default_value_t = 10, help_heading = "Phones and desktops")]
+    pub dns_per_client: usize,
+    /// The part of the calls that are made by MakeCall; the others are dialled on a phone.
+    #[arg(long, default_value_t = 0.5, help_heading = "Phones and desktops")]
+    pub mix_cti: f64,
+    /// How many phones register. Default: two for each call that can be up, or one for each desktop DN if that is more. With
+    /// fewer, phones take several calls at once.
+    #[arg(long, help_heading = "Phones and desktops")]
+    pub phones: Option<usize>,
+    /// The number of the first DN; the others follow.
+    #[arg(long, default_value_t = 10_000, help_heading = "Phones and desktops")]
+    pub first_dn: u64,
+    /// The password of each DN; {n} stands for its number.
+    #[arg(long, default_value = "load-{n}", help_heading = "Phones and desktops")]
+    pub password_template: String,
+    /// The digest algorithm to answer with, where the server offers it.
+    #[arg(long, value_enum, default_value_t = Digest::Sha256, help_heading = "Phones and desktops")]
+    pub digest: Digest,
+    /// How long a phone rings before it answers, in milliseconds (calls that ask for auto-answer are answered at once).
+    #[arg(long, default_value_t = 20, help_heading = "Phones and desktops")]
+    pub answer_ms: u64,
+    /// REGISTERs in flight at once.
+    #[arg(long, default_value_t = 50, help_heading = "Phones and desktops")]
+    pub register_window: usize,
+    /// How long a call may take until it is up, in seconds.
+    #[arg(long, default_value_t = 20.0, help_heading = "Phones and desktops")]
+    pub setup_secs: f64,
+    /// Send and count RTP: 20 ms PCMU on each leg, on a port of its own.
+    #[arg(long, help_heading = "Phones and desktops")]
+    pub rtp: bool,
+    /// Dial this number from phones that do not register, instead of calls between registered extensions. No CTI.
+    #[arg(long, value_name = "NUMBER", help_heading = "Phones and desktops")]
+    pub trunk_number: Option<String>,
+    /// Answer the calls for the trunk number here; without it, somebody else answers.
+    #[arg(long, value_name = "ADDR", requires = "trunk_number", help_heading = "Phones and desktops")]
+    pub trunk_answer: Option<SocketAddr>,
+
+    /// The source addresses of SIP and RTP; sockets are spread over them.
+    #[arg(long, value_delimiter = ',', default_value = "127.0.0.1", help_heading = "Generator")]
+    pub local: Vec<IpAddr>,
+    /// SIP sockets (or TCP connections), shared by the phones.
+    #[arg(long, default_value_t = 4, help_heading = "Generator")]
+    pub sockets: usize,
+    /// Write the report as JSON, too.
+    #[arg(long, value_name = "FILE", help_heading = "Generator")]
+    pub json: Option<PathBuf>,
+    /// Makes the run (who calls whom, who hangs up, all identifiers) repeatable. Default: a new one, shown in the report.
+    #[arg(long, help_heading = "Generator")]
+    pub seed: Option<u64>,
+    /// No progress bars.
+    #[arg(long, short, help_heading = "Generator")]
+    pub quiet: bool,
+}
+
+impl Common {
+    /// Checks what clap cannot, in one place.
+    pub fn check(&self) -> Result<(), String> {
+        let rules = [
+            (
+                self.local.is_empty() || self.sockets == 0,
+                "--local and --sockets: at least one is needed",
+            ),
+            (
+                self.local.iter().any(IpAddr::is_ipv6) || self.sip.is_ipv6(),
+                "IPv6: the SIP library of the phones has none",
+            ),
+            (!(0.0..=1.0).contains(&self.mix_cti), "--mix-cti: a part is between 0 and 1"),
+            (self.dns_per_client == 0, "--dns-per-client: at least one"),
+            (self.register_window == 0, "--register-window: at least one"),
+            (self.phones.is_some_and(|phones| phones < 2), "--phones: at least two"),
+            (self.setup_secs <= 0.0, "--setup-secs: more than zero"),
+        ];
+        rules
+            .iter()
+            .find(|(broken, _)| *broken)
+            .map_or(Ok(()), |(_, rule)| Err((*rule).to_owned()))
+    }
+
+    /// The longest ringing and setting up.
+    pub fn setup_limit(&self) -> Duration {
+        Duration::from_secs_f64(self.setup_secs)
+    }
+}
+
+/// Transports.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Transport {
+    /// Datagrams.
+    Udp,
+    /// Connections.
+    Tcp,
+}
+
+/// Digest algorithms.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Digest {
+    /// SHA-256.
+    Sha256,
+    /// MD5.
+    Md5,
+}
+
+impl From<Digest> for digest::Algorithm {
+    fn from(digest: Digest) -> Self {
+        match digest {
+            Digest::Sha256 => Self::Sha256,
+            Digest::Md5 => Self::Md5,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent_and_wrong_values_are_told() {
+        Cli::command().debug_assert();
+        let parse = |line: &str| Cli::try_parse_from(line.split(' '));
+        let common = |line: &str| parse(line).unwrap().command.common().clone();
+        assert_eq!(common("tandem-load hold").check(), Ok(()));
+        assert!(common("tandem-load ramp --rates 1,2 --mix-cti 2").check().is_err());
+        assert!(common("tandem-load soak --local ::1").check().is_err());
+        assert!(parse("tandem-load hold --server-config x").is_err());
+        assert!(parse("tandem-load ramp --rates fast").is_err());
+    }
+}

@@ -1,0 +1,170 @@
+//! What every event stream must keep, checked by a pure machine.
+//!
+//! - [`Chain`], one per client: sequences grow, and `previous` names the event before, so nothing was missed.
+//! - [`Parties`], one per run: the events of each party (a DN in a call) come in a legal order, exactly one of them is
+//!   terminal, nothing follows it.
+
+use std::collections::HashMap;
+
+use super::frame::EventFrame;
+
+/// The sequence numbers of one client.
+#[derive(Default)]
+pub struct Chain {
+    last: Option<u64>,
+}
+
+impl Chain {
+    /// Takes the next frame; tells what is wrong with its numbers.
+    pub fn take(&mut self, frame: &EventFrame) -> Result<(), String> {
+        let last = self.last.replace(frame.sequence);
+        let Some(last) = last else { return Ok(()) };
+        if frame.sequence <= last {
+            return Err(format!("{}: sequence {} after {last}", frame.event, frame.sequence));
+        }
+        match frame.previous {
+            previous if previous == last => Ok(()),
+            previous => Err(format!(
+                "{}: previous {previous}, but the event before was {last}",
+                frame.event
+            )),
+        }
+    }
+}
+
+/// Where a party stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Standing {
+    Dialing,
+    Ringing,
+    Established,
+    Held,
+    Failed,
+    Ended,
+}
+
+/// Every party of the run.
+#[derive(Default)]
+pub struct Parties {
+    standings: HashMap<(u64, String), Standing>,
+    ended: u64,
+}
+
+impl Parties {
+    /// Takes the next event; tells which rule it breaks.
+    pub fn take(&mut self, frame: &EventFrame) -> Result<(), String> {
+        let (Some(conn), Some(dn)) = (&frame.conn_id, &frame.this_dn) else {
+            return Ok(());
+        };
+        let conn_number = u64::from_str_radix(conn, 16).map_err(|_| format!("connId {conn:?} is not 16 hex digits"))?;
+        let key = (conn_number, dn.clone());
+        let before = self.standings.get(&key).copied();
+        let after =
+            next(before, &frame.event).map_err(|()| format!("{} of {dn} in call {conn}: {before:?} before", frame.event))?;
+        if let Some(after) = after {
+            self.ended += u64::from(after == Standing::Ended);
+            self.standings.insert(key, after);
+        }
+        Ok(())
+    }
+
+    /// How many parties there were.
+    pub fn count(&self) -> usize {
+        self.standings.len()
+    }
+
+    /// The parties without a terminal event.
+    pub fn open(&self) -> Vec<String> {
+        let open = self.standings.iter().filter(|(_, standing)| **standing != Standing::Ended);
+        open.map(|((conn, dn), standing)| format!("{dn} in call {conn:016x}: {standing:?}, no terminal event"))
+            .collect()
+    }
+}
+
+/// The legal orders (two-party calls: dialling, ringing, hold). `None`: the event says nothing about the standing.
+fn next(before: Option<Standing>, event: &str) -> Result<Option<Standing>, ()> {
+    use Standing::*;
+    let after = match (before, event) {
+        (_, "EventError" | "EventPartyInfo" | "EventACK") => return Ok(None),
+        (None, "EventDialing") => Dialing,
+        (None, "EventRinging") => Ringing,
+        (Some(Dialing), "EventNetworkReached") => Dialing,
+        (Some(Dialing), "EventDestinationBusy") => Failed,
+        (Some(Dialing | Ringing), "EventEstablished") => Established,
+        (Some(Established), "EventHeld") => Held,
+        (Some(Held), "EventRetrieved") => Established,
+        (Some(Ringing), "EventAbandoned" | "EventDiverted") => Ended,
+        (Some(Dialing | Ringing | Established | Held | Failed), "EventReleased") => Ended,
+        (Some(Dialing | Ringing | Established | Held | Failed), "EventAttachedDataChanged") => return Ok(None),
+        _ => return Err(()),
+    };
+    Ok(Some(after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(event: &str, sequence: u64, previous: u64) -> EventFrame {
+        EventFrame {
+            event: event.into(),
+            sequence,
+            previous,
+            this_dn: Some("sip:a@t".into()),
+            conn_id: Some("0a".into()),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_chain_without_gaps_is_accepted_and_each_break_is_told() {
+        let mut chain = Chain::default();
+        assert_eq!(chain.take(&frame("A", 5, 0)), Ok(()));
+        assert_eq!(chain.take(&frame("B", 9, 5)), Ok(()));
+        assert!(
+            chain
+                .take(&frame("C", 12, 10))
+                .unwrap_err()
+                .contains("the event before was 9")
+        );
+        assert!(chain.take(&frame("D", 12, 12)).unwrap_err().contains("sequence 12 after 12"));
+        assert!(chain.take(&frame("E", 13, 0)).is_err());
+    }
+
+    #[test]
+    fn the_orders_of_a_party_are_legal_or_told() {
+        let table: [(&[&str], bool, usize); 11] = [
+            (
+                &["EventDialing", "EventNetworkReached", "EventEstablished", "EventReleased"],
+                true,
+                0,
+            ),
+            (
+                &[
+                    "EventRinging",
+                    "EventEstablished",
+                    "EventHeld",
+                    "EventRetrieved",
+                    "EventReleased",
+                ],
+                true,
+                0,
+            ),
+            (&["EventRinging", "EventAbandoned"], true, 0),
+            (&["EventDialing", "EventDestinationBusy", "EventReleased"], true, 0),
+            (&["EventRinging", "EventAttachedDataChanged", "EventEstablished"], true, 1),
+            (&["EventRinging", "EventReleased", "EventReleased"], false, 0),
+            (&["EventRinging", "EventReleased", "EventAttachedDataChanged"], false, 0),
+            (&["EventEstablished"], false, 0),
+            (&["EventReleased"], false, 0),
+            (&["EventDialing", "EventAbandoned"], false, 1),
+            (&["EventDialing", "EventRinging"], false, 1),
+        ];
+        for (events, legal, open) in table {
+            let mut parties = Parties::default();
+            let results: Vec<_> = events.iter().map(|event| parties.take(&frame(event, 1, 0))).collect();
+            assert_eq!(results.iter().all(Result::is_ok), legal, "{events:?}: {results:?}");
+            assert_eq!(parties.open().len(), open, "{events:?}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What is counted and measured while calls run.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+/// How many examples of a fault are kept word for word.
+const EXAMPLES: usize = 10;
+
+/// A latency distribution, from 1 µs to 2 minutes at three digits.
+pub struct Latency(Option<Histogram<u64>>);
+
+impl Default for Latency {
+    fn default() -> Self {
+        Self(Histogram::new_with_bounds(1, 120_000_000, 3).ok())
+    }
+}
+
+/// A distribution in figures, in milliseconds.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Quantiles {
+    /// How many were measured.
+    pub count: u64,
+    /// Median.
+    pub p50_ms: f64,
+    /// 99th percentile.
+    pub p99_ms: f64,
+    /// Longest.
+    pub max_ms: f64,
+}
+
+impl Latency {
+    /// Adds one.
+    pub fn record(&mut self, time: Duration) {
+        if let Some(histogram) = &mut self.0 {
+            histogram.saturating_record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1));
+        }
+    }
+
+    /// The figures; none where nothing was measured.
+    pub fn quantiles(&self) -> Option<Quantiles> {
+        let histogram = self.0.as_ref().filter(|histogram| !histogram.is_empty())?;
+        let ms = |us: u64| us as f64 / 1000.0;
+        Some(Quantiles {
+            count: histogram.len(),
+            p50_ms: ms(histogram.value_at_quantile(0.5)),
+            p99_ms: ms(histogram.value_at_quantile(0.99)),
+            max_ms: ms(histogram.max()),
+        })
+    }
+}
+
+/// Faults of one kind: how many, and the first few word for word.
+#[derive(Clone, PartialEq, Debug, Default, Serialize)]
+pub struct Faults {
+    /// How many.
+    pub count: u64,
+    /// The first ones.
+    pub examples: Vec<String>,
+}
+
+impl Faults {
+    /// Adds one.
+    pub fn add(&mut self, text: impl Into<String>) {
+        self.count += 1;
+        if self.examples.len() < EXAMPLES {
+            self.examples.push(text.into());
+        }
+    }
+}
+
+/// Everything that is counted.
+#[derive(Default)]
+pub struct Stats {
+    /// Calls begun.
+    pub attempted: u64,
+    /// Calls that are over and did all they should.
+    pub succeeded: u64,
+    /// Calls that are over and did not, by cause.
+    pub failed: BTreeMap<String, u64>,
+    /// INVITE to 200, at the phone that dialled.
+    pub setup_phone: Latency,
+    /// MakeCall to EventEstablished, at the desktop that asked.
+    pub setup_desk: Latency,
+    /// MakeCall to the INVITE that reaches the caller's phone.
+    pub make_call_to_invite: Latency,
+    /// The phone's 180 to EventRinging.
+    pub ringing_event: Latency,
+    /// The phone's 200 to EventEstablished.
+    pub established_event: Latency,
+    /// SIP messages sent, repeats included.
+    pub sip_sent: u64,
+    /// SIP messages received.
+    pub sip_received: u64,
+    /// Messages sent again because nothing came.
+    pub resent: u64,
+    /// Messages that came again.
+    pub repeated: u64,
+    /// CTI frames received.
+    pub events: u64,
+    /// Messages that the SIP library cannot read.
+    pub unreadable: Faults,
+    /// Requests and responses that belong to nothing we know.
+    pub strays: Faults,
+    /// Broken rules of event streams.
+    pub violations: Faults,
+}
+
+impl Stats {
+    /// Calls that failed.
+    pub fn failures(&self) -> u64 {
+        self.failed.values().sum()
+    }
+
+    /// Calls that are not over.
+    pub fn open(&self) -> u64 {
+        self.attempted - self.succeeded - self.failures()
+    }
+
+    /// Repeats in percent of all SIP messages.
+    pub fn resent_percent(&self) -> f64 {
+        100.0 * (self.resent + self.repeated) as f64 / (self.sip_sent + self.sip_received).max(1) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_in_milliseconds_and_faults_keep_few_examples() {
+        let mut latency = Latency::default();
+        assert_eq!(latency.quantiles(), None);
+        (1..=100).for_each(|ms| latency.record(Duration::from_millis(ms)));
+        let figures = latency.quantiles().unwrap();
+        assert!(
+            (figures.p50_ms - 50.0).abs() < 0.1 && (figures.max_ms - 100.0).abs() < 0.2,
+            "{figures:?}"
+        );
+        let mut faults = Faults::default();
+        (0..100).for_each(|i| faults.add(i.to_string()));
+        assert_eq!((faults.count, faults.examples.len()), (100, EXAMPLES));
+    }
+}

@@ -1,0 +1,482 @@
+//! Calls: who calls whom, when a call is up, who ends it, and what it failed of.
+//!
+//! | phase | entered when | leaves by |
+//! |---|---|---|
+//! | SettingUp | INVITE or MakeCall sent | both legs up and both EventEstablished seen: Up; a fault or the limit: Releasing |
+//! | Up | | its hold is over: Quiet (with RTP) or Releasing |
+//! | Quiet | RTP stopped, packets on their way arrive | a moment: Releasing |
+//! | Releasing | somebody hangs up | both legs over and both terminal events seen, or the limit: gone, counted |
+//!
+//! Invariant: each call is counted exactly once, as succeeded or under one cause, the first that showed.
+
+use std::cmp::Reverse;
+use std::time::{Duration, Instant};
+
+use rsip::Uri;
+
+use super::{LegId, Timer, World};
+use crate::call::Note;
+
+/// A call's number within the run.
+pub type CallId = u64;
+
+/// How long a release may take: beyond timer F, so that a BYE in vain is told as such.
+const RELEASE_LIMIT: Duration = Duration::from_secs(33);
+/// How long a call that failed may take to go away.
+const CLEANUP_LIMIT: Duration = Duration::from_secs(10);
+/// From the last RTP packet sent to hanging up.
+const QUIET: Duration = Duration::from_millis(60);
+
+/// What is to be called, and how fast.
+pub struct Schedule {
+    total: u64,
+    rate: f64,
+    concurrency: u64,
+    hold: Option<Duration>,
+    since: Instant,
+    begun: u64,
+}
+
+impl Schedule {
+    /// `total` calls at `rate` per second, at most `concurrency` at once, each held for `hold`, or until it is told where there
+    /// is none.
+    pub fn new(total: u64, rate: f64, concurrency: u64, hold: Option<Duration>, since: Instant) -> Self {
+        let begun = 0;
+        Self {
+            total,
+            rate,
+            concurrency,
+            hold,
+            since,
+            begun,
+        }
+    }
+
+    /// Whether every call was begun.
+    pub fn is_spent(&self) -> bool {
+        self.begun >= self.total
+    }
+
+    fn due(&self, now: Instant) -> u64 {
+        let due = now.saturating_duration_since(self.since).as_secs_f64() * self.rate;
+        (due as u64 + 1).min(self.total).saturating_sub(self.begun)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Way {
+    /// Dialled on the caller's phone.
+    Phone,
+    /// MakeCall of the caller's desk.
+    Desk,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    SettingUp,
+    Up,
+    Quiet,
+    Releasing,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Release {
+    Side(usize),
+    Desk,
+}
+
+/// One side of a call: 0 the caller, 1 the callee.
+#[derive(Default)]
+pub(super) struct Side {
+    pub(super) phone: usize,
+    /// The phone is ours: without it, nothing is to be seen of this side.
+    pub(super) ours: bool,
+    pub(super) desk: Option<usize>,
+    pub(super) leg: Option<LegId>,
+    pub(super) rang_at: Option<Instant>,
+    pub(super) answered_at: Option<Instant>,
+    up: bool,
+    over: bool,
+    pub(super) seen: bool,
+    pub(super) established: bool,
+    pub(super) ended: bool,
+}
+
+pub(super) struct Call {
+    pub(super) way: Way,
+    pub(super) sides: [Side; 2],
+    pub(super) begun: Instant,
+    pub(super) conn: Option<String>,
+    phase: Phase,
+    deadline: Instant,
+    release: Release,
+    failure: Option<String>,
+}
+
+impl Call {
+    fn is_up(&self) -> bool {
+        self.sides
+            .iter()
+            .all(|side| !side.ours || (side.up && (side.desk.is_none() || side.established)))
+    }
+
+    fn is_done(&self) -> bool {
+        let told = |side: &Side| side.desk.is_none() || side.ended || (self.failure.is_some() && !side.seen);
+        self.sides.iter().all(|side| !side.ours || (side.over && told(side)))
+    }
+
+    /// What a call that took too long lacks.
+    fn missing(&self) -> String {
+        let lacks = |side: &Side, name: &str| -> Option<String> {
+            let what = match self.phase {
+                _ if !side.ours => return None,
+                Phase::Releasing if !side.over => "still has its leg",
+                Phase::Releasing if side.desk.is_some() && !side.ended => "got no terminal event",
+                Phase::Releasing => return None,
+                _ if side.leg.is_none() => "got no INVITE",
+                _ if !side.up => "has no confirmed leg",
+                _ if side.desk.is_some() && !side.established => "got no EventEstablished",
+                _ => return None,
+            };
+            Some(format!("{name} {what}"))
+        };
+        let [caller, callee] = &self.sides;
+        let parts: Vec<String> = [lacks(caller, "caller"), lacks(callee, "callee")]
+            .into_iter()
+            .flatten()
+            .collect();
+        let when = if self.phase == Phase::Releasing {
+            "after the release"
+        } else {
+            "in setup"
+        };
+        format!("{when}: {}", parts.join(", "))
+    }
+}
+
+impl World {
+    /// Opens `lines` lines on each of the first `phones` phones; calls are made between them in an order that only the seed knows.
+    pub fn open_lines(&mut self, phones: usize, lines: usize) {
+        use rand::seq::SliceRandom;
+        let mut all: Vec<usize> = (0..lines).flat_map(|_| 0..phones).collect();
+        all.shuffle(&mut self.random);
+        self.free = all.into();
+    }
+
+    /// Calls that are up, oldest first.
+    pub fn calls_up(&self) -> Vec<CallId> {
+        let up = self.calls.iter().filter(|(_, call)| call.phase == Phase::Up);
+        let mut up: Vec<CallId> = up.map(|(id, _)| *id).collect();
+        up.sort_unstable();
+        up
+    }
+
+    /// Calls that are not over.
+    pub fn calls_open(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Ends a call that is up.
+    pub fn release(&mut self, id: CallId, now: Instant) {
+        let Some(call) = self.calls.get_mut(&id).filter(|call| call.phase == Phase::Up) else {
+            return;
+        };
+        let legs = call.sides.each_ref().map(|side| side.leg);
+        let Some(rtp) = &self.rtp else { return self.hang_up(id, now) };
+        call.phase = Phase::Quiet;
+        legs.into_iter().flatten().for_each(|leg| rtp.stop(leg));
+        self.set_deadline(id, now + QUIET);
+    }
+
+    pub(super) fn start_due_calls(&mut self, now: Instant) {
+        let Some(schedule) = &self.schedule else { return };
+        let room = schedule.concurrency.saturating_sub(self.calls.len() as u64);
+        for _ in 0..schedule.due(now).min(room) {
+            let Some(sides) = self.take_pair() else { return };
+            if let Some(schedule) = &mut self.schedule {
+                schedule.begun += 1;
+            }
+            self.begin(sides, now);
+        }
+    }
+
+    fn take_pair(&mut self) -> Option<[Side; 2]> {
+        let side = |world: &Self, phone: usize, ours| Side {
+            phone,
+            ours,
+            desk: world.phones.get(phone).and_then(|phone| phone.desk),
+            ..Default::default()
+        };
+        let caller = self.free.pop_front()?;
+        if let Some((_, answered)) = self.settings.trunk {
+            let far = self.phones.len().saturating_sub(1);
+            return Some([side(self, caller, true), side(self, far, answered)]);
+        }
+        let Some(at) = self.free.iter().position(|phone| *phone != caller) else {
+            self.free.push_front(caller);
+            return None;
+        };
+        let callee = self.free.remove(at)?;
+        Some([side(self, caller, true), side(self, callee, true)])
+    }
+
+    fn begin(&mut self, mut sides: [Side; 2], now: Instant) {
+        let mut way = if self.toss(self.settings.mix_cti) {
+            Way::Desk
+        } else {
+            Way::Phone
+        };
+        if way == Way::Desk && sides[0].desk.is_none() {
+            sides.reverse();
+        }
+        if sides[0].desk.is_none() {
+            way = Way::Phone;
+        }
+        let release = match (self.toss(1.0 / 3.0), self.toss(0.5)) {
+            (true, _) if sides[0].desk.is_some() => Release::Desk,
+            (_, true) if sides[1].ours => Release::Side(1),
+            _ => Release::Side(0),
+        };
+        self.next_call += 1;
+        let id = self.next_call;
+        for side in &sides {
+            if let Some(phone) = self.phones.get_mut(side.phone).filter(|_| side.ours) {
+                phone.calls.push(id);
+            }
+        }
+        self.expect(sides[1].phone, id);
+        let deadline = now + self.settings.setup_limit;
+        let (conn, phase, failure, begun) = (None, Phase::SettingUp, None, now);
+        let call = Call {
+            way,
+            sides,
+            begun,
+            conn,
+            phase,
+            deadline,
+            release,
+            failure,
+        };
+        self.calls.insert(id, call);
+        self.stats.attempted += 1;
+        self.set_deadline(id, deadline);
+        match way {
+            Way::Phone => self.dial(id, now),
+            Way::Desk => self.make_call(id, now),
+        }
+    }
+
+    fn dial(&mut self, id: CallId, now: Instant) {
+        let Some(phones) = self.calls.get(&id).map(|call| call.sides.each_ref().map(|side| side.phone)) else {
+            return;
+        };
+        let user = match &self.settings.trunk {
+            Some((number, _)) => number.clone(),
+            None => self
+                .phones
+                .get(phones[1])
+                .map(|phone| phone.line.user.clone())
+                .unwrap_or_default(),
+        };
+        let uri = format!("sip:{user}@{}", self.settings.domain);
+        match Uri::try_from(uri.as_str()) {
+            Ok(uri) => {
+                let leg = self.place_call(phones[0], &uri, id, now);
+                if let Some(call) = self.calls.get_mut(&id) {
+                    call.sides[0].leg = leg;
+                }
+            }
+            Err(_) => self.fail(id, format!("not a SIP URI: {uri}"), now),
+        }
+    }
+
+    /// The phone is to be rung for this call.
+    pub(super) fn expect(&mut self, phone: usize, id: CallId) {
+        if let Some(phone) = self.phones.get_mut(phone) {
+            phone.expecting.push_back(id);
+        }
+    }
+
+    /// The call that an INVITE from `caller` belongs to: the one whose other side has that number, else the oldest.
+    pub(super) fn take_expected(&mut self, phone: usize, caller: &str) -> Option<(CallId, usize)> {
+        let expecting = &self.phones.get(phone)?.expecting;
+        let other = |id: &CallId| {
+            let call = self.calls.get(id)?;
+            let side = usize::from(call.sides[0].phone == phone);
+            Some(self.phones.get(call.sides[side].phone)?.line.user.as_str())
+        };
+        let at = expecting.iter().position(|id| other(id) == Some(caller)).unwrap_or(0);
+        let id = self.phones.get_mut(phone)?.expecting.remove(at)?;
+        let call = self.calls.get(&id)?;
+        Some((id, usize::from(call.sides[0].phone != phone)))
+    }
+
+    pub(super) fn on_invited(&mut self, id: CallId, side: usize, leg: LegId, now: Instant) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.sides[side].leg = Some(leg);
+        if side == 0 {
+            self.stats.make_call_to_invite.record(now - call.begun);
+        }
+    }
+
+    pub(super) fn on_note(&mut self, id: CallId, side: usize, note: Note, now: Instant) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let here = &mut call.sides[side];
+        match note {
+            Note::RingingSent => here.rang_at = Some(now),
+            Note::AnswerSent => here.answered_at = Some(now),
+            Note::Up => {
+                here.up = true;
+                if side == 0 && call.way == Way::Phone {
+                    self.stats.setup_phone.record(now - call.begun);
+                }
+                self.check_up(id, now);
+            }
+            Note::Media(_) if call.phase == Phase::Up => self.start_media(id),
+            Note::Media(_) | Note::Resent | Note::Repeated => {}
+            Note::Ended { by_us } => {
+                let expected = by_us || call.phase == Phase::Releasing;
+                self.leg_over(id, side);
+                if !expected {
+                    self.fail(id, "the server ended a leg that nobody hung up".into(), now);
+                }
+                self.check_done(id);
+            }
+            Note::Failed(failure) => {
+                let name = if side == 0 { "caller" } else { "callee" };
+                self.leg_over(id, side);
+                self.fail(id, format!("{name}: {failure}"), now);
+                self.check_done(id);
+            }
+        }
+    }
+
+    fn leg_over(&mut self, id: CallId, side: usize) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.sides[side].over = true;
+        if let (Some(rtp), Some(leg)) = (&self.rtp, call.sides[side].leg) {
+            rtp.close(leg);
+        }
+    }
+
+    pub(super) fn check_up(&mut self, id: CallId, now: Instant) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        if call.phase != Phase::SettingUp || !call.is_up() {
+            return;
+        }
+        call.phase = Phase::Up;
+        let hold = self.schedule.as_ref().and_then(|schedule| schedule.hold);
+        if let Some(hold) = hold {
+            self.set_deadline(id, now + hold);
+        }
+        self.start_media(id);
+    }
+
+    fn start_media(&mut self, id: CallId) {
+        let (Some(rtp), Some(call)) = (&self.rtp, self.calls.get(&id)) else {
+            return;
+        };
+        for leg in call.sides.iter().filter_map(|side| side.leg) {
+            match self.legs.get(&leg).and_then(|entry| entry.media) {
+                Some(to) => rtp.send_to(leg, to),
+                None => rtp.stop(leg),
+            }
+        }
+    }
+
+    pub(super) fn on_call_time(&mut self, id: CallId, at: Instant, now: Instant) {
+        let Some(call) = self.calls.get(&id).filter(|call| call.deadline == at) else {
+            return;
+        };
+        match call.phase {
+            Phase::SettingUp => self.fail(id, call.missing(), now),
+            Phase::Up => self.release(id, now),
+            Phase::Quiet => self.hang_up(id, now),
+            Phase::Releasing => {
+                let missing = call.missing();
+                if let Some(call) = self.calls.get_mut(&id) {
+                    call.failure.get_or_insert(missing);
+                }
+                self.finish(id);
+            }
+        }
+    }
+
+    fn hang_up(&mut self, id: CallId, now: Instant) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.phase = Phase::Releasing;
+        let (release, legs) = (call.release, call.sides.each_ref().map(|side| side.leg));
+        self.set_deadline(id, now + RELEASE_LIMIT);
+        match release {
+            Release::Desk => self.release_call(id, now),
+            Release::Side(side) => {
+                if let Some(leg) = legs[side] {
+                    self.with_leg(leg, now, |leg, ids, out| leg.hang_up(ids, now, out));
+                }
+            }
+        }
+    }
+
+    /// The call failed: the first cause counts, and everything of it is ended.
+    pub(super) fn fail(&mut self, id: CallId, cause: String, now: Instant) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        if call.failure.is_some() {
+            return;
+        }
+        call.failure = Some(cause);
+        call.phase = Phase::Releasing;
+        for side in call.sides.iter_mut().filter(|side| side.leg.is_none()) {
+            side.over = true;
+        }
+        let sides = call.sides.each_ref().map(|side| (side.phone, side.leg));
+        self.set_deadline(id, now + CLEANUP_LIMIT);
+        for (phone, leg) in sides {
+            if let Some(phone) = self.phones.get_mut(phone) {
+                phone.expecting.retain(|expected| *expected != id);
+            }
+            if let Some(leg) = leg {
+                self.with_leg(leg, now, |leg, ids, out| leg.hang_up(ids, now, out));
+            }
+        }
+        self.check_done(id);
+    }
+
+    pub(super) fn check_done(&mut self, id: CallId) {
+        if self
+            .calls
+            .get(&id)
+            .is_some_and(|call| call.phase == Phase::Releasing && call.is_done())
+        {
+            self.finish(id);
+        }
+    }
+
+    fn finish(&mut self, id: CallId) {
+        let Some(call) = self.calls.remove(&id) else { return };
+        if let Some(conn) = &call.conn {
+            self.conns.remove(conn);
+        }
+        for side in call.sides.iter().filter(|side| side.ours) {
+            if let Some(phone) = self.phones.get_mut(side.phone) {
+                phone.calls.retain(|other| *other != id);
+                phone.expecting.retain(|other| *other != id);
+            }
+            // The phone that answers a trunk has no lines to give back.
+            let far = self.settings.trunk.is_some() && side.phone + 1 == self.phones.len();
+            if !far {
+                self.free.push_back(side.phone);
+            }
+        }
+        match call.failure {
+            None => self.stats.succeeded += 1,
+            Some(cause) => *self.stats.failed.entry(cause).or_default() += 1,
+        }
+    }
+
+    fn set_deadline(&mut self, id: CallId, at: Instant) {
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.deadline = at;
+            self.timers.push(Reverse((at, Timer::Call(id))));
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The desktops: connections that register DNs, make and release calls, and whose every event is checked.
+
+use std::time::Instant;
+
+use super::World;
+use super::calls::{CallId, Way};
+use crate::cti::check::Chain;
+use crate::cti::desk::{Desk, FromDesk};
+use crate::cti::frame::{self, EventFrame};
+
+/// One connection and how far it is.
+pub struct DeskSeat {
+    /// The phones whose DNs it registers.
+    phones: Vec<usize>,
+    desk: Option<Desk>,
+    chain: Chain,
+    registered: usize,
+    next_reference: u32,
+    /// Why it cannot be used.
+    refused: Option<String>,
+}
+
+/// What a request was about, to understand its refusal.
+pub(super) enum Asked {
+    Register,
+    MakeCall(CallId),
+    ReleaseCall(CallId),
+}
+
+impl DeskSeat {
+    /// A desk for these phones.
+    pub fn new(phones: Vec<usize>) -> Self {
+        Self {
+            phones,
+            desk: None,
+            chain: Chain::default(),
+            registered: 0,
+            next_reference: 1,
+            refused: None,
+        }
+    }
+
+    /// Every DN is registered, or why that will never be.
+    pub fn is_ready(&self) -> Result<bool, String> {
+        match &self.refused {
+            Some(reason) => Err(reason.clone()),
+            None => Ok(self.registered >= self.phones.len()),
+        }
+    }
+}
+
+impl World {
+    /// A desk is connected: it opens the server.
+    pub fn open_desk(&mut self, seat: usize, desk: Desk, api_key: &str) {
+        let Some(entry) = self.desks.get_mut(seat) else { return };
+        desk.send(frame::open_server(api_key));
+        entry.desk = Some(desk);
+    }
+
+    /// Closes every connection.
+    pub fn close_desks(&mut self) {
+        self.desks.iter_mut().for_each(|seat| seat.desk = None);
+    }
+
+    /// Something came from a desk.
+    pub fn from_desk(&mut self, seat: usize, what: FromDesk, now: Instant) {
+        match what {
+            FromDesk::Frame(text) => self.on_frame(seat, &text, now),
+            FromDesk::Closed(reason) => {
+                let Some(entry) = self.desks.get_mut(seat) else { return };
+                // Closed by us when there is no desk any more.
+                if entry.desk.take().is_some() {
+                    entry.refused = Some(format!("CTI connection {seat} closed: {reason}"));
+                    self.stats.violations.add(format!("CTI connection {seat} closed: {reason}"));
+                }
+            }
+        }
+    }
+
+    fn on_frame(&mut self, seat: usize, text: &str, now: Instant) {
+        self.stats.events += 1;
+        let frame = match EventFrame::read(text) {
+            Ok(frame) => frame,
+            Err(error) => {
+                let start: String = text.chars().take(300).collect();
+                return self
+                    .stats
+                    .violations
+                    .add(format!("a frame that is no event ({error}): {start}"));
+            }
+        };
+        let Some(entry) = self.desks.get_mut(seat) else { return };
+        let chain = entry.chain.take(&frame);
+        let party = self.parties.take(&frame);
+        for fault in [chain, party].into_iter().filter_map(Result::err) {
+            self.stats.violations.add(format!("client {seat}: {fault}"));
+        }
+        match frame.event.as_str() {
+            "EventServerConnected" => self.register_dns(seat),
+            "EventRegistered" => {
+                if let Some(reference) = frame.reference_id {
+                    self.references.remove(&(seat, reference));
+                }
+                if let Some(entry) = self.desks.get_mut(seat) {
+                    entry.registered += 1;
+                }
+            }
+            "EventError" => self.on_error(seat, &frame, now),
+            _ => self.on_call_event(seat, &frame, now),
+        }
+    }
+
+    fn register_dns(&mut self, seat: usize) {
+        let phones = self.desks.get(seat).map(|entry| entry.phones.clone()).unwrap_or_default();
+        for phone in phones {
+            let Some(dn) = self.phones.get(phone).map(|phone| phone.line.aor.clone()) else {
+                continue;
+            };
+            self.ask(seat, Asked::Register, |reference| {
+                Some(frame::register_address(reference, &dn))
+            });
+        }
+    }
+
+    pub(super) fn make_call(&mut self, id: CallId, now: Instant) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let [caller, callee] = call.sides.each_ref().map(|side| side.phone);
+        let Some(seat) = call.sides[0].desk else { return };
+        let dn = |phone: usize| self.phones.get(phone).map(|phone| phone.line.aor.clone()).unwrap_or_default();
+        let (from, to) = (dn(caller), dn(callee));
+        self.expect(caller, id);
+        if !self.ask(seat, Asked::MakeCall(id), |reference| {
+            Some(frame::make_call(reference, &from, &to))
+        }) {
+            self.fail(id, "MakeCall: the CTI connection is gone".into(), now);
+        }
+    }
+
+    pub(super) fn release_call(&mut self, id: CallId, now: Instant) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let (Some(seat), Some(conn)) = (call.sides[0].desk, call.conn.clone()) else {
+            return self.fail(id, "ReleaseCall: no connId is known".into(), now);
+        };
+        let dn = self
+            .phones
+            .get(call.sides[0].phone)
+            .map(|phone| phone.line.aor.clone())
+            .unwrap_or_default();
+        if !self.ask(seat, Asked::ReleaseCall(id), |reference| {
+            frame::release_call(reference, &dn, &conn)
+        }) {
+            self.fail(id, "ReleaseCall: the CTI connection is gone".into(), now);
+        }
+    }
+
+    fn ask(&mut self, seat: usize, asked: Asked, request: impl FnOnce(u32) -> Option<String>) -> bool {
+        let Some(entry) = self.desks.get_mut(seat) else { return false };
+        entry.next_reference = entry.next_reference.wrapping_add(1);
+        let reference = entry.next_reference;
+        let sent = request(reference).is_some_and(|request| entry.desk.as_ref().is_some_and(|desk| desk.send(request)));
+        if sent {
+            self.references.insert((seat, reference), asked);
+        }
+        sent
+    }
+
+    fn on_error(&mut self, seat: usize, frame: &EventFrame, now: Instant) {
+        let text = format!(
+            "EventError {} {}",
+            frame.error_code.unwrap_or_default(),
+            frame.error_message.as_deref().unwrap_or("(no text)")
+        );
+        match frame
+            .reference_id
+            .and_then(|reference| self.references.remove(&(seat, reference)))
+        {
+            Some(Asked::MakeCall(id)) => self.fail(id, format!("MakeCall: {text}"), now),
+            Some(Asked::ReleaseCall(id)) => self.fail(id, format!("ReleaseCall: {text}"), now),
+            Some(Asked::Register) | None => {
+                if let Some(entry) = self.desks.get_mut(seat) {
+                    entry.refused.get_or_insert(format!("CTI connection {seat}: {text}"));
+                }
+                self.stats.violations.add(format!("client {seat}: {text}"));
+            }
+        }
+    }
+
+    fn on_call_event(&mut self, seat: usize, frame: &EventFrame, now: Instant) {
+        let (Some(conn), Some(phone)) = (&frame.conn_id, frame.this_dn.as_deref().and_then(|dn| self.phone_of_dn(dn))) else {
+            return;
+        };
+        let asked = frame
+            .reference_id
+            .and_then(|reference| self.references.remove(&(seat, reference)));
+        let known = self.conns.get(conn).copied();
+        let id = match (known, asked) {
+            (Some(id), _) => id,
+            (None, Some(Asked::MakeCall(id))) => id,
+            (None, _) => match self.call_of(phone, frame) {
+                Some(id) => id,
+                // Events of a call that failed and was given up before them.
+                None => return,
+            },
+        };
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        if known.is_none() {
+            call.conn = Some(conn.clone());
+            self.conns.insert(conn.clone(), id);
+        }
+        let at = usize::from(call.sides[0].phone != phone);
+        let answered_at = call.sides[1].answered_at;
+        let (way, begun) = (call.way, call.begun);
+        let Some(side) = call.sides.get_mut(at) else { return };
+        side.seen = true;
+        match frame.event.as_str() {
+            "EventRinging" => {
+                // Earlier than the phone's 180 where the server reports the invitation as ringing.
+                if let Some(rang_at) = side.rang_at {
+                    self.stats.ringing_event.record(now - rang_at);
+                }
+            }
+            "EventEstablished" => {
+                side.established = true;
+                if let Some(answered_at) = answered_at {
+                    self.stats.established_event.record(now - answered_at);
+                }
+                if at == 0 && way == Way::Desk {
+                    self.stats.setup_desk.record(now - begun);
+                }
+                self.check_up(id, now);
+            }
+            "EventReleased" | "EventAbandoned" | "EventDiverted" => {
+                side.ended = true;
+                self.check_done(id);
+            }
+            _ => {}
+        }
+    }
+
+    /// The call of this phone that has no ConnID yet and the right other side, else any without a ConnID.
+    fn call_of(&self, phone: usize, frame: &EventFrame) -> Option<CallId> {
+        let other = frame.other_dn.as_deref().and_then(|dn| self.phone_of_dn(dn));
+        let calls = &self.phones.get(phone)?.calls;
+        let unnamed = |id: &&CallId| self.calls.get(id).is_some_and(|call| call.conn.is_none());
+        let matching = |id: &&CallId| {
+            let sides = self.calls.get(id).map(|call| call.sides.each_ref().map(|side| side.phone));
+            sides.is_some_and(|phones| phones.iter().any(|side| *side != phone && Some(*side) == other))
+        };
+        calls
+            .iter()
+            .filter(unnamed)
+            .find(matching)
+            .or(calls.iter().find(unnamed))
+            .copied()
+    }
+
+    fn phone_of_dn(&self, dn: &str) -> Option<usize> {
+        let user = dn.strip_prefix("sip:").unwrap_or(dn).split('@').next()?;
+        let phone = usize::try_from(user.parse::<u64>().ok()?.checked_sub(self.settings.first_dn)?).ok()?;
+        (phone < self.phones.len()).then_some(phone)
+    }
+}
