@@ -17,7 +17,7 @@ pub enum ParseErrorKind {
     /// The status code is not three digits from 100 to 699.
     #[error("malformed status code")]
     StatusCode,
-    /// A header line has no colon, or its name is not a token.
+    /// A header line has no colon, its name is not a token, or a CR without LF stands in it.
     #[error("malformed header line")]
     HeaderLine,
     /// The header section is longer than [`super::MAX_HEAD_BYTES`].

@@ -130,7 +130,7 @@ impl Head {
             return self.defect(ParseErrorKind::HeaderLine, start);
         };
         let name_len = text[..colon].trim_ascii_end().len();
-        if name_len == 0 || !text[..name_len].iter().all(|byte| is_token(*byte)) {
+        if name_len == 0 || !text[..name_len].iter().all(|byte| is_token(*byte)) || has_stray_cr(&text[colon..]) {
             return self.defect(ParseErrorKind::HeaderLine, start);
         }
         let raw = &text[colon + 1..];
@@ -167,6 +167,12 @@ impl Head {
     fn defect(&mut self, kind: ParseErrorKind, at: usize) {
         self.defect.get_or_insert((kind, at));
     }
+}
+
+/// Whether there is a CR that no LF follows. Some take it for the end of a line, so it could hide a header from one of two readers.
+fn has_stray_cr(text: &[u8]) -> bool {
+    let text = text.trim_ascii_end();
+    memchr_iter(b'\r', text).any(|at| text.get(at + 1) != Some(&b'\n'))
 }
 
 /// The end of the text of the line that starts at `from`, and the start of the next line.

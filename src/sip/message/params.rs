@@ -125,16 +125,25 @@ impl<'a> Params<'a> {
         self.value(name).is_some()
     }
 
-    /// Whether each parameter has a token for a name and no quoted string stays open.
+    /// Whether each parameter has a token for a name, and a whole quoted string or no separator for a value. Empty parameters pass.
     pub fn is_well_formed(self) -> bool {
-        self.raw().all(|part| {
+        self.parts().all(|part| {
             let (name, value) = part
                 .split_once('=')
                 .map_or((part, None), |(name, value)| (name.trim(), Some(value.trim())));
-            let value_is_whole =
-                value.is_none_or(|value| !value.starts_with('"') || quoted(value).is_some_and(|(_, end)| end == value.len()));
+            let value_is_whole = value.is_none_or(|value| match quoted(value) {
+                Some((_, end)) => end == value.len(),
+                None => !value
+                    .bytes()
+                    .any(|byte| byte <= b' ' || matches!(byte, b'"' | b'<' | b'>' | b',' | 0x7f)),
+            });
             !name.is_empty() && name.bytes().all(is_token) && value_is_whole
         })
+    }
+
+    /// Whether a parameter is empty: two semicolons with nothing between, or one at the end.
+    pub fn has_gaps(self) -> bool {
+        self.raw().any(str::is_empty)
     }
 
     /// The text of each parameter that is not empty.

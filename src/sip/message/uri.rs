@@ -304,10 +304,11 @@ fn escape(text: &[u8]) -> Option<(u8, &[u8])> {
 const TELLING: [&str; 5] = ["user", "ttl", "method", "maddr", "transport"];
 
 fn same_params(one: Params<'_>, two: Params<'_>) -> bool {
+    // Of a parameter that is there twice the first counts.
     let covered = |from: Params<'_>, by: Params<'_>| {
-        from.iter().all(|(name, value)| match by.value(name) {
-            Some(other) => normalise(value.unwrap_or_default()).eq_ignore_ascii_case(&normalise(other)),
-            None => !TELLING.iter().any(|telling| telling.eq_ignore_ascii_case(name)),
+        from.iter().all(|(name, _)| match (from.value(name), by.value(name)) {
+            (Some(value), Some(other)) => normalise(value).eq_ignore_ascii_case(&normalise(other)),
+            _ => !TELLING.iter().any(|telling| telling.eq_ignore_ascii_case(name)),
         })
     };
     covered(one, two) && covered(two, one)

@@ -70,7 +70,9 @@ impl Message {
         self.top_via()?;
         let cseq_method = self.validate_identity()?;
         if cseq_method != *method {
-            return Err(fault(400, "Bad Request (CSeq method is not the request method)"));
+            // Of a method unknown to us we know no more than that (RFC 4475 s.3.1.2.18).
+            let status = if matches!(method, Method::Other(_)) { 501 } else { 400 };
+            return Err(fault(status, "CSeq method is not the request method"));
         }
         let max_forwards = self.max_forwards()?;
         self.validate_request_uri()?;
@@ -114,8 +116,12 @@ impl Message {
                 return Err(HeaderErrorKind::Repeated.of(name).into());
             }
         }
-        self.from()?;
-        self.to()?;
+        // A tag must mean the same to everyone who reads it.
+        for (name, address) in [(HeaderName::From, self.from()?), (HeaderName::To, self.to()?)] {
+            if !address.params.is_well_formed() {
+                return Err(HeaderErrorKind::Malformed.of(name).into());
+            }
+        }
         let call_id = self
             .call_id()
             .ok_or_else(|| HeaderErrorKind::Missing.of(HeaderName::CallId))?;

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::error::HeaderErrorKind;
+use super::head::is_token;
 use super::params::Params;
 use super::uri;
 
@@ -33,13 +34,16 @@ pub const MAGIC_COOKIE: &str = "z9hG4bK";
 impl<'a> Via<'a> {
     /// Reads one value: `SIP / 2.0 / transport  sent-by ;params`, white space allowed between all elements.
     pub fn parse(text: &'a str) -> Result<Self, HeaderErrorKind> {
-        let (_name, rest) = text.split_once('/').ok_or(HeaderErrorKind::Malformed)?;
-        let (_version, rest) = rest.split_once('/').ok_or(HeaderErrorKind::Malformed)?;
+        let (name, rest) = text.split_once('/').ok_or(HeaderErrorKind::Malformed)?;
+        let (version, rest) = rest.split_once('/').ok_or(HeaderErrorKind::Malformed)?;
         let rest = rest.trim_start();
         let (transport, rest) = rest.split_once([' ', '\t']).ok_or(HeaderErrorKind::Malformed)?;
         let end = rest.find(';').unwrap_or(rest.len());
         let params = Params::new(&rest[end..]);
-        if transport.is_empty() || !transport.bytes().all(super::head::is_token) || !params.is_well_formed() {
+        let are_tokens = [name.trim(), version.trim(), transport]
+            .iter()
+            .all(|text| !text.is_empty() && text.bytes().all(is_token));
+        if !are_tokens || params.has_gaps() || !params.is_well_formed() {
             return Err(HeaderErrorKind::Malformed);
         }
         let (host, port) = uri::host_port(rest[..end].trim()).map_err(|_| HeaderErrorKind::Malformed)?;
