@@ -117,7 +117,7 @@ impl Conference {
         let Some(party) = self.party_mut(id) else { return };
         let best = party.best_failure.map_or(failure, |best| best.better(failure));
         party.best_failure = Some(best);
-        if pending && best.status < 600 {
+        if pending && !(600..700).contains(&best.status) {
             return;
         }
         self.callee_failed(id, best.cause(), now, out);

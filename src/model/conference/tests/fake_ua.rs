@@ -49,6 +49,7 @@ enum Life {
 
 #[derive(Debug)]
 struct FakeLeg {
+    id: u64,
     incoming: bool,
     /// What the conference knows.
     known: Life,
@@ -66,6 +67,13 @@ struct FakeLeg {
     /// Our 200 that the device has not acknowledged: whether the ACK has to bring an answer.
     owes_ack: Option<bool>,
     queue: VecDeque<LegEvent>,
+    /// The description of this device, and the one it was given, as agreed; and those of an exchange under way.
+    gave: Option<Bytes>,
+    got: Option<Bytes>,
+    giving: Option<Bytes>,
+    getting: Option<Bytes>,
+    /// A message broke the rules of offer and answer: nobody knows what is agreed.
+    blurred: bool,
 }
 
 /// Every leg there was.
@@ -79,21 +87,48 @@ pub struct FakeUa {
 pub type Choose<'a> = &'a mut dyn FnMut(usize) -> usize;
 
 impl FakeUa {
-    fn description(&mut self) -> Bytes {
+    /// A description of no device yet: `FakeLeg::own` makes it a leg's.
+    fn description(&mut self) -> usize {
         self.descriptions += 1;
-        Bytes::from(format!("sdp{}", self.descriptions))
+        self.descriptions
+    }
+
+    /// Whether two legs in talk, with nothing under way, have each other's description.
+    pub fn agreed(&self) -> Result<(), String> {
+        let talking: Vec<_> = self.legs.values().filter(|leg| leg.known == Life::Talking).collect();
+        let [one, other] = &*talking else { return Ok(()) };
+        let busy = |leg: &FakeLeg| leg.blurred || leg.ours != Ours::None || leg.theirs != Theirs::None;
+        if busy(one) || busy(other) {
+            return Ok(());
+        }
+        let port = |sdp: &Option<Bytes>| {
+            sdp.as_ref()
+                .and_then(|sdp| sdp.split(|b| *b == b'+').next().map(<[u8]>::to_vec))
+        };
+        if port(&one.got) == port(&other.gave) && port(&other.got) == port(&one.gave) {
+            return Ok(());
+        }
+        Err(format!("no agreement: {one:?} {other:?}"))
+    }
+
+    /// What is agreed on this leg is not to be judged any more.
+    pub fn blur(&mut self, leg: LegId) {
+        if let Some(fake) = self.legs.get_mut(&leg.0) {
+            fake.blurred = true;
+        }
     }
 
     /// The call that makes a conference.
     pub fn call(&mut self, leg: LegId, with_offer: bool) -> Option<Bytes> {
-        let device_asks = Some(with_offer);
+        let offer = with_offer.then(|| own(leg.0, self.description(), 0));
         let fake = FakeLeg {
             theirs: Theirs::Asked { with_offer },
-            device_asks,
-            ..FakeLeg::new(true)
+            device_asks: Some(with_offer),
+            giving: offer.clone(),
+            ..FakeLeg::new(leg.0, true)
         };
         self.legs.insert(leg.0, fake);
-        with_offer.then(|| self.description())
+        offer
     }
 
     /// Carries a command out, or says which rule it breaks.
@@ -103,7 +138,8 @@ impl FakeUa {
             let fake = FakeLeg {
                 ours: Ours::Asked { with_offer },
                 asked_device: Some(with_offer),
-                ..FakeLeg::new(false)
+                getting: offer.clone(),
+                ..FakeLeg::new(leg.0, false)
             };
             return match self.legs.insert(leg.0, fake) {
                 None => Ok(()),
@@ -123,8 +159,9 @@ impl FakeUa {
             return;
         }
         let nth = choose(self.legs.len());
-        let sdp = self.description();
+        let number = self.description();
         if let Some(fake) = self.legs.values_mut().nth(nth) {
+            let sdp = own(fake.id, if choose(3) == 0 { number } else { 0 }, number);
             fake.act(sdp, choose);
         }
     }
@@ -132,11 +169,24 @@ impl FakeUa {
     /// Lets every device do what it has to: answer, acknowledge. Says whether any had to.
     pub fn do_duties(&mut self) -> bool {
         let mut any = false;
-        let sdp = self.description();
+        let number = self.description();
         for fake in self.legs.values_mut() {
+            let sdp = own(fake.id, 0, number);
             any |= fake.do_duty(&sdp);
         }
         any
+    }
+
+    /// Every device that is called answers.
+    pub fn answer_calls(&mut self) {
+        let number = self.description();
+        for fake in self
+            .legs
+            .values_mut()
+            .filter(|leg| leg.actual == Life::Early && !leg.incoming)
+        {
+            fake.answer(own(fake.id, 0, number), false);
+        }
     }
 
     /// A device in talk hangs up.
@@ -176,8 +226,9 @@ impl FakeUa {
 }
 
 impl FakeLeg {
-    fn new(incoming: bool) -> Self {
+    fn new(id: u64, incoming: bool) -> Self {
         Self {
+            id,
             incoming,
             known: Life::Early,
             ours: Ours::None,
@@ -189,6 +240,11 @@ impl FakeLeg {
             device_asks: None,
             owes_ack: None,
             queue: VecDeque::new(),
+            gave: None,
+            got: None,
+            giving: None,
+            getting: None,
+            blurred: false,
         }
     }
 
@@ -198,7 +254,10 @@ impl FakeLeg {
         match command {
             LegCommand::Invite { .. } => Err("an INVITE makes a leg"),
             LegCommand::Progress { answer, .. } => {
-                ensure(self.incoming && self.known == Life::Early, "not a call that waits for an answer")?;
+                ensure(
+                    self.incoming && self.known == Life::Early,
+                    "not a call that waits for an answer",
+                )?;
                 if answer.is_some() {
                     ensure(self.theirs == Theirs::Asked { with_offer: true }, "an answer to no offer")?;
                     self.early_answers += 1;
@@ -207,14 +266,20 @@ impl FakeLeg {
                 Ok(())
             }
             LegCommand::Accept { sdp } => {
-                ensure(self.incoming && self.known == Life::Early, "not a call that waits for an answer")?;
+                ensure(
+                    self.incoming && self.known == Life::Early,
+                    "not a call that waits for an answer",
+                )?;
                 ensure(sdp.is_some(), "a 200 without a description")?;
                 self.known = Life::Talking;
-                self.answer_device();
+                self.answer_device(sdp);
                 Ok(())
             }
             LegCommand::Reject { status } => {
-                ensure(self.incoming && self.known == Life::Early, "not a call that waits for an answer")?;
+                ensure(
+                    self.incoming && self.known == Life::Early,
+                    "not a call that waits for an answer",
+                )?;
                 ensure((400..700).contains(status), "no refusal")?;
                 self.stop();
                 Ok(())
@@ -230,9 +295,13 @@ impl FakeLeg {
             LegCommand::Ack { answer } => self.acknowledge(answer),
             LegCommand::Reinvite { offer } => {
                 ensure(self.known == Life::Talking, "not in talk")?;
-                ensure(self.ours == Ours::None && self.theirs == Theirs::None, "another exchange is under way on the leg")?;
+                ensure(
+                    self.ours == Ours::None && self.theirs == Theirs::None,
+                    "another exchange is under way on the leg",
+                )?;
                 let with_offer = offer.is_some();
                 self.ours = Ours::Asked { with_offer };
+                self.getting = offer.clone();
                 if self.actual == Life::Talking {
                     self.asked_device = Some(with_offer);
                 }
@@ -242,15 +311,14 @@ impl FakeLeg {
                 let asked = matches!(self.theirs, Theirs::Asked { .. }) && self.known == Life::Talking;
                 ensure(asked, "no re-INVITE waits")?;
                 ensure(sdp.is_some(), "a 200 without a description")?;
-                self.answer_device();
+                self.answer_device(sdp);
                 Ok(())
             }
             LegCommand::RejectReinvite { status } => {
                 let asked = matches!(self.theirs, Theirs::Asked { .. }) && self.known == Life::Talking;
                 ensure(asked, "no re-INVITE waits")?;
                 ensure((400..700).contains(status), "no refusal")?;
-                self.theirs = Theirs::None;
-                self.device_asks = None;
+                (self.theirs, self.device_asks, self.giving) = (Theirs::None, None, None);
                 Ok(())
             }
             LegCommand::Info { .. } => ensure(self.known == Life::Talking, "not in talk"),
@@ -268,8 +336,14 @@ impl FakeLeg {
     }
 
     /// Our 200 goes out.
-    fn answer_device(&mut self) {
+    fn answer_device(&mut self, sdp: &Option<Bytes>) {
         let Theirs::Asked { with_offer } = self.theirs else { return };
+        if with_offer {
+            self.gave = self.giving.take();
+            self.got = sdp.clone();
+        } else {
+            self.getting = sdp.clone();
+        }
         self.theirs = Theirs::Answered;
         if self.device_asks.take().is_some() {
             self.owes_ack = Some(!with_offer);
@@ -284,6 +358,12 @@ impl FakeLeg {
         match answer {
             AckBody::Nothing => ensure(with_offer || !described, "an offer is not answered")?,
             AckBody::Answer(_) | AckBody::Inactive => ensure(!with_offer && described, "an answer to no offer")?,
+        }
+        match answer {
+            AckBody::Answer(answer) => (self.gave, self.got) = (self.giving.take(), Some(answer.clone())),
+            // The first phone of a third-party call: it has given its description, and gets the other's later.
+            AckBody::Inactive => (self.gave, self.got) = (self.giving.take(), None),
+            AckBody::Nothing => {}
         }
         self.ours = Ours::None;
         self.awaits_ack = false;
@@ -312,15 +392,27 @@ impl FakeLeg {
             LegEvent::Answered { sdp } | LegEvent::ReinviteAnswered { sdp } => {
                 if let Ours::Asked { with_offer } = self.ours {
                     let described = sdp.is_some();
+                    self.blurred |= !described;
+                    if with_offer {
+                        (self.gave, self.got) = (sdp.clone(), self.getting.take());
+                    } else {
+                        self.giving = sdp.clone();
+                    }
                     self.ours = Ours::Answered { with_offer, described };
                 }
                 if self.known == Life::Early {
                     self.known = Life::Talking;
                 }
             }
-            LegEvent::ReinviteFailed { .. } => self.ours = Ours::None,
-            LegEvent::Acked { .. } => self.theirs = Theirs::None,
+            LegEvent::ReinviteFailed { .. } => (self.ours, self.getting) = (Ours::None, None),
+            LegEvent::Acked { sdp } => {
+                self.theirs = Theirs::None;
+                if let Some(getting) = self.getting.take() {
+                    (self.gave, self.got) = (sdp.clone(), Some(getting));
+                }
+            }
             LegEvent::Reoffered { offer } => {
+                self.giving = offer.clone();
                 self.theirs = Theirs::Asked {
                     with_offer: offer.is_some(),
                 };
@@ -333,10 +425,11 @@ impl FakeLeg {
     fn act(&mut self, sdp: Bytes, choose: Choose<'_>) {
         match (self.actual, self.incoming) {
             (Life::Over, _) => {}
-            (Life::Early, true) => match choose(4) {
-                0 => self.finish(LegEvent::Cancelled { q850: None }),
-                _ => {}
-            },
+            (Life::Early, true) => {
+                if choose(12) == 0 {
+                    self.finish(LegEvent::Cancelled { q850: None });
+                }
+            }
             (Life::Early, false) => self.act_called(sdp, choose),
             (Life::Cancelling, _) => {
                 let status = [487, 486, 408][choose(3)];
@@ -374,20 +467,20 @@ impl FakeLeg {
     }
 
     fn act_talking(&mut self, sdp: Bytes, choose: Choose<'_>) {
-        match choose(12) {
-            0..=2 if self.asked_device.is_some() => self.answer(sdp, choose(8) == 0),
-            3 if self.asked_device.is_some() => {
+        match choose(24) {
+            0..=5 if self.asked_device.is_some() => self.answer(sdp, choose(8) == 0),
+            6 if self.asked_device.is_some() => {
                 self.asked_device = None;
                 let status = [488, 500, 401, 300][choose(4)];
                 self.queue.push_back(LegEvent::ReinviteFailed { status });
             }
-            4 | 5 => self.acknowledge_us(sdp, choose(8) == 0),
-            6 | 7 => self.reoffer(sdp, choose(3) == 0),
-            8 => self.queue.push_back(LegEvent::Info {
+            7..=12 => self.acknowledge_us(sdp, choose(16) == 0),
+            13..=18 => self.reoffer(sdp, choose(3) == 0),
+            19 => self.queue.push_back(LegEvent::Info {
                 content_type: "x".into(),
                 body: sdp,
             }),
-            9 => self.finish(LegEvent::Ended {
+            20 if choose(3) == 0 => self.finish(LegEvent::Ended {
                 by_device: choose(2) == 0,
                 q850: Some(16),
             }),
@@ -426,6 +519,11 @@ impl FakeLeg {
         }
         true
     }
+}
+
+/// A description of a leg's device: where it takes media, and a version.
+fn own(leg: u64, port: usize, version: usize) -> Bytes {
+    Bytes::from(format!("leg{leg}:{port}+{version}"))
 }
 
 fn ensure(holds: bool, rule: &'static str) -> Result<(), &'static str> {

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::fake_ua::FakeUa;
 use super::scene::{CONFERENCE, make_party, offered, settings, show};
-use crate::conference::{Conference, ConferenceInput, ConferenceOutput, OFFERED_LEG};
+use crate::conference::{Conference, ConferenceInput, ConferenceOutput, OFFERED_LEG, PartyPhase};
 use crate::leg::LegEvent;
 use crate::link::{Cause, LinkNotification, ReleasedBy};
 use crate::{LegId, PartyId};
@@ -24,7 +24,8 @@ struct World {
     released: BTreeMap<u32, usize>,
     connected: BTreeMap<u32, usize>,
     ended: usize,
-    log: Vec<String>,
+    /// Every input with its outputs; put into words only when a rule was broken.
+    log: Vec<(ConferenceInput, Vec<ConferenceOutput>)>,
 }
 
 impl World {
@@ -42,21 +43,43 @@ impl World {
     }
 
     fn feed(&mut self, input: ConferenceInput) -> Result<(), TestCaseError> {
-        self.log.push(format!("> {input:?}"));
         let mut out = Vec::new();
-        self.conference.handle(input, self.now, &mut out);
+        if let ConferenceInput::Leg {
+            leg,
+            event: LegEvent::ReinviteAnswered { .. },
+        } = &input
+            && self.conference.summary().exchange == Some("second-reoffered")
+        {
+            // What the second party says to this is not told to the first: see the module's known limits.
+            self.ua.blur(*leg);
+        }
+        self.conference.handle(input.clone(), self.now, &mut out);
+        self.log.push((input, out.clone()));
         for output in out {
-            self.log.push(format!("    {}", show(&output)));
-            prop_assert!(self.ended == 0, "after the end:\n{}", self.log.join("\n"));
+            prop_assert!(self.ended == 0, "after the end:\n{}", self.story());
             match output {
                 ConferenceOutput::Leg { leg, command } => {
                     let obeyed = self.ua.command(leg, &command);
-                    prop_assert!(obeyed.is_ok(), "{}\n{}", obeyed.unwrap_err(), self.log.join("\n"));
+                    prop_assert!(obeyed.is_ok(), "{}\n{}", obeyed.unwrap_err(), self.story());
                 }
                 ConferenceOutput::Notify(notification) => self.hear(&notification)?,
             }
         }
+        let agreed = self.ua.agreed();
+        prop_assert!(agreed.is_ok(), "{}\n{}", agreed.unwrap_err(), self.story());
         Ok(())
+    }
+
+    /// What happened so far.
+    fn story(&self) -> String {
+        let mut story = String::new();
+        for (input, out) in &self.log {
+            story.push_str(&format!("> {input:?}\n"));
+            for output in out {
+                story.push_str(&format!("    {}\n", show(output)));
+            }
+        }
+        story
     }
 
     fn hear(&mut self, notification: &LinkNotification) -> Result<(), TestCaseError> {
@@ -64,18 +87,18 @@ impl World {
             LinkNotification::PartyReleased { party, .. } => {
                 let times = self.released.entry(party.0).or_default();
                 *times += 1;
-                prop_assert!(*times == 1, "released again:\n{}", self.log.join("\n"));
+                prop_assert!(*times == 1, "released again:\n{}", self.story());
             }
             LinkNotification::PartyConnected { party, .. } | LinkNotification::PartyAlerting { party, .. } => {
                 prop_assert!(
                     self.released.get(&party.0) == Some(&0),
                     "a word of a released party:\n{}",
-                    self.log.join("\n")
+                    self.story()
                 );
                 if matches!(notification, LinkNotification::PartyConnected { .. }) {
                     let times = self.connected.entry(party.0).or_default();
                     *times += 1;
-                    prop_assert!(*times == 1, "connected again:\n{}", self.log.join("\n"));
+                    prop_assert!(*times == 1, "connected again:\n{}", self.story());
                 }
             }
             LinkNotification::ConferenceEnded { .. } => self.ended += 1,
@@ -114,23 +137,37 @@ impl World {
         }
         let known = PartyId(1 + choose(self.next_party as usize) as u32);
         let cause = Cause::status(ReleasedBy::Server, [486, 200, 302][choose(3)]);
-        match choose(24) {
-            0..=7 => self.deliver_one(choose),
-            8..=17 => {
+        match choose(100) {
+            0..=35 => self.deliver_one(choose),
+            36..=84 => {
                 self.ua.act(choose);
                 Ok(())
             }
-            18 | 19 => self.call_party(choose),
-            20 => self.feed(make_party(known.0, &["again"], false, 20_000)),
-            21 => self.feed(ConferenceInput::ReleaseParty { party: known, cause }),
-            22 if choose(6) == 0 => self.feed(ConferenceInput::ReleaseConference { cause }),
-            22 if choose(12) == 0 => self.abort(),
+            85..=92 => self.call_party(choose),
+            93 => self.feed(make_party(known.0, &["again"], false, 20_000)),
+            94 => self.feed(ConferenceInput::ReleaseParty { party: known, cause }),
+            95 if choose(4) == 0 => self.feed(ConferenceInput::ReleaseConference { cause }),
+            96 if choose(8) == 0 => self.abort(),
             _ => {
                 self.deliver_all(choose)?;
                 self.now += Duration::from_millis([10, 1_000, 6_000, 30_000][choose(4)]);
                 self.feed(ConferenceInput::Timeout)
             }
         }
+    }
+
+    /// Brings the call into talk where the devices agree: more of a random walk would seldom get there.
+    fn talk(&mut self, choose: &mut dyn FnMut(usize) -> usize) -> Result<(), TestCaseError> {
+        for _ in 0..6 {
+            self.ua.answer_calls();
+            self.deliver_all(choose)?;
+            self.ua.do_duties();
+            if self.conference.parties().count() == 1 && self.conference.parties().all(|party| party.phase != PartyPhase::Calling)
+            {
+                self.call_party(choose)?;
+            }
+        }
+        Ok(())
     }
 
     fn abort(&mut self) -> Result<(), TestCaseError> {
@@ -177,12 +214,16 @@ impl World {
                 self.ua.hang_up(choose);
             }
         }
-        let log = || self.log.join("\n");
-        prop_assert!(self.conference.is_ended() && self.ended == 1, "no end:\n{}", log());
+        prop_assert!(self.conference.is_ended() && self.ended == 1, "no end:\n{}", self.story());
         prop_assert!(self.conference.next_timeout().is_none());
         let unreleased = self.released.values().any(|times| *times != 1);
-        prop_assert!(!unreleased, "a party was not released: {:?}\n{}", self.released, log());
-        prop_assert!(self.ua.alive().is_empty(), "legs left: {:?}\n{}", self.ua.alive(), log());
+        prop_assert!(!unreleased, "a party was not released: {:?}\n{}", self.released, self.story());
+        prop_assert!(
+            self.ua.alive().is_empty(),
+            "legs left: {:?}\n{}",
+            self.ua.alive(),
+            self.story()
+        );
         Ok(())
     }
 }
@@ -211,6 +252,9 @@ proptest! {
         let mut choose = chooser(script);
         let mut world = World::new();
         world.begin(&mut choose)?;
+        if choose(2) == 0 {
+            world.talk(&mut choose)?;
+        }
         for _ in 0..steps {
             world.step(&mut choose)?;
         }
@@ -232,14 +276,23 @@ fn any_event() -> impl Strategy<Value = LegEvent> {
         sdp().prop_map(|offer| LegEvent::Reoffered { offer }),
         sdp().prop_map(|sdp| LegEvent::ReinviteAnswered { sdp }),
         status().prop_map(|status| LegEvent::ReinviteFailed { status }),
-        Just(LegEvent::Info { content_type: "x".into(), body: Bytes::new() }),
+        Just(LegEvent::Info {
+            content_type: "x".into(),
+            body: Bytes::new()
+        }),
         (any::<bool>(), q850()).prop_map(|(by_device, q850)| LegEvent::Ended { by_device, q850 }),
     ]
 }
 
 fn any_input() -> impl Strategy<Value = ConferenceInput> {
     let party = || 0u32..4;
-    let cause = || proptest::option::of(any::<u16>()).prop_map(|sip_status| Cause { by: ReleasedBy::Device, sip_status, q850: None });
+    let cause = || {
+        proptest::option::of(any::<u16>()).prop_map(|sip_status| Cause {
+            by: ReleasedBy::Device,
+            sip_status,
+            q850: None,
+        })
+    };
     prop_oneof![
         1 => (party(), proptest::option::of(Just(Bytes::from_static(b"sdp")))).prop_map(|(party, offer)| offered(party, offer)),
         3 => (party(), 0usize..3, any::<u64>())
