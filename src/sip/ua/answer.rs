@@ -127,6 +127,7 @@ impl UserAgent {
         }
         self.refuse_pending(now, id, status, headers);
         self.finish(
+            now,
             id,
             UaEvent::Ended {
                 session: id,
@@ -196,6 +197,7 @@ impl UserAgent {
             ServerUser::Invite(id) if self.live(id).is_some() => {
                 self.refuse_pending(now, id, 487, &[]);
                 self.finish(
+                    now,
                     id,
                     UaEvent::Cancelled {
                         session: id,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use crate::flow::Hop;
 use crate::flow::{Flow, ListenerId, Transport};
 use crate::message::{Message, Method};
 
@@ -122,15 +123,6 @@ pub struct OutgoingRequest {
     pub body: Option<(Arc<str>, Bytes)>,
     /// For a 401 or 407; a challenge is handed up where `None`.
     pub credentials: Option<Credentials>,
-}
-
-/// One place to try, from the resolver (RFC 3263), in order of preference.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Hop {
-    /// The transport.
-    pub transport: Transport,
-    /// Address and port.
-    pub addr: SocketAddr,
 }
 
 /// An INVITE that came, with what the shell needs to decide; the whole message beside it.

@@ -429,7 +429,7 @@ impl UserAgent {
     /// A request that will get no response.
     pub(super) fn unanswered(&mut self, now: Instant, user: ClientUser, why: Unanswered) {
         match user {
-            ClientUser::Invite(id) => self.on_invite_unanswered(id, why),
+            ClientUser::Invite(id) => self.on_invite_unanswered(now, id, why),
             ClientUser::Reinvite(id) => self.on_reinvite_unanswered(now, id, why),
             ClientUser::Info(id) => self.on_info_response(now, id, why.status()),
             ClientUser::Bye(id) => self.forget(id),

@@ -121,7 +121,7 @@ impl UserAgent {
         if calling.transaction.is_none() {
             // Nothing was sent: the resolver is still at it.
             self.resolving.retain(|_, (_, user)| *user != ClientUser::Invite(id));
-            return self.finish(id, failed(id, status));
+            return self.finish(now, id, failed(id, status));
         }
         self.send_wanted_cancel(now, id);
     }
@@ -161,14 +161,14 @@ impl UserAgent {
         if let Some(key) = key {
             self.abandon(now, key);
         }
-        self.finish(id, failed(id, status));
+        self.finish(now, id, failed(id, status));
     }
 
     pub(super) fn on_invite_response(&mut self, now: Instant, id: SessionId, key: ClientKey, flow: Flow, response: &Message) {
         match response.status().unwrap_or(500) {
             status @ 100..200 => self.on_provisional(now, id, key, flow, response, status),
             200..300 => self.on_success(now, id, key, flow, response),
-            status => self.on_refusal(id, response, status),
+            status => self.on_refusal(now, id, response, status),
         }
     }
 
@@ -231,7 +231,7 @@ impl UserAgent {
             .then_some(session::SdpError::STATUS);
         if let Some(status) = cancelled.or(unusable) {
             self.acknowledge_and_end(now, key, dialog, &invite);
-            return self.finish(id, failed(id, status));
+            return self.finish(now, id, failed(id, status));
         }
         session.phase = Phase::Talking;
         session.calling = None;
@@ -294,7 +294,7 @@ impl UserAgent {
         self.acknowledge(key, dialog, invite, None);
     }
 
-    fn on_refusal(&mut self, id: SessionId, response: &Message, status: u16) {
+    fn on_refusal(&mut self, now: Instant, id: SessionId, response: &Message, status: u16) {
         let Some(session) = self.live(id) else { return };
         let cancel = session.calling.as_ref().and_then(|calling| calling.cancel.as_ref());
         let status = match cancel {
@@ -306,6 +306,7 @@ impl UserAgent {
             _ => Vec::new(),
         };
         self.finish(
+            now,
             id,
             UaEvent::Failed {
                 session: id,
@@ -316,11 +317,11 @@ impl UserAgent {
         );
     }
 
-    pub(super) fn on_invite_unanswered(&mut self, id: SessionId, why: Unanswered) {
+    pub(super) fn on_invite_unanswered(&mut self, now: Instant, id: SessionId, why: Unanswered) {
         let Some(session) = self.live(id) else { return };
         let cancel = session.calling.as_ref().and_then(|calling| calling.cancel.as_ref());
         let status = cancel.map_or(why.status(), |cancel| cancel.status);
-        self.finish(id, failed(id, status));
+        self.finish(now, id, failed(id, status));
     }
 
     /// Timer C: an INVITE stayed provisional too long, the first one or a re-INVITE.

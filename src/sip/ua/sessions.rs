@@ -4,7 +4,7 @@
 //! our BYE is in flight, so that a crossing BYE gets its 200) is not visible to the shell.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -17,6 +17,7 @@ use super::{Owner, UserAgent};
 use crate::dialog::Dialog;
 use crate::flow::Flow;
 use crate::message::{HeaderName, Message, Method};
+use crate::transaction::timer::Timer;
 
 /// Where a session is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -159,15 +160,20 @@ impl UserAgent {
     }
 
     /// Ends a session for the shell, with its terminal event.
-    pub(super) fn finish(&mut self, id: SessionId, terminal: UaEvent) {
+    pub(super) fn finish(&mut self, now: Instant, id: SessionId, terminal: UaEvent) {
+        let patience = self.timing.patience();
         let Some(session) = self.live(id) else { return };
         session.phase = Phase::Ending;
         session.pending = None;
         session.unacked = None;
         session.ack_due = None;
-        session.reinvite = None;
+        let reinvite = session.reinvite.take();
         session.calling = None;
         let closing = session.closing;
+        // A re-INVITE that is still open has lost who watched over it.
+        if let Some(Stage::Sent(Some(key))) = reinvite.map(|reinvite| reinvite.stage) {
+            self.timers.start(Owner::Client(key), Timer::Cancel, now + patience);
+        }
         self.live_sessions -= 1;
         self.timers.stop_all(Owner::Session(id));
         self.event(terminal);
@@ -244,7 +250,7 @@ impl UserAgent {
     }
 
     /// Sends BYE in the confirmed dialog; the session is forgotten when it is answered.
-    pub(super) fn send_bye(&mut self, now: std::time::Instant, id: SessionId, reason: Option<&str>) {
+    pub(super) fn send_bye(&mut self, now: Instant, id: SessionId, reason: Option<&str>) {
         let Some(mut draft) = self.in_dialog(id, Method::Bye, None) else {
             return;
         };

@@ -44,6 +44,7 @@ impl UserAgent {
         self.refuse_pending(now, id, 487, &[]);
         self.send_bye(now, id, reason);
         self.finish(
+            now,
             id,
             UaEvent::Ended {
                 session: id,
@@ -63,6 +64,7 @@ impl UserAgent {
             self.send_bye(now, id, None);
         }
         self.finish(
+            now,
             id,
             UaEvent::Ended {
                 session: id,
@@ -153,7 +155,7 @@ impl UserAgent {
         match phase {
             Some(Phase::Ringing) => {
                 self.refuse_pending(now, id, 487, &[]);
-                self.finish(id, UaEvent::Cancelled { session: id, q850 });
+                self.finish(now, id, UaEvent::Cancelled { session: id, q850 });
             }
             // Not allowed of a callee (s.15), but clear: it will not answer.
             Some(Phase::Calling) => self.cancel_with(now, id, 487, None),
@@ -163,6 +165,7 @@ impl UserAgent {
                 }
                 self.refuse_pending(now, id, 487, &[]);
                 self.finish(
+                    now,
                     id,
                     UaEvent::Ended {
                         session: id,

@@ -1,1 +1,9 @@
-//! Tests of the user agent.
+//! Tests of the user agent: flows between two of them, races, scripted peers, and random calls over a bad network.
+
+mod flows;
+mod peer;
+mod property;
+mod races;
+mod rig;
+mod rules;
+mod ways;

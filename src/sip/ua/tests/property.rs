@@ -1,0 +1,222 @@
+//! Random calls over a network that loses, delays, reorders and duplicates, from a seed: every session ends with exactly one terminal event,
+//! nothing follows it, and nothing is left when the timers have run out.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use rand::Rng;
+
+use super::rig::*;
+use crate::flow::Transport;
+use crate::ua::*;
+
+/// How many seeds a test run tries; `TANDEM_SIP_SEEDS` sets another number.
+const SEEDS: u64 = 400;
+
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Call,
+    Progress(SessionId),
+    Accept(SessionId),
+    Reject(SessionId),
+    Ack(SessionId),
+    Cancel(SessionId),
+    Reinvite(SessionId),
+    AcceptReinvite(SessionId),
+    RejectReinvite(SessionId),
+    Info(SessionId),
+    Bye(SessionId),
+}
+
+/// Two shells that do as the dice say.
+struct Chaos {
+    rig: Rig,
+    plan: BTreeMap<(Instant, u64), (usize, Act)>,
+    sequence: u64,
+    /// The terminal events of each session.
+    ends: [HashMap<SessionId, Vec<String>>; 2],
+}
+
+impl Chaos {
+    fn new(seed: u64) -> Self {
+        let mut rig = Rig::new(seed);
+        rig.loss = [0, 50, 200, 400][rig.rng.random_range(0..4)];
+        rig.duplication = [0, 100, 300][rig.rng.random_range(0..3)];
+        rig.latency_ms = 1..[5, 50, 800][rig.rng.random_range(0..3)];
+        if rig.loss == 0 && rig.rng.random_bool(0.3) {
+            rig.transport = Transport::Tcp;
+        }
+        Self {
+            rig,
+            plan: BTreeMap::new(),
+            sequence: 0,
+            ends: [HashMap::new(), HashMap::new()],
+        }
+    }
+
+    fn plan(&mut self, agent: usize, act: Act, within_ms: u64) {
+        let at = self.rig.now + ms(self.rig.rng.random_range(0..within_ms));
+        self.sequence += 1;
+        self.plan.insert((at, self.sequence), (agent, act));
+    }
+
+    fn chance(&mut self, percent: u32) -> bool {
+        self.rig.rng.random_range(0..100) < percent
+    }
+
+    /// What a session may do once it is there.
+    fn plan_session(&mut self, agent: usize, session: SessionId) {
+        for (act, percent) in [
+            (Act::Reinvite(session), 40),
+            (Act::Reinvite(session), 20),
+            (Act::Info(session), 20),
+            (Act::Cancel(session), 10),
+            (Act::Bye(session), 30),
+            (Act::Bye(session), 10),
+            (Act::Ack(session), 5),
+            (Act::Accept(session), 5),
+            (Act::RejectReinvite(session), 5),
+        ] {
+            if self.chance(percent) {
+                self.plan(agent, act, 6000);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, agent: usize, act: Act) {
+        let now = self.rig.now;
+        if let Act::Call = act {
+            let session = self.rig.invite(agent);
+            self.ends[agent].insert(session, Vec::new());
+            return self.plan_session(agent, session);
+        }
+        let ua = &mut self.rig.agents[agent];
+        match act {
+            Act::Call => {}
+            Act::Progress(session) => ua.progress(now, session, 180, None),
+            Act::Accept(session) => ua.accept(now, session, sdp()),
+            Act::Reject(session) => ua.reject(now, session, 486, &[]),
+            Act::Ack(session) => ua.ack(now, session, None),
+            Act::Cancel(session) => ua.cancel(now, session, None),
+            Act::Reinvite(session) => ua.reinvite(now, session, sdp()),
+            Act::AcceptReinvite(session) => ua.accept_reinvite(now, session, sdp()),
+            Act::RejectReinvite(session) => ua.reject_reinvite(now, session, 488),
+            Act::Info(session) => ua.info(now, session, "text/plain", "x".into()),
+            Act::Bye(session) => ua.bye(now, session, None),
+        }
+    }
+
+    fn react(&mut self, agent: usize, event: UaEvent) {
+        let session = match event {
+            UaEvent::Incoming { session, .. } => {
+                let fresh = self.ends[agent].insert(session, Vec::new());
+                assert!(fresh.is_none(), "an INVITE is handed up once");
+                self.plan_session(agent, session);
+                if self.chance(70) {
+                    self.plan(agent, Act::Progress(session), 500);
+                }
+                let answer = if self.chance(75) {
+                    Act::Accept(session)
+                } else {
+                    Act::Reject(session)
+                };
+                if self.chance(90) {
+                    self.plan(agent, answer, 4000);
+                }
+                session
+            }
+            UaEvent::Answered { session, .. } | UaEvent::ReinviteAnswered { session, .. } => {
+                self.plan(agent, Act::Ack(session), 200);
+                session
+            }
+            UaEvent::Reinvited { session, .. } => {
+                let answer = if self.chance(70) {
+                    Act::AcceptReinvite(session)
+                } else {
+                    Act::RejectReinvite(session)
+                };
+                self.plan(agent, answer, 1000);
+                session
+            }
+            UaEvent::Progress { session, .. }
+            | UaEvent::Acked { session, .. }
+            | UaEvent::ReinviteFailed { session, .. }
+            | UaEvent::Info { session, .. }
+            | UaEvent::Failed { session, .. }
+            | UaEvent::Cancelled { session, .. }
+            | UaEvent::Ended { session, .. } => session,
+            UaEvent::Request { .. } | UaEvent::Response { .. } => return,
+        };
+        let ends = self.ends[agent]
+            .get_mut(&session)
+            .expect("a session is known before it has events");
+        assert!(ends.is_empty(), "{event:?} after {ends:?}");
+        ends.extend(terminal(&event).map(|(_, text)| text));
+    }
+
+    fn run(&mut self, duration: Duration) {
+        let end = self.rig.now + duration;
+        loop {
+            let act = self.plan.first_key_value().map(|((at, _), _)| *at).filter(|at| *at <= end);
+            match self.rig.step(act.unwrap_or(end)) {
+                Some(events) => events.into_iter().for_each(|(agent, event)| self.react(agent, event)),
+                None => match act.and_then(|_| self.plan.pop_first()) {
+                    Some((_, (agent, act))) => self.carry_out(agent, act),
+                    None => return,
+                },
+            }
+        }
+    }
+}
+
+fn run_seed(seed: u64) {
+    let mut chaos = Chaos::new(seed);
+    for _ in 0..chaos.rig.rng.random_range(1..4) {
+        let caller = chaos.rig.rng.random_range(0..2);
+        chaos.plan(caller, Act::Call, 2000);
+    }
+    chaos.run(Duration::from_secs(20));
+    // Whoever still talks hangs up.
+    for agent in 0..2 {
+        let open: Vec<_> = chaos.ends[agent]
+            .iter()
+            .filter(|(_, ends)| ends.is_empty())
+            .map(|(session, _)| *session)
+            .collect();
+        for session in open {
+            chaos.plan(agent, Act::Bye(session), 1000);
+        }
+    }
+    chaos.run(Duration::from_secs(200));
+    for (agent, ends) in chaos.ends.iter().enumerate() {
+        for (session, ends) in ends {
+            assert_eq!(
+                ends.len(),
+                1,
+                "agent {agent} {session:?} ended {ends:?}; sent {:?}",
+                chaos.rig.sent
+            );
+        }
+    }
+    for agent in &chaos.rig.agents {
+        agent.assert_empty();
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+#[test]
+fn every_session_ends_once_and_nothing_is_left() {
+    let seeds = match number("TANDEM_SIP_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("TANDEM_SIP_SEEDS").unwrap_or(SEEDS),
+    };
+    for seed in seeds {
+        if let Err(panic) = std::panic::catch_unwind(|| run_seed(seed)) {
+            eprintln!("seed {seed}: run again with TANDEM_SIP_SEED={seed}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! Two user agents and a network in virtual time, all from one seed.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use crate::flow::{ConnectionId, Flow, ListenerId, Transport};
+use crate::message::Message;
+use crate::ua::*;
+
+pub(super) const SDP: &[u8] =
+    b"v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=-\r\nc=IN IP4 10.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
+
+pub(super) fn sdp() -> Option<Bytes> {
+    Some(Bytes::from_static(SDP))
+}
+
+pub(super) fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+pub(super) fn address(agent: usize) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, agent as u8 + 1], 5060))
+}
+
+pub(super) fn config(agent: usize) -> UaConfig {
+    let listener = |id, transport| Listener {
+        id: ListenerId(id),
+        transport,
+        advertised: address(agent),
+    };
+    UaConfig {
+        shard: agent as u16,
+        product: "".into(),
+        listeners: vec![listener(0, Transport::Udp), listener(1, Transport::Tcp)],
+        t1: ms(500),
+        t2: ms(4000),
+        t4: ms(5000),
+        invite_timeout: Duration::from_secs(180),
+        max_sessions: 1000,
+        max_transactions: 10_000,
+    }
+}
+
+pub(super) fn invite_to(uri: &str) -> Invite {
+    Invite {
+        uri: uri.into(),
+        flow: None,
+        proxy: None,
+        route: Vec::new(),
+        from: ("sip:alice@tandem.test".into(), Some("Alice".into())),
+        to: "sip:bob@tandem.test".into(),
+        offer: sdp(),
+        headers: Vec::new(),
+        credentials: None,
+    }
+}
+
+/// Says whether a message from that agent is lost.
+pub(super) type Lose = Box<dyn FnMut(usize, &Message) -> bool>;
+
+pub(super) struct Rig {
+    pub now: Instant,
+    pub agents: [UserAgent; 2],
+    pub rng: StdRng,
+    /// Per mille.
+    pub loss: u32,
+    /// Per mille.
+    pub duplication: u32,
+    pub latency_ms: Range<u64>,
+    pub lose: Lose,
+    pub transport: Transport,
+    /// Every event, by agent.
+    pub events: [Vec<UaEvent>; 2],
+    /// Every message that was sent, as `0 INVITE` or `1 200 INVITE`.
+    pub sent: Vec<String>,
+    wire: BTreeMap<(Instant, u64), (usize, Bytes)>,
+    sequence: u64,
+}
+
+impl Rig {
+    pub fn new(seed: u64) -> Self {
+        let agent = |index: usize| UserAgent::new(config(index), StdRng::seed_from_u64(seed * 2 + index as u64));
+        Self {
+            now: Instant::now(),
+            agents: [agent(0), agent(1)],
+            rng: StdRng::seed_from_u64(seed),
+            loss: 0,
+            duplication: 0,
+            latency_ms: 5..6,
+            lose: Box::new(|_, _| false),
+            transport: Transport::Udp,
+            events: [Vec::new(), Vec::new()],
+            sent: Vec::new(),
+            wire: BTreeMap::new(),
+            sequence: 0,
+        }
+    }
+
+    pub fn invite(&mut self, from: usize) -> SessionId {
+        let suffix = if self.transport == Transport::Tcp {
+            ";transport=tcp"
+        } else {
+            ""
+        };
+        let invite = invite_to(&format!("sip:bob@{}{suffix}", address(1 - from)));
+        self.agents[from].invite(self.now, invite)
+    }
+
+    /// Carries out what the agents want done. Gives the events that came of it.
+    pub fn flush(&mut self) -> Vec<(usize, UaEvent)> {
+        let mut events = Vec::new();
+        for agent in 0..2 {
+            while let Some(output) = self.agents[agent].poll() {
+                match output {
+                    UaOutput::Send { flow, bytes } => self.send(agent, flow, bytes),
+                    UaOutput::Resolve { id, .. } => self.agents[agent].resolved(self.now, id, Vec::new()),
+                    UaOutput::Event(event) => {
+                        self.events[agent].push(event.clone());
+                        events.push((agent, event));
+                    }
+                }
+            }
+        }
+        events
+    }
+
+    fn send(&mut self, from: usize, flow: Flow, bytes: Bytes) {
+        assert_eq!(flow.peer, address(1 - from));
+        let message = Message::parse(bytes.clone()).expect("what we send can be read");
+        let cseq = message.cseq().expect("CSeq").1;
+        match message.status() {
+            Some(status) => self.sent.push(format!("{from} {status} {cseq}")),
+            None => self.sent.push(format!("{from} {cseq}")),
+        }
+        if (self.lose)(from, &message) || self.rng.random_range(0..1000) < self.loss {
+            return;
+        }
+        let copies = if self.rng.random_range(0..1000) < self.duplication {
+            2
+        } else {
+            1
+        };
+        for _ in 0..copies {
+            let arrival = self.now + ms(self.rng.random_range(self.latency_ms.clone()));
+            self.sequence += 1;
+            self.wire.insert((arrival, self.sequence), (1 - from, bytes.clone()));
+        }
+    }
+
+    /// Moves time to the next arrival or timer, `limit` at most. Gives the events that came of it, `None` at the limit.
+    pub fn step(&mut self, limit: Instant) -> Option<Vec<(usize, UaEvent)>> {
+        let pending = self.flush();
+        if !pending.is_empty() {
+            return Some(pending);
+        }
+        let arrival = self.wire.first_key_value().map(|((at, _), _)| *at);
+        let timers = self.agents.iter().filter_map(UserAgent::next_timeout).min();
+        let Some(next) = arrival.into_iter().chain(timers).min().filter(|next| *next <= limit) else {
+            self.now = limit;
+            return None;
+        };
+        self.now = self.now.max(next);
+        if arrival == Some(next)
+            && let Some((_, (to, bytes))) = self.wire.pop_first()
+        {
+            let connection = (self.transport == Transport::Tcp).then_some(ConnectionId(1));
+            let listener = ListenerId(u16::from(self.transport == Transport::Tcp));
+            let flow = Flow {
+                transport: self.transport,
+                listener,
+                peer: address(1 - to),
+                connection,
+            };
+            let message = Message::parse(bytes).expect("what we send can be read");
+            self.agents[to].receive(self.now, flow, message);
+        }
+        for agent in &mut self.agents {
+            agent.timeout(self.now);
+        }
+        Some(self.flush())
+    }
+
+    /// Lets time pass; events are only noted.
+    pub fn run(&mut self, duration: Duration) {
+        let limit = self.now + duration;
+        while self.step(limit).is_some() {}
+    }
+
+    /// Lets time pass until an agent has an event that fits; gives what the probe took from it.
+    pub fn wait<T>(&mut self, agent: usize, probe: impl Fn(&UaEvent) -> Option<T>) -> T {
+        let limit = self.now + Duration::from_secs(300);
+        let mut seen = 0;
+        loop {
+            if let Some(found) = self.events[agent][seen..].iter().rev().find_map(&probe) {
+                self.events[agent].clear();
+                return found;
+            }
+            seen = self.events[agent].len();
+            assert!(
+                self.step(limit).is_some(),
+                "it never came; sent: {:?}, events: {:?}",
+                self.sent,
+                self.events
+            );
+        }
+    }
+
+    /// Agent 0 calls agent 1, which answers: (the caller's session, the callee's).
+    pub fn talk(&mut self) -> (SessionId, SessionId) {
+        let caller = self.invite(0);
+        let callee = self.wait(1, incoming);
+        self.agents[1].accept(self.now, callee, sdp());
+        self.wait(0, answered);
+        self.agents[0].ack(self.now, caller, None);
+        self.wait(1, acked);
+        self.sent.clear();
+        (caller, callee)
+    }
+
+    /// Lets every timer run out: nothing may be left. Gives the terminal events of both agents.
+    pub fn settle(&mut self) -> [Vec<String>; 2] {
+        self.run(Duration::from_secs(300));
+        for agent in &self.agents {
+            agent.assert_empty();
+        }
+        self.events
+            .each_ref()
+            .map(|events| events.iter().filter_map(terminal).map(|(_, text)| text).collect())
+    }
+
+    pub fn count(&self, line: &str) -> usize {
+        self.sent.iter().filter(|sent| *sent == line).count()
+    }
+}
+
+/// The session and the name of a terminal event.
+pub(super) fn terminal(event: &UaEvent) -> Option<(SessionId, String)> {
+    match event {
+        UaEvent::Failed { session, status, .. } => Some((*session, format!("Failed {status}"))),
+        UaEvent::Cancelled { session, .. } => Some((*session, "Cancelled".to_owned())),
+        UaEvent::Ended { session, by_peer, .. } => {
+            Some((*session, format!("Ended {}", if *by_peer { "by peer" } else { "here" })))
+        }
+        _ => None,
+    }
+}
+
+pub(super) fn incoming(event: &UaEvent) -> Option<SessionId> {
+    if let UaEvent::Incoming { session, .. } = event {
+        Some(*session)
+    } else {
+        None
+    }
+}
+
+pub(super) fn answered(event: &UaEvent) -> Option<SessionId> {
+    if let UaEvent::Answered { session, .. } = event {
+        Some(*session)
+    } else {
+        None
+    }
+}
+
+pub(super) fn acked(event: &UaEvent) -> Option<SessionId> {
+    if let UaEvent::Acked { session, .. } = event {
+        Some(*session)
+    } else {
+        None
+    }
+}
+
+pub(super) fn progress(event: &UaEvent) -> Option<u16> {
+    if let UaEvent::Progress { status, .. } = event {
+        Some(*status)
+    } else {
+        None
+    }
+}
+
+pub(super) fn reinvited(event: &UaEvent) -> Option<SessionId> {
+    if let UaEvent::Reinvited { session, .. } = event {
+        Some(*session)
+    } else {
+        None
+    }
+}
+
+pub(super) fn reinvite_answered(event: &UaEvent) -> Option<SessionId> {
+    if let UaEvent::ReinviteAnswered { session, .. } = event {
+        Some(*session)
+    } else {
+        None
+    }
+}
+
+pub(super) fn reinvite_failed(event: &UaEvent) -> Option<u16> {
+    if let UaEvent::ReinviteFailed { status, .. } = event {
+        Some(*status)
+    } else {
+        None
+    }
+}
+
+pub(super) fn any_terminal(event: &UaEvent) -> Option<String> {
+    terminal(event).map(|(_, text)| text)
+}
+
+pub(super) fn header(name: &str, value: &str) -> (Arc<str>, Arc<str>) {
+    (name.into(), value.into())
+}
+
+impl UserAgent {
+    /// No session, dialog, transaction, timer or index entry is left.
+    pub(super) fn assert_empty(&self) {
+        let left = [
+            self.clients.len(),
+            self.awaiting.len(),
+            self.resolving.len(),
+            self.servers.len(),
+            self.server_index.len(),
+            self.merge_index.len(),
+            self.requests.len(),
+            self.sessions.len(),
+            self.by_tag.len(),
+            self.live_sessions,
+            self.timers.len(),
+        ];
+        assert_eq!(
+            left, [0; 11],
+            "clients, awaiting, resolving, servers, 2 indexes, requests, sessions, tags, live, timers"
+        );
+    }
+}

@@ -1,0 +1,252 @@
+//! What is refused and how, what a forger can do (nothing), and who gets served under load.
+
+use super::peer::*;
+use super::rig::*;
+use crate::message::{HeaderName, Method};
+use crate::ua::*;
+
+#[test]
+fn methods_that_are_not_served_get_405_with_the_truth() {
+    for method in [
+        Method::Update,
+        Method::Prack,
+        Method::Refer,
+        Method::Subscribe,
+        Method::Publish,
+        Method::Other("DANCE".into()),
+    ] {
+        let mut peer = Peer::new();
+        peer.deliver(Request::new(method.clone(), "x").finish());
+        let (_, response) = peer.one();
+        assert_eq!(response.status(), Some(405), "{method}");
+        let allow = response.header(HeaderName::Allow).unwrap();
+        assert!(allow.contains("INVITE") && !allow.contains(method.as_str()));
+    }
+}
+
+#[test]
+fn refer_and_update_in_a_dialog_get_405_and_the_call_lives() {
+    let mut peer = Peer::new();
+    let (session, to) = peer.talk();
+    peer.deliver(Request::new(Method::Refer, "r").to(&to).cseq(2).finish());
+    peer.deliver(Request::new(Method::Update, "u").to(&to).cseq(3).finish());
+    assert_eq!(peer.lines(), ["405", "405"]);
+    peer.agent.bye(peer.now, session, None);
+    assert_eq!(peer.lines(), ["BYE"]);
+}
+
+#[test]
+fn extensions_that_are_not_supported_get_420() {
+    let mut peer = Peer::new();
+    peer.deliver(Request::new(Method::Invite, "x").header("Require", "100rel, nosuch").finish());
+    let (_, response) = peer.one();
+    let unsupported: Vec<_> = response.headers(HeaderName::Unsupported).collect();
+    assert_eq!((response.status(), unsupported), (Some(420), vec!["100rel", "nosuch"]));
+    assert!(peer.events.is_empty());
+}
+
+#[test]
+fn a_request_that_has_no_forwards_left_gets_483() {
+    let mut peer = Peer::new();
+    peer.deliver(Request::new(Method::Invite, "x").header("Max-Forwards", "0").finish());
+    assert_eq!(peer.lines(), ["483"]);
+}
+
+#[test]
+fn the_same_request_over_two_ways_is_served_once() {
+    let mut peer = Peer::new();
+    peer.deliver(Request::new(Method::Invite, "one").finish());
+    assert_eq!(peer.lines(), ["100"]);
+    peer.deliver(Request::new(Method::Invite, "two").finish());
+    assert_eq!(peer.lines(), ["482"]);
+    assert_eq!(peer.events.iter().filter_map(incoming).count(), 1);
+}
+
+#[test]
+fn an_invite_without_contact_or_with_a_bomb_is_refused() {
+    let mut peer = Peer::new();
+    let mut request = Request::new(Method::Invite, "x");
+    request.contact = String::new();
+    peer.deliver(request.finish());
+    assert_eq!(peer.lines(), ["400"]);
+    let mut request = Request::new(Method::Invite, "y");
+    request.body = Some([SDP, &b"m=audio 1 RTP/AVP 0\r\n".repeat(40)].concat());
+    peer.deliver(request.finish());
+    assert_eq!(peer.lines(), ["488"]);
+    assert!(peer.events.is_empty());
+}
+
+#[test]
+fn a_request_in_no_dialog_gets_481_and_an_ack_gets_nothing() {
+    let mut peer = Peer::new();
+    for method in [Method::Bye, Method::Info, Method::Invite, Method::Options] {
+        peer.deliver(Request::new(method, "x").to("<sip:a@b>;tag=td00000000000000000001").finish());
+        assert_eq!(peer.lines(), ["481"]);
+    }
+    peer.deliver(Request::new(Method::Bye, "y").finish());
+    assert_eq!(peer.lines(), ["481"]);
+    peer.deliver(Request::new(Method::Ack, "z").to("<sip:a@b>;tag=foreign").finish());
+    assert!(peer.lines().is_empty());
+}
+
+#[test]
+fn forged_requests_get_481_and_the_call_lives() {
+    let mut peer = Peer::new();
+    let (session, to) = peer.talk();
+    for method in [Method::Bye, Method::Invite, Method::Info] {
+        let mut wrong_tag = Request::new(method.clone(), &format!("t{method}")).to(&to).cseq(9);
+        wrong_tag.from_tag = "forged".to_owned();
+        peer.deliver(wrong_tag.finish());
+        let mut wrong_call = Request::new(method.clone(), &format!("c{method}")).to(&to).cseq(9);
+        wrong_call.call_id = "forged".to_owned();
+        peer.deliver(wrong_call.finish());
+        assert_eq!(peer.lines(), ["481", "481"]);
+    }
+    assert!(peer.events.is_empty());
+    peer.deliver(Request::new(Method::Options, "o").to(&to).cseq(2).finish());
+    let (_, response) = peer.one();
+    assert_eq!(
+        (response.status(), response.header(HeaderName::Allow).is_some()),
+        (Some(200), true)
+    );
+    assert!(peer.agent.session_call_id(session).is_some());
+}
+
+#[test]
+fn a_cancel_from_elsewhere_gets_481_and_the_invite_goes_on() {
+    let mut peer = Peer::new();
+    peer.deliver(Request::new(Method::Invite, "x").finish());
+    peer.lines();
+    peer.flow = flow_from("10.6.6.6:5060");
+    peer.deliver(Request::new(Method::Cancel, "x").finish());
+    assert_eq!(peer.lines(), ["481"]);
+    assert_eq!(peer.events.len(), 1);
+}
+
+#[test]
+fn a_cancel_is_answered_and_so_is_its_invite_and_both_again_when_it_comes_again() {
+    let mut peer = Peer::new();
+    peer.deliver(Request::new(Method::Cancel, "x").finish());
+    assert_eq!(peer.lines(), ["481"], "nothing to cancel yet");
+    peer.deliver(Request::new(Method::Invite, "y").finish());
+    peer.deliver(Request::new(Method::Cancel, "y").header("Reason", "Q.850;cause=16").finish());
+    assert_eq!(peer.lines(), ["100", "200", "487"]);
+    assert!(matches!(peer.events.last(), Some(UaEvent::Cancelled { q850: Some(16), .. })));
+    peer.deliver(Request::new(Method::Cancel, "y").finish());
+    peer.deliver(Request::new(Method::Invite, "y").finish());
+    assert_eq!(peer.lines(), ["200", "487"]);
+    peer.wait(std::time::Duration::from_secs(100));
+    peer.agent.assert_empty();
+}
+
+#[test]
+fn requests_out_of_order_get_500() {
+    let mut peer = Peer::new();
+    let (_, to) = peer.talk();
+    peer.deliver(Request::new(Method::Info, "a").to(&to).cseq(5).finish());
+    peer.deliver(Request::new(Method::Info, "b").to(&to).cseq(4).finish());
+    assert_eq!(peer.lines(), ["200", "500"]);
+}
+
+#[test]
+fn retransmissions_get_the_same_response_and_are_handed_up_once() {
+    let mut peer = Peer::new();
+    let (_, to) = peer.talk();
+    for _ in 0..3 {
+        peer.deliver(Request::new(Method::Bye, "b").to(&to).cseq(2).finish());
+    }
+    assert_eq!(peer.lines(), ["200", "200", "200"]);
+    assert_eq!(peer.events.len(), 1);
+    assert_eq!(peer.agent.stats().retransmissions_received, 2);
+}
+
+#[test]
+fn a_second_invite_of_the_peer_while_its_first_is_open_gets_500() {
+    let mut peer = Peer::new();
+    let (_, to) = peer.talk();
+    peer.deliver(Request::new(Method::Invite, "a").to(&to).cseq(2).finish());
+    assert_eq!(peer.lines(), ["100"]);
+    peer.deliver(Request::new(Method::Invite, "b").to(&to).cseq(3).finish());
+    let (_, response) = peer.one();
+    assert_eq!(
+        (response.status(), response.header(HeaderName::RetryAfter).is_some()),
+        (Some(500), true)
+    );
+}
+
+#[test]
+fn a_bye_in_the_early_dialog_cancels_the_invite() {
+    let mut peer = Peer::new();
+    peer.deliver(Request::new(Method::Invite, "a").finish());
+    let session = {
+        peer.lines();
+        peer.events.iter().find_map(incoming).unwrap()
+    };
+    peer.agent.progress(peer.now, session, 180, None);
+    let to = peer.one().1.header(HeaderName::To).unwrap().to_owned();
+    peer.deliver(Request::new(Method::Bye, "b").to(&to).cseq(2).finish());
+    assert_eq!(peer.lines(), ["200", "487"]);
+    assert!(matches!(peer.events.last(), Some(UaEvent::Cancelled { .. })));
+}
+
+#[test]
+fn above_the_limits_new_callers_wait_and_old_ones_are_served() {
+    let mut peer = Peer::with(|config| (config.max_sessions, config.max_transactions) = (1, 3));
+    let (_, to) = peer.talk();
+    let other = |branch: &str| {
+        let mut request = Request::new(Method::Invite, branch);
+        request.call_id = branch.to_owned();
+        request
+    };
+    peer.deliver(other("second").finish());
+    let (_, response) = peer.one();
+    assert_eq!(
+        (response.status(), response.header(HeaderName::RetryAfter)),
+        (Some(503), Some("5"))
+    );
+    peer.deliver(Request::new(Method::Info, "i").to(&to).cseq(2).finish());
+    peer.deliver(Request::new(Method::Info, "j").to(&to).cseq(3).finish());
+    assert_eq!(peer.lines(), ["200", "200"]);
+    peer.deliver(other("third").finish());
+    assert!(peer.lines().is_empty(), "over UDP the flooder gets nothing");
+    peer.flow = tcp(1);
+    peer.deliver(other("fourth").finish());
+    assert_eq!(peer.lines(), ["503"]);
+}
+
+#[test]
+fn bad_requests_are_answered_where_possible_and_counted() {
+    let mut peer = Peer::new();
+    let mut request = Request::new(Method::Invite, "x");
+    request.call_id = String::new();
+    peer.deliver(request.finish());
+    assert_eq!(peer.lines(), ["400"]);
+    peer.deliver(bytes::Bytes::from_static(
+        b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKnobody\r\n\r\n",
+    ));
+    assert!(peer.lines().is_empty());
+    assert_eq!(peer.agent.stats().dropped, 2);
+}
+
+#[test]
+fn owner_follows_tags_and_branches() {
+    let mut peer = Peer::with(|config| config.shard = 42);
+    peer.deliver(Request::new(Method::Invite, "x").finish());
+    let session = {
+        peer.lines();
+        peer.events.iter().find_map(incoming).unwrap()
+    };
+    peer.agent.reject(peer.now, session, 486, &[]);
+    let (_, refusal) = peer.one();
+    let message = |bytes| crate::message::Message::parse(bytes).unwrap();
+    let to = refusal.header(HeaderName::To).unwrap();
+    assert_eq!(owner(&message(Request::new(Method::Ack, "x").to(to).finish())), Some(42));
+    assert_eq!(owner(&message(Request::new(Method::Bye, "y").to(to).finish())), Some(42));
+    assert_eq!(owner(&message(Request::new(Method::Invite, "z").finish())), None);
+    assert_eq!(owner(&message(Request::new(Method::Cancel, "x").finish())), None);
+    peer.agent.invite(peer.now, invite_to("sip:bob@10.0.0.9"));
+    let (_, invite) = peer.one();
+    let response = crate::message::ResponseBuilder::to(&invite, 180, None).finish();
+    assert_eq!(owner(&message(response)), Some(42));
+    assert_eq!(owner(&refusal), None, "the Via is the peer's");
+}
