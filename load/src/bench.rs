@@ -208,7 +208,7 @@ impl Bench {
             let weak = Rc::downgrade(&self.world);
             let desk = Desk::connect(&self.common.cti, move |what| {
                 if let Some(world) = weak.upgrade() {
-                    world.borrow_mut().from_desk(seat, what, Instant::now());
+                    world.borrow_mut().on_desk(seat, what, Instant::now());
                 }
             });
             let desk = desk.await?;
@@ -247,19 +247,14 @@ impl Bench {
     /// Releases calls at a rate, until all are over.
     pub async fn release(&self, calls: Vec<CallId>, rate: f64, bar: &ProgressBar) {
         let (since, mut released) = (Instant::now(), 0);
-        loop {
+        while self.world.borrow().calls_open() > 0 {
             let now = Instant::now();
-            let due = (now.duration_since(since).as_secs_f64() * rate) as usize + 1;
-            let mut world = self.world.borrow_mut();
-            for call in calls.iter().take(due).skip(released) {
-                world.release(*call, now);
+            let due = ((now.duration_since(since).as_secs_f64() * rate) as usize + 1).min(calls.len());
+            for call in calls.get(released..due).unwrap_or_default() {
+                self.world.borrow_mut().release(*call, now);
             }
-            released = due.min(calls.len());
-            bar.set_position(calls.len().saturating_sub(world.calls_open()) as u64);
-            if world.calls_open() == 0 {
-                return;
-            }
-            drop(world);
+            released = due;
+            bar.set_position(calls.len().saturating_sub(self.world.borrow().calls_open()) as u64);
             tokio::time::sleep(TICK).await;
         }
     }
@@ -324,14 +319,16 @@ async fn start_server(common: &Common) -> Result<Option<Started>, String> {
     };
     let started = Started::run(bin, config).map_err(|error| format!("{}: {error}", bin.display()))?;
     let deadline = Instant::now() + START_LIMIT;
-    while common.metrics != "none" {
+    if common.metrics == "none" {
+        return Ok(Some(started));
+    }
+    loop {
         match server::fetch(&common.metrics).await {
-            Ok(_) => break,
+            Ok(_) => return Ok(Some(started)),
             Err(error) if Instant::now() > deadline => return Err(format!("the server does not serve: {error}")),
             Err(_) => tokio::time::sleep(LOOK).await,
         }
     }
-    Ok(Some(started))
 }
 
 async fn tick(world: Weak<RefCell<World>>) {

@@ -23,7 +23,8 @@ pub async fn run(hold: &Hold, bench: &mut Bench) -> Report {
     let held = Mark::now(bench);
     // A call that did not live through the hold has ended itself by now, and is counted.
     let bar = bench.bar("releasing", up.len() as u64);
-    bench.release(bench.world.borrow().calls_up(), hold.rate, &bar).await;
+    let living = bench.world.borrow().calls_up();
+    bench.release(living, hold.rate, &bar).await;
     bar.finish_and_clear();
 
     let mut report = Report::new("hold", bench, &before);

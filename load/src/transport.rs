@@ -6,7 +6,6 @@
 use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
-use std::rc::Rc;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -39,7 +38,8 @@ pub struct Link {
 }
 
 enum Carrier {
-    Udp(Rc<UdpSocket>),
+    /// The same socket as the receiving task's, without its readiness: sending never waits.
+    Udp(std::net::UdpSocket),
     Tcp(mpsc::Sender<Vec<u8>>),
 }
 
@@ -52,10 +52,10 @@ impl Link {
         let _ = socket.set_send_buffer_size(BUFFER_BYTES);
         socket.set_nonblocking(true)?;
         socket.bind(&local.into())?;
-        let socket = Rc::new(UdpSocket::from_std(socket.into())?);
-        let local = socket.local_addr()?;
-        tokio::task::spawn_local(receive_udp(socket.clone(), deliver));
-        Ok(Self::new(local, Carrier::Udp(socket)))
+        let socket: std::net::UdpSocket = socket.into();
+        let (sender, local) = (socket.try_clone()?, socket.local_addr()?);
+        tokio::task::spawn_local(receive_udp(UdpSocket::from_std(socket)?, deliver));
+        Ok(Self::new(local, Carrier::Udp(sender)))
     }
 
     /// A TCP connection from `local` to the server.
@@ -80,17 +80,24 @@ impl Link {
         Self { local, dropped, carrier }
     }
 
+    /// A link whose messages a test reads.
+    #[cfg(test)]
+    pub fn for_test(local: SocketAddr) -> (Self, mpsc::Receiver<Vec<u8>>) {
+        let (queue, queued) = mpsc::channel(1_000);
+        (Self::new(local, Carrier::Tcp(queue)), queued)
+    }
+
     /// Sends one message; a connection has one destination whatever `to` says.
     pub fn send(&self, bytes: Vec<u8>, to: SocketAddr) {
         let sent = match &self.carrier {
-            Carrier::Udp(socket) => socket.try_send_to(&bytes, to).is_ok(),
+            Carrier::Udp(socket) => socket.send_to(&bytes, to).is_ok(),
             Carrier::Tcp(queue) => queue.try_send(bytes).is_ok(),
         };
         self.dropped.set(self.dropped.get() + u64::from(!sent));
     }
 }
 
-async fn receive_udp(socket: Rc<UdpSocket>, deliver: impl Fn(Delivery<'_>)) {
+async fn receive_udp(socket: UdpSocket, deliver: impl Fn(Delivery<'_>)) {
     let mut buffer = vec![0; MESSAGE_BYTES];
     while socket.readable().await.is_ok() {
         // A bounded burst, so that timers and desks get their turn under a flood.

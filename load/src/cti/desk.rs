@@ -47,6 +47,13 @@ impl Desk {
         Ok(Self { queue })
     }
 
+    /// A desk whose requests a test reads.
+    #[cfg(test)]
+    pub fn for_test() -> (Self, mpsc::Receiver<String>) {
+        let (queue, queued) = mpsc::channel(QUEUE);
+        (Self { queue }, queued)
+    }
+
     /// Sends a request; false where the connection is gone or stuck.
     pub fn send(&self, request: String) -> bool {
         self.queue.try_send(request).is_ok()

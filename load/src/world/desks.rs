@@ -63,7 +63,7 @@ impl World {
     }
 
     /// Something came from a desk.
-    pub fn from_desk(&mut self, seat: usize, what: FromDesk, now: Instant) {
+    pub fn on_desk(&mut self, seat: usize, what: FromDesk, now: Instant) {
         match what {
             FromDesk::Frame(text) => self.on_frame(seat, &text, now),
             FromDesk::Closed(reason) => {
