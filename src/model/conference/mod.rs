@@ -50,10 +50,13 @@
 //!
 //! # The exchange of a media join
 //! ```text
-//!   direct call ------------------------------------------------> Quiet <---------------------------------+
-//!   direct call without an offer ---> LateAnswer --- ACK -----------^  |                                  |
-//!   third-party call ---> FirstReoffered --- 200, same media -------^  +-- re-INVITE --> Passed -- answer, refusal
-//!                             +--- 200, other media --> SecondReoffered --- 200 ---> Quiet  +-- offer --> LateAnswer
+//!   call with an offer ---------------------------------> Quiet
+//!   call without one ----> LateAnswer ------ ACK -------> Quiet
+//!   third-party call ----> FirstReoffered -- 200 -------> Quiet              (the first phone's media is where it was)
+//!                              +------------ 200 -------> SecondReoffered -- 200 --> Quiet     (it has moved)
+//!                              +------------ refused ---> both are released
+//!   Quiet -- re-INVITE --> Passed --- answer, refusal --> Quiet
+//!                              +----- offer ------------> LateAnswer -- ACK --> Quiet     (the re-INVITE had no offer)
 //! ```
 //! Outside Quiet, and until the ACK of our last 200 is there, a device's re-INVITE is refused with 491.
 //!
@@ -64,6 +67,8 @@
 //! | the caller cancels, or is released | every fork of the callee is cancelled; both are released |
 //! | one of two in talk hangs up, or is released | the other gets BYE at once; both are released, in this order |
 //! | a third-party call cannot be joined (re-INVITE refused) | BYE to both; both are released with the status |
+//! | a late offer is acknowledged without its answer | the same, with 488 |
+//! | the connector goes down | every leg is ended, every party released with 503 |
 //!
 //! # Times
 //! | what | how long | then |
@@ -75,8 +80,10 @@
 //! Everything else is bounded by the transactions below: a re-INVITE fails, a 200 without its ACK ends the leg.
 //!
 //! # Known limits
-//! * Early media of one fork, then an answer by another: the caller gets both descriptions in one dialog, though strictly it may hold on to
-//!   the first (RFC 3261 s.13.2.1). Early media is not passed in third-party calls.
+//! * Early media of one fork, then an answer by another: the caller gets both descriptions in one dialog, though strictly it may
+//!   hold on to the first (RFC 3261 s.13.2.1). Early media is not passed in third-party calls.
+//! * Third-party calls: should the second phone answer the re-INVITE with yet another media address, the first is not told
+//!   (RFC 3725 s.4.3 warns of such ping-pong between two that never settle).
 //! * A request that crosses `ConferenceEnded` finds no conference. The shell makes none for a request whose conference id a
 //!   connector has chosen ([`ConferenceId::maker`]); to the T-Server side, `ConferenceEnded` ends what it had asked for since.
 
