@@ -15,11 +15,12 @@ pub struct ConferenceSettings {
     /// The conference treats descriptions as opaque; the shell gives the comparison. After a third-party call is joined, the
     /// second party hears of the first one's new description only where this says false.
     pub same_media: fn(&[u8], &[u8]) -> bool,
-    /// How long a party that is alone (offered and not yet routed, or left by the one it called) waits for the T-Server side to say
-    /// what becomes of it, in milliseconds. Then the conference ends it, so that no leg hangs when the T-Server side is silent.
+    /// How long a party that is alone (offered and not yet routed, or left by the one it called) waits for the T-Server side to
+    /// say what becomes of it, in milliseconds. Then the conference ends it, so that no leg hangs when the T-Server side is
+    /// silent.
     pub server_timeout_ms: u64,
-    /// How long a cancelled leg may take to report its end, in milliseconds. The user agent ends a cancelled INVITE after 64*T1 = 32 s
-    /// (RFC 3261 s.9.1), so this runs out only when a report was lost.
+    /// How long a cancelled leg may take to report its end, in milliseconds. The user agent ends a cancelled INVITE after 64*T1
+    /// = 32 s (RFC 3261 s.9.1), so this runs out only when a report was lost.
     pub leg_end_timeout_ms: u64,
 }
 
@@ -50,8 +51,9 @@ pub struct OfferedCall {
 /// What happens to a conference.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ConferenceInput {
-    /// A call came in, authenticated, and makes this conference. Its leg is [`super::OFFERED_LEG`]; the conference numbers the legs
-    /// it makes itself from 1 on. Anywhere else than in a fresh conference it is refused with 500 (a repetition is ignored).
+    /// A call came in, authenticated, and makes this conference. Its leg is [`super::OFFERED_LEG`]; the conference numbers the
+    /// legs it makes itself from 1 on. Anywhere else than in a fresh conference it is refused with 500 (a repetition is
+    /// ignored).
     Offered {
         /// The caller's party, chosen by the connector.
         party: PartyId,

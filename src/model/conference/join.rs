@@ -1,11 +1,11 @@
 //! The media join: what runs between two legs so that each has the other's session description.
 //!
-//! A join has two sides and at most one *exchange*. An exchange is one offer on its way from one side to the other and the answer on
-//! its way back (RFC 3264). What comes in the middle of one is refused with 491, so a leg never has two offers outstanding
-//! (RFC 3261 s.14.1 and s.14.2).
+//! A join has two sides and at most one *exchange*. An exchange is one offer on its way from one side to the other and the
+//! answer on its way back (RFC 3264). What comes in the middle of one is refused with 491, so a leg never has two offers
+//! outstanding (RFC 3261 s.14.1 and s.14.2).
 //!
-//! A join knows nothing of parties, of calls being set up or of why a leg ends. Hold and mixing will be further exchanges and another
-//! kind of far side; a call of N parties has one join for each leg, with the mixer.
+//! A join knows nothing of parties, of calls being set up or of why a leg ends. Hold and mixing will be further exchanges and
+//! another kind of far side; a call of N parties has one join for each leg, with the mixer.
 
 use bytes::Bytes;
 
@@ -65,8 +65,8 @@ impl MediaJoin {
         Self::new(caller, true, callee, Exchange::Quiet)
     }
 
-    /// The callee answered an INVITE without an offer by giving one; the caller's ACK has to bring the answer, and the callee's ACK
-    /// waits for it.
+    /// The callee answered an INVITE without an offer by giving one; the caller's ACK has to bring the answer, and the callee's
+    /// ACK waits for it.
     pub fn late(caller: LegId, callee: LegId, offer: Bytes, out: &mut Vec<ConferenceOutput>) -> Self {
         tell(out, caller, LegCommand::Accept { sdp: Some(offer) });
         let exchange = Exchange::LateAnswer {

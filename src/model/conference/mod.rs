@@ -1,23 +1,23 @@
 //! The connector's side of a live call: a back-to-back user agent as a pure machine.
 //!
-//! A [`Conference`] stands between the link ([`crate::link`], the T-Server side above) and the SIP legs ([`crate::leg`], the user
-//! agent below). It owns the *parties* the T-Server side speaks of, the *legs* that call their devices (a party that is forked has
-//! one for each contact until one answers), and the *media join* that carries offers and answers between two legs.
+//! A [`Conference`] stands between the link ([`crate::link`], the T-Server side above) and the SIP legs ([`crate::leg`], the
+//! user agent below). It owns the *parties* the T-Server side speaks of, the *legs* that call their devices (a party that is
+//! forked has one for each contact until one answers), and the *media join* that carries offers and answers between two legs.
 //!
 //! # Invariants
 //! * Every party gets exactly one `PartyReleased`; `ConferenceEnded` comes once and last, when every leg has reported its end.
-//! * Every leg ends once: by its own terminal event, or by our BYE, refusal or CANCEL (or, when its 200 crossed our CANCEL, ACK and
-//!   BYE). After that nothing is sent on it and nothing of it is listened to.
+//! * Every leg ends once: by its own terminal event, or by our BYE, refusal or CANCEL (or, when its 200 crossed our CANCEL, ACK
+//!   and BYE). After that nothing is sent on it and nothing of it is listened to.
 //! * A leg never has two offers outstanding (RFC 3264 s.4, RFC 3261 s.14.1); every 2xx gets one ACK, every re-INVITE one answer.
 //! * No state waits for ever, whoever is silent: see [Times](#times).
 //! * Every input is defined in every state. What is stale is ignored, what is repeated changes nothing.
 //!
 //! # What it does not do
-//! No SIP message, transaction or dialog; no look-up of contacts (they come with the request); no look into a session description:
-//! they are passed through as bytes. The shell and the user agent keep what concerns one leg: the o= line and its version
-//! (RFC 3264 s.8), the inactive answer that [`crate::leg::AckBody::Inactive`] asks for, retries after 491, ACK and BYE for a second
-//! 2xx of one INVITE. Hold music, mixing and a third party are not there yet: a third [`MakeParty`](crate::link::MakeParty) is
-//! released with 501. A redirection (3xx) is not followed.
+//! No SIP message, transaction or dialog; no look-up of contacts (they come with the request); no look into a session
+//! description: they are passed through as bytes. The shell and the user agent keep what concerns one leg: the o= line and its
+//! version (RFC 3264 s.8), the inactive answer that [`crate::leg::AckBody::Inactive`] asks for, retries after 491, ACK and BYE
+//! for a second 2xx of one INVITE. Hold music, mixing and a third party are not there yet: a third
+//! [`MakeParty`](crate::link::MakeParty) is released with 501. A redirection (3xx) is not followed.
 //!
 //! # A party
 //! ```text
@@ -83,7 +83,7 @@
 //! * Early media of one fork, then an answer by another: the caller gets both descriptions in one dialog, though strictly it may
 //!   hold on to the first (RFC 3261 s.13.2.1). Early media is not passed in third-party calls.
 //! * Third-party calls: should the second phone answer the re-INVITE with yet another media address, the first is not told
-//!   (RFC 3725 s.4.3 warns of such ping-pong between two that never settle).
+//!   (two that never settle would keep us sending for ever).
 //! * A request that crosses `ConferenceEnded` finds no conference. The shell makes none for a request whose conference id a
 //!   connector has chosen ([`ConferenceId::maker`]); to the T-Server side, `ConferenceEnded` ends what it had asked for since.
 
@@ -123,8 +123,8 @@ pub struct Conference {
     settings: ConferenceSettings,
     /// The live parties, the one that calls first.
     parties: Vec<Party>,
-    /// The parties that were released, so that a repeated request does not bring them back. Bounded by what the T-Server side asks
-    /// of this one call.
+    /// The parties that were released, so that a repeated request does not bring them back. Bounded by what the T-Server side
+    /// asks of this one call.
     gone: Vec<PartyId>,
     /// The legs that are not gone, one for each contact called at the same time.
     legs: Vec<Leg>,

@@ -33,7 +33,8 @@ impl Conference {
         self.release_all(Cause { by, ..cause }, now, out);
     }
 
-    /// The connector goes down. Cancelled legs are still awaited, for a 200 may cross; a shell that cannot wait drops the conference.
+    /// The connector goes down. Cancelled legs are still awaited, for a 200 may cross; a shell that cannot wait drops the
+    /// conference.
     pub(super) fn abort(&mut self, now: Instant, out: &mut Vec<ConferenceOutput>) {
         self.release_all(Cause::status(ReleasedBy::Network, 503), now, out);
     }

@@ -12,7 +12,8 @@ use crate::leg::{AckBody, LegCommand, LegEvent};
 use crate::link::{Cause, ReleasedBy};
 
 impl Conference {
-    /// A re-INVITE of the device. A party that is alone has nobody to answer it, and is about to get ours: 491 makes it try again.
+    /// A re-INVITE of the device. A party that is alone has nobody to answer it, and is about to get ours: 491 makes it try
+    /// again.
     pub(super) fn reoffered(&mut self, leg: LegId, offer: Option<Bytes>, out: &mut Vec<ConferenceOutput>) {
         match self.join.as_mut() {
             Some(join) if join.peer(leg).is_some() => join.reoffered(leg, offer, out),

@@ -228,7 +228,8 @@ impl World {
     }
 }
 
-/// Turns a list of numbers into choices; when it is used up, into a fixed sequence that visits every choice (Knuth's MMIX generator).
+/// Turns a list of numbers into choices; when it is used up, into a fixed sequence that visits every choice (Knuth's MMIX
+/// generator).
 fn chooser(script: Vec<u16>) -> impl FnMut(usize) -> usize {
     let mut numbers = script.into_iter();
     let mut state = numbers.len() as u64;
@@ -250,7 +251,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_party_and_every_leg_ends_once_whatever_happens(script in proptest::collection::vec(any::<u16>(), 8..160), steps in 1usize..80) {
+    fn every_party_and_every_leg_ends_once_whatever_happens(
+        script in proptest::collection::vec(any::<u16>(), 8..160),
+        steps in 1usize..80,
+    ) {
         let mut choose = chooser(script);
         let mut world = World::new();
         world.begin(&mut choose)?;

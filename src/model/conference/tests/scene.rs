@@ -6,7 +6,9 @@
 //! | `offered P [SDP]` | a call comes in on leg 0 |
 //! | `make P C1,C2 [auto] [ring=MS]` | MakeParty with these contacts (`-`: none) |
 //! | `release P [STATUS]`, `release-all [STATUS]` | the T-Server side |
-//! | `L: EVENT [..]` | a leg's event: `progress 180 [SDP]`, `answered [SDP]`, `failed 486 [Q850]`, `acked [SDP]`, `cancelled`, `reoffered [SDP]`, `re-answered [SDP]`, `re-failed 488`, `info TEXT`, `ended [Q850]`, `lost` |
+//! | `L: progress 180 [SDP]`, `L: answered [SDP]`, `L: failed 486 [Q850]` | an outgoing leg |
+//! | `L: acked [SDP]`, `L: cancelled` | an incoming leg |
+//! | `L: reoffered [SDP]`, `L: re-answered [SDP]`, `L: re-failed 488`, `L: info TEXT`, `L: ended [Q850]`, `L: lost` | a leg in talk |
 //! | `wait MS` | time goes by, then Timeout |
 //! | `abort` | the connector goes down |
 
