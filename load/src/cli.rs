@@ -175,7 +175,7 @@ pub struct Common {
     /// The number of the first DN; the others follow.
     #[arg(long, default_value_t = 10_000, help_heading = "Phones and desktops")]
     pub first_dn: u64,
-    /// The password of each DN; {n} stands for its number.
+    /// The password of each DN; the letter n in braces stands for its number.
     #[arg(long, default_value = "load-{n}", help_heading = "Phones and desktops")]
     pub password_template: String,
     /// The digest algorithm to answer with, where the server offers it.

@@ -423,3 +423,70 @@ fn a_bye_that_is_refused_or_unanswered_is_a_failure() {
     }
     assert_eq!(phone.noted().last(), Some(&Note::Failed(Failure::TimedOut("BYE"))));
 }
+
+/// Whatever comes in whatever order: a leg ends once, and is then gone in bounded time.
+#[test]
+fn every_leg_ends_exactly_once() {
+    use rand::rngs::StdRng;
+    use rand::{Rng, SeedableRng};
+    for seed in 0..150 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let mut bench = Bench::new();
+        let mut phone = match random.random_bool(0.5) {
+            true => bench.call(),
+            false => bench.ring(&request("INVITE", 1, "", if random.random_bool(0.5) { AUTO } else { "" }, "")),
+        };
+        let mut first_request = phone.sent.first().cloned().into_iter().collect::<Vec<_>>();
+        for _ in 0..30 {
+            let tag = phone.leg.local_tag().to_owned();
+            let seq = random.random_range(1..4);
+            let body = if random.random_bool(0.5) {
+                sdp(sdp::Direction::SendRecv)
+            } else {
+                String::new()
+            };
+            match random.random_range(0..12) {
+                0 => bench.hang_up(&mut phone),
+                1 => bench.give(&mut phone, &request("BYE", seq, &tag, "", "")),
+                2 => bench.give(&mut phone, &request("CANCEL", 1, "", "", "")),
+                3 | 4 => bench.give(&mut phone, &request("ACK", seq, &tag, "", &body)),
+                5 => bench.give(&mut phone, &request("INVITE", seq, &tag, "", &body)),
+                6 if phone.leg.next_due().is_some() => bench.next(&mut phone),
+                _ => {
+                    // A response to something that was sent, perhaps long ago.
+                    first_request.extend(phone.sent.drain(..));
+                    let at = random.random_range(0..first_request.len().max(1));
+                    if let Some(sent @ (SipMessage::Request(_), _)) = first_request.get(at).cloned() {
+                        phone.sent.push(sent);
+                        let statuses = [
+                            "100 Trying",
+                            "180 Ringing",
+                            "200 OK",
+                            "200 OK",
+                            "401 No",
+                            "486 Busy",
+                            "487 Gone",
+                            "500 Oops",
+                        ];
+                        let text = answer(&phone, statuses[random.random_range(0..statuses.len())], CONTACT, &body);
+                        phone.sent.clear();
+                        bench.give(&mut phone, &text);
+                    }
+                }
+            }
+        }
+        bench.hang_up(&mut phone);
+        for _ in 0..200 {
+            if !phone.leg.is_gone(bench.now) {
+                bench.next(&mut phone);
+            }
+        }
+        assert!(phone.leg.is_gone(bench.now), "seed {seed}: never gone");
+        let ends = phone
+            .notes
+            .iter()
+            .filter(|note| matches!(note, Note::Ended { .. } | Note::Failed(_)))
+            .count();
+        assert_eq!(ends, 1, "seed {seed}: {:?}", phone.notes);
+    }
+}
