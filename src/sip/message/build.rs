@@ -17,18 +17,25 @@ use super::{HeaderName, Message};
 /// Room for a usual message, so that writing one does not grow the buffer.
 const USUAL_BYTES: usize = 1024;
 
-/// The headers and the body that both kinds of message end with.
-#[derive(Debug, Default)]
-struct Tail {
-    headers: BytesMut,
+/// A message in the making: what stands before the body, and the body.
+#[derive(Debug)]
+struct Draft {
+    head: BytesMut,
     body: BytesMut,
 }
 
-impl Tail {
+impl Draft {
+    fn new() -> Self {
+        Self {
+            head: BytesMut::with_capacity(USUAL_BYTES),
+            body: BytesMut::new(),
+        }
+    }
+
     fn header(&mut self, name: &str, value: &[u8]) {
         let is_length = HeaderName::classify(name.as_bytes()) == HeaderName::ContentLength;
         if !is_length && !name.is_empty() && name.bytes().all(is_token) {
-            put_header(&mut self.headers, name, value);
+            put_header(&mut self.head, name, value);
         }
     }
 
@@ -40,21 +47,19 @@ impl Tail {
         }
     }
 
-    fn finish(self, mut head: BytesMut) -> Bytes {
-        head.reserve(self.headers.len() + self.body.len() + 32);
-        head.extend_from_slice(&self.headers);
+    fn finish(mut self) -> Bytes {
+        self.head.reserve(self.body.len() + 32);
         // Writing to memory does not fail.
-        let _ = write!(head, "Content-Length: {}\r\n\r\n", self.body.len());
-        head.extend_from_slice(&self.body);
-        head.freeze()
+        let _ = write!(self.head, "Content-Length: {}\r\n\r\n", self.body.len());
+        self.head.extend_from_slice(&self.body);
+        self.head.freeze()
     }
 }
 
 /// Writes a request. Via, Max-Forwards and the others are the caller's, in the order they are given.
 #[derive(Debug)]
 pub struct RequestBuilder {
-    head: BytesMut,
-    tail: Tail,
+    draft: Draft,
 }
 
 impl RequestBuilder {
@@ -62,32 +67,31 @@ impl RequestBuilder {
     pub fn new(method: impl AsRef<str>, uri: &str) -> Self {
         let method = method.as_ref();
         let is_method = !method.is_empty() && method.bytes().all(is_token);
-        let mut head = BytesMut::with_capacity(USUAL_BYTES);
-        head.extend_from_slice(if is_method { method.as_bytes() } else { b"OPTIONS" });
-        head.put_u8(b' ');
-        put_uri(&mut head, uri);
-        head.extend_from_slice(b" SIP/2.0\r\n");
-        Self {
-            head,
-            tail: Tail::default(),
-        }
+        let mut draft = Draft::new();
+        draft
+            .head
+            .extend_from_slice(if is_method { method.as_bytes() } else { b"OPTIONS" });
+        draft.head.put_u8(b' ');
+        put_uri(&mut draft.head, uri);
+        draft.head.extend_from_slice(b" SIP/2.0\r\n");
+        Self { draft }
     }
 
     /// Adds a header: `HeaderName` or text.
     pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
-        self.tail.header(name.as_ref(), value.as_ref().as_bytes());
+        self.draft.header(name.as_ref(), value.as_ref().as_bytes());
         self
     }
 
     /// Sets the body, and its Content-Type where it is not empty. To be called once.
     pub fn body(mut self, content_type: &str, body: impl AsRef<[u8]>) -> Self {
-        self.tail.body(content_type, body.as_ref());
+        self.draft.body(content_type, body.as_ref());
         self
     }
 
     /// The message.
     pub fn finish(self) -> Bytes {
-        self.tail.finish(self.head)
+        self.draft.finish()
     }
 }
 
@@ -100,7 +104,8 @@ pub struct ResponseBuilder {
     reason: Option<String>,
     source: Option<SocketAddr>,
     to_tag: Option<String>,
-    tail: Tail,
+    /// The headers that are added, and the body.
+    draft: Draft,
 }
 
 impl ResponseBuilder {
@@ -113,7 +118,7 @@ impl ResponseBuilder {
             reason: reason.map(str::to_owned),
             source: None,
             to_tag: None,
-            tail: Tail::default(),
+            draft: Draft::new(),
         }
     }
 
@@ -136,13 +141,13 @@ impl ResponseBuilder {
 
     /// Adds a header: `HeaderName` or text.
     pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
-        self.tail.header(name.as_ref(), value.as_ref().as_bytes());
+        self.draft.header(name.as_ref(), value.as_ref().as_bytes());
         self
     }
 
     /// Sets the body, and its Content-Type where it is not empty. To be called once.
     pub fn body(mut self, content_type: &str, body: impl AsRef<[u8]>) -> Self {
-        self.tail.body(content_type, body.as_ref());
+        self.draft.body(content_type, body.as_ref());
         self
     }
 
@@ -175,7 +180,8 @@ impl ResponseBuilder {
                 put_header(&mut head, name.as_str(), line);
             }
         }
-        self.tail.finish(head)
+        head.extend_from_slice(&self.draft.head);
+        Draft { head, ..self.draft }.finish()
     }
 
     /// The Via lines as they came, the first element amended.

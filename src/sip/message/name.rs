@@ -168,25 +168,35 @@ header_names! {
 /// Longest name in [`TABLE`], plus one.
 const LENGTHS: usize = 24;
 
-/// Positions in [`TABLE`] sorted by the length of the name, and where each length starts in that list.
-const BY_LENGTH: ([u8; TABLE.len()], [u8; LENGTHS + 1]) = {
+/// The number of shapes of names.
+const SHAPES: usize = LENGTHS * 32;
+
+/// The shape of a name: its length and its first letter without case. Few names share one.
+const fn shape(name: &[u8]) -> usize {
+    match name {
+        [first, ..] if name.len() < LENGTHS => name.len() * 32 + (*first & 0x1f) as usize,
+        _ => 0,
+    }
+}
+
+/// Positions in [`TABLE`] sorted by shape, and where each shape starts in that list.
+const BY_SHAPE: ([u8; TABLE.len()], [u8; SHAPES + 1]) = {
     let mut order = [0u8; TABLE.len()];
-    let mut starts = [0u8; LENGTHS + 1];
-    let (mut filled, mut length) = (0, 0);
-    while length < LENGTHS {
-        starts[length] = filled as u8;
+    let mut starts = [0u8; SHAPES + 1];
+    let (mut filled, mut now) = (0, 0);
+    while now < SHAPES {
+        starts[now] = filled as u8;
         let mut at = 0;
         while at < TABLE.len() {
-            if TABLE[at].1.len() == length {
+            if shape(TABLE[at].1.as_bytes()) == now {
                 order[filled] = at as u8;
                 filled += 1;
             }
             at += 1;
         }
-        length += 1;
+        now += 1;
     }
-    starts[LENGTHS] = filled as u8;
-    // A name too long for the buckets would never be found.
+    starts[SHAPES] = filled as u8;
     assert!(filled == TABLE.len());
     (order, starts)
 };
@@ -209,16 +219,15 @@ impl HeaderName {
     pub fn classify(name: &[u8]) -> Self {
         match name {
             [letter @ (b'a'..=b'z' | b'A'..=b'Z')] => COMPACT[usize::from(letter.to_ascii_lowercase() - b'a')],
-            [first, ..] if name.len() < LENGTHS => {
-                let (order, starts) = &BY_LENGTH;
-                let bucket = usize::from(starts[name.len()])..usize::from(starts[name.len() + 1]);
-                order[bucket]
-                    .iter()
-                    .map(|at| &TABLE[usize::from(*at)])
-                    .find(|row| row.1.as_bytes()[0].eq_ignore_ascii_case(first) && row.1.as_bytes().eq_ignore_ascii_case(name))
-                    .map_or(Self::Other, |row| row.0)
+            _ => {
+                let (order, starts) = &BY_SHAPE;
+                let shape = shape(name);
+                let candidates = &order[usize::from(starts[shape])..usize::from(starts[shape + 1])];
+                let mut rows = candidates.iter().map(|at| &TABLE[usize::from(*at)]);
+                // Most senders write the names as we do, and equal bytes compare faster.
+                let is_it = |text: &[u8]| text == name || text.eq_ignore_ascii_case(name);
+                rows.find(|row| is_it(row.1.as_bytes())).map_or(Self::Other, |row| row.0)
             }
-            _ => Self::Other,
         }
     }
 

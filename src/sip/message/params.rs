@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use memchr::{memchr, memchr2, memchr3};
+
 use super::head::is_token;
 
 /// The elements of a comma-separated header value, trimmed; empty ones are left out.
@@ -37,35 +39,37 @@ impl<'a> Iterator for Elements<'a> {
 
 /// The first `wanted` byte (ASCII) that stands neither in a quoted string nor in angle brackets. An unclosed one reaches to the end.
 pub(super) fn find_outside(text: &str, wanted: u8) -> Option<usize> {
-    let (mut quoted, mut bracketed, mut escaped) = (false, false, false);
-    for (at, byte) in text.bytes().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' if !bracketed => quoted = !quoted,
-            _ if quoted => {}
-            _ if byte == wanted && !bracketed => return Some(at),
-            b'<' => bracketed = true,
-            b'>' => bracketed = false,
-            _ => {}
-        }
+    let mut at = 0;
+    loop {
+        let rest = text.as_bytes().get(at..)?;
+        let found = memchr3(wanted, b'"', b'<', rest)?;
+        let inside = rest.get(found + 1..)?;
+        let inside_len = match rest.get(found) {
+            Some(b'"') => string_end(inside)?,
+            Some(b'<') => memchr(b'>', inside)?,
+            _ => return Some(at + found),
+        };
+        at += found + 1 + inside_len + 1;
     }
-    None
+}
+
+/// Where the closing quote is, in the text behind the opening one.
+fn string_end(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let found = at + memchr2(b'"', b'\\', text.get(at..)?)?;
+        if text.get(found) == Some(&b'"') {
+            return Some(found);
+        }
+        at = found + 2;
+    }
 }
 
 /// The content of the quoted string at the start of `text`, and where the text after it starts.
 pub(super) fn quoted(text: &str) -> Option<(&str, usize)> {
     let inner = text.strip_prefix('"')?;
-    let mut escaped = false;
-    for (at, byte) in inner.bytes().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => return Some((&inner[..at], at + 2)),
-            _ => {}
-        }
-    }
-    None
+    let end = string_end(inner.as_bytes())?;
+    Some((inner.get(..end)?, end + 2))
 }
 
 /// The content of a quoted string without its backslashes.

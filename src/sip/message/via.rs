@@ -47,17 +47,39 @@ impl<'a> Via<'a> {
             return Err(HeaderErrorKind::Malformed);
         }
         let (host, port) = uri::host_port(rest[..end].trim()).map_err(|_| HeaderErrorKind::Malformed)?;
-        let rport = params.value("rport").map(|port| port.parse().ok());
-        Ok(Self {
+        let mut via = Self {
             transport,
             host,
             port,
-            branch: params.value("branch").filter(|branch| !branch.is_empty()),
-            received: params.value("received").filter(|address| !address.is_empty()),
-            rport,
-            maddr: params.value("maddr").filter(|address| !address.is_empty()),
+            branch: None,
+            received: None,
+            rport: None,
+            maddr: None,
             params,
-        })
+        };
+        for (name, value) in params.iter() {
+            via.take(name, value.unwrap_or_default());
+        }
+        Ok(via)
+    }
+
+    /// Notes a parameter that is known here. Of one that is there twice the first counts; an empty value counts as absent.
+    fn take(&mut self, name: &str, value: &'a str) {
+        let slot = if name.eq_ignore_ascii_case("branch") {
+            &mut self.branch
+        } else if name.eq_ignore_ascii_case("received") {
+            &mut self.received
+        } else if name.eq_ignore_ascii_case("maddr") {
+            &mut self.maddr
+        } else {
+            if name.eq_ignore_ascii_case("rport") {
+                self.rport.get_or_insert_with(|| value.parse().ok());
+            }
+            return;
+        };
+        if slot.is_none() && !value.is_empty() {
+            *slot = Some(value);
+        }
     }
 
     /// The branch, where it identifies a transaction by itself: the magic cookie and something behind it (RFC 4475 s.3.2.1).
