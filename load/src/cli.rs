@@ -29,9 +29,9 @@ EXAMPLES
   1,200 calls at once, 2,000 desktops, half of the calls made by MakeCall:
       tandem-load hold --calls 1200 --rate 50 --agents 2000 --server-pid $(pidof tandem)
   How many calls per second, with a server started for it:
-      tandem-load ramp --rates 100,200,500,1000 --secs 8 --server-bin target/release/tandem --server-config config/bench.toml
-  The same without registrations and desktops, through a trunk route that sends 2001 to 127.0.0.1:5090:
-      tandem-load ramp --rates 500,1000 --trunk-number 2001 --trunk-answer 127.0.0.1:5090 --agents 0
+      tandem-load ramp --rates 100,200,500,1000 --secs 8 --server-bin target/release/tandem --server-config config/load.toml
+  The same without registrations and desktops, through a trunk route (config/bench.toml) that sends 2001 to 127.0.0.1:5090:
+      tandem-load ramp --rates 500,1000 --trunk-number 2001 --trunk-answer 127.0.0.1:5090
   A long run, to see whether memory stays flat:
       tandem-load soak --calls 100000 --rate 200 --json soak.json
 

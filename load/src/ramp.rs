@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::bench::Bench;
 use crate::cli::Ramp;
 use crate::report::{Mark, Report, Step};
-use crate::stats::{Latency, Stats};
+use crate::stats::Stats;
 use crate::world::Schedule;
 
 /// How long each call is held.
@@ -40,7 +40,7 @@ async fn climb(rate: f64, secs: f64, concurrency: u64, bench: &Bench) -> Step {
     let calls = (rate * secs).max(1.0) as u64;
     let bar = bench.bar("calling", calls);
     let (mark, then) = (Mark::now(bench), Counted::of(&bench.world.borrow().stats));
-    bench.world.borrow_mut().stats.setup_phone = Latency::default();
+    let earlier = bench.world.borrow().stats.setup_phone.clone();
     bar.set_position(then.over);
     bar.set_length(then.over + calls);
     let start = Instant::now();
@@ -62,7 +62,7 @@ async fn climb(rate: f64, secs: f64, concurrency: u64, bench: &Bench) -> Step {
         failed,
         achieved,
         resent_percent,
-        setup_p99_ms: stats.setup_phone.quantiles().map(|figures| figures.p99_ms),
+        setup_p99_ms: stats.setup_phone.since(&earlier).quantiles().map(|figures| figures.p99_ms),
         server_cpu_ms_per_call: mark.server_ms_per_call(bench),
         own_cpu_ms_per_call: mark.own_ms_per_call(bench),
     }

@@ -10,6 +10,7 @@ use serde::Serialize;
 const EXAMPLES: usize = 10;
 
 /// A latency distribution, from 1 µs to 2 minutes at three digits.
+#[derive(Clone)]
 pub struct Latency(Option<Histogram<u64>>);
 
 impl Default for Latency {
@@ -37,6 +38,16 @@ impl Latency {
         if let Some(histogram) = &mut self.0 {
             histogram.saturating_record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1));
         }
+    }
+
+    /// What was added since `earlier`, a copy of this one.
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut added = self.clone();
+        if let (Some(added), Some(earlier)) = (&mut added.0, &earlier.0) {
+            // Never more than there is, as every record of a copy is in its original.
+            let _ = added.subtract(earlier);
+        }
+        added
     }
 
     /// The figures; none where nothing was measured.
