@@ -41,7 +41,7 @@ impl UserAgent {
         let transaction = self.start_server(now, flow, &request, &Method::Invite, ServerUser::Invite(id));
         let mut session = Session::new(Phase::Ringing, local_tag, dialog.call_id.clone());
         session.dialogs.push(dialog);
-        session.remote_sdp.clone_from(&offer);
+        session.heard(offer.as_ref());
         session.pending = Some(Box::new(Pending {
             transaction,
             request: request.clone(),
@@ -59,8 +59,10 @@ impl UserAgent {
 
     /// Sends a provisional response above 100 on an incoming session; repeated every minute so that no proxy gives up (s.13.3.1.1).
     pub fn progress(&mut self, now: Instant, id: SessionId, status: u16, sdp: Option<Bytes>) {
-        let ringing = self.commanded(id).is_some_and(|session| session.phase == Phase::Ringing);
-        if !ringing || !(101..200).contains(&status) {
+        if !self.commanded_in(id, Phase::Ringing) {
+            return;
+        }
+        if !(101..200).contains(&status) {
             self.stats.commands_ignored += 1;
             return;
         }
@@ -89,8 +91,7 @@ impl UserAgent {
 
     /// Answers an incoming session with 200; `sdp` is the answer, or the offer where the INVITE had none.
     pub fn accept(&mut self, now: Instant, id: SessionId, sdp: Option<Bytes>) {
-        if self.commanded(id).is_none_or(|session| session.phase != Phase::Ringing) {
-            self.stats.commands_ignored += 1;
+        if !self.commanded_in(id, Phase::Ringing) {
             return;
         }
         self.accept_pending(now, id, sdp);
@@ -121,8 +122,7 @@ impl UserAgent {
 
     /// Refuses an incoming session; it ends with `Ended`, at once. A status outside 300 to 699 is sent as 500.
     pub fn reject(&mut self, now: Instant, id: SessionId, status: u16, headers: &[(Arc<str>, Arc<str>)]) {
-        if self.commanded(id).is_none_or(|session| session.phase != Phase::Ringing) {
-            self.stats.commands_ignored += 1;
+        if !self.commanded_in(id, Phase::Ringing) {
             return;
         }
         self.refuse_pending(now, id, status, headers);
@@ -241,12 +241,11 @@ impl UserAgent {
             self.stats.retransmissions_received += 1;
             return;
         }
-        session.unacked = None;
+        let Some(unacked) = session.unacked.take() else { return };
         let sdp = request.sdp().filter(|sdp| session::check(sdp).is_ok());
-        if sdp.is_some() {
-            session.remote_sdp.clone_from(&sdp);
-        }
+        session.heard(sdp.as_ref());
         let bye_wanted = session.bye_wanted.take();
+        self.release(unacked.transaction);
         let owner = Owner::Session(id);
         self.timers.stop(owner, Timer::Success);
         self.timers.stop(owner, Timer::NoAck);

@@ -99,11 +99,9 @@ impl UserAgent {
     /// Cancels an outgoing INVITE that has no final response; `reason` is the value of a Reason header (RFC 3326). Held back until a
     /// provisional response came (s.9.1); the session ends with `Failed`.
     pub fn cancel(&mut self, now: Instant, id: SessionId, reason: Option<&str>) {
-        if self.commanded(id).is_some_and(|session| session.phase != Phase::Calling) {
-            self.stats.commands_ignored += 1;
-            return;
+        if self.commanded_in(id, Phase::Calling) {
+            self.cancel_with(now, id, 487, reason.map(Arc::from));
         }
-        self.cancel_with(now, id, 487, reason.map(Arc::from));
     }
 
     pub(super) fn cancel_with(&mut self, now: Instant, id: SessionId, status: u16, reason: Option<Arc<str>>) {
@@ -246,7 +244,7 @@ impl UserAgent {
             transaction: key,
             invite,
         }));
-        session.remote_sdp.clone_from(&sdp);
+        session.heard(sdp.as_ref());
         self.timers.stop_all(Owner::Session(id));
         self.event(UaEvent::Answered { session: id, sdp });
     }

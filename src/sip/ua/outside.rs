@@ -13,7 +13,7 @@ use super::server::ServerUser;
 use super::{UserAgent, ident};
 use crate::dialog::Routes;
 use crate::flow::Flow;
-use crate::message::{Message, Method};
+use crate::message::{HeaderName, Message, Method};
 
 impl UserAgent {
     /// Sends a request outside any session; `UaEvent::Response` follows.
@@ -73,7 +73,8 @@ impl UserAgent {
         self.event(UaEvent::Request { id, request, flow });
     }
 
-    /// Answers a request outside a session with a final response. One that came too late is ignored and counted.
+    /// Answers a request outside a session with a final response. One that came too late is ignored and counted. A 2xx to OPTIONS gets Allow
+    /// and Accept here, unless the headers have an Allow.
     pub fn respond(
         &mut self,
         now: Instant,
@@ -92,6 +93,12 @@ impl UserAgent {
         let status = if (200..700).contains(&status) { status } else { 500 };
         let tag = self.stateless_tag(&request);
         let mut response = self.response(&request, flow, status).to_tag(&tag);
+        let tells_methods = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("allow"));
+        if request.is(&Method::Options) && status < 300 && !tells_methods {
+            response = response
+                .header(HeaderName::Allow, draft::ALLOW)
+                .header(HeaderName::Accept, draft::SDP);
+        }
         for (name, value) in headers {
             response = response.header(name, value);
         }

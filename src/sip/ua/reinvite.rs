@@ -96,9 +96,7 @@ impl UserAgent {
             invite,
         }));
         let sdp = response.sdp().filter(|sdp| session::check(sdp).is_ok());
-        if sdp.is_some() {
-            session.remote_sdp.clone_from(&sdp);
-        }
+        session.heard(sdp.as_ref());
         self.timers.stop(Owner::Session(id), Timer::C);
         self.event(UaEvent::ReinviteAnswered { session: id, sdp });
     }
@@ -197,9 +195,7 @@ impl UserAgent {
             dialog.refresh_target(&request);
             dialog.flow = flow;
         }
-        if let Some(offer) = request.sdp() {
-            session.remote_sdp = Some(offer);
-        }
+        session.heard(request.sdp().as_ref());
         self.accept_pending(now, id, sdp);
         // What waits to be offered again was made before this answer.
         self.reinvite_failed(now, id, 491);

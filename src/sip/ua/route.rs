@@ -104,19 +104,19 @@ impl UserAgent {
             return Some(*source);
         }
         match numeric_hop(next_hop) {
-            Numeric::Hop(hop) if hop.transport == source.transport => {
-                let translated = dialog.adjacent && hop.transport == Transport::Udp && hop.addr.ip() != source.peer.ip();
-                if translated {
-                    Some(*source)
-                } else {
-                    Some(Flow {
-                        peer: hop.addr,
-                        connection: None,
-                        ..*source
-                    })
+            Numeric::Hop(hop) => {
+                let same_transport = hop.transport == source.transport;
+                if same_transport && hop.transport == Transport::Udp && dialog.adjacent && hop.addr.ip() != source.peer.ip() {
+                    return Some(*source);
                 }
+                let same_listener = same_transport && hop.addr.is_ipv4() == source.peer.is_ipv4();
+                let flow = Flow {
+                    peer: hop.addr,
+                    connection: None,
+                    ..*source
+                };
+                if same_listener { Some(flow) } else { self.flow_to(hop) }
             }
-            Numeric::Hop(hop) => self.flow_to(hop),
             Numeric::Name if source.transport == Transport::Udp => Some(*source),
             Numeric::Name | Numeric::Unreachable => None,
         }

@@ -214,12 +214,19 @@ impl UserAgent {
         self.drive_server(now, id, Input::Send(status));
     }
 
+    /// The ACK of a 2xx came: its bytes are not needed any more.
+    pub(super) fn release(&mut self, id: ServerKey) {
+        if let Some(transaction) = self.servers.get_mut(&id) {
+            transaction.last = None;
+        }
+    }
+
     /// Serves a request with one response, at once.
     pub(super) fn answer(&mut self, now: Instant, flow: Flow, request: &Message, method: &Method, status: u16) {
         let id = self.start_server(now, flow, request, method, ServerUser::Core);
         let tag = self.stateless_tag(request);
         let mut response = self.response(request, flow, status).to_tag(&tag);
-        if matches!(status, 405) || (*method == Method::Options && status == 200) {
+        if status == 405 || (*method == Method::Options && status == 200) {
             response = response.header(HeaderName::Allow, ALLOW);
         }
         if *method == Method::Options && status == 200 {

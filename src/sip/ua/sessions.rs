@@ -114,7 +114,7 @@ pub(super) struct Session {
     pub reinvite: Option<Box<Reinvite>>,
     /// The shell wants it ended as soon as the ACK of our 2xx came (s.15), with this Reason.
     pub bye_wanted: Option<Option<Arc<str>>>,
-    /// The last description of the peer.
+    /// The last description of the peer: a copy, which does not hold on to the buffer of its message.
     pub remote_sdp: Option<Bytes>,
     /// A BYE of ours is in flight.
     pub closing: bool,
@@ -139,6 +139,13 @@ impl Session {
             closing: false,
         }
     }
+
+    /// Keeps the peer's description.
+    pub fn heard(&mut self, sdp: Option<&Bytes>) {
+        if let Some(sdp) = sdp {
+            self.remote_sdp = Some(Bytes::copy_from_slice(sdp));
+        }
+    }
 }
 
 impl UserAgent {
@@ -153,6 +160,13 @@ impl UserAgent {
             self.stats.commands_ignored += 1;
         }
         self.live(id)
+    }
+
+    /// Whether a command finds its session in that phase; counted where not.
+    pub(super) fn commanded_in(&mut self, id: SessionId, phase: Phase) -> bool {
+        let fits = self.live(id).is_some_and(|session| session.phase == phase);
+        self.stats.commands_ignored += u64::from(!fits);
+        fits
     }
 
     pub(super) fn event(&mut self, event: UaEvent) {

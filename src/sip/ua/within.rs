@@ -76,8 +76,7 @@ impl UserAgent {
 
     /// Sends INFO in a session.
     pub fn info(&mut self, now: Instant, id: SessionId, content_type: &str, body: Bytes) {
-        if self.commanded(id).is_none_or(|session| session.phase != Phase::Talking) {
-            self.stats.commands_ignored += 1;
+        if !self.commanded_in(id, Phase::Talking) {
             return;
         }
         let body = Some((content_type.to_owned().into(), body));

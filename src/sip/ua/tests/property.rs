@@ -1,4 +1,4 @@
-//! Random calls over a network that loses, delays, reorders and duplicates, from a seed: every session ends with exactly one terminal event,
+//! Random calls over a network that loses, delays, reorders, duplicates, garbles and breaks, from a seed: every session ends with exactly one terminal event,
 //! nothing follows it, and nothing is left when the timers have run out.
 
 use std::collections::{BTreeMap, HashMap};
@@ -26,6 +26,7 @@ enum Act {
     RejectReinvite(SessionId),
     Info(SessionId),
     Bye(SessionId),
+    Fail,
 }
 
 /// Two shells that do as the dice say.
@@ -43,8 +44,11 @@ impl Chaos {
         rig.loss = [0, 50, 200, 400][rig.rng.random_range(0..4)];
         rig.duplication = [0, 100, 300][rig.rng.random_range(0..3)];
         rig.latency_ms = 1..[5, 50, 800][rig.rng.random_range(0..3)];
-        if rig.loss == 0 && rig.rng.random_bool(0.3) {
+        if rig.loss == 0 && rig.rng.random_bool(0.5) {
             rig.transport = Transport::Tcp;
+        }
+        if rig.rng.random_bool(0.2) {
+            rig.garbling = 200;
         }
         Self {
             rig,
@@ -90,9 +94,12 @@ impl Chaos {
             self.ends[agent].insert(session, Vec::new());
             return self.plan_session(agent, session);
         }
+        if let Act::Fail = act {
+            return self.rig.fail();
+        }
         let ua = &mut self.rig.agents[agent];
         match act {
-            Act::Call => {}
+            Act::Call | Act::Fail => {}
             Act::Progress(session) => ua.progress(now, session, 180, None),
             Act::Accept(session) => ua.accept(now, session, sdp()),
             Act::Reject(session) => ua.reject(now, session, 486, &[]),
@@ -175,6 +182,11 @@ fn run_seed(seed: u64) {
         let caller = chaos.rig.rng.random_range(0..2);
         chaos.plan(caller, Act::Call, 2000);
     }
+    if chaos.chance(20) {
+        for _ in 0..2 {
+            chaos.plan(0, Act::Fail, 8000);
+        }
+    }
     chaos.run(Duration::from_secs(20));
     // Whoever still talks hangs up.
     for agent in 0..2 {
@@ -187,7 +199,7 @@ fn run_seed(seed: u64) {
             chaos.plan(agent, Act::Bye(session), 1000);
         }
     }
-    chaos.run(Duration::from_secs(200));
+    chaos.run(Duration::from_secs(300));
     for (agent, ends) in chaos.ends.iter().enumerate() {
         for (session, ends) in ends {
             assert_eq!(

@@ -62,6 +62,13 @@ pub(super) fn invite_to(uri: &str) -> Invite {
     }
 }
 
+/// A message on the wire: to whom, over which connection.
+struct Arriving {
+    to: usize,
+    connection: u64,
+    bytes: Bytes,
+}
+
 /// Says whether a message from that agent is lost.
 pub(super) type Lose = Box<dyn FnMut(usize, &Message) -> bool>;
 
@@ -73,6 +80,10 @@ pub(super) struct Rig {
     pub loss: u32,
     /// Per mille.
     pub duplication: u32,
+    /// Per mille: so many messages arrive a second time with some bytes changed.
+    pub garbling: u32,
+    /// The one stream connection between the two.
+    pub connection: u64,
     pub latency_ms: Range<u64>,
     pub lose: Lose,
     pub transport: Transport,
@@ -80,7 +91,7 @@ pub(super) struct Rig {
     pub events: [Vec<UaEvent>; 2],
     /// Every message that was sent, as `0 INVITE` or `1 200 INVITE`.
     pub sent: Vec<String>,
-    wire: BTreeMap<(Instant, u64), (usize, Bytes)>,
+    wire: BTreeMap<(Instant, u64), Arriving>,
     sequence: u64,
 }
 
@@ -93,6 +104,8 @@ impl Rig {
             rng: StdRng::seed_from_u64(seed),
             loss: 0,
             duplication: 0,
+            garbling: 0,
+            connection: 1,
             latency_ms: 5..6,
             lose: Box::new(|_, _| false),
             transport: Transport::Udp,
@@ -132,9 +145,18 @@ impl Rig {
     }
 
     fn send(&mut self, from: usize, flow: Flow, bytes: Bytes) {
+        let garbled = self.garbling > 0;
+        if garbled && flow.peer != address(1 - from) {
+            return;
+        }
         assert_eq!(flow.peer, address(1 - from));
-        let message = Message::parse(bytes.clone()).expect("what we send can be read");
-        let cseq = message.cseq().expect("CSeq").1;
+        let Ok(message) = Message::parse(bytes.clone()) else {
+            assert!(garbled, "what we send can be read");
+            return;
+        };
+        let cseq = message
+            .cseq()
+            .map_or_else(|_| "?".to_owned(), |(_, method)| method.to_string());
         match message.status() {
             Some(status) => self.sent.push(format!("{from} {status} {cseq}")),
             None => self.sent.push(format!("{from} {cseq}")),
@@ -148,10 +170,49 @@ impl Rig {
             1
         };
         for _ in 0..copies {
-            let arrival = self.now + ms(self.rng.random_range(self.latency_ms.clone()));
-            self.sequence += 1;
-            self.wire.insert((arrival, self.sequence), (1 - from, bytes.clone()));
+            self.put_on_wire(1 - from, bytes.clone());
         }
+        if self.rng.random_range(0..1000) < self.garbling {
+            let mut changed = bytes.to_vec();
+            for _ in 0..self.rng.random_range(1..6) {
+                let at = self.rng.random_range(0..changed.len());
+                changed[at] = self.rng.random_range(32..127);
+            }
+            self.put_on_wire(1 - from, changed.into());
+        }
+    }
+
+    fn put_on_wire(&mut self, to: usize, bytes: Bytes) {
+        let arrival = self.now + ms(self.rng.random_range(self.latency_ms.clone()));
+        self.sequence += 1;
+        self.wire.insert(
+            (arrival, self.sequence),
+            Arriving {
+                to,
+                connection: self.connection,
+                bytes,
+            },
+        );
+    }
+
+    /// The flow that messages to an agent come over.
+    fn flow_to(&self, to: usize) -> Flow {
+        let stream = self.transport == Transport::Tcp;
+        Flow {
+            transport: self.transport,
+            listener: ListenerId(u16::from(stream)),
+            peer: address(1 - to),
+            connection: stream.then_some(ConnectionId(self.connection)),
+        }
+    }
+
+    /// The connection closes, with what is on it; over UDP an ICMP error comes.
+    pub fn fail(&mut self) {
+        for agent in 0..2 {
+            let flow = self.flow_to(agent);
+            self.agents[agent].flow_failed(self.now, &flow);
+        }
+        self.connection += 1;
     }
 
     /// Moves time to the next arrival or timer, `limit` at most. Gives the events that came of it, `None` at the limit.
@@ -168,18 +229,15 @@ impl Rig {
         };
         self.now = self.now.max(next);
         if arrival == Some(next)
-            && let Some((_, (to, bytes))) = self.wire.pop_first()
+            && let Some((_, Arriving { to, connection, bytes })) = self.wire.pop_first()
         {
-            let connection = (self.transport == Transport::Tcp).then_some(ConnectionId(1));
-            let listener = ListenerId(u16::from(self.transport == Transport::Tcp));
-            let flow = Flow {
-                transport: self.transport,
-                listener,
-                peer: address(1 - to),
-                connection,
-            };
-            let message = Message::parse(bytes).expect("what we send can be read");
-            self.agents[to].receive(self.now, flow, message);
+            let flow = self.flow_to(to);
+            let is_lost = self.transport == Transport::Tcp && connection != self.connection;
+            match Message::parse(bytes) {
+                Ok(message) if !is_lost => self.agents[to].receive(self.now, flow, message),
+                Ok(_) => {}
+                Err(error) => assert!(self.garbling > 0, "what we send can be read: {error}"),
+            }
         }
         for agent in &mut self.agents {
             agent.timeout(self.now);
