@@ -51,6 +51,12 @@ impl ParseError {
     pub fn answerable(&self) -> Option<&Message> {
         self.partial.as_deref().filter(|message| message.can_be_answered())
     }
+
+    /// The same, to hand on: such a message never passes [`Message::validate`], whose violation says 400, so that whoever
+    /// answers bad requests answers this one too.
+    pub fn into_answerable(self) -> Option<Message> {
+        self.partial.map(|message| *message).filter(Message::can_be_answered)
+    }
 }
 
 /// What was wrong with one header.

@@ -13,6 +13,7 @@ pub fn exercise(bytes: &[u8]) {
         Err(error) => {
             assert!(error.offset <= bytes.len(), "an error lies inside the message");
             if let Some(message) = &error.partial {
+                assert!(message.validate().is_err(), "a message with a defect never passes");
                 read(message);
             }
         }

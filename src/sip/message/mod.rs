@@ -80,11 +80,13 @@ impl Message {
         if bytes.is_empty() {
             return Err(error(ParseErrorKind::Empty, 0, None));
         }
-        let head = head::scan(&bytes).map_err(|(kind, offset)| error(kind, offset, None))?;
+        let mut head = head::scan(&bytes).map_err(|(kind, offset)| error(kind, offset, None))?;
         let there = bytes.len() - head.end;
         let body_len = head.content_length.unwrap_or(there);
-        let short = (body_len > there).then_some((ParseErrorKind::BodyShort, bytes.len()));
-        let defect = head.defect.or(short);
+        if body_len > there {
+            head.defect.get_or_insert((ParseErrorKind::BodyShort, bytes.len()));
+        }
+        let defect = head.defect;
         let message = Self::assemble(bytes, head, body_len.min(there));
         match defect {
             Some((kind, offset)) => Err(error(kind, offset, Some(Box::new(message)))),

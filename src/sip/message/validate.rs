@@ -61,9 +61,7 @@ impl Message {
     }
 
     fn validate_request(&self, method: &Method) -> Result<(), Fault> {
-        if !self.is_version_2() {
-            return Err(fault(505, "Version Not Supported"));
-        }
+        self.validate_bytes()?;
         if !self.has_well_formed_start() {
             return Err(fault(400, "Bad Request (malformed request line)"));
         }
@@ -99,14 +97,23 @@ impl Message {
 
     /// RFC 3261 s.8.1.3: what cannot be matched to a request of ours is dropped; more than one Via means it is not ours (s.8.1.3.3).
     fn validate_response(&self) -> Result<(), Fault> {
-        if !self.is_version_2() {
-            return Err(fault(505, "Version Not Supported"));
-        }
+        self.validate_bytes()?;
         self.top_via()?;
         if self.headers(HeaderName::Via).nth(1).is_some() {
             return Err(HeaderErrorKind::Repeated.of(HeaderName::Via).into());
         }
         self.validate_identity().map(|_| ())
+    }
+
+    /// The version, and that nothing was wrong with the bytes.
+    fn validate_bytes(&self) -> Result<(), Fault> {
+        if !self.is_version_2() {
+            return Err(fault(505, "Version Not Supported"));
+        }
+        match self.0.head.defect {
+            Some((kind, _)) => Err((400, Cow::Owned(format!("Bad Request ({kind})")))),
+            None => Ok(()),
+        }
     }
 
     /// The headers that identify dialog and transaction; gives the method of CSeq.

@@ -33,15 +33,15 @@ fn request(method: &str, more: &[&str]) -> Message {
     Message::parse(text(&lines)).expect("a request of the test can be parsed")
 }
 
-/// How the transport layer deals with a datagram: `accept`, `answer NNN` or `drop`.
+/// How a datagram is dealt with: `accept`, `answer NNN` or `drop`. What cannot be parsed is answered as what cannot be used.
 fn verdict(bytes: &[u8]) -> String {
-    match Message::parse(Bytes::copy_from_slice(bytes)) {
-        Ok(message) => match message.validate() {
-            Ok(()) => "accept".to_owned(),
-            Err(violation) if violation.respond => format!("answer {}", violation.status),
-            Err(_) => "drop".to_owned(),
-        },
-        Err(error) if error.answerable().is_some() => "answer 400".to_owned(),
-        Err(_) => "drop".to_owned(),
+    let message = match Message::parse(Bytes::copy_from_slice(bytes)) {
+        Ok(message) => Some(message),
+        Err(error) => error.into_answerable(),
+    };
+    match message.map(|message| message.validate()) {
+        Some(Ok(())) => "accept".to_owned(),
+        Some(Err(violation)) if violation.respond => format!("answer {}", violation.status),
+        Some(Err(_)) | None => "drop".to_owned(),
     }
 }

@@ -110,6 +110,11 @@ fn the_body_is_as_long_as_content_length_says() {
     let short = parse(&["Content-Length: 5"], "body").unwrap_err();
     assert_eq!(short.kind, ParseErrorKind::BodyShort);
     assert_eq!(short.answerable().unwrap().call_id(), Some("c1"));
+    let refused = short.into_answerable().unwrap().validate().unwrap_err();
+    assert_eq!(
+        (refused.status, refused.reason.as_ref(), refused.respond),
+        (400, "Bad Request (body shorter than Content-Length)", true)
+    );
 }
 
 #[test]
