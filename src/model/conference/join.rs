@@ -22,13 +22,9 @@ pub(super) struct Broken {
 /// An answer that was due did not come with the message that had to carry it.
 const ANSWER_MISSING: u16 = 488;
 
-/// One leg of the join.
-#[derive(Debug)]
-struct Side {
-    leg: LegId,
-    /// Our 200 to its INVITE or re-INVITE waits for the ACK: until then nothing new may begin on the leg (RFC 3261 s.14.1).
-    unacked: bool,
-}
+/// How often a re-INVITE of our own is sent again after 491. The user agent waits out glare on the wire by itself (RFC 3261
+/// s.14.1); this is for a device's re-INVITE that was on its way to us when we sent ours, and is refused by now.
+const GLARES: u8 = 4;
 
 /// What is under way.
 #[derive(Debug)]
@@ -40,29 +36,30 @@ enum Exchange {
     /// One side's re-INVITE is with the other side.
     Passed { from: LegId, to: LegId, with_offer: bool },
     /// Third-party call: the second side's answer is with the first side, which had given `offered` before.
-    FirstReoffered { offered: Bytes },
+    FirstReoffered { offered: Bytes, ours: Reoffer },
     /// Third-party call: the description that the first side gave then is with the second side.
-    SecondReoffered,
+    SecondReoffered { ours: Reoffer },
+}
+
+/// A re-INVITE that we sent by ourselves.
+#[derive(Debug)]
+struct Reoffer {
+    offer: Bytes,
+    glares: u8,
 }
 
 #[derive(Debug)]
 pub(super) struct MediaJoin {
-    sides: [Side; 2],
+    sides: [LegId; 2],
     exchange: Exchange,
 }
 
 impl MediaJoin {
     /// The callee answered the caller's offer.
     pub fn direct(caller: LegId, callee: LegId, answer: Bytes, out: &mut Vec<ConferenceOutput>) -> Self {
-        tell(
-            out,
-            callee,
-            LegCommand::Ack {
-                answer: AckBody::Nothing,
-            },
-        );
+        acknowledge(out, callee, AckBody::Nothing);
         tell(out, caller, LegCommand::Accept { sdp: Some(answer) });
-        Self::new(caller, true, callee, Exchange::Quiet)
+        Self::new(caller, callee, Exchange::Quiet)
     }
 
     /// The callee answered an INVITE without an offer by giving one; the caller's ACK has to bring the answer, and the callee's
@@ -73,39 +70,27 @@ impl MediaJoin {
             offerer: callee,
             answerer: caller,
         };
-        Self::new(caller, true, callee, exchange)
+        Self::new(caller, callee, exchange)
     }
 
     /// The second party of a third-party call answered `offered`, the first one's description; the first one is in a call with
     /// nobody and now gets the answer as an offer (RFC 3725 s.4.3).
     pub fn third_party(first: LegId, second: LegId, offered: Bytes, answer: Bytes, out: &mut Vec<ConferenceOutput>) -> Self {
-        tell(
-            out,
-            second,
-            LegCommand::Ack {
-                answer: AckBody::Nothing,
-            },
-        );
-        tell(out, first, LegCommand::Reinvite { offer: Some(answer) });
-        Self::new(first, false, second, Exchange::FirstReoffered { offered })
+        acknowledge(out, second, AckBody::Nothing);
+        let ours = Reoffer::send(first, answer, out);
+        Self::new(first, second, Exchange::FirstReoffered { offered, ours })
     }
 
-    fn new(first: LegId, unacked: bool, second: LegId, exchange: Exchange) -> Self {
-        let sides = [
-            Side { leg: first, unacked },
-            Side {
-                leg: second,
-                unacked: false,
-            },
-        ];
+    fn new(first: LegId, second: LegId, exchange: Exchange) -> Self {
+        let sides = [first, second];
         Self { sides, exchange }
     }
 
     /// The other side of `leg`; `None` where `leg` is no side of this join.
     pub fn peer(&self, leg: LegId) -> Option<LegId> {
-        match &self.sides {
-            [one, other] if one.leg == leg => Some(other.leg),
-            [one, other] if other.leg == leg => Some(one.leg),
+        match self.sides {
+            [one, other] if one == leg => Some(other),
+            [one, other] if other == leg => Some(one),
             _ => None,
         }
     }
@@ -117,13 +102,14 @@ impl MediaJoin {
             Exchange::LateAnswer { .. } => "late-answer",
             Exchange::Passed { .. } => "reinvite-passed",
             Exchange::FirstReoffered { .. } => "first-reoffered",
-            Exchange::SecondReoffered => "second-reoffered",
+            Exchange::SecondReoffered { .. } => "second-reoffered",
         }
     }
 
-    /// The device on `leg` sent a re-INVITE.
+    /// The device on `leg` sent a re-INVITE. Whether the other side's last ACK is there need not be known: the user agent holds
+    /// our re-INVITE back until it is.
     pub fn reoffered(&mut self, leg: LegId, offer: Option<Bytes>, out: &mut Vec<ConferenceOutput>) {
-        let free = matches!(self.exchange, Exchange::Quiet) && self.sides.iter().all(|side| !side.unacked);
+        let free = matches!(self.exchange, Exchange::Quiet);
         match self.peer(leg) {
             Some(to) if free => {
                 self.exchange = Exchange::Passed {
@@ -150,29 +136,17 @@ impl MediaJoin {
                 self.pass_answer(from, to, with_offer, sdp, out);
                 Ok(())
             }
-            Exchange::FirstReoffered { offered } if leg == self.sides[0].leg => {
-                tell(
-                    out,
-                    leg,
-                    LegCommand::Ack {
-                        answer: AckBody::Nothing,
-                    },
-                );
+            Exchange::FirstReoffered { offered, .. } if leg == self.sides[0] => {
+                acknowledge(out, leg, AckBody::Nothing);
                 let now = sdp.ok_or(Broken { status: ANSWER_MISSING })?;
                 if !same_media(&offered, &now) {
-                    self.exchange = Exchange::SecondReoffered;
-                    tell(out, self.sides[1].leg, LegCommand::Reinvite { offer: Some(now) });
+                    let ours = Reoffer::send(self.sides[1], now, out);
+                    self.exchange = Exchange::SecondReoffered { ours };
                 }
                 Ok(())
             }
-            Exchange::SecondReoffered if leg == self.sides[1].leg => {
-                tell(
-                    out,
-                    leg,
-                    LegCommand::Ack {
-                        answer: AckBody::Nothing,
-                    },
-                );
+            Exchange::SecondReoffered { .. } if leg == self.sides[1] => {
+                acknowledge(out, leg, AckBody::Nothing);
                 Ok(())
             }
             // No re-INVITE of ours is out on this leg: a 2xx is acknowledged all the same, and changes nothing.
@@ -180,13 +154,7 @@ impl MediaJoin {
                 let acked_later = matches!(other, Exchange::LateAnswer { offerer, .. } if offerer == leg);
                 self.exchange = other;
                 if !acked_later {
-                    tell(
-                        out,
-                        leg,
-                        LegCommand::Ack {
-                            answer: AckBody::Nothing,
-                        },
-                    );
+                    acknowledge(out, leg, AckBody::Nothing);
                 }
                 Ok(())
             }
@@ -196,13 +164,7 @@ impl MediaJoin {
     /// Brings the answer to a passed re-INVITE back: `to` answered, `from` waits.
     fn pass_answer(&mut self, from: LegId, to: LegId, with_offer: bool, sdp: Option<Bytes>, out: &mut Vec<ConferenceOutput>) {
         if with_offer || sdp.is_none() {
-            tell(
-                out,
-                to,
-                LegCommand::Ack {
-                    answer: AckBody::Nothing,
-                },
-            );
+            acknowledge(out, to, AckBody::Nothing);
         } else {
             // The offer goes on; the ACK of `from` brings the answer for the ACK that `to` waits for.
             self.exchange = Exchange::LateAnswer {
@@ -211,7 +173,6 @@ impl MediaJoin {
             };
         }
         if sdp.is_some() {
-            self.set_unacked(from, true);
             tell(out, from, LegCommand::AcceptReinvite { sdp });
         } else {
             tell(out, from, LegCommand::RejectReinvite { status: ANSWER_MISSING });
@@ -220,23 +181,21 @@ impl MediaJoin {
 
     /// Our re-INVITE on `leg` was refused.
     pub fn reinvite_failed(&mut self, leg: LegId, status: u16, out: &mut Vec<ConferenceOutput>) -> Result<(), Broken> {
-        match &self.exchange {
+        match &mut self.exchange {
             Exchange::Passed { from, to, .. } if *to == leg => {
                 let status = refusal_to_pass(status);
                 tell(out, *from, LegCommand::RejectReinvite { status });
                 self.exchange = Exchange::Quiet;
                 Ok(())
             }
-            // Without the new description the two do not hear each other.
-            Exchange::FirstReoffered { .. } if leg == self.sides[0].leg => Err(Broken { status }),
-            Exchange::SecondReoffered if leg == self.sides[1].leg => Err(Broken { status }),
+            Exchange::FirstReoffered { ours, .. } if leg == self.sides[0] => ours.refused(leg, status, out),
+            Exchange::SecondReoffered { ours } if leg == self.sides[1] => ours.refused(leg, status, out),
             _ => Ok(()),
         }
     }
 
     /// The ACK to our 200 on `leg` came.
     pub fn acked(&mut self, leg: LegId, sdp: Option<Bytes>, out: &mut Vec<ConferenceOutput>) -> Result<(), Broken> {
-        self.set_unacked(leg, false);
         match self.exchange {
             Exchange::LateAnswer { offerer, answerer } if answerer == leg => {
                 // When broken, the exchange stays: the offerer's 200 is still to be acknowledged, see `close`.
@@ -258,11 +217,26 @@ impl MediaJoin {
         }
         self.exchange = Exchange::Quiet;
     }
+}
 
-    fn set_unacked(&mut self, leg: LegId, unacked: bool) {
-        if let Some(side) = self.sides.iter_mut().find(|side| side.leg == leg) {
-            side.unacked = unacked;
+impl Reoffer {
+    fn send(leg: LegId, offer: Bytes, out: &mut Vec<ConferenceOutput>) -> Self {
+        let reinvite = LegCommand::Reinvite {
+            offer: Some(offer.clone()),
+        };
+        tell(out, leg, reinvite);
+        Self { offer, glares: 0 }
+    }
+
+    /// Sends it again after glare. Any other refusal is the end: without the new description the two do not hear each other.
+    fn refused(&mut self, leg: LegId, status: u16, out: &mut Vec<ConferenceOutput>) -> Result<(), Broken> {
+        if status != 491 || self.glares == GLARES {
+            return Err(Broken { status });
         }
+        self.glares += 1;
+        let offer = Some(self.offer.clone());
+        tell(out, leg, LegCommand::Reinvite { offer });
+        Ok(())
     }
 }
 

@@ -58,7 +58,8 @@
 //!   Quiet -- re-INVITE --> Passed --- answer, refusal --> Quiet
 //!                              +----- offer ------------> LateAnswer -- ACK --> Quiet     (the re-INVITE had no offer)
 //! ```
-//! Outside Quiet, and until the ACK of our last 200 is there, a device's re-INVITE is refused with 491.
+//! Outside Quiet a device's re-INVITE is refused with 491. That no re-INVITE of ours goes out before the ACK of our last 200 on
+//! that leg is the user agent's part, and so is glare on the wire.
 //!
 //! # Who ends whom
 //! | what happens | what the conference does |
@@ -84,6 +85,8 @@
 //!   hold on to the first (RFC 3261 s.13.2.1). Early media is not passed in third-party calls.
 //! * Third-party calls: should the second phone answer the re-INVITE with yet another media address, the first is not told
 //!   (two that never settle would keep us sending for ever).
+//! * A device that cancels its re-INVITE is answered below and nothing is heard of it here: what the other side answered then
+//!   stays without effect until the next re-INVITE; an offer it gave then is never answered, and its device ends the call.
 //! * A request that crosses `ConferenceEnded` finds no conference. The shell makes none for a request whose conference id a
 //!   connector has chosen ([`ConferenceId::maker`]); to the T-Server side, `ConferenceEnded` ends what it had asked for since.
 

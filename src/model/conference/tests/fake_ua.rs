@@ -34,8 +34,10 @@ enum Theirs {
     Asked {
         with_offer: bool,
     },
-    /// Our 200 is out, its ACK was not delivered.
-    Answered,
+    /// Our 200 is out, its ACK was not delivered; `late` is one that has to bring an answer.
+    Answered {
+        late: bool,
+    },
 }
 
 /// Whether a session was answered, is over, and how.
@@ -60,6 +62,8 @@ struct FakeLeg {
     actual: Life,
     /// Our INVITE or re-INVITE that the device has not answered: whether it carries an offer.
     asked_device: Option<bool>,
+    /// Our re-INVITE that waits for the ACK of our last 200.
+    reinvite_held: Option<bool>,
     /// The device has a 2xx of its own out that we have not acknowledged.
     awaits_ack: bool,
     /// The device's INVITE or re-INVITE that we have not answered.
@@ -236,6 +240,7 @@ impl FakeLeg {
             early_answers: 0,
             actual: Life::Early,
             asked_device: None,
+            reinvite_held: None,
             awaits_ack: false,
             device_asks: None,
             owes_ack: None,
@@ -295,15 +300,13 @@ impl FakeLeg {
             LegCommand::Ack { answer } => self.acknowledge(answer),
             LegCommand::Reinvite { offer } => {
                 ensure(self.known == Life::Talking, "not in talk")?;
-                ensure(
-                    self.ours == Ours::None && self.theirs == Theirs::None,
-                    "another exchange is under way on the leg",
-                )?;
+                let open = matches!(self.theirs, Theirs::Asked { .. } | Theirs::Answered { late: true });
+                ensure(self.ours == Ours::None && !open, "another exchange is under way on the leg")?;
                 let with_offer = offer.is_some();
                 self.ours = Ours::Asked { with_offer };
                 self.getting = offer.clone();
                 if self.actual == Life::Talking {
-                    self.asked_device = Some(with_offer);
+                    self.reinvite(with_offer);
                 }
                 Ok(())
             }
@@ -335,6 +338,17 @@ impl FakeLeg {
         }
     }
 
+    /// Our re-INVITE waits for the ACK of our last 200, and fails at once when the device's own one is on its way up.
+    fn reinvite(&mut self, with_offer: bool) {
+        if self.device_asks.is_some() {
+            self.queue.push_back(LegEvent::ReinviteFailed { status: 491 });
+        } else if self.owes_ack.is_some() {
+            self.reinvite_held = Some(with_offer);
+        } else {
+            self.asked_device = Some(with_offer);
+        }
+    }
+
     /// Our 200 goes out.
     fn answer_device(&mut self, sdp: &Option<Bytes>) {
         let Theirs::Asked { with_offer } = self.theirs else { return };
@@ -344,7 +358,7 @@ impl FakeLeg {
         } else {
             self.getting = sdp.clone();
         }
-        self.theirs = Theirs::Answered;
+        self.theirs = Theirs::Answered { late: !with_offer };
         if self.device_asks.take().is_some() {
             self.owes_ack = Some(!with_offer);
             self.actual = Life::Talking;
@@ -406,10 +420,10 @@ impl FakeLeg {
             }
             LegEvent::ReinviteFailed { .. } => (self.ours, self.getting) = (Ours::None, None),
             LegEvent::Acked { sdp } => {
-                self.theirs = Theirs::None;
-                if let Some(getting) = self.getting.take() {
-                    (self.gave, self.got) = (sdp.clone(), Some(getting));
+                if self.theirs == (Theirs::Answered { late: true }) {
+                    (self.gave, self.got) = (sdp.clone(), self.getting.take());
                 }
+                self.theirs = Theirs::None;
             }
             LegEvent::Reoffered { offer } => {
                 self.giving = offer.clone();
@@ -494,6 +508,7 @@ impl FakeLeg {
             self.queue.push_back(LegEvent::Acked {
                 sdp: (with_answer && !bare).then_some(sdp),
             });
+            self.asked_device = self.asked_device.or(self.reinvite_held.take());
         }
     }
 

@@ -303,12 +303,11 @@ fn a_reinvite_goes_to_the_other_side_when_nothing_else_is_under_way() {
     check(&[
         (TALK, "1: reoffered b2", "0: re-INVITE b2"),
         (TALK, "0: reoffered", "1: re-INVITE"),
-        (UNACKED, "1: reoffered b2", "1: re-491"),
-        (UNACKED, "0: reoffered a2", "0: re-491"),
+        (UNACKED, "1: reoffered b2", "0: re-INVITE b2"),
         (LATE, "1: reoffered b2", "1: re-491"),
         (PASSED, "0: reoffered a2", "0: re-491"),
         (PASSED_LATE, "0: reoffered a2", "0: re-491"),
-        (REACCEPTED, "0: reoffered a2", "0: re-491"),
+        (REACCEPTED, "0: reoffered a2", "1: re-INVITE a2"),
         (FIRST_REOFFERED, "1: reoffered a2", "1: re-491"),
         (FIRST_REOFFERED, "2: reoffered b2", "2: re-491"),
         (SECOND_REOFFERED, "1: reoffered a2", "1: re-491"),
@@ -360,10 +359,22 @@ fn a_third_party_call_is_joined_by_reinvites() {
         (FIRST_REOFFERED, "1: re-answered", &format!("1: ACK; {broken}")),
         (FIRST_REOFFERED, "1: re-failed 488", broken),
         (FIRST_REOFFERED, "2: re-failed 488", ""),
+        (FIRST_REOFFERED, "1: re-failed 491", "1: re-INVITE b"),
+        (SECOND_REOFFERED, "2: re-failed 491", "2: re-INVITE a2"),
         (SECOND_REOFFERED, "2: re-answered b2", "2: ACK"),
         (SECOND_REOFFERED, "2: re-answered", "2: ACK"),
         (SECOND_REOFFERED, "2: re-failed 488", broken),
     ]);
+}
+
+#[test]
+fn our_own_reinvite_is_not_repeated_for_ever() {
+    let mut scene = Scene::run(FIRST_REOFFERED);
+    for _ in 0..4 {
+        assert_eq!(scene.step("1: re-failed 491"), "1: re-INVITE b");
+    }
+    let broken = "1: BYE; * released 0 Network 491; 2: BYE; * released 1 Network 491; * ended";
+    assert_eq!(scene.step("1: re-failed 491"), broken);
 }
 
 #[test]
