@@ -196,12 +196,15 @@ impl UserAgent {
         }
     }
 
-    /// Forgets a session that is over.
+    /// The BYE of a session is done with: forgets the session. Where there was no way to send it, its end is still to be told.
     pub(super) fn forget(&mut self, id: SessionId) {
-        let over = self.sessions.get(&id).is_some_and(|session| session.phase == Phase::Ending);
-        if let Some(session) = over.then(|| self.sessions.remove(&id)).flatten() {
-            self.by_tag.remove(&session.local_tag);
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if session.phase != Phase::Ending {
+            session.closing = false;
+            return;
         }
+        self.by_tag.remove(&session.local_tag);
+        self.sessions.remove(&id);
     }
 
     /// Notes which transaction carries a session's request.

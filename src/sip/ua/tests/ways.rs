@@ -376,6 +376,22 @@ fn a_device_whose_connection_is_gone_fails_at_once() {
 }
 
 #[test]
+fn a_session_whose_bye_has_no_way_ends_all_the_same() {
+    let mut peer = Peer::new();
+    let session = peer.agent.invite(peer.now, invite_to("sip:bob@10.0.0.9"));
+    let (_, invite) = peer.one();
+    let response = crate::message::ResponseBuilder::to(&invite, 200, None).to_tag("b");
+    peer.deliver(response.header("Contact", "<sips:b@10.0.0.9>").finish());
+    peer.sent();
+    peer.agent.ack(peer.now, session, None);
+    peer.agent.bye(peer.now, session, None);
+    assert_eq!(peer.lines(), ["ACK"]);
+    assert!(matches!(peer.events.last(), Some(UaEvent::Ended { by_peer: false, .. })));
+    peer.wait(Duration::from_secs(64));
+    peer.agent.assert_empty();
+}
+
+#[test]
 fn max_forwards_of_the_shell_stands() {
     let mut peer = Peer::new();
     peer.agent.invite(
