@@ -96,6 +96,18 @@ pub fn encode_event(event: &Event, sequence: u64, previous: u64, time_us: u64, r
     EventBody::new(event, sequence, time_us).frame(previous, reference_id)
 }
 
+/// The sequence of a frame that this module wrote.
+pub fn sequence_of(frame: &[u8]) -> Option<u64> {
+    // `event` stands before it, and its name has no quotes.
+    let key = b"\",\"sequence\":";
+    let from = frame.windows(key.len()).position(|bytes| bytes == key)? + key.len();
+    let digits = frame.get(from..)?.iter().take_while(|byte| byte.is_ascii_digit());
+    let sequence = digits.fold(0u64, |number, digit| {
+        number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'))
+    });
+    frame.get(from).is_some_and(u8::is_ascii_digit).then_some(sequence)
+}
+
 struct Writer {
     out: Vec<u8>,
     splice_at: usize,

@@ -112,6 +112,16 @@ fn per_client_parts_are_spliced_into_one_shared_body() {
 }
 
 #[test]
+fn the_sequence_of_a_frame_is_found_again() {
+    for sequence in [0, 7, 4711, u64::MAX] {
+        let frame = encode_event(&sample(EventName::EventRinging), sequence, 3, TIME_US, Some(ReferenceId(2)));
+        assert_eq!(sequence_of(&frame), Some(sequence));
+    }
+    assert_eq!(sequence_of(b"{}"), None);
+    assert_eq!(sequence_of(br#"{"event":"x","sequence":"7"}"#), None);
+}
+
+#[test]
 fn server_connected_says_epoch_role_version_and_resume() {
     let connected = ServerConnected {
         epoch: "018f".to_owned(),

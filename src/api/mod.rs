@@ -1,0 +1,204 @@
+//! The outside face: HTTP and the CTI WebSocket on one port, on actix-web.
+//!
+//! | path | what | key |
+//! |---|---|---|
+//! | `/v1/cti` | the CTI protocol ([`socket`]) | in OpenServer |
+//! | `/v1/calls`, `/v1/dns`, `/v1/connectors` | what there is ([`rest`]) | `read` |
+//! | `/metrics` | Prometheus text | `read`, where configured |
+//! | `/livez`, `/readyz`, `/openapi.json` | for machines ([`health`]) | none |
+//!
+//! Invariant: nothing a client does, or fails to do, holds up an actor. What goes to a client passes through a bounded queue that
+//! is never waited for; what comes from one is read only as fast as it is handed on, in frames of a bounded size.
+//!
+//! It knows no call and no DN: it asks the runtime through [`port::Port`]. It speaks plain HTTP/1.1; TLS is a proxy's work.
+
+use std::any::Any;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::{Extensions, Server};
+use actix_web::http::KeepAlive;
+use actix_web::middleware::from_fn;
+use actix_web::{App, FromRequest, Handler, HttpServer, Resource, Responder, guard, web};
+
+use tandem_config::Config;
+
+pub mod auth;
+pub mod gateway;
+pub mod health;
+pub mod openapi;
+pub mod paging;
+pub mod port;
+pub mod problem;
+pub mod rest;
+pub mod socket;
+
+use auth::Keys;
+use port::Port;
+use problem::Problem;
+
+/// Renders the metrics page.
+pub type MetricsPage = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// How the server is set up.
+#[derive(Clone)]
+pub struct Settings {
+    /// The address to listen on; port 0 lets the system choose.
+    pub bind: SocketAddr,
+    /// Threads that serve.
+    pub workers: usize,
+    /// The most CTI clients; the runtime enforces it, here it only bounds connections.
+    pub max_clients: usize,
+    /// Whether `/metrics` wants a key.
+    pub metrics_require_key: bool,
+    /// Who may read over HTTP.
+    pub keys: Keys,
+    /// The CTI socket.
+    pub socket: socket::Settings,
+}
+
+impl Settings {
+    /// What the configuration says.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            bind: config.cti.bind,
+            workers: config.http.workers,
+            max_clients: config.cti.max_clients,
+            metrics_require_key: config.http.metrics_require_key,
+            keys: Keys::new(&config.cti.api_key),
+            socket: socket::Settings::new(&config.cti),
+        }
+    }
+}
+
+/// What every handler reaches.
+pub struct Shared {
+    port: Arc<dyn Port>,
+    metrics: MetricsPage,
+    metrics_require_key: bool,
+    keys: Keys,
+    socket: socket::Settings,
+}
+
+/// Tells the recorder what this module's metrics mean.
+pub fn describe_metrics() {
+    metrics::describe_counter!("tandem_http_requests_total", "HTTP requests, by route and status.");
+    metrics::describe_counter!(
+        "tandem_event_client_disconnects_total",
+        "CTI connections that ended, by who ended them and why."
+    );
+}
+
+/// A server that listens. It serves as long as [`Self::server`] is polled.
+pub struct Bound {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The server; `handle()` stops it.
+    pub server: Server,
+}
+
+/// A request line and headers must be here within this.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+/// An idle connection between two requests is closed after this.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How long the farewell of a connection may take.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Sent bytes that the peer does not take for this long end the connection: a socket that nobody reads would stay for ever.
+const UNREAD_TIMEOUT: Duration = Duration::from_secs(20);
+/// Connections beyond the CTI clients that may be open: scrapes, queries.
+const SPARE_CONNECTIONS: usize = 512;
+/// How long a stop waits for running requests, in seconds. CTI sockets are closed by their Client actors before.
+const STOP_TIMEOUT_S: u64 = 5;
+
+/// Binds and sets up the server. Must be called within an actix system.
+pub fn bind(settings: Settings, port: Arc<dyn Port>, metrics: MetricsPage) -> io::Result<Bound> {
+    let workers = settings.workers.max(1);
+    let max_connections = (settings.max_clients + SPARE_CONNECTIONS).div_ceil(workers);
+    let shared = web::Data::new(Shared {
+        port,
+        metrics,
+        metrics_require_key: settings.metrics_require_key,
+        keys: settings.keys,
+        socket: settings.socket,
+    });
+    let server = HttpServer::new(move || {
+        App::new()
+            .wrap(from_fn(problem::frame_responses))
+            .configure(routes(shared.clone()))
+    })
+    .workers(workers)
+    .max_connections(max_connections)
+    .client_request_timeout(HEADER_TIMEOUT)
+    .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
+    .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+    .shutdown_timeout(STOP_TIMEOUT_S)
+    .disable_signals()
+    .on_connect(tune)
+    .bind(settings.bind)?;
+    let address = server
+        .addrs()
+        .first()
+        .copied()
+        .ok_or_else(|| io::Error::other("no address was bound"))?;
+    Ok(Bound {
+        address,
+        server: server.run(),
+    })
+}
+
+/// The routes, without the outer middleware.
+pub fn routes(shared: web::Data<Shared>) -> impl FnOnce(&mut web::ServiceConfig) {
+    move |app| {
+        app.app_data(shared)
+            .app_data(
+                web::QueryConfig::default().error_handler(|error, _| Problem::bad_request("bad-query", error.to_string()).into()),
+            )
+            .app_data(
+                web::PathConfig::default().error_handler(|error, _| Problem::bad_request("bad-path", error.to_string()).into()),
+            )
+            .configure(health::configure)
+            .service(
+                web::resource(tandem_wire::PATH)
+                    .route(web::get().to(socket::upgrade))
+                    .default_service(web::to(|| async { Problem::method_not_allowed("GET").into_response() })),
+            )
+            .service(
+                web::scope("/v1")
+                    .wrap(from_fn(rest::require_key))
+                    .configure(rest::configure)
+                    .default_service(web::to(nowhere)),
+            )
+            .default_service(web::to(nowhere));
+    }
+}
+
+/// A resource that can be read and nothing else.
+fn read_only<F, Args>(path: &str, handler: F) -> Resource
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    web::resource(path)
+        .route(web::route().guard(guard::Any(guard::Get()).or(guard::Head())).to(handler))
+        .default_service(web::to(|| async { Problem::method_not_allowed("GET, HEAD").into_response() }))
+}
+
+async fn nowhere() -> Result<&'static str, Problem> {
+    Err(Problem::not_found("not-found", "there is nothing at this path"))
+}
+
+/// Sets up an accepted socket: small frames leave at once, and a peer that takes nothing is given up.
+fn tune(connection: &dyn Any, _: &mut Extensions) {
+    if let Some(stream) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() {
+        let socket = socket2::SockRef::from(stream);
+        // Neither matters enough to refuse a client over it.
+        let _ = stream.set_nodelay(true);
+        let _ = socket.set_tcp_user_timeout(Some(UNREAD_TIMEOUT));
+    }
+}
+
+#[cfg(test)]
+mod tests;

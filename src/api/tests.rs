@@ -1,0 +1,5 @@
+//! The server with a runtime that is made up: what a client sees, byte by byte where it matters.
+
+mod fake;
+mod http;
+mod websocket;
