@@ -75,19 +75,19 @@ impl Devices {
 
     /// Whether a URI's host is one of our names or addresses.
     pub fn is_ours(&self, uri: &Uri<'_>) -> bool {
-        let host = uri.host().trim_start_matches('[').trim_end_matches(']');
+        let host = uri.host.trim_start_matches('[').trim_end_matches(']');
         if self.domains.iter().any(|domain| domain.eq_ignore_ascii_case(host)) {
             return true;
         }
         host.parse::<IpAddr>().is_ok_and(|ip| {
-            let port = uri.port().unwrap_or(5060);
+            let port = uri.port.unwrap_or(5060);
             self.addresses.iter().any(|address| address.port() == port && (address.ip() == ip || address.ip().is_unspecified()))
         })
     }
 
     /// The DN that a URI names: the user at our first domain where the host is ours, else the URI itself, without parameters.
     pub fn dn_of(&self, uri: &Uri<'_>) -> DnId {
-        match (self.is_ours(uri), uri.user(), self.domains.first()) {
+        match (self.is_ours(uri), uri.user, self.domains.first()) {
             (true, Some(user), Some(domain)) => DnId::new(&format!("sip:{user}@{domain}")),
             _ => DnId::new(&uri.aor()),
         }

@@ -98,7 +98,7 @@ impl Metrics {
     }
 
     /// Counts a request that came in.
-    pub fn request_received(&self, method: &Method<'_>) {
+    pub fn request_received(&self, method: &Method) {
         let name = method.as_str();
         let index = METHODS.iter().position(|known| *known == name).unwrap_or(METHODS.len() - 1);
         self.requests[index].increment(1);

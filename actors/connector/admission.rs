@@ -78,12 +78,13 @@ impl Authenticator {
             let seconds = retry_after.as_secs().max(1).to_string();
             return Admission::Refuse { status: 503, headers: vec![("Retry-After".into(), seconds.into())] };
         }
-        let method = request.method().map_or("", |method| method.as_str());
+        let method = request.method();
+        let method = method.as_ref().map_or("", |method| method.as_str());
         let uri = request.uri().unwrap_or_default();
         let password = device.and_then(|device| device.password.clone());
         // Only the DN's own user name is looked up, so another user's right password is a wrong one here.
         let lookup = |user: &str| password.filter(|_| user.eq_ignore_ascii_case(dn.user())).map(Secret::Password);
-        match self.challenger.verify(now, &authorization, method, uri, lookup) {
+        match self.challenger.verify(now, authorization, method, uri, lookup) {
             Ok(_) => {
                 self.throttle.succeeded(now, source, dn.user());
                 Admission::Admit(dn)

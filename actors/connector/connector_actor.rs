@@ -199,7 +199,7 @@ impl ConnectorActor {
     fn dialled(&self, request: &tandem_sip::message::Message) -> Option<Arc<str>> {
         let text = request.uri()?;
         let uri = Uri::parse(text).ok()?;
-        if self.parts.devices.is_ours(&uri) { Some(Arc::from(uri.user().unwrap_or_default())) } else { Some(Arc::from(text)) }
+        if self.parts.devices.is_ours(&uri) { Some(Arc::from(uri.user.unwrap_or_default())) } else { Some(Arc::from(text)) }
     }
 
     fn request(&mut self, id: ServerRequestId, request: tandem_sip::message::Message, flow: Flow) {
@@ -263,7 +263,7 @@ impl ConnectorActor {
             PartyTarget::Trunk { trunk, number } => {
                 let trunk = self.parts.devices.trunk(trunk);
                 let contact = |trunk: &crate::devices::Trunk| Contact {
-                    uri: format!("sip:{number}@{}{}", trunk.host_port, trunk.uri_parameters).into(),
+                    uri: format!("sip:{}@{}{}", escape_user(number), trunk.host_port, trunk.uri_parameters).into(),
                     via: ContactVia::Trunk(trunk.dn.clone()),
                 };
                 trunk.map(contact).into_iter().collect()
@@ -394,6 +394,20 @@ impl Escalation for ConnectorActor {
         shard.ua = fresh;
         tracing::error!(connector = %shard.id, "connector starts with a fresh SIP layer; its calls are ended");
     }
+}
+
+/// A number as the user part of a URI: what may not stand there as it is (`#` above all) is escaped (RFC 3261 s.25.1).
+fn escape_user(number: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&byte);
+    number.bytes().fold(String::with_capacity(number.len()), |mut out, byte| {
+        if plain(byte) {
+            out.push(char::from(byte));
+        } else {
+            let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0').to_ascii_uppercase();
+            out.extend(['%', digit(byte >> 4), digit(byte & 0x0f)]);
+        }
+        out
+    })
 }
 
 /// Look again at what the user agent has to say.

@@ -18,7 +18,7 @@ mod legs;
 mod registrar;
 mod shard;
 
-pub use admission::{Admission, Admitted, Authenticator};
+pub use admission::{Admission, Admitted, Authenticator, algorithms};
 pub use conference::{ConferenceActor, ConferenceMessage};
 pub use connector_actor::{ConnectorActor, ConnectorMessage, ConnectorParts, ConnectorSummary, QueryConnector, Received};
 pub use registrar::{RegisterRequest, RegistrarActor, RegistrarMessage, RegistrarParts};

@@ -11,8 +11,9 @@
 //! It stops when its machine has finished.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use actix::{Actor, ActorContext, Context, Handler, Message, MessageResult};
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, MessageResult, SpawnHandle};
 use tandem_model::call::{Call, CallInput, CallOutput, CallRecord, CallSummary};
 use tandem_model::{ConnId, ConnectorId};
 
@@ -21,8 +22,8 @@ use super::event_log::{EventLogMessage, Publish};
 use crate::directory::Directory;
 use crate::kind::{ActorKind, Waiting};
 use crate::metrics::{Metrics, call_finished};
-use crate::now;
 use crate::supervision::ChildSpec;
+use crate::{now, to_wait};
 
 /// Clients may have this many requests waiting at one call; more get error 111.
 pub(super) const SPEC: ChildSpec = ChildSpec::temporary(ActorKind::Call, 64);
@@ -51,6 +52,7 @@ pub struct CallActor {
     directory: Arc<Directory>,
     out: Vec<CallOutput>,
     span: tracing::Span,
+    timer: Option<(Instant, SpawnHandle)>,
 }
 
 impl CallActor {
@@ -62,7 +64,7 @@ impl CallActor {
             _ => "",
         };
         let span = tracing::info_span!("call", call_uuid = %ids.call_uuid, %conn_id, sip_call_id);
-        Self { machine, first: Some(first), connector, directory, out: Vec::new(), span }
+        Self { machine, first: Some(first), connector, directory, out: Vec::new(), span, timer: None }
     }
 
     fn apply(&mut self, input: CallInput, ctx: &mut Context<Self>) {
@@ -92,6 +94,24 @@ impl CallActor {
             }
         }
         publish(&self.directory, &mut events);
+        self.arm(ctx);
+    }
+
+    fn arm(&mut self, ctx: &mut Context<Self>) {
+        let due = self.machine.next_timeout();
+        if due == self.timer.map(|(due, _)| due) {
+            return;
+        }
+        if let Some((_, handle)) = self.timer.take() {
+            ctx.cancel_future(handle);
+        }
+        if let Some(due) = due {
+            let handle = ctx.run_later(to_wait(due), |actor, ctx| {
+                actor.timer = None;
+                actor.apply(CallInput::Timeout, ctx);
+            });
+            self.timer = Some((due, handle));
+        }
     }
 }
 

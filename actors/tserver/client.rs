@@ -21,7 +21,7 @@ use tandem_model::{ClientId, DnId, Event, EventName, KvList, Request, Requestor,
 use tandem_wire::{RequestFrame, close, decode_request};
 
 use super::dn::DnMessage;
-use super::event_log::{ClientSink, EventLogMessage};
+use super::event_log::EventLogMessage;
 use super::switch::Switch;
 use crate::kind::ActorKind;
 use crate::metrics::Metrics;
@@ -67,15 +67,14 @@ pub struct ClientActor {
     id: ClientId,
     switch: Rc<Switch>,
     settings: Arc<ClientSettings>,
-    sink: Arc<dyn ClientSink>,
     open: bool,
     dns: HashSet<DnId>,
 }
 
 impl ClientActor {
     /// A client that has said nothing yet.
-    pub fn new(id: ClientId, switch: Rc<Switch>, settings: Arc<ClientSettings>, sink: Arc<dyn ClientSink>) -> Self {
-        Self { id, switch, settings, sink, open: false, dns: HashSet::new() }
+    pub fn new(id: ClientId, switch: Rc<Switch>, settings: Arc<ClientSettings>) -> Self {
+        Self { id, switch, settings, open: false, dns: HashSet::new() }
     }
 
     fn frame(&mut self, text: &str, ctx: &mut Context<Self>) {

@@ -11,7 +11,7 @@
 use std::rc::Rc;
 
 use actix::{Actor, Addr, Context, Handler, Message, Supervised};
-use tandem_model::ConnectorId;
+use tandem_model::{ConferenceId, ConnectorId};
 use tandem_model::call::CallInput;
 use tandem_model::link::{Cause, LinkNotification, LinkRequest, ReleasedBy};
 
@@ -82,14 +82,29 @@ impl ConnectorLinkActor {
 
     fn request(&self, request: LinkRequest) {
         let conference = request.conference();
+        let Some(connector) = self.switch.directory.connector(self.connector) else { return self.lost(conference) };
+        let makes = matches!(request, LinkRequest::MakeParty(_));
         let message = ConnectorMessage::Link { request, waiting: Waiting::new(ActorKind::Connector) };
-        let taken = self.switch.directory.connector(self.connector).is_some_and(|connector| connector.try_send(message).is_ok());
-        if taken {
-            return;
+        if !makes {
+            // Unbounded post: what ends legs is never shed, and there is one for each party.
+            connector.do_send(message);
+        } else if connector.try_send(message).is_err() {
+            self.lost(conference);
         }
+    }
+
+    /// The connector did not take a request: its call cannot go on.
+    fn lost(&self, conference: ConferenceId) {
         ActorKind::Connector.metrics().shed.increment(1);
         if let Some(call) = self.switch.call_of(conference) {
+            // Unbounded post: once for a call.
             call.do_send(CallMessage::Input(CallInput::LinkLost));
+        }
+        if let Some(connector) = self.switch.directory.connector(self.connector) {
+            // Legs of the conference that are there already must not outlive their call.
+            let cause = Cause::status(ReleasedBy::Server, 503);
+            let request = LinkRequest::ReleaseConference { conference, cause };
+            connector.do_send(ConnectorMessage::Link { request, waiting: Waiting::new(ActorKind::Connector) });
         }
     }
 }

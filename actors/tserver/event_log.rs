@@ -135,7 +135,10 @@ impl EventLogActor {
             }
             EventLogMessage::Answer { requestor, event } => log.answer(requestor, *event, time, &mut self.out),
             EventLogMessage::Subscribe { requestor, dn, facts } => {
-                log.subscribe(Subscription { requestor, dn, facts }, time, &mut self.out);
+                if !log.subscribe(Subscription { requestor, dn: dn.clone(), facts }, time, &mut self.out) {
+                    // The client left while the DN took it in.
+                    self.tell_dn(&dn, requestor.client);
+                }
             }
             EventLogMessage::Unsubscribe { requestor, dn } => log.unsubscribe(requestor, dn, time, &mut self.out),
             EventLogMessage::QueryAddress { requestor, dn, facts } => log.query_address(requestor, dn, facts, time, &mut self.out),
@@ -146,10 +149,14 @@ impl EventLogActor {
     fn forget(&self, client: ClientId, dns: &[DnId]) {
         self.parts.sinks.borrow_mut().remove(&client);
         for dn in dns {
-            if let Some(actor) = self.parts.directory.dn(dn) {
-                // Unbounded post: one for each registration, and those are bounded.
-                actor.do_send(DnMessage::ClientGone(client));
-            }
+            self.tell_dn(dn, client);
+        }
+    }
+
+    fn tell_dn(&self, dn: &DnId, client: ClientId) {
+        if let Some(actor) = self.parts.directory.dn(dn) {
+            // Unbounded post: one for each registration, and those are bounded.
+            actor.do_send(DnMessage::ClientGone(client));
         }
     }
 
@@ -210,10 +217,15 @@ impl Supervised for EventLogActor {
 impl Escalation for EventLogActor {
     fn escalate(&mut self) {
         tracing::error!("the event log starts empty; every client is disconnected");
-        let fresh = EventLog::new(self.parts.epoch.clone());
-        self.parts.machine.replace(fresh);
-        for sink in self.parts.sinks.borrow().values() {
+        // The same epoch goes on, so its sequences must not start again.
+        let sequence = self.parts.machine.borrow().sequence();
+        let mut old = self.parts.machine.replace(EventLog::after(self.parts.epoch.clone(), sequence));
+        let clients: Vec<_> = self.parts.sinks.borrow_mut().drain().collect();
+        for (client, sink) in clients {
             sink.close(close::INTERNAL, "the event log was restarted");
+            for dn in old.client_closed(client) {
+                self.tell_dn(&dn, client);
+            }
         }
     }
 }

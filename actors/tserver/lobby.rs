@@ -76,13 +76,13 @@ impl LobbyActor {
         Metrics::of_process().clients.increment(1.0);
         // Unbounded posts: one of each for a client, and clients are bounded.
         log.do_send(EventLogMessage::Connected { client: id, sink: sink.clone() });
-        let (connected, gone_log, gone_sink) = (parts.connected.clone(), log.clone(), sink.clone());
-        let actor = ClientActor::new(id, parts.switch.clone(), parts.settings.clone(), sink);
+        let (connected, gone_log) = (parts.connected.clone(), log.clone());
+        let actor = ClientActor::new(id, parts.switch.clone(), parts.settings.clone());
         let addr = launch(client::SPEC, actor, move |reason| {
             connected.set(connected.get().saturating_sub(1));
             Metrics::of_process().clients.decrement(1.0);
             if matches!(reason, DownReason::Panicked(_)) {
-                gone_sink.close(tandem_wire::close::INTERNAL, "internal error");
+                sink.close(tandem_wire::close::INTERNAL, "internal error");
             }
             gone_log.do_send(EventLogMessage::Disconnected { client: id });
         });

@@ -136,14 +136,15 @@ impl Switch {
         self.directory.remove_call(conn_id);
         self.by_conference.borrow_mut().remove(&conference);
         Metrics::of_process().calls_active.decrement(1.0);
+        // Unbounded posts: one of each for a call. After a call that ended by itself there is nothing to abort, unless the event log
+        // crashed on its last event.
+        if let Some(log) = self.directory.event_log() {
+            log.do_send(EventLogMessage::AbortCall(conn_id));
+        }
         if matches!(reason, DownReason::Normal) {
             return;
         }
         tracing::error!(%conn_id, "call crashed; its parties are released");
-        // Unbounded posts: one of each for a crashed call.
-        if let Some(log) = self.directory.event_log() {
-            log.do_send(EventLogMessage::AbortCall(conn_id));
-        }
         if let Some(link) = self.directory.link(connector) {
             let cause = Cause::status(ReleasedBy::Server, 500);
             link.do_send(LinkMessage(LinkRequest::ReleaseConference { conference, cause }));

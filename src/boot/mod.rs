@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use tandem_actors::gateway::Gateway;
+use tandem_actors::network::Resolve;
 use tandem_actors::transport::{Resolver, ResolverConfig};
 use tandem_actors::tree::{Placement, Tree};
 use tandem_config::Config;
@@ -57,8 +58,7 @@ impl Server {
         let sockets = Sockets::bind(config).map_err(|error| problem(error.to_string()))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let plan = plan::plan(config, sockets.listeners.clone(), cores).map_err(StartError)?;
-        let resolver = Resolver::new(ResolverConfig::default()).map_err(|error| problem(error.to_string()))?;
-        let resolve = resolver.into_resolve();
+        let resolve = resolve_with(Resolver::new(ResolverConfig::default()));
         let tree = Tree::grow(plan, Arc::new(sockets.outbound()), resolve, Placement::Threads).await;
         let page = {
             let metrics = metrics.clone();
@@ -116,4 +116,17 @@ impl Server {
             look.tick().await;
         }
     }
+}
+
+/// The resolver as connectors use it: a name that leads nowhere is an empty list, and one log line.
+fn resolve_with(resolver: Resolver) -> Resolve {
+    Arc::new(move |uri| {
+        let resolver = resolver.clone();
+        Box::pin(async move {
+            resolver.resolve(&uri).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "a SIP URI leads nowhere");
+                Vec::new()
+            })
+        })
+    })
 }

@@ -150,9 +150,9 @@ fn devices(config: &Config, addresses: Vec<SocketAddr>) -> Result<Devices, Vec<S
 
 fn trunk_of(trunk: &tandem_config::Trunk) -> Result<Trunk, String> {
     let uri = Uri::parse(&trunk.address).map_err(|error| format!("trunk {}: address: {error}", trunk.dn))?;
-    let host_port = match uri.port() {
-        Some(port) => format!("{}:{port}", uri.host()),
-        None => uri.host().to_owned(),
+    let host_port = match uri.port {
+        Some(port) => format!("{}:{port}", uri.host),
+        None => uri.host.to_owned(),
     };
     let transport = uri.transport().map(|transport| format!(";transport={transport}")).unwrap_or_default();
     let credentials = trunk.username.as_ref().zip(trunk.password.as_ref()).map(|(username, password)| Credentials {
