@@ -17,7 +17,8 @@ use std::time::Duration;
 use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig as DnsConfig};
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::name_server::TokioConnectionProvider;
-use hickory_resolver::proto::op::Query;
+use hickory_resolver::proto::ProtoErrorKind;
+use hickory_resolver::proto::op::{Query, ResponseCode};
 use hickory_resolver::proto::rr::{RData, RecordType};
 use hickory_resolver::proto::xfer::Protocol;
 use hickory_resolver::{Hosts, Name, TokioResolver};
@@ -274,7 +275,7 @@ impl Resolver {
         let answer: Result<Lookup, _> = self.dns.lookup(name, kind).await;
         match answer {
             Ok(lookup) => Ok(lookup.iter().filter_map(read).take(MAX_RECORDS).collect()),
-            Err(error) if error.is_no_records_found() => Ok(Vec::new()),
+            Err(error) if is_empty_answer(&error) => Ok(Vec::new()),
             Err(error) => {
                 tracing::debug!(%error, %kind, "a name server did not answer");
                 Err(ResolveError::Timeout)
@@ -286,6 +287,16 @@ impl Resolver {
         ips.into_iter()
             .filter(|ip| if ip.is_ipv4() { self.config.ipv4 } else { self.config.ipv6 })
             .collect()
+    }
+}
+
+/// The name, or a record of that kind, does not exist. The library says the same of a server that failed or refused.
+fn is_empty_answer(error: &hickory_resolver::ResolveError) -> bool {
+    match error.proto().map(|error| error.kind()) {
+        Some(ProtoErrorKind::NoRecordsFound { response_code, .. }) => {
+            matches!(response_code, ResponseCode::NoError | ResponseCode::NXDomain)
+        }
+        _ => false,
     }
 }
 

@@ -9,7 +9,6 @@ use bytes::Bytes;
 use tandem_sip::flow::{Flow, ListenerId, Transport};
 
 use crate::transport::udp::{Datagram, DatagramSink, UdpConfig, UdpTransport};
-use crate::transport::{Outbound, SendError};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -206,33 +205,4 @@ fn stopping_frees_the_port() {
     let addr = transport.local_addr();
     transport.stop();
     UdpSocket::bind(addr).expect("the port is free");
-}
-
-#[test]
-fn outbound_finds_the_listener_of_a_flow() {
-    let (sink, received) = collector();
-    let transport = bind(5, &UdpConfig::default(), sink);
-    let outbound = Outbound::new().with_udp(ListenerId(5), transport.sender());
-    let flow = |listener| Flow {
-        transport: Transport::Udp,
-        listener: ListenerId(listener),
-        peer: transport.local_addr(),
-        connection: None,
-    };
-    assert!(matches!(outbound.send(&flow(5), Bytes::from_static(b"hello")), Ok(None)));
-    assert_eq!(received.recv_timeout(DEADLINE).expect("arrives").bytes, "hello");
-    assert!(matches!(
-        outbound.send(&flow(4), Bytes::from_static(b"hello")),
-        Err(SendError::NoListener)
-    ));
-    assert!(matches!(
-        outbound.send(
-            &Flow {
-                transport: Transport::Tcp,
-                ..flow(5)
-            },
-            Bytes::new()
-        ),
-        Err(SendError::NoListener)
-    ));
 }
