@@ -105,6 +105,18 @@ impl ClientTransaction {
         )
     }
 
+    /// A final response came: drops what is not needed while the transaction waits for retransmissions. Of an accepted INVITE the request
+    /// is, for the dialogs of further forks; it is copied without the builder's spare room.
+    fn shrink(&mut self) {
+        match self.machine {
+            ClientMachine::Invite(ict::State::Accepted) if self.accepted.is_empty() => {
+                self.request = Bytes::copy_from_slice(&self.request);
+            }
+            ClientMachine::Invite(ict::State::Accepted) => {}
+            _ => self.request = Bytes::new(),
+        }
+    }
+
     /// Moves the machine on a response of that status.
     fn on_status(&mut self, status: u16) -> Option<&'static [Action]> {
         match &mut self.machine {
@@ -373,6 +385,9 @@ impl UserAgent {
         } else {
             None
         };
+        if is_final && response.is_some() && report.is_some() {
+            transaction.shrink();
+        }
         if transaction.is_terminated() {
             self.awaiting.remove(&(transaction.flow.peer, key));
             self.timers.stop_all(owner);

@@ -39,6 +39,7 @@ mod tests;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -81,8 +82,8 @@ pub struct UserAgent {
     /// Requests that wait for the resolver.
     resolving: Resolving,
     servers: HashMap<ServerKey, ServerTransaction>,
-    server_index: HashMap<Box<str>, ServerKey>,
-    merge_index: HashMap<Box<str>, ServerKey>,
+    server_index: HashMap<Arc<str>, ServerKey>,
+    merge_index: HashMap<Arc<str>, ServerKey>,
     /// Requests that the shell has to answer.
     requests: HashMap<ServerRequestId, (ServerKey, Message)>,
     sessions: HashMap<SessionId, Session>,

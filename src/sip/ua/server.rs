@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -52,8 +53,8 @@ pub(super) struct ServerTransaction {
     fallback: SocketAddr,
     last: Option<Bytes>,
     interval: Duration,
-    key: Box<str>,
-    merge_key: Option<Box<str>>,
+    key: Arc<str>,
+    merge_key: Option<Arc<str>>,
 }
 
 /// What happens to a server transaction, for both machines.
@@ -149,9 +150,9 @@ impl UserAgent {
         let id = self.next_id();
         self.scratch.clear();
         write_key(&mut self.scratch, request, method);
-        let key: Box<str> = self.scratch.as_str().into();
+        let key: Arc<str> = self.scratch.as_str().into();
         let opens = request.to().is_ok_and(|to| to.tag().is_none());
-        let merge_key: Option<Box<str>> = (opens && *method != Method::Cancel).then(|| {
+        let merge_key: Option<Arc<str>> = (opens && *method != Method::Cancel).then(|| {
             self.scratch.clear();
             write_merge_key(&mut self.scratch, request);
             self.scratch.as_str().into()
@@ -203,7 +204,7 @@ impl UserAgent {
             return;
         };
         if let Some(actions) = transaction.step(Input::Send(status)) {
-            transaction.last = Some(bytes);
+            transaction.last = Some(if transaction.is_invite() { bytes } else { exact(&bytes) });
             self.carry_out_server(now, id, actions);
         }
     }
@@ -350,6 +351,11 @@ impl UserAgent {
             }
         }
     }
+}
+
+/// A copy without the builder's spare room: it stays for 64*T1, and of these there are many.
+fn exact(bytes: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(bytes)
 }
 
 /// Branch, sent-by and method (s.17.2.3); for a request of RFC 2543, whose branch says nothing, what that RFC compares.
