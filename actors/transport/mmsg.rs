@@ -289,8 +289,8 @@ fn find_control<T: Copy + PlainC>(header: &libc::msghdr, level: libc::c_int, kin
     unsafe {
         let mut control = libc::CMSG_FIRSTHDR(header);
         while let Some(found) = control.as_ref() {
-            let len = (found.cmsg_len as usize).saturating_sub(libc::CMSG_LEN(0) as usize);
-            if found.cmsg_level == level && found.cmsg_type == kind && len >= size_of::<T>() {
+            let whole = found.cmsg_len >= libc::CMSG_LEN(size_of::<T>() as _) as _;
+            if found.cmsg_level == level && found.cmsg_type == kind && whole {
                 return Some(libc::CMSG_DATA(control).cast::<T>().read_unaligned());
             }
             control = libc::CMSG_NXTHDR(header, control);
