@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use super::api::{ClientRequestId, SessionId, UaOutput};
 use super::draft::Draft;
 use super::route::Attempt;
+use super::server::exact;
 use super::{Owner, ResolveId, UserAgent, ident};
 use crate::flow::Flow;
 use crate::message::{HeaderName, Message, Method, RequestBuilder};
@@ -110,7 +111,7 @@ impl ClientTransaction {
     fn shrink(&mut self) {
         match self.machine {
             ClientMachine::Invite(ict::State::Accepted) if self.accepted.is_empty() => {
-                self.request = Bytes::copy_from_slice(&self.request);
+                self.request = exact(&self.request);
             }
             ClientMachine::Invite(ict::State::Accepted) => {}
             _ => self.request = Bytes::new(),

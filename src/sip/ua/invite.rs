@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use super::api::{Invite, SessionId, UaEvent, UaOutput};
 use super::client::{Accepted, ClientKey, ClientUser, Unanswered};
 use super::draft::{self, Draft, Path};
+use super::server::exact;
 use super::sessions::{AckDue, Calling, Cancel, Phase, Session, Stage};
 use super::{Owner, UserAgent, ident};
 use crate::dialog::{Dialog, route_uri};
@@ -91,7 +92,7 @@ impl UserAgent {
                 .iter_mut()
                 .find(|accepted| accepted.tag == dialog.remote_tag)
         {
-            accepted.ack = Some((flow, bytes.clone()));
+            accepted.ack = Some((flow, exact(&bytes)));
         }
         self.outputs.push_back(UaOutput::Send { flow, bytes });
     }

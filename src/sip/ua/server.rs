@@ -353,8 +353,8 @@ impl UserAgent {
     }
 }
 
-/// A copy without the builder's spare room: it stays for 64*T1, and of these there are many.
-fn exact(bytes: &Bytes) -> Bytes {
+/// A copy without the builder's spare room, of what stays for 64*T1: there are many of these.
+pub(super) fn exact(bytes: &Bytes) -> Bytes {
     Bytes::copy_from_slice(bytes)
 }
 
