@@ -250,3 +250,49 @@ fn owner_follows_tags_and_branches() {
     assert_eq!(owner(&message(response)), Some(42));
     assert_eq!(owner(&refusal), None, "the Via is the peer's");
 }
+
+#[test]
+fn the_torture_messages_leave_the_user_agent_alive_and_nothing_behind() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("message/torture");
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "dat"));
+    assert_eq!(files.len(), 49);
+    let mut peer = Peer::new();
+    for file in files {
+        let bytes = std::fs::read(&file).unwrap();
+        if let Ok(message) = crate::message::Message::parse(bytes.into()) {
+            peer.agent.receive(peer.now, peer.flow, message);
+        }
+    }
+    peer.sent();
+    let sessions: Vec<_> = peer.events.iter().filter_map(incoming).collect();
+    assert!(!sessions.is_empty());
+    for session in sessions {
+        peer.agent.accept(peer.now, session, sdp());
+        peer.agent.bye(peer.now, session, None);
+    }
+    peer.sent();
+    peer.deliver(Request::new(Method::Options, "alive").finish());
+    peer.sent();
+    let Some(UaEvent::Request { id, .. }) = peer.events.last() else {
+        panic!("{:?}", peer.events.last())
+    };
+    peer.agent.respond(peer.now, *id, 200, &[], None);
+    let (_, response) = peer.one();
+    assert_eq!(
+        (response.status(), response.header(HeaderName::Allow).is_some()),
+        (Some(200), true)
+    );
+    for _ in 0..20 {
+        peer.wait(std::time::Duration::from_secs(32));
+        for (id, _) in std::mem::take(&mut peer.resolves) {
+            peer.agent.resolved(peer.now, id, Vec::new());
+        }
+        peer.sent();
+    }
+    peer.agent.assert_empty();
+}
