@@ -41,6 +41,7 @@ impl UserAgent {
         let transaction = self.start_server(now, flow, &request, &Method::Invite, ServerUser::Invite(id));
         let mut session = Session::new(Phase::Ringing, local_tag, dialog.call_id.clone());
         session.dialogs.push(dialog);
+        self.dialogs += 1;
         session.heard(offer.as_ref());
         session.pending = Some(Box::new(Pending {
             transaction,

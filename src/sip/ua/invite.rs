@@ -208,7 +208,10 @@ impl UserAgent {
         let dialog = Message::parse(request)
             .ok()
             .and_then(|request| Dialog::of_response(&request, response, flow));
-        session.dialogs.extend(dialog);
+        if let Some(dialog) = dialog {
+            session.dialogs.push(dialog);
+            self.dialogs += 1;
+        }
     }
 
     fn on_success(&mut self, now: Instant, id: SessionId, key: ClientKey, flow: Flow, response: &Message) {
@@ -240,12 +243,14 @@ impl UserAgent {
             .iter()
             .find(|early| early.remote_tag == dialog.remote_tag)
             .and_then(|early| early.remote_cseq);
+        let early = session.dialogs.len();
         session.dialogs = SmallVec::from_elem(Dialog { remote_cseq, ..dialog }, 1);
         session.ack_due = Some(Box::new(AckDue {
             transaction: key,
             invite,
         }));
         session.heard(sdp.as_ref());
+        self.dialogs = self.dialogs + 1 - early;
         self.timers.stop_all(Owner::Session(id));
         self.event(UaEvent::Answered { session: id, sdp });
     }

@@ -90,6 +90,8 @@ pub struct UserAgent {
     by_tag: HashMap<u64, SessionId>,
     /// Sessions that the shell knows.
     live_sessions: usize,
+    /// Dialogs of all sessions, so that the shell may ask for [`UserAgent::stats`] at any time.
+    dialogs: usize,
     closed: Closed,
     scratch: String,
     stats: UaStats,
@@ -121,6 +123,7 @@ impl UserAgent {
             sessions: HashMap::new(),
             by_tag: HashMap::new(),
             live_sessions: 0,
+            dialogs: 0,
             closed: Closed::default(),
             scratch: String::new(),
             stats: UaStats::default(),
@@ -226,7 +229,7 @@ impl UserAgent {
         UaStats {
             transactions_active: self.clients.len() + self.servers.len(),
             sessions_active: self.live_sessions,
-            dialogs_active: self.sessions.values().map(|session| session.dialogs.len()).sum(),
+            dialogs_active: self.dialogs,
             ..self.stats
         }
     }

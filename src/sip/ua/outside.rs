@@ -74,7 +74,7 @@ impl UserAgent {
     }
 
     /// Answers a request outside a session with a final response. One that came too late is ignored and counted. A 2xx to OPTIONS gets Allow
-    /// and Accept here, unless the headers have an Allow.
+    /// and Accept here, where the headers have none.
     pub fn respond(
         &mut self,
         now: Instant,
@@ -93,11 +93,11 @@ impl UserAgent {
         let status = if (200..700).contains(&status) { status } else { 500 };
         let tag = self.stateless_tag(&request);
         let mut response = self.response(&request, flow, status).to_tag(&tag);
-        let tells_methods = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("allow"));
-        if request.is(&Method::Options) && status < 300 && !tells_methods {
-            response = response
-                .header(HeaderName::Allow, draft::ALLOW)
-                .header(HeaderName::Accept, draft::SDP);
+        for (ours, value) in [(HeaderName::Allow, draft::ALLOW), (HeaderName::Accept, draft::SDP)] {
+            let given = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(ours.as_str()));
+            if request.is(&Method::Options) && status < 300 && !given {
+                response = response.header(ours, value);
+            }
         }
         for (name, value) in headers {
             response = response.header(name, value);

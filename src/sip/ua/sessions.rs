@@ -204,6 +204,7 @@ impl UserAgent {
             return;
         }
         self.by_tag.remove(&session.local_tag);
+        self.dialogs -= session.dialogs.len();
         self.sessions.remove(&id);
     }
 

@@ -388,11 +388,12 @@ impl UserAgent {
             self.sessions.len(),
             self.by_tag.len(),
             self.live_sessions,
+            self.dialogs,
             self.timers.len(),
         ];
         assert_eq!(
-            left, [0; 11],
-            "clients, awaiting, resolving, servers, 2 indexes, requests, sessions, tags, live, timers"
+            left, [0; 12],
+            "clients, awaiting, resolving, servers, 2 indexes, requests, sessions, tags, live, dialogs, timers"
         );
     }
 }
