@@ -29,6 +29,9 @@ use super::counters::UdpCounters;
 use super::keepalive::{self, KeepAlive};
 use super::mmsg::{self, ReceiveBatch};
 
+/// How often a datagram is offered again after an error that is most likely another's. A real one, no route, costs as many calls.
+const MAX_RETRIES: u32 = 64;
+
 /// How a listener is set up.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UdpConfig {
@@ -186,8 +189,9 @@ impl UdpSender {
                 Ok(sent) => sent.max(1),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.wait_for_room(&mut deadline) => continue,
-                // With IP_RECVERR the kernel reports an ICMP error of an earlier datagram once, at whatever is sent next.
-                Err(error) if is_unreachable(&error) && retries < 2 => {
+                // With IP_RECVERR the kernel reports an ICMP error of an earlier datagram at whatever is sent next, once for each entry
+                // of the error queue, also while the listener's thread empties it.
+                Err(error) if is_unreachable(&error) && retries < MAX_RETRIES => {
                     retries += 1;
                     continue;
                 }

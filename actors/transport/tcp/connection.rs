@@ -12,6 +12,7 @@
 
 use std::io;
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -44,6 +45,8 @@ pub(super) struct Connection<'a> {
     pub(super) config: &'a TcpConfig,
     pub(super) sink: &'a StreamSink,
     pub(super) outbox: Outbox,
+    /// Bytes of unfinished messages, of all connections together.
+    pub(super) unfinished: &'a AtomicUsize,
 }
 
 /// The reader's last word: why, and what is to be answered.
@@ -84,6 +87,10 @@ impl Connection<'_> {
     async fn read(&self, stream: &mut ReadHalf<'_>) -> End {
         let mut framer = Framer::new();
         let mut watch = Watch::new(self.incoming, Instant::now());
+        let mut held = Held {
+            all: self.unfinished,
+            bytes: 0,
+        };
         loop {
             let (deadline, reason) = watch.deadline(self.config);
             match timeout_at(deadline, stream.readable()).await {
@@ -124,7 +131,12 @@ impl Connection<'_> {
                     }
                 }
             }
-            watch.read(messages, framer.is_mid_message(), Instant::now());
+            let unfinished = framer.is_mid_message();
+            watch.read(messages, unfinished, Instant::now());
+            let before = if messages == 0 { held.bytes } else { 0 };
+            if held.set(if unfinished { before + read } else { 0 }) > self.config.max_unfinished_bytes {
+                return CloseReason::HalfMessage.into();
+            }
         }
     }
 
@@ -138,6 +150,28 @@ impl Connection<'_> {
             .received_from(self.flow.peer)
             .to_tag(&tag);
         Some(response.header("Connection", "close").finish())
+    }
+}
+
+/// What one connection adds to the bytes of unfinished messages; at most 1 MB by the framer's limits, which many connections multiply.
+struct Held<'a> {
+    all: &'a AtomicUsize,
+    bytes: usize,
+}
+
+impl Held<'_> {
+    /// Replaces what this connection adds; gives back what all add.
+    fn set(&mut self, bytes: usize) -> usize {
+        let before = std::mem::replace(&mut self.bytes, bytes);
+        let others = self.all.fetch_sub(before, Ordering::Relaxed).saturating_sub(before);
+        self.all.fetch_add(bytes, Ordering::Relaxed);
+        others + bytes
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.set(0);
     }
 }
 

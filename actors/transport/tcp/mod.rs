@@ -13,7 +13,7 @@ mod table;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ pub struct TcpConfig {
     pub first_message_timeout: Duration,
     /// How long a message may take from its first byte to its last.
     pub message_timeout: Duration,
+    /// Bytes of unfinished messages that are held for all connections together; the connection that would exceed it is closed.
+    pub max_unfinished_bytes: usize,
     /// How long a peer may send nothing at all. Phones behind NAT send keep-alives every few minutes at most.
     pub idle_timeout: Duration,
     /// How long a peer may take nothing of what is written to it.
@@ -62,6 +64,7 @@ impl Default for TcpConfig {
             max_per_source: 1_000,
             first_message_timeout: Duration::from_secs(30),
             message_timeout: Duration::from_secs(10),
+            max_unfinished_bytes: 64 << 20,
             idle_timeout: Duration::from_secs(3600),
             write_timeout: Duration::from_secs(20),
             connect_timeout: Duration::from_secs(5),
@@ -187,6 +190,8 @@ struct Shared {
     runtime: Handle,
     counters: StreamCounters,
     table: Mutex<Table>,
+    /// Bytes of unfinished messages.
+    unfinished: AtomicUsize,
 }
 
 impl TcpTransport {
@@ -202,6 +207,7 @@ impl TcpTransport {
             runtime: Handle::try_current().map_err(io::Error::other)?,
             counters: StreamCounters::new("tcp"),
             table: Mutex::default(),
+            unfinished: AtomicUsize::new(0),
         });
         let accepting = shared.runtime.spawn(accept(acceptor, Arc::clone(&shared)));
         Ok(Self {
@@ -333,6 +339,7 @@ impl Entered {
             config: &shared.config,
             sink: &shared.sink,
             outbox,
+            unfinished: &shared.unfinished,
         };
         leave.reason = connection.run(stream, inbox, killed).await;
     }
@@ -381,6 +388,8 @@ async fn accept(acceptor: TcpListener, shared: Arc<Shared>) {
                     shared.runtime.spawn(entered.serve(stream, true));
                 }
             }
+            // A peer that gave up before it was accepted must not hold up the others.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 // Out of descriptors, most likely: those that are open go on, and the next one waits a little.
                 tracing::warn!(%error, listener = shared.listener.0, "accepting a connection failed");

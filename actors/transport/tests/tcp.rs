@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
@@ -213,6 +213,41 @@ async fn silence_ends_a_connection_at_its_deadline() {
 }
 
 #[tokio::test]
+async fn many_unfinished_messages_are_bounded_together() {
+    let (transport, mut events) = bind(TcpConfig {
+        max_unfinished_bytes: 2_000,
+        ..TcpConfig::default()
+    });
+    let long = request("long", &"x".repeat(5_000));
+    let (head, rest) = long.split_at(1_500);
+    let mut first = connect(&transport).await;
+    first.write_all(head.as_bytes()).await.expect("written");
+    let mut second = connect(&transport).await;
+    second.write_all(head.as_bytes()).await.expect("written");
+    let (flow, reason) = closed(&mut events).await;
+    assert_eq!(reason, CloseReason::HalfMessage);
+    let first_addr = first.local_addr().expect("an address");
+    let (mut kept, lost) = if flow.peer == first_addr {
+        (second, first)
+    } else {
+        (first, second)
+    };
+    assert_eq!(lost.local_addr().expect("an address"), flow.peer);
+    // What the lost one held is free again, and what is finished is not counted.
+    kept.write_all(&rest.as_bytes()[..400]).await.expect("written");
+    drop(kept);
+    assert_eq!(closed(&mut events).await.1, CloseReason::Peer);
+    let mut again = connect(&transport).await;
+    for i in 0..5 {
+        again
+            .write_all(request(&format!("whole{i}"), &"x".repeat(1_000)).as_bytes())
+            .await
+            .expect("written");
+        assert_eq!(message(&mut events).await.1.body().len(), 1_000);
+    }
+}
+
+#[tokio::test]
 async fn connections_are_capped_and_the_excess_is_closed_at_once() {
     let (transport, mut events) = bind(TcpConfig {
         max_per_source: 2,
@@ -319,10 +354,10 @@ async fn connections_are_opened_on_demand_and_reused() {
 #[tokio::test]
 async fn a_connection_that_cannot_be_opened_is_reported() {
     let (transport, mut events) = bind(TcpConfig::default());
-    let nobody = TcpListener::bind(loopback())
-        .await
-        .and_then(|l| l.local_addr())
-        .expect("a port that is free again");
+    // Bound and not listening: refused, and nobody else gets the port.
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(loopback()).expect("a free port");
+    let nobody = socket.local_addr().expect("an address");
     let id = transport
         .sender()
         .send(&to(nobody, None), Bytes::from_static(b"x"))

@@ -149,9 +149,10 @@ impl DatagramSink for Watcher {
 fn a_peer_that_is_not_there_is_reported_and_harms_no_other_send() {
     let (sender, gone) = channel();
     let transport = bind(0, &UdpConfig::default(), Watcher(sender));
-    let nobody = UdpSocket::bind(loopback())
-        .and_then(|s| s.local_addr())
-        .expect("a port that is free again");
+    // Connected to another, it takes nothing from us, and nobody else gets the port.
+    let elsewhere = UdpSocket::bind(loopback()).expect("a free port");
+    elsewhere.connect(("127.0.0.1", 9)).expect("no packet is sent");
+    let nobody = elsewhere.local_addr().expect("an address");
     let there = UdpSocket::bind(loopback()).expect("a free port");
     there.set_read_timeout(Some(DEADLINE)).expect("a timeout");
     let there_addr = there.local_addr().expect("an address");
