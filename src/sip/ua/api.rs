@@ -57,7 +57,8 @@ pub struct UaConfig {
     pub invite_timeout: Duration,
     /// The largest number of sessions; a new INVITE above it gets 503 with Retry-After.
     pub max_sessions: usize,
-    /// The largest number of server transactions; a new request above it gets 503 over streams and is dropped over UDP.
+    /// The largest number of server transactions; a new request above it gets 503 over streams and is dropped over UDP. Requests inside
+    /// sessions are served up to twice this number.
     pub max_transactions: usize,
 }
 

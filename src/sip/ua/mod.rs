@@ -154,7 +154,7 @@ impl UserAgent {
         if let Some(known) = self.server_of(&request, &method) {
             return self.retransmitted(now, known);
         }
-        if self.servers.len() >= self.config.max_transactions {
+        if self.is_full_for(&request) {
             self.stats.dropped += 1;
             if flow.transport.is_reliable() {
                 self.refuse_stateless(flow, &request, 503, None, Some(RETRY_AFTER_SECONDS));
@@ -173,6 +173,13 @@ impl UserAgent {
             Method::Options | Method::Register | Method::Message | Method::Info => self.hand_up(now, flow, request, &method),
             _ => self.answer(now, flow, &request, &method, 405),
         }
+    }
+
+    /// Whether there is no room for a new request. Sessions that are there are served on, up to twice the limit: a flood of strangers must
+    /// not keep a call from ending.
+    fn is_full_for(&self, request: &Message) -> bool {
+        let (taken, limit) = (self.servers.len(), self.config.max_transactions);
+        taken >= limit && (taken >= limit.saturating_mul(2) || self.session_of(request).is_none())
     }
 
     /// A flow failed: a connection closed or could not be opened, or an ICMP error came for a datagram. Requests that wait for their first

@@ -212,6 +212,9 @@ fn above_the_limits_new_callers_wait_and_old_ones_are_served() {
     peer.flow = tcp(1);
     peer.deliver(other("fourth").finish());
     assert_eq!(peer.lines(), ["503"]);
+    peer.flow = udp();
+    peer.deliver(Request::new(Method::Bye, "bye").to(&to).cseq(4).finish());
+    assert_eq!(peer.lines(), ["200"], "a flood keeps no call from ending");
 }
 
 #[test]
