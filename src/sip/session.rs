@@ -574,4 +574,27 @@ mod tests {
             "the offer is still open: the caller ends the session or offers again"
         );
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_comes_nothing_panics_and_what_is_taken_can_be_answered(
+            cut in proptest::collection::vec((0..PHONE.len(), proptest::prelude::any::<u8>()), 0..4),
+            tail in proptest::collection::vec("[a-z]=[ -~]{0,30}\r\n", 0..6),
+        ) {
+            let mut sdp = PHONE.as_bytes().to_vec();
+            for (at, byte) in cut {
+                sdp[at] = byte;
+            }
+            sdp.extend(tail.concat().bytes());
+            let _ = (direction(&sdp), connection(&sdp), same_media(&sdp, PHONE.as_bytes()));
+            let passed = with_session_version(&sdp, 1, 2);
+            proptest::prop_assert_eq!(streams(&passed), streams(&sdp));
+            if check(&sdp).is_ok() {
+                let answer = inactive_answer(&sdp).expect("a valid offer has an answer");
+                proptest::prop_assert_eq!(check(&answer), Ok(()));
+                proptest::prop_assert_eq!(streams(&answer), streams(&sdp));
+                proptest::prop_assert_eq!(direction(&answer), Direction::Inactive);
+            }
+        }
+    }
 }
