@@ -206,7 +206,7 @@ impl UserAgent {
                     },
                 );
             }
-            ServerUser::Reinvite(id) => self.refuse_pending(now, id, 487, &[]),
+            ServerUser::Reinvite(id) => self.withdraw_reinvite(now, id),
             _ => {}
         }
     }

@@ -12,7 +12,7 @@ use super::api::{SessionId, UaEvent};
 use super::client::{ClientKey, ClientUser, Unanswered};
 use super::draft::SDP;
 use super::server::ServerUser;
-use super::sessions::{AckDue, Pending, Phase, Reinvite, Stage};
+use super::sessions::{AckDue, Pending, Phase, Reinvite, Stage, Withdrawn};
 use super::{Owner, UserAgent};
 use crate::flow::Flow;
 use crate::message::{HeaderName, Message, Method};
@@ -31,7 +31,7 @@ impl UserAgent {
             self.stats.commands_ignored += 1;
             return;
         }
-        if session.pending.is_some() || session.reinvite.is_some() {
+        if session.pending.is_some() || session.withdrawn.is_some() || session.reinvite.is_some() {
             return self.event(UaEvent::ReinviteFailed {
                 session: id,
                 status: 491,
@@ -162,7 +162,12 @@ impl UserAgent {
             .reinvite
             .as_ref()
             .is_some_and(|reinvite| matches!(reinvite.stage, Stage::Sent(_)));
-        if sent || session.unacked.is_some() || session.ack_due.is_some() || session.bye_wanted.is_some() {
+        if sent
+            || session.withdrawn.is_some()
+            || session.unacked.is_some()
+            || session.ack_due.is_some()
+            || session.bye_wanted.is_some()
+        {
             return self.answer(now, flow, &request, &Method::Invite, 491);
         }
         let offer = request.sdp();
@@ -183,9 +188,23 @@ impl UserAgent {
         self.event(UaEvent::Reinvited { session: id, offer });
     }
 
-    /// Answers the peer's re-INVITE with 200.
+    /// The peer cancelled its re-INVITE. The shell is not told: its answer, when it comes, ends the matter.
+    pub(super) fn withdraw_reinvite(&mut self, now: Instant, id: SessionId) {
+        let Some(session) = self.live(id) else { return };
+        let Some(pending) = session.pending.as_ref() else { return };
+        let late = pending.request.sdp().is_none();
+        session.withdrawn = Some(if late { Withdrawn::LateOffer } else { Withdrawn::Offer });
+        self.refuse_pending(now, id, 487, &[]);
+    }
+
+    /// Answers the peer's re-INVITE with 200. Where the peer cancelled it meanwhile, `Acked` follows at once, with the peer's last description
+    /// where it had asked for an offer: that is what it goes on with.
     pub fn accept_reinvite(&mut self, now: Instant, id: SessionId, sdp: Option<Bytes>) {
         let Some(session) = self.commanded(id) else { return };
+        if let Some(withdrawn) = session.withdrawn.take() {
+            let sdp = session.remote_sdp.clone().filter(|_| withdrawn == Withdrawn::LateOffer);
+            return self.event(UaEvent::Acked { session: id, sdp });
+        }
         let (Phase::Talking, Some(pending)) = (session.phase, session.pending.as_ref()) else {
             self.stats.commands_ignored += 1;
             return;
@@ -204,6 +223,9 @@ impl UserAgent {
     /// Refuses the peer's re-INVITE; the session goes on as it was.
     pub fn reject_reinvite(&mut self, now: Instant, id: SessionId, status: u16) {
         let Some(session) = self.commanded(id) else { return };
+        if session.withdrawn.take().is_some() {
+            return;
+        }
         if session.phase != Phase::Talking || session.pending.is_none() {
             self.stats.commands_ignored += 1;
             return;

@@ -60,6 +60,15 @@ pub(super) struct Pending {
     pub progress: Option<(u16, Bytes)>,
 }
 
+/// A re-INVITE that was cancelled before the shell answered it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Withdrawn {
+    /// It was an offer.
+    Offer,
+    /// It asked for one.
+    LateOffer,
+}
+
 /// Our 2xx, which waits for its ACK (s.13.3.1.4).
 #[derive(Debug)]
 pub(super) struct Unacked {
@@ -109,6 +118,8 @@ pub(super) struct Session {
     pub credentials: Option<Box<Credentials>>,
     pub calling: Option<Box<Calling>>,
     pub pending: Option<Box<Pending>>,
+    /// The peer cancelled the re-INVITE that the shell is still working on.
+    pub withdrawn: Option<Withdrawn>,
     pub unacked: Option<Box<Unacked>>,
     pub ack_due: Option<Box<AckDue>>,
     pub reinvite: Option<Box<Reinvite>>,
@@ -131,6 +142,7 @@ impl Session {
             credentials: None,
             calling: None,
             pending: None,
+            withdrawn: None,
             unacked: None,
             ack_due: None,
             reinvite: None,

@@ -175,6 +175,36 @@ fn a_second_invite_of_the_peer_while_its_first_is_open_gets_500() {
 }
 
 #[test]
+fn a_cancelled_reinvite_is_over_when_the_shell_has_answered_it() {
+    for (late, answer) in [(false, true), (true, true), (false, false)] {
+        let mut peer = Peer::new();
+        let (session, to) = peer.talk();
+        let reinvite = |branch: &str, cseq| {
+            let mut request = Request::new(Method::Invite, branch).to(&to).cseq(cseq);
+            request.body = (!late).then(|| SDP.to_vec());
+            request.finish()
+        };
+        peer.deliver(reinvite("a", 2));
+        peer.deliver(Request::new(Method::Cancel, "a").to(&to).cseq(2).finish());
+        assert_eq!(peer.lines(), ["100", "200", "487"]);
+        peer.deliver(reinvite("b", 3));
+        assert_eq!(peer.lines(), ["491"], "the shell still works on the first");
+        peer.agent.reinvite(peer.now, session, sdp());
+        assert!(peer.lines().is_empty());
+        assert_eq!(peer.events.last().and_then(reinvite_failed), Some(491));
+        if answer {
+            peer.agent.accept_reinvite(peer.now, session, sdp());
+            assert!(peer.lines().is_empty());
+            assert!(matches!(peer.events.last(), Some(UaEvent::Acked { .. })));
+        } else {
+            peer.agent.reject_reinvite(peer.now, session, 488);
+        }
+        peer.deliver(reinvite("c", 4));
+        assert_eq!(peer.lines(), ["100"]);
+    }
+}
+
+#[test]
 fn a_bye_in_the_early_dialog_cancels_the_invite() {
     let mut peer = Peer::new();
     peer.deliver(Request::new(Method::Invite, "a").finish());
