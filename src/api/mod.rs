@@ -53,6 +53,8 @@ pub struct Settings {
     pub max_clients: usize,
     /// Whether `/metrics` wants a key.
     pub metrics_require_key: bool,
+    /// A request line and headers must be here within this.
+    pub header_timeout: Duration,
     /// Who may read over HTTP.
     pub keys: Keys,
     /// The CTI socket.
@@ -67,6 +69,7 @@ impl Settings {
             workers: config.http.workers,
             max_clients: config.cti.max_clients,
             metrics_require_key: config.http.metrics_require_key,
+            header_timeout: HEADER_TIMEOUT,
             keys: Keys::new(&config.cti.api_key),
             socket: socket::Settings::new(&config.cti),
         }
@@ -83,7 +86,7 @@ pub struct Shared {
 }
 
 /// Tells the recorder what this module's metrics mean.
-pub fn describe_metrics() {
+fn describe_metrics() {
     metrics::describe_counter!("tandem_http_requests_total", "HTTP requests, by route and status.");
     metrics::describe_counter!(
         "tandem_event_client_disconnects_total",
@@ -99,7 +102,7 @@ pub struct Bound {
     pub server: Server,
 }
 
-/// A request line and headers must be here within this.
+/// Long enough for the slowest network, too short to hold a connection for nothing.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// An idle connection between two requests is closed after this.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -114,6 +117,7 @@ const STOP_TIMEOUT_S: u64 = 5;
 
 /// Binds and sets up the server. Must be called within an actix system.
 pub fn bind(settings: Settings, port: Arc<dyn Port>, metrics: MetricsPage) -> io::Result<Bound> {
+    describe_metrics();
     let workers = settings.workers.max(1);
     let max_connections = (settings.max_clients + SPARE_CONNECTIONS).div_ceil(workers);
     let shared = web::Data::new(Shared {
@@ -130,7 +134,7 @@ pub fn bind(settings: Settings, port: Arc<dyn Port>, metrics: MetricsPage) -> io
     })
     .workers(workers)
     .max_connections(max_connections)
-    .client_request_timeout(HEADER_TIMEOUT)
+    .client_request_timeout(settings.header_timeout)
     .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
     .client_disconnect_timeout(DISCONNECT_TIMEOUT)
     .shutdown_timeout(STOP_TIMEOUT_S)

@@ -70,9 +70,9 @@ pub async fn run(settings: Settings, session: Session, mut inbound: Inbound, mut
         }
     };
     metrics::counter!("tandem_event_client_disconnects_total", "by" => end.by()).increment(1);
-    // The runtime forgets the client now; what follows is courtesy.
-    drop(link);
+    // The runtime forgets the client now, and finds its queue shut already; what follows is courtesy.
     drop(frames);
+    drop(link);
     farewell(&settings, session, &mut inbound, end, written.as_ref()).await;
 }
 

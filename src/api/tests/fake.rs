@@ -225,6 +225,7 @@ impl TestServer {
             workers: 1,
             max_clients: 64,
             metrics_require_key,
+            header_timeout: Duration::from_millis(300),
             keys: keys(),
             socket,
         };

@@ -272,6 +272,32 @@ async fn what_is_no_http_is_refused_and_the_server_lives() {
 }
 
 #[actix_web::test]
+async fn connections_that_send_nothing_or_half_a_request_are_closed() {
+    let server = start(Behaviour::default());
+    let mut sockets = Vec::new();
+    for index in 0..100 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        if index % 2 == 0 {
+            stream.write_all(b"GET /livez HTTP/1.1\r\nhost: ").await.unwrap();
+        }
+        sockets.push(stream);
+    }
+    assert_eq!(fetch(&server, "GET", "/livez", None).await.status, 200);
+    for mut stream in sockets {
+        let mut answer = Vec::new();
+        let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer))
+            .await
+            .expect("the connection stays open");
+        assert!(
+            answer.is_empty() || answer.starts_with(b"HTTP/1.1 408"),
+            "{}",
+            String::from_utf8_lossy(&answer)
+        );
+    }
+    server.stop().await;
+}
+
+#[actix_web::test]
 async fn a_head_request_has_the_head_only_and_answers_are_not_cached() {
     let server = start(Behaviour::default());
     let answer = fetch(&server, "HEAD", "/livez", None).await;

@@ -369,7 +369,7 @@ async fn a_client_without_a_first_frame_is_closed_in_time() {
 async fn a_silent_client_is_pinged_and_then_closed_and_one_that_pongs_stays() {
     let mut settings = quick_socket();
     settings.ping_interval = Duration::from_millis(20);
-    settings.silence_limit = Duration::from_millis(300);
+    settings.silence_limit = Duration::from_millis(800);
     let server = TestServer::start(settings, Behaviour::default());
     let mut lively = connect(&server).await;
     let _lively_sink = server.client_connects().await;
@@ -377,7 +377,7 @@ async fn a_silent_client_is_pinged_and_then_closed_and_one_that_pongs_stays() {
     let _silent_sink = server.client_connects().await;
     // Reading is what makes this client answer pings; the other one does not read.
     let begin = tokio::time::Instant::now();
-    while begin.elapsed() < Duration::from_millis(900) {
+    while begin.elapsed() < Duration::from_millis(1200) {
         assert!(matches!(receive(&mut lively).await, Some(Message::Ping(_))));
     }
     assert_eq!(closed(&mut silent).await, (close::TIMEOUT, "no sign of life".to_owned()));
