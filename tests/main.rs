@@ -1,1 +1,17 @@
-//! Skeleton.
+//! The integration tests: the built binary as its users meet it, from outside. One program, so that there is one link.
+//!
+//! | module | what |
+//! |---|---|
+//! | `tidy` | the habits of the tree: layering, file sizes, what stands nowhere |
+//! | `rig` | the server, the clients and the peers of the tests, and how to wait |
+//! | `scenario` | CTI and HTTP as a desktop and an operator use them |
+//! | `golden` | the events of whole calls, word by word |
+//! | `interop` | real programs: SIPp, baresip, Prometheus |
+//! | `torture` | everything that is wrong: messages, streams, frames, configurations |
+
+mod golden;
+mod interop;
+mod rig;
+mod scenario;
+mod tidy;
+mod torture;

@@ -1,0 +1,5 @@
+//! Real programs against the built binary: SIPp, baresip, Prometheus.
+
+mod baresip;
+mod prometheus;
+mod sipp;

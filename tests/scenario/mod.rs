@@ -1,0 +1,1 @@
+//! CTI and HTTP as a desktop and an operator use them.

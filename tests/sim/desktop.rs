@@ -1,0 +1,104 @@
+//! A CTI client, and the record of what it asked and what it got.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use tandem_actors::gateway::{ClientHandle, Gateway};
+use tandem_actors::tserver::ClientSink;
+use tandem_model::EventName;
+use tandem_wire::{ClientRequest, EventFrame};
+
+use super::world::API_KEY;
+
+/// What came to a client.
+#[derive(Default)]
+pub struct Inbox {
+    frames: Mutex<Vec<Bytes>>,
+    closed: Mutex<Option<(u16, String)>>,
+}
+
+impl ClientSink for Inbox {
+    fn deliver(&self, frame: Bytes) -> Option<usize> {
+        self.frames.lock().unwrap_or_else(PoisonError::into_inner).push(frame);
+        Some(0)
+    }
+
+    fn close(&self, code: u16, reason: &str) {
+        self.closed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert((code, reason.to_owned()));
+    }
+}
+
+/// A client.
+pub struct Desktop {
+    /// `None` when it has gone away.
+    pub handle: Option<ClientHandle>,
+    /// What it got.
+    pub frames: Vec<EventFrame>,
+    /// What it asked, by reference.
+    pub asked: BTreeMap<u32, String>,
+    /// The calls it has heard of, with the DNs it heard of there.
+    pub calls: BTreeMap<String, BTreeSet<String>>,
+    inbox: Arc<Inbox>,
+}
+
+impl Desktop {
+    /// Connects, opens the server and registers the DNs.
+    pub async fn open(gateway: &Gateway, dns: &[String]) -> Self {
+        let inbox = Arc::new(Inbox::default());
+        let handle = gateway.connect(inbox.clone()).await.expect("a client is let in");
+        let mut desktop =
+            Self { handle: Some(handle), frames: Vec::new(), asked: BTreeMap::new(), calls: BTreeMap::new(), inbox };
+        desktop.ask(ClientRequest::open_server("simulated desktop", API_KEY)).await;
+        for dn in dns {
+            desktop.ask(ClientRequest::register_address(dn)).await;
+        }
+        desktop
+    }
+
+    /// Sends a request; returns its reference. The answer comes in its time.
+    pub async fn ask(&mut self, request: ClientRequest) -> u32 {
+        let reference = self.asked.len() as u32 + 1;
+        let text = request.reference(reference).to_json();
+        self.send(reference, text).await;
+        reference
+    }
+
+    /// Sends a text frame that carries this reference.
+    pub async fn send(&mut self, reference: u32, text: String) {
+        let Some(handle) = &self.handle else { return };
+        if handle.frame(text.clone()).await {
+            self.asked.insert(reference, text);
+        }
+    }
+
+    /// Looks into its inbox; returns how many frames are new.
+    pub fn read(&mut self) -> usize {
+        let fresh = std::mem::take(&mut *self.inbox.frames.lock().unwrap_or_else(PoisonError::into_inner));
+        let count = fresh.len();
+        for bytes in fresh {
+            let text = std::str::from_utf8(&bytes).expect("frames are text");
+            let frame = EventFrame::decode(text).expect("frames decode");
+            if let (Some(call), Some(dn)) = (&frame.conn_id, &frame.this_dn) {
+                self.calls.entry(call.clone()).or_default().insert(dn.clone());
+            }
+            self.frames.push(frame);
+        }
+        count
+    }
+
+    /// Why its socket was closed by the server.
+    pub fn closed(&self) -> Option<u16> {
+        self.inbox.closed.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(code, _)| *code)
+    }
+
+    /// The answer to a request.
+    pub fn answer(&self, reference: u32) -> Option<&EventFrame> {
+        self.frames.iter().find(|frame| frame.reference_id == Some(reference))
+    }
+
+    /// The last event of this name about a DN.
+    pub fn last(&self, dn: &str, name: EventName) -> Option<&EventFrame> {
+        self.frames.iter().rev().find(|frame| frame.this_dn.as_deref() == Some(dn) && frame.is(name))
+    }
+}

@@ -1,0 +1,34 @@
+//! The simulation: the whole runtime in one thread, in virtual time, from a seed.
+//!
+//! ```text
+//!   desktops ── Gateway ──► the real actors, all on one arbiter ──► Network = Wire ◄── phones (real user agents)
+//!                                                    ▲                      │  latency, loss, duplicates, dead links: from the seed
+//!                                                    └────── Ingress ◄──────┘
+//! ```
+//!
+//! | module | what |
+//! |---|---|
+//! | `wire` | the network: a queue of datagrams in virtual time |
+//! | `phone` | a phone: a user agent and its manners |
+//! | `desktop` | a CTI client and the record of what it asked and got |
+//! | `world` | the tree with its phones and desktops, and the clock that drives them |
+//! | `rules` | what must hold of every record, whatever happened |
+//! | `chance` | a random world from a seed |
+//! | `random` | many seeds |
+//! | `recorder` | the metrics of this thread |
+//! | `crash` | a panic in every kind of actor at every state of a call |
+//! | `escalation` | panics that do not stop |
+//!
+//! A seed that fails is printed; `TANDEM_SIM_SEED=<seed> cargo test --test tests sim::random` plays it again, and
+//! `TANDEM_SIM_SEEDS=<count>` plays more of them.
+
+mod chance;
+mod crash;
+mod desktop;
+mod escalation;
+mod phone;
+mod random;
+mod recorder;
+mod rules;
+mod wire;
+mod world;

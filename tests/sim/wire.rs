@@ -1,0 +1,196 @@
+//! The network between the phones and the server: datagrams that take their time, get lost, or come twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tandem_actors::network::Network;
+use tandem_actors::now;
+use tandem_sip::flow::{Flow, ListenerId, Transport};
+use tokio::sync::Notify;
+
+/// How good the network is.
+#[derive(Clone, Copy, Debug)]
+pub struct Weather {
+    /// The shortest time a datagram takes, in milliseconds.
+    pub latency_ms: u64,
+    /// What may come on top, in milliseconds; more than nothing means that datagrams overtake each other.
+    pub jitter_ms: u64,
+    /// How many of a thousand are lost.
+    pub lost: u32,
+    /// How many of a thousand come twice.
+    pub doubled: u32,
+}
+
+impl Weather {
+    /// Nothing is lost, everything takes 10 ms.
+    pub const FAIR: Self = Self { latency_ms: 10, jitter_ms: 0, lost: 0, doubled: 0 };
+}
+
+/// A datagram that has arrived.
+pub struct Packet {
+    pub from: SocketAddr,
+    pub to: SocketAddr,
+    pub bytes: Bytes,
+}
+
+/// The network.
+pub struct Wire {
+    server: SocketAddr,
+    inner: Mutex<Inner>,
+    stirred: Notify,
+}
+
+struct Inner {
+    weather: Weather,
+    rng: StdRng,
+    /// By time of arrival, then in the order sent.
+    under_way: BTreeMap<(Instant, u64), Packet>,
+    sent: u64,
+    /// Phones whose link is down, both ways.
+    dark: BTreeSet<SocketAddr>,
+    /// Phones whose host is up and says that nobody listens there.
+    closed: BTreeSet<SocketAddr>,
+    started: Instant,
+    transcript: Vec<String>,
+}
+
+impl Wire {
+    pub fn new(server: SocketAddr, weather: Weather, seed: u64) -> Self {
+        let inner = Inner {
+            weather,
+            rng: StdRng::seed_from_u64(seed),
+            under_way: BTreeMap::new(),
+            sent: 0,
+            dark: BTreeSet::new(),
+            closed: BTreeSet::new(),
+            started: now(),
+            transcript: Vec::new(),
+        };
+        Self { server, inner: Mutex::new(inner), stirred: Notify::new() }
+    }
+
+    /// The way from the server to a phone, or back.
+    pub fn flow_to(peer: SocketAddr) -> Flow {
+        Flow { transport: Transport::Udp, listener: ListenerId(0), peer, connection: None }
+    }
+
+    /// Puts a datagram on its way.
+    pub fn put(&self, from: SocketAddr, to: SocketAddr, bytes: Bytes) {
+        let mut inner = self.inner();
+        inner.note(from, to, &bytes);
+        let copies = inner.copies(from, to);
+        for _ in 0..copies {
+            let due = inner.arrival();
+            inner.sent += 1;
+            let key = (due, inner.sent);
+            inner.under_way.insert(key, Packet { from, to, bytes: bytes.clone() });
+        }
+        drop(inner);
+        self.stirred.notify_one();
+    }
+
+    /// The next datagram that has arrived by now.
+    pub fn arrived(&self) -> Option<Packet> {
+        let mut inner = self.inner();
+        while inner.under_way.first_key_value().is_some_and(|((due, _), _)| *due <= now()) {
+            let (_, packet) = inner.under_way.pop_first()?;
+            if !inner.dark.contains(&packet.to) && !inner.dark.contains(&packet.from) {
+                return Some(packet);
+            }
+        }
+        None
+    }
+
+    /// When the next datagram arrives.
+    pub fn next(&self) -> Option<Instant> {
+        self.inner().under_way.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    /// Waits until something is put on the wire.
+    pub async fn stirred(&self) {
+        self.stirred.notified().await;
+    }
+
+    /// Takes a phone's link down or brings it back.
+    pub fn set_dark(&self, phone: SocketAddr, dark: bool) {
+        let mut inner = self.inner();
+        if dark { inner.dark.insert(phone) } else { inner.dark.remove(&phone) };
+    }
+
+    /// Makes a phone's host refuse datagrams (ICMP port unreachable), or take them again.
+    pub fn set_closed(&self, phone: SocketAddr, closed: bool) {
+        let mut inner = self.inner();
+        if closed { inner.closed.insert(phone) } else { inner.closed.remove(&phone) };
+    }
+
+    /// From now on nothing is lost and every link is up.
+    pub fn clear_up(&self) {
+        let mut inner = self.inner();
+        inner.dark.clear();
+        inner.closed.clear();
+        inner.weather = Weather::FAIR;
+    }
+
+    /// Adds a line to the transcript.
+    pub fn write(&self, line: &str) {
+        self.inner().write(line);
+    }
+
+    /// Everything that was sent and written, with the time since the start.
+    pub fn transcript(&self) -> Vec<String> {
+        self.inner().transcript.clone()
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn copies(&mut self, from: SocketAddr, to: SocketAddr) -> u32 {
+        let dice = self.rng.random_range(0..1000);
+        let cut = [from, to].iter().any(|end| self.dark.contains(end) || self.closed.contains(end));
+        match self.weather {
+            _ if cut => 0,
+            weather if dice < weather.lost => 0,
+            weather if dice < weather.lost + weather.doubled => 2,
+            _ => 1,
+        }
+    }
+
+    fn arrival(&mut self) -> Instant {
+        let jitter_ms = self.rng.random_range(0..=self.weather.jitter_ms);
+        now() + Duration::from_millis(self.weather.latency_ms + jitter_ms)
+    }
+
+    fn note(&mut self, from: SocketAddr, to: SocketAddr, bytes: &Bytes) {
+        let text = String::from_utf8_lossy(bytes);
+        let line = format!("{from} > {to}\n{text}");
+        self.write(&line);
+    }
+
+    fn write(&mut self, line: &str) {
+        let ms = now().saturating_duration_since(self.started).as_millis();
+        self.transcript.push(format!("{ms:>8} {line}"));
+    }
+}
+
+impl Network for Wire {
+    fn send(&self, batch: &mut Vec<(Flow, Bytes)>) -> Vec<Flow> {
+        let mut dead = Vec::new();
+        for (flow, bytes) in batch.drain(..) {
+            if self.inner().closed.contains(&flow.peer) && !dead.contains(&flow) {
+                dead.push(flow);
+            }
+            self.put(self.server, flow.peer, bytes);
+        }
+        dead
+    }
+
+    fn close(&self, _: &Flow) {}
+}
