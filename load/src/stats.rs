@@ -97,9 +97,10 @@ pub struct Stats {
     pub setup_desk: Latency,
     /// MakeCall to the INVITE that reaches the caller's phone.
     pub make_call_to_invite: Latency,
-    /// The phone's 180 to EventRinging.
+    /// The phone's 180 to EventRinging. A server that reports the invitation itself as ringing may be earlier than the 180; such
+    /// events are left out, so this is no measure of it.
     pub ringing_event: Latency,
-    /// The phone's 200 to EventEstablished.
+    /// The callee's 200 to EventEstablished, at both desktops.
     pub established_event: Latency,
     /// SIP messages sent, repeats included.
     pub sip_sent: u64,

@@ -454,7 +454,7 @@ fn every_leg_ends_exactly_once() {
                 6 if phone.leg.next_due().is_some() => bench.next(&mut phone),
                 _ => {
                     // A response to something that was sent, perhaps long ago.
-                    first_request.extend(phone.sent.drain(..));
+                    first_request.append(&mut phone.sent);
                     let at = random.random_range(0..first_request.len().max(1));
                     if let Some(sent @ (SipMessage::Request(_), _)) = first_request.get(at).cloned() {
                         phone.sent.push(sent);

@@ -9,12 +9,15 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// The subprotocol of the CTI protocol.
 const SUBPROTOCOL: &str = "tandem.cti.v1";
 /// Requests that wait for the socket: a desk has few.
 const QUEUE: usize = 4_096;
+/// What is read at once.
+const READ_BYTES: usize = 8_192;
 
 /// What comes from a connection.
 pub enum FromDesk {
@@ -35,11 +38,10 @@ impl Desk {
         let mut request = url.into_client_request().map_err(|error| error.to_string())?;
         let headers = request.headers_mut();
         headers.insert("Sec-WebSocket-Protocol", HeaderValue::from_static(SUBPROTOCOL));
-        let connected = tokio_tungstenite::connect_async(request).await;
+        // Events are small: the default buffer of 128 KiB for each connection would be cleared for every read.
+        let config = WebSocketConfig::default().read_buffer_size(READ_BYTES);
+        let connected = tokio_tungstenite::connect_async_with_config(request, Some(config), true).await;
         let (stream, _) = connected.map_err(|error| format!("{url}: {error}"))?;
-        if let MaybeTlsStream::Plain(tcp) = stream.get_ref() {
-            let _ = TcpStream::set_nodelay(tcp, true);
-        }
         let (queue, queued) = mpsc::channel(QUEUE);
         let (write, read) = stream.split();
         tokio::task::spawn_local(write_frames(write, queued));
