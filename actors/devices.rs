@@ -45,7 +45,11 @@ pub struct Devices {
 impl Devices {
     /// `domains` are our host names, the first being the one DNs are named by; `addresses` those of our listeners.
     pub fn new(domains: Vec<String>, addresses: Vec<SocketAddr>) -> Self {
-        Self { domains: domains.iter().map(|domain| domain.to_ascii_lowercase()).collect(), addresses, ..Self::default() }
+        Self {
+            domains: domains.iter().map(|domain| domain.to_ascii_lowercase()).collect(),
+            addresses,
+            ..Self::default()
+        }
     }
 
     /// Adds an Extension's device.
@@ -81,7 +85,9 @@ impl Devices {
         }
         host.parse::<IpAddr>().is_ok_and(|ip| {
             let port = uri.port.unwrap_or(5060);
-            self.addresses.iter().any(|address| address.port() == port && (address.ip() == ip || address.ip().is_unspecified()))
+            self.addresses
+                .iter()
+                .any(|address| address.port() == port && (address.ip() == ip || address.ip().is_unspecified()))
         })
     }
 

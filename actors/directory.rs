@@ -104,11 +104,17 @@ impl Directory {
     }
 
     pub(crate) fn insert_call(&self, conn_id: ConnId, call: Addr<CallActor>) {
-        self.calls.write().unwrap_or_else(std::sync::PoisonError::into_inner).insert(conn_id, call);
+        self.calls
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .insert(conn_id, call);
     }
 
     pub(crate) fn remove_call(&self, conn_id: ConnId) {
-        self.calls.write().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&conn_id);
+        self.calls
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .remove(&conn_id);
     }
 
     fn read_calls(&self) -> crossbeam::sync::ShardedLockReadGuard<'_, HashMap<ConnId, Addr<CallActor>>> {

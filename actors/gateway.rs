@@ -85,7 +85,9 @@ impl Gateway {
 
     /// One call; `None` where there is no such call.
     pub async fn call(&self, conn_id: ConnId) -> Result<Option<CallSummary>, Unavailable> {
-        let Some(actor) = self.directory.call(conn_id) else { return Ok(None) };
+        let Some(actor) = self.directory.call(conn_id) else {
+            return Ok(None);
+        };
         match tokio::time::timeout(DEADLINE, actor.send(QueryCallSummary)).await {
             Ok(answer) => Ok(answer.ok()),
             Err(_) => Err(Unavailable),
@@ -94,7 +96,12 @@ impl Gateway {
 
     /// Up to `limit` DNs after `after` in the order of their names; and whether there are more.
     pub async fn dns(&self, after: Option<&DnId>, limit: usize) -> Result<(Vec<DnSummary>, bool), Unavailable> {
-        let mut names: Vec<_> = self.directory.dns().map(|(dn, _)| dn).filter(|dn| after.is_none_or(|after| *dn > after)).collect();
+        let mut names: Vec<_> = self
+            .directory
+            .dns()
+            .map(|(dn, _)| dn)
+            .filter(|dn| after.is_none_or(|after| *dn > after))
+            .collect();
         names.sort_unstable();
         let more = names.len() > limit;
         let mut dns = Vec::with_capacity(limit.min(names.len()));
@@ -129,10 +136,18 @@ impl Gateway {
 
     /// What has to hold for calls and clients to be taken.
     pub async fn readiness(&self) -> Vec<Check> {
-        let check = |name, ok, detail: &str| Check { name, ok, detail: if ok { String::new() } else { detail.to_owned() } };
+        let check = |name, ok, detail: &str| Check {
+            name,
+            ok,
+            detail: if ok { String::new() } else { detail.to_owned() },
+        };
         vec![
             check("event_log", self.is_alive().await, "the event log does not answer"),
-            check("connectors", self.connectors().await.is_ok_and(|all| !all.is_empty()), "a connector does not answer"),
+            check(
+                "connectors",
+                self.connectors().await.is_ok_and(|all| !all.is_empty()),
+                "a connector does not answer",
+            ),
             check("draining", !self.is_draining(), "the server is draining"),
         ]
     }

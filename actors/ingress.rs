@@ -32,7 +32,11 @@ pub struct Ingress {
 impl Ingress {
     /// An ingress for that many connectors.
     pub fn new(directory: Arc<Directory>, devices: Arc<Devices>, connectors: u16) -> Self {
-        Self { directory, devices, connectors: connectors.max(1) }
+        Self {
+            directory,
+            devices,
+            connectors: connectors.max(1),
+        }
     }
 
     /// Datagrams, as read in one batch.
@@ -44,6 +48,10 @@ impl Ingress {
                 Err(error) => {
                     Metrics::of_process().parse_errors.increment(1);
                     tracing::debug!(peer = %flow.peer, %error, "a datagram that is not SIP");
+                    // The user agent refuses it with 400, where enough of it is there to be answered.
+                    if let Some(message) = error.into_answerable() {
+                        self.sort(flow, message, &mut batches);
+                    }
                 }
             }
         }
@@ -67,15 +75,18 @@ impl Ingress {
     pub fn closed(&self, flow: Flow, connection: ConnectionId) {
         for connector in self.directory.connectors() {
             // Unbounded post: connections are capped, and each closes once.
-            connector.do_send(ConnectorMessage::FlowFailed { flow, connection: Some(connection) });
+            connector.do_send(ConnectorMessage::FlowFailed {
+                flow,
+                connection: Some(connection),
+            });
         }
     }
 
     /// A stream could not be opened, or a datagram not sent.
     pub fn unreachable(&self, flow: Flow) {
         for connector in self.directory.connectors() {
-            // Unbounded post: each is the outcome of one send.
-            connector.do_send(ConnectorMessage::FlowFailed { flow, connection: None });
+            // ICMP may be forged and is a hint only: a connector that has no room for it does without.
+            let _ = connector.try_send(ConnectorMessage::FlowFailed { flow, connection: None });
         }
     }
 
@@ -87,11 +98,17 @@ impl Ingress {
         if self.connectors == 1 {
             return ConnectorId(0);
         }
-        let party = if message.method() == Some(Method::Register) { message.to() } else { message.from() };
-        let dn = party.ok().and_then(|party| Uri::parse(party.uri).ok().map(|uri| self.devices.dn_of(&uri)));
+        let party = if message.method() == Some(Method::Register) {
+            message.to()
+        } else {
+            message.from()
+        };
+        let dn = party
+            .ok()
+            .and_then(|party| Uri::parse(party.uri).ok().map(|uri| self.devices.dn_of(&uri)));
         match dn.filter(|dn| self.devices.device(dn).is_some()) {
             Some(dn) => sharding::owner(dn.as_str(), self.connectors),
-            None => sharding::owner(&message.call_id().unwrap_or_default(), self.connectors),
+            None => sharding::owner(message.call_id().unwrap_or_default(), self.connectors),
         }
     }
 
@@ -106,8 +123,13 @@ impl Ingress {
         if batch.is_empty() {
             return true;
         }
-        let Some(connector) = self.directory.connector(owner) else { return false };
-        let message = ConnectorMessage::Received { batch, waiting: Waiting::new(ActorKind::Connector) };
+        let Some(connector) = self.directory.connector(owner) else {
+            return false;
+        };
+        let message = ConnectorMessage::Received {
+            batch,
+            waiting: Waiting::new(ActorKind::Connector),
+        };
         let taken = connector.try_send(message).is_ok();
         if !taken {
             ActorKind::Connector.metrics().shed.increment(1);

@@ -5,9 +5,7 @@
 
 use std::sync::LazyLock;
 
-use metrics::{
-    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
-};
+use metrics::{Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use tandem_model::CallType;
 use tandem_model::call::Outcome;
@@ -56,8 +54,21 @@ pub struct Metrics {
 }
 
 const METHODS: [&str; 15] = [
-    "INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "INFO", "UPDATE", "PRACK", "REFER", "NOTIFY", "SUBSCRIBE",
-    "MESSAGE", "PUBLISH", "other",
+    "INVITE",
+    "ACK",
+    "BYE",
+    "CANCEL",
+    "OPTIONS",
+    "REGISTER",
+    "INFO",
+    "UPDATE",
+    "PRACK",
+    "REFER",
+    "NOTIFY",
+    "SUBSCRIBE",
+    "MESSAGE",
+    "PUBLISH",
+    "other",
 ];
 
 impl Metrics {
@@ -68,9 +79,7 @@ impl Metrics {
     }
 
     fn register() -> Self {
-        let class = |direction: &'static str| {
-            move |class: &'static str| counter!("tandem_sip_responses_total", "status_class" => class, "direction" => direction)
-        };
+        let class = |direction: &'static str| move |class: &'static str| counter!("tandem_sip_responses_total", "status_class" => class, "direction" => direction);
         Self {
             calls_active: gauge!("tandem_calls_active"),
             call_setup: histogram!("tandem_call_setup_seconds"),
@@ -106,7 +115,10 @@ impl Metrics {
 
     /// Counts a response that came in.
     pub fn response_received(&self, status: u16) {
-        if let Some(counter) = usize::from(status / 100).checked_sub(1).and_then(|class| self.responses_in.get(class)) {
+        if let Some(counter) = usize::from(status / 100)
+            .checked_sub(1)
+            .and_then(|class| self.responses_in.get(class))
+        {
             counter.increment(1);
         }
     }
@@ -145,25 +157,54 @@ pub fn describe() {
     describe_gauge!("tandem_actors", "Actors alive, by kind.");
     describe_counter!("tandem_actor_crashes_total", "Panics caught in actors, by kind.");
     describe_counter!("tandem_actor_restarts_total", "Restarts of permanent actors, by kind.");
-    describe_counter!("tandem_actor_messages_shed_total", "Messages refused because a mailbox was full, by kind.");
-    describe_gauge!("tandem_actor_mailbox_depth", "Messages waiting in mailboxes on the busy paths, by kind.");
+    describe_counter!(
+        "tandem_actor_messages_shed_total",
+        "Messages refused because a mailbox was full, by kind."
+    );
+    describe_gauge!(
+        "tandem_actor_mailbox_depth",
+        "Messages waiting in mailboxes on the busy paths, by kind."
+    );
     describe_gauge!("tandem_calls_active", "Calls in progress.");
     describe_counter!("tandem_calls_total", "Finished calls, by direction and outcome.");
-    describe_histogram!("tandem_call_setup_seconds", Unit::Seconds, "From the start of a call until it is answered.");
-    describe_histogram!("tandem_call_duration_seconds", Unit::Seconds, "From the answer of a call to its end.");
+    describe_histogram!(
+        "tandem_call_setup_seconds",
+        Unit::Seconds,
+        "From the start of a call until it is answered."
+    );
+    describe_histogram!(
+        "tandem_call_duration_seconds",
+        Unit::Seconds,
+        "From the answer of a call to its end."
+    );
     describe_counter!("tandem_sip_requests_total", "SIP requests, by method and direction.");
     describe_counter!("tandem_sip_responses_total", "SIP responses, by class and direction.");
-    describe_counter!("tandem_sip_parse_errors_total", "Datagrams and stream messages that are not SIP.");
+    describe_counter!(
+        "tandem_sip_parse_errors_total",
+        "Datagrams and stream messages that are not SIP."
+    );
     describe_counter!("tandem_sip_retransmissions_total", "SIP retransmissions, by direction.");
-    describe_counter!("tandem_sip_dropped_total", "SIP messages dropped because no transaction or dialog wanted them.");
+    describe_counter!(
+        "tandem_sip_dropped_total",
+        "SIP messages dropped because no transaction or dialog wanted them."
+    );
     describe_gauge!("tandem_sip_transactions_active", "SIP transactions in progress.");
     describe_gauge!("tandem_sip_dialogs_active", "SIP dialogs, early ones included.");
     describe_gauge!("tandem_sip_registrations_active", "Registered contacts.");
-    describe_counter!("tandem_sip_auth_failures_total", "Requests with credentials that do not verify.");
+    describe_counter!(
+        "tandem_sip_auth_failures_total",
+        "Requests with credentials that do not verify."
+    );
     describe_gauge!("tandem_event_clients", "CTI clients connected.");
-    describe_counter!("tandem_event_client_dropped_total", "CTI clients disconnected by the server, by reason.");
+    describe_counter!(
+        "tandem_event_client_dropped_total",
+        "CTI clients disconnected by the server, by reason."
+    );
     describe_counter!("tandem_events_published_total", "Events published on the CTI side.");
-    describe_histogram!("tandem_event_client_lag", "Frames that wait for a CTI client when one more is queued for it.");
+    describe_histogram!(
+        "tandem_event_client_lag",
+        "Frames that wait for a CTI client when one more is queued for it."
+    );
     describe_counter!("tandem_commands_total", "CTI requests, by outcome.");
     Metrics::of_process();
     crate::kind::ActorKind::Call.metrics();

@@ -13,7 +13,9 @@ pub fn owner(key: &str, count: u16) -> ConnectorId {
 
 /// FNV-1a, 64 bits.
 fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// The finalizer of SplitMix64: every input bit reaches every output bit.
@@ -42,7 +44,10 @@ mod tests {
 
     #[test]
     fn one_more_connector_moves_only_the_dns_it_gains() {
-        let moved = dns().filter(|dn| owner(dn, 4) != owner(dn, 5)).inspect(|dn| assert_eq!(owner(dn, 5).0, 4)).count();
+        let moved = dns()
+            .filter(|dn| owner(dn, 4) != owner(dn, 5))
+            .inspect(|dn| assert_eq!(owner(dn, 5).0, 4))
+            .count();
         assert!((1_800..2_200).contains(&moved), "{moved}");
     }
 

@@ -32,16 +32,15 @@ use tandem_sip::digest::throttle::ThrottleConfig;
 use tandem_sip::registrar::{Registrar, RegistrarConfig};
 use tandem_sip::ua::{UaConfig, UserAgent};
 
-use crate::connector::{
-    Authenticator, ConnectorActor, ConnectorMessage, ConnectorParts, RegistrarActor, RegistrarParts, Shard,
-};
+use crate::connector::{Authenticator, ConnectorActor, ConnectorMessage, ConnectorParts, RegistrarActor, RegistrarParts, Shard};
 use crate::devices::Devices;
 use crate::directory::Directory;
 use crate::gateway::Gateway;
 use crate::ingress::Ingress;
 use crate::network::{Network, Resolve};
 use crate::tserver::{
-    CallNumbers, ClientSettings, ConnectorLinkActor, DnActor, DnParts, EventLogActor, EventLogParts, LobbyActor, LobbyParts, Switch,
+    CallNumbers, ClientSettings, ConnectorLinkActor, DnActor, DnParts, EventLogActor, EventLogParts, LobbyActor, LobbyParts,
+    Switch,
 };
 
 /// What a tree is grown from.
@@ -79,6 +78,8 @@ pub struct Plan {
     pub client: Arc<ClientSettings>,
     /// The most CTI clients.
     pub max_clients: usize,
+    /// Whether user data is masked in logs.
+    pub hide_sensitive_data: bool,
     /// The server's epoch, new with each start.
     pub epoch: Arc<str>,
     /// When the server started.
@@ -131,13 +132,22 @@ impl Tree {
         for index in 0..plan.connectors.max(1) {
             let (plan, directory) = (plan.clone(), directory.clone());
             let (network, resolve) = (network.clone(), resolve.clone());
-            let grown = on(&place(), move || grow_connector(ConnectorId(index), &plan, directory, network, resolve)).await;
+            let grown = on(&place(), move || {
+                grow_connector(ConnectorId(index), &plan, directory, network, resolve)
+            })
+            .await;
             connectors.extend(grown);
         }
         directory.install_connectors(connectors);
         let gateway = Gateway::new(directory.clone(), draining.clone());
         let ingress = Ingress::new(directory.clone(), plan.devices.clone(), plan.connectors);
-        Self { directory, gateway, ingress, draining, arbiters }
+        Self {
+            directory,
+            gateway,
+            ingress,
+            draining,
+            arbiters,
+        }
     }
 
     /// From now on no call starts and no client comes in; live calls go on.
@@ -173,8 +183,15 @@ async fn on<T: Send + 'static>(arbiter: &ArbiterHandle, build: impl FnOnce() -> 
 
 fn grow_tserver(plan: &Plan, directory: &Arc<Directory>, draining: Arc<AtomicBool>) {
     let numbers = CallNumbers::new(plan.unix_seconds, plan.rng("calls", 0));
-    let switch =
-        Switch::new(directory.clone(), plan.numbering.clone(), plan.call, plan.connectors, plan.max_calls, numbers, draining);
+    let switch = Switch::new(
+        directory.clone(),
+        plan.numbering.clone(),
+        plan.call,
+        plan.connectors,
+        plan.max_calls,
+        numbers,
+        draining,
+    );
     let log = EventLogActor::supervise(EventLogParts {
         machine: Rc::new(RefCell::new(EventLog::new(plan.epoch.clone()))),
         sinks: Rc::default(),
@@ -182,6 +199,7 @@ fn grow_tserver(plan: &Plan, directory: &Arc<Directory>, draining: Arc<AtomicBoo
         epoch: plan.epoch.clone(),
         server_version: plan.client.server_version.clone(),
         unix_micros: plan.unix_micros,
+        hide_sensitive_data: plan.hide_sensitive_data,
     });
     let lobby = LobbyActor::supervise(LobbyParts {
         switch: switch.clone(),
@@ -193,9 +211,16 @@ fn grow_tserver(plan: &Plan, directory: &Arc<Directory>, draining: Arc<AtomicBoo
     let dns: HashMap<DnId, Addr<DnActor>> = plan
         .numbering
         .dns()
-        .map(|config| (config.dn.clone(), DnActor::supervise(DnParts::new(config.clone(), switch.clone()))))
+        .map(|config| {
+            (
+                config.dn.clone(),
+                DnActor::supervise(DnParts::new(config.clone(), switch.clone())),
+            )
+        })
         .collect();
-    let links = (0..plan.connectors.max(1)).map(|index| ConnectorLinkActor::supervise(ConnectorId(index), switch.clone())).collect();
+    let links = (0..plan.connectors.max(1))
+        .map(|index| ConnectorLinkActor::supervise(ConnectorId(index), switch.clone()))
+        .collect();
     directory.install_tserver(log, lobby, dns, links);
 }
 
@@ -217,7 +242,13 @@ fn grow_connector(
     plan.rng("nonces", id.0).fill_bytes(&mut secret);
     let challenger = Challenger::new(plan.realm.clone(), secret, plan.algorithms.clone(), plan.nonce_lifetime);
     let authenticator = Authenticator::new(plan.devices.clone(), challenger, plan.throttle, plan.require_auth);
-    let (ua_config, mut rng) = (UaConfig { shard: id.0, ..plan.ua.clone() }, plan.rng("sip", id.0));
+    let (ua_config, mut rng) = (
+        UaConfig {
+            shard: id.0,
+            ..plan.ua.clone()
+        },
+        plan.rng("sip", id.0),
+    );
     let ua = UserAgent::new(ua_config.clone(), StdRng::from_rng(&mut rng));
     let fresh_seed = rng.next_u64();
     let parts = ConnectorParts {
@@ -236,7 +267,9 @@ fn grow_connector(
 
 fn now_nanos() -> u64 {
     static FIRST: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-    crate::now().saturating_duration_since(*FIRST.get_or_init(crate::now)).as_nanos() as u64
+    crate::now()
+        .saturating_duration_since(*FIRST.get_or_init(crate::now))
+        .as_nanos() as u64
 }
 
 impl Plan {

@@ -47,8 +47,6 @@ pub struct Config {
 pub struct Server {
     /// The server's name, as CTI clients and logs show it.
     pub name: String,
-    /// Where files are kept; a temporary directory of the process where absent.
-    pub data_dir: Option<PathBuf>,
     /// How long a drain waits for live calls, in seconds.
     pub drain_timeout_s: u64,
 }
@@ -238,16 +236,6 @@ pub enum LogFormat {
 pub struct Limits {
     /// The most live calls; a new one above it is refused with 503.
     pub max_calls: usize,
-    /// The events kept for clients that reconnect.
-    pub event_log_events: usize,
-    /// The capacity of a Dn actor's mailbox, in messages.
-    pub dn_mailbox_capacity: usize,
-    /// The capacity of a Call actor's mailbox, in messages.
-    pub call_mailbox_capacity: usize,
-    /// The capacity of a Conference actor's mailbox, in messages.
-    pub conference_mailbox_capacity: usize,
-    /// The capacity of a Client actor's mailbox, in messages.
-    pub client_mailbox_capacity: usize,
 }
 
 /// `[[dn]]`: one DN.

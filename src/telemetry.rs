@@ -12,10 +12,13 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tandem_config::LogFormat;
 
 /// Set-up takes from a millisecond (a machine answers) to minutes (a person does).
-const SETUP_BUCKETS_S: [f64; 16] =
-    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0];
+const SETUP_BUCKETS_S: [f64; 16] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0,
+];
 /// Calls last from seconds to a day.
-const DURATION_BUCKETS_S: [f64; 12] = [1.0, 5.0, 15.0, 30.0, 60.0, 180.0, 300.0, 600.0, 1800.0, 3600.0, 14_400.0, 86_400.0];
+const DURATION_BUCKETS_S: [f64; 12] = [
+    1.0, 5.0, 15.0, 30.0, 60.0, 180.0, 300.0, 600.0, 1800.0, 3600.0, 14_400.0, 86_400.0,
+];
 /// Frames that wait for a client.
 const LAG_BUCKETS: [f64; 8] = [0.0, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0];
 /// How often the recorder tidies up its histograms.
@@ -26,10 +29,17 @@ pub fn install_logs(format: LogFormat, filter: &str) -> Result<(), String> {
     let filter = EnvFilter::try_new(filter).map_err(|error| format!("log.filter: {error}"))?;
     let registry = tracing_subscriber::registry().with(filter);
     let done = match format {
-        LogFormat::Text => registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr)).try_init(),
-        LogFormat::Json => {
-            registry.with(tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
-        }
+        LogFormat::Text => registry
+            .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr))
+            .try_init(),
+        LogFormat::Json => registry
+            .with(
+                tracing_subscriber::fmt::layer()
+                    .json()
+                    .flatten_event(true)
+                    .with_writer(std::io::stderr),
+            )
+            .try_init(),
     };
     done.map_err(|error| error.to_string())?;
     install_panic_log();
@@ -41,7 +51,12 @@ fn install_panic_log() {
     std::panic::set_hook(Box::new(|info| {
         let place = info.location().map(ToString::to_string).unwrap_or_default();
         let message = info.payload_as_str().unwrap_or("a panic without a message");
-        tracing::error!(place, message, thread = std::thread::current().name().unwrap_or_default(), "panic");
+        tracing::error!(
+            place,
+            message,
+            thread = std::thread::current().name().unwrap_or_default(),
+            "panic"
+        );
     }));
 }
 
@@ -66,7 +81,10 @@ impl MetricsPages {
         tandem_actors::metrics::describe();
         metrics::describe_gauge!("tandem_build_info", "1, with the version of the server.");
         gauge!("tandem_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-        Ok(Self { handle, process: Arc::new(process) })
+        Ok(Self {
+            handle,
+            process: Arc::new(process),
+        })
     }
 
     /// The page that Prometheus reads.

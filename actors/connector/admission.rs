@@ -45,7 +45,12 @@ pub struct Authenticator {
 impl Authenticator {
     /// An authenticator with the given digest policy.
     pub fn new(devices: Arc<Devices>, challenger: Challenger, throttle: ThrottleConfig, require_auth: bool) -> Self {
-        Self { devices, challenger, throttle: Throttle::new(throttle), require_auth }
+        Self {
+            devices,
+            challenger,
+            throttle: Throttle::new(throttle),
+            require_auth,
+        }
     }
 
     /// The caller of a new INVITE.
@@ -53,11 +58,15 @@ impl Authenticator {
         let Ok(from) = request.from() else { return refuse(400) };
         let Ok(uri) = Uri::parse(from.uri) else { return refuse(400) };
         let dn = self.devices.dn_of(&uri);
-        if self.devices.device(&dn).is_none() {
-            if let Some(trunk) = self.devices.trunk_from(source) {
-                let name = from.display.filter(|name| !name.is_empty()).map(Arc::from);
-                return Admission::Admit(CallerId::Trunk { trunk: trunk.dn.clone(), number: dn, name });
-            }
+        if self.devices.device(&dn).is_none()
+            && let Some(trunk) = self.devices.trunk_from(source)
+        {
+            let name = from.display.filter(|name| !name.is_empty()).map(Arc::from);
+            return Admission::Admit(CallerId::Trunk {
+                trunk: trunk.dn.clone(),
+                number: dn,
+                name,
+            });
         }
         match self.device(now, request, source, dn) {
             Admission::Admit(dn) => Admission::Admit(CallerId::Extension(dn)),
@@ -68,22 +77,31 @@ impl Authenticator {
     /// The device that registers, or sends any other request, as `dn`.
     pub fn device(&mut self, now: Instant, request: &Message, source: IpAddr, dn: DnId) -> Admission<DnId> {
         let device = self.devices.device(&dn);
-        if let Some(device) = device {
-            if !self.require_auth || contains(&device.trusted_sources, source) {
-                return Admission::Admit(dn);
-            }
+        if let Some(device) = device
+            && (!self.require_auth || contains(&device.trusted_sources, source))
+        {
+            return Admission::Admit(dn);
         }
-        let Some(authorization) = request.header(HeaderName::Authorization) else { return self.challenge(now, false) };
+        let Some(authorization) = request.header(HeaderName::Authorization) else {
+            return self.challenge(now, false);
+        };
         if let Verdict::Blocked { retry_after } = self.throttle.check(now, source, dn.user()) {
             let seconds = retry_after.as_secs().max(1).to_string();
-            return Admission::Refuse { status: 503, headers: vec![("Retry-After".into(), seconds.into())] };
+            return Admission::Refuse {
+                status: 503,
+                headers: vec![("Retry-After".into(), seconds.into())],
+            };
         }
         let method = request.method();
         let method = method.as_ref().map_or("", |method| method.as_str());
         let uri = request.uri().unwrap_or_default();
         let password = device.and_then(|device| device.password.clone());
         // Only the DN's own user name is looked up, so another user's right password is a wrong one here.
-        let lookup = |user: &str| password.filter(|_| user.eq_ignore_ascii_case(dn.user())).map(Secret::Password);
+        let lookup = |user: &str| {
+            password
+                .filter(|_| user.eq_ignore_ascii_case(dn.user()))
+                .map(Secret::Password)
+        };
         match self.challenger.verify(now, authorization, method, uri, lookup) {
             Ok(_) => {
                 self.throttle.succeeded(now, source, dn.user());
@@ -103,7 +121,10 @@ impl Authenticator {
 
     fn challenge<T>(&mut self, now: Instant, stale: bool) -> Admission<T> {
         let values = self.challenger.challenge(now, stale);
-        let headers = values.into_iter().map(|value| ("WWW-Authenticate".into(), value.into())).collect();
+        let headers = values
+            .into_iter()
+            .map(|value| ("WWW-Authenticate".into(), value.into()))
+            .collect();
         Admission::Refuse { status: 401, headers }
     }
 }
@@ -120,5 +141,8 @@ pub fn algorithms(configured: &[tandem_config::DigestAlgorithm]) -> Vec<Algorith
 }
 
 fn refuse<T>(status: u16) -> Admission<T> {
-    Admission::Refuse { status, headers: Vec::new() }
+    Admission::Refuse {
+        status,
+        headers: Vec::new(),
+    }
 }

@@ -56,7 +56,15 @@ impl ConferenceActor {
         directory: Arc<Directory>,
         parent: Addr<ConnectorActor>,
     ) -> Self {
-        Self { id, connector, machine: Conference::new(id, settings), directory, parent, out: Vec::new(), timer: None }
+        Self {
+            id,
+            connector,
+            machine: Conference::new(id, settings),
+            directory,
+            parent,
+            out: Vec::new(),
+            timer: None,
+        }
     }
 
     fn apply(&mut self, input: ConferenceInput, ctx: &mut Context<Self>) {
@@ -71,12 +79,19 @@ impl ConferenceActor {
         }
         // Unbounded posts: each is caused by one message to this actor, whose own mailbox and legs are bounded.
         if !commands.is_empty() {
-            self.parent.do_send(ConnectorMessage::Legs { conference: self.id, commands, waiting: Waiting::new(ActorKind::Connector) });
+            self.parent.do_send(ConnectorMessage::Legs {
+                conference: self.id,
+                commands,
+                waiting: Waiting::new(ActorKind::Connector),
+            });
         }
-        if !notifications.is_empty() {
-            if let Some(link) = self.directory.link(self.connector) {
-                link.do_send(Notify { notifications, waiting: Waiting::new(ActorKind::ConnectorLink) });
-            }
+        if !notifications.is_empty()
+            && let Some(link) = self.directory.link(self.connector)
+        {
+            link.do_send(Notify {
+                notifications,
+                waiting: Waiting::new(ActorKind::ConnectorLink),
+            });
         }
         if self.machine.is_ended() {
             ctx.stop();

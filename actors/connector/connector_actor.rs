@@ -55,13 +55,36 @@ pub struct Received {
 #[rtype(result = "()")]
 #[allow(missing_docs, reason = "the table in the module's documentation says it")]
 pub enum ConnectorMessage {
-    Received { batch: Vec<Received>, waiting: Waiting },
-    Link { request: LinkRequest, waiting: Waiting },
-    Legs { conference: ConferenceId, commands: Vec<(LegId, LegCommand)>, waiting: Waiting },
-    Respond { id: ServerRequestId, status: u16, headers: Vec<(Arc<str>, Arc<str>)> },
-    Resolved { id: ResolveId, hops: Vec<Hop> },
-    FlowFailed { flow: Flow, connection: Option<ConnectionId> },
-    ConferenceDown { conference: ConferenceId, crashed: bool },
+    Received {
+        batch: Vec<Received>,
+        waiting: Waiting,
+    },
+    Link {
+        request: LinkRequest,
+        waiting: Waiting,
+    },
+    Legs {
+        conference: ConferenceId,
+        commands: Vec<(LegId, LegCommand)>,
+        waiting: Waiting,
+    },
+    Respond {
+        id: ServerRequestId,
+        status: u16,
+        headers: Vec<(Arc<str>, Arc<str>)>,
+    },
+    Resolved {
+        id: ResolveId,
+        hops: Vec<Hop>,
+    },
+    FlowFailed {
+        flow: Flow,
+        connection: Option<ConnectionId>,
+    },
+    ConferenceDown {
+        conference: ConferenceId,
+        crashed: bool,
+    },
     EndAll,
     /// Panic, to test the supervision.
     #[cfg(feature = "fault-injection")]
@@ -118,14 +141,21 @@ pub struct ConnectorActor {
 impl ConnectorActor {
     /// Starts it on the current arbiter, with room for that many messages.
     pub fn supervise(parts: ConnectorParts, mailbox: usize) -> Addr<Self> {
-        let actor = Self { parts, timer: None, outgoing: Vec::new(), reported: UaStats::default() };
+        let actor = Self {
+            parts,
+            timer: None,
+            outgoing: Vec::new(),
+            reported: UaStats::default(),
+        };
         crate::supervision::supervise(ChildSpec::permanent(ActorKind::Connector, mailbox), actor)
     }
 
     /// Carries out what the user agent has to say, until it has nothing more; then sends and arms the timer.
     fn turn(&mut self, ctx: &mut Context<Self>) {
         loop {
-            let Some(output) = self.parts.shard.borrow_mut().ua.poll() else { break };
+            let Some(output) = self.parts.shard.borrow_mut().ua.poll() else {
+                break;
+            };
             match output {
                 UaOutput::Send { flow, bytes } => self.outgoing.push((flow, bytes)),
                 UaOutput::Resolve { id, uri } => self.resolve(id, uri, ctx),
@@ -154,9 +184,13 @@ impl ConnectorActor {
     }
 
     fn leg_event(&mut self, event: UaEvent) {
-        let Some((session, event, over)) = legs::leg_event(event) else { return };
+        let Some((session, event, over)) = legs::leg_event(event) else {
+            return;
+        };
         let mut shard = self.parts.shard.borrow_mut();
-        let Some((conference, leg)) = shard.session(session).map(|entry| (entry.conference, entry.leg)) else { return };
+        let Some((conference, leg)) = shard.session(session).map(|entry| (entry.conference, entry.leg)) else {
+            return;
+        };
         if over {
             shard.remove_session(session);
         }
@@ -167,7 +201,11 @@ impl ConnectorActor {
     }
 
     fn incoming(&mut self, session: SessionId, invite: &IncomingInvite, ctx: &mut Context<Self>) {
-        let admitted = self.parts.authenticator.borrow_mut().caller(now(), &invite.request, source_of(&invite.flow));
+        let admitted = self
+            .parts
+            .authenticator
+            .borrow_mut()
+            .caller(now(), &invite.request, source_of(&invite.flow));
         let from = match admitted {
             Admission::Admit(from) => from,
             Admission::Refuse { status, headers } => {
@@ -177,7 +215,11 @@ impl ConnectorActor {
         let Some(dialled) = self.dialled(&invite.request) else {
             return self.parts.shard.borrow_mut().ua.reject(now(), session, 416, &[]);
         };
-        if invite.offer.as_ref().is_some_and(|offer| tandem_sip::session::check(offer).is_err()) {
+        if invite
+            .offer
+            .as_ref()
+            .is_some_and(|offer| tandem_sip::session::check(offer).is_err())
+        {
             return self.parts.shard.borrow_mut().ua.reject(now(), session, 488, &[]);
         }
         let id = self.parts.shard.borrow_mut().new_conference_id();
@@ -188,10 +230,15 @@ impl ConnectorActor {
         let offered = OfferedCall {
             from,
             dialled,
-            conversation_id: invite.request.header_named(CONVERSATION_ID).map(|value| Arc::from(&*value)),
-            sip_call_id: Arc::from(&*invite.request.call_id().unwrap_or_default()),
+            conversation_id: invite.request.header_named(CONVERSATION_ID).map(Arc::from),
+            sip_call_id: Arc::from(invite.request.call_id().unwrap_or_default()),
         };
-        let input = ConferenceInput::Offered { party: PartyId(1), leg: OFFERED_LEG, offered, offer: invite.offer.clone() };
+        let input = ConferenceInput::Offered {
+            party: PartyId(1),
+            leg: OFFERED_LEG,
+            offered,
+            offer: invite.offer.clone(),
+        };
         actor.do_send(ConferenceMessage::Input(input));
     }
 
@@ -199,7 +246,11 @@ impl ConnectorActor {
     fn dialled(&self, request: &tandem_sip::message::Message) -> Option<Arc<str>> {
         let text = request.uri()?;
         let uri = Uri::parse(text).ok()?;
-        if self.parts.devices.is_ours(&uri) { Some(Arc::from(uri.user.unwrap_or_default())) } else { Some(Arc::from(text)) }
+        if self.parts.devices.is_ours(&uri) {
+            Some(Arc::from(uri.user.unwrap_or_default()))
+        } else {
+            Some(Arc::from(text))
+        }
     }
 
     fn request(&mut self, id: ServerRequestId, request: tandem_sip::message::Message, flow: Flow) {
@@ -212,13 +263,25 @@ impl ConnectorActor {
     }
 
     fn register(&mut self, id: ServerRequestId, request: tandem_sip::message::Message, flow: Flow) {
-        let dn = request.to().ok().and_then(|to| Uri::parse(to.uri).ok().map(|uri| self.parts.devices.dn_of(&uri)));
+        let dn = request
+            .to()
+            .ok()
+            .and_then(|to| Uri::parse(to.uri).ok().map(|uri| self.parts.devices.dn_of(&uri)));
         let Some(dn) = dn else { return self.respond(id, 400, &[]) };
-        let admission = self.parts.authenticator.borrow_mut().device(now(), &request, source_of(&flow), dn);
+        let admission = self
+            .parts
+            .authenticator
+            .borrow_mut()
+            .device(now(), &request, source_of(&flow), dn);
         match admission {
             Admission::Refuse { status, headers } => self.respond(id, status, &headers),
             Admission::Admit(dn) => {
-                if self.parts.registrar.try_send(RegisterRequest { id, dn, request, flow }).is_err() {
+                if self
+                    .parts
+                    .registrar
+                    .try_send(RegisterRequest { id, dn, request, flow })
+                    .is_err()
+                {
                     ActorKind::Registrar.metrics().shed.increment(1);
                     self.respond(id, 503, &[("Retry-After".into(), "5".into())]);
                 }
@@ -235,7 +298,11 @@ impl ConnectorActor {
         let known = self.parts.shard.borrow().conference(id).cloned();
         let (actor, input) = match (known, request) {
             (Some(actor), request) => (actor, self.conference_input(request)),
-            (None, LinkRequest::MakeParty(make)) => (self.start_conference(id, ctx), self.conference_input(LinkRequest::MakeParty(make))),
+            // Only a conference that the T-Server side made can be new; one that a connector made has ended.
+            (None, LinkRequest::MakeParty(make)) if id.maker() == ConferenceId::TSERVER => (
+                self.start_conference(id, ctx),
+                self.conference_input(LinkRequest::MakeParty(make)),
+            ),
             // What it would end has ended; say so again, for the one who asked may not know.
             (None, _) => return self.notify(LinkNotification::ConferenceEnded { conference: id }),
         };
@@ -258,7 +325,13 @@ impl ConnectorActor {
         match &request.target {
             PartyTarget::Dn(dn) => {
                 let bindings = self.parts.directory.locations.bindings(dn);
-                bindings.iter().map(|binding| Contact { uri: binding.uri.clone(), via: ContactVia::Binding(dn.clone()) }).collect()
+                bindings
+                    .iter()
+                    .map(|binding| Contact {
+                        uri: binding.uri.clone(),
+                        via: ContactVia::Binding(dn.clone()),
+                    })
+                    .collect()
             }
             PartyTarget::Trunk { trunk, number } => {
                 let trunk = self.parts.devices.trunk(trunk);
@@ -274,11 +347,19 @@ impl ConnectorActor {
     fn start_conference(&mut self, id: ConferenceId, ctx: &mut Context<Self>) -> Addr<ConferenceActor> {
         let parent = ctx.address();
         let mut shard = self.parts.shard.borrow_mut();
-        let actor =
-            ConferenceActor::new(id, shard.id, self.parts.conference_settings, self.parts.directory.clone(), parent.clone());
+        let actor = ConferenceActor::new(
+            id,
+            shard.id,
+            self.parts.conference_settings,
+            self.parts.directory.clone(),
+            parent.clone(),
+        );
         let addr = launch(conference::SPEC, actor, move |reason| {
             // Unbounded post: one for each conference.
-            parent.do_send(ConnectorMessage::ConferenceDown { conference: id, crashed: matches!(reason, DownReason::Panicked(_)) });
+            parent.do_send(ConnectorMessage::ConferenceDown {
+                conference: id,
+                crashed: matches!(reason, DownReason::Panicked(_)),
+            });
         });
         shard.add_conference(id, addr.clone());
         addr
@@ -311,7 +392,10 @@ impl ConnectorActor {
         let connector = self.parts.shard.borrow().id;
         if let Some(link) = self.parts.directory.link(connector) {
             // Unbounded post: each answers one message to this actor.
-            link.do_send(Notify { notifications: vec![notification], waiting: Waiting::new(ActorKind::ConnectorLink) });
+            link.do_send(Notify {
+                notifications: vec![notification],
+                waiting: Waiting::new(ActorKind::ConnectorLink),
+            });
         }
     }
 
@@ -321,7 +405,10 @@ impl ConnectorActor {
             let locations = &self.parts.directory.locations;
             let failed = legs::carry_out(&mut shard, &self.parts.devices, locations, now(), conference, leg, command);
             if let (Some(event), Some(actor)) = (failed, shard.conference(conference)) {
-                actor.do_send(ConferenceMessage::Input(ConferenceInput::Leg { leg, event: LegEvent::clone(&event) }));
+                actor.do_send(ConferenceMessage::Input(ConferenceInput::Leg {
+                    leg,
+                    event: LegEvent::clone(&event),
+                }));
             }
         }
     }
@@ -346,16 +433,26 @@ impl ConnectorActor {
     fn report(&mut self) {
         let stats = self.parts.shard.borrow().ua.stats();
         let (old, metrics) = (self.reported, Metrics::of_process());
-        metrics.retransmissions_sent.increment(stats.retransmissions_sent.saturating_sub(old.retransmissions_sent));
-        metrics.retransmissions_received.increment(stats.retransmissions_received.saturating_sub(old.retransmissions_received));
+        metrics
+            .retransmissions_sent
+            .increment(stats.retransmissions_sent.saturating_sub(old.retransmissions_sent));
+        metrics
+            .retransmissions_received
+            .increment(stats.retransmissions_received.saturating_sub(old.retransmissions_received));
         metrics.sip_dropped.increment(stats.dropped.saturating_sub(old.dropped));
-        metrics.transactions.increment(stats.transactions_active as f64 - old.transactions_active as f64);
-        metrics.dialogs.increment(stats.dialogs_active as f64 - old.dialogs_active as f64);
+        metrics
+            .transactions
+            .increment(stats.transactions_active as f64 - old.transactions_active as f64);
+        metrics
+            .dialogs
+            .increment(stats.dialogs_active as f64 - old.dialogs_active as f64);
         self.reported = stats;
     }
 
     fn arm(&mut self, ctx: &mut Context<Self>) {
-        let Some(due) = self.parts.shard.borrow().ua.next_timeout() else { return };
+        let Some(due) = self.parts.shard.borrow().ua.next_timeout() else {
+            return;
+        };
         // A timer that fires too early costs one look; moving it with every message would cost more.
         if self.timer.is_some_and(|(armed, _)| armed <= due) {
             return;
@@ -439,7 +536,9 @@ impl Handler<ConnectorMessage> for ConnectorActor {
                 }
             }
             ConnectorMessage::Link { request, .. } => self.link_request(request, ctx),
-            ConnectorMessage::Legs { conference, commands, .. } => self.legs(conference, commands),
+            ConnectorMessage::Legs {
+                conference, commands, ..
+            } => self.legs(conference, commands),
             ConnectorMessage::Respond { id, status, headers } => self.respond(id, status, &headers),
             ConnectorMessage::Resolved { id, hops } => self.parts.shard.borrow_mut().ua.resolved(now(), id, hops),
             ConnectorMessage::FlowFailed { flow, connection } => self.flow_failed(&flow, connection),
@@ -457,7 +556,10 @@ impl Handler<QueryConnector> for ConnectorActor {
 
     fn handle(&mut self, _: QueryConnector, _: &mut Context<Self>) -> ConnectorSummary {
         let shard = self.parts.shard.borrow();
-        ConnectorSummary { id: shard.id.0, conferences: shard.conference_count(), stats: shard.ua.stats() }
+        ConnectorSummary {
+            id: shard.id.0,
+            conferences: shard.conference_count(),
+            stats: shard.ua.stats(),
+        }
     }
 }
-

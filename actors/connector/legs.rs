@@ -21,14 +21,27 @@ pub fn leg_event(event: UaEvent) -> Option<(SessionId, LegEvent, bool)> {
     Some(match event {
         UaEvent::Progress { session, status, sdp } => (session, LegEvent::Progress { status, sdp }, false),
         UaEvent::Answered { session, sdp } => (session, LegEvent::Answered { sdp }, false),
-        UaEvent::Failed { session, status, q850, .. } => (session, LegEvent::Failed { status, q850 }, true),
+        UaEvent::Failed {
+            session, status, q850, ..
+        } => (session, LegEvent::Failed { status, q850 }, true),
         UaEvent::Acked { session, sdp } => (session, LegEvent::Acked { sdp }, false),
         UaEvent::Cancelled { session, q850 } => (session, LegEvent::Cancelled { q850 }, true),
         UaEvent::Reinvited { session, offer } => (session, LegEvent::Reoffered { offer }, false),
         UaEvent::ReinviteAnswered { session, sdp } => (session, LegEvent::ReinviteAnswered { sdp }, false),
         UaEvent::ReinviteFailed { session, status } => (session, LegEvent::ReinviteFailed { status }, false),
-        UaEvent::Info { session, content_type, body } => (session, LegEvent::Info { content_type, body }, false),
-        UaEvent::Ended { session, by_peer, q850 } => (session, LegEvent::Ended { by_device: by_peer, q850 }, true),
+        UaEvent::Info {
+            session,
+            content_type,
+            body,
+        } => (session, LegEvent::Info { content_type, body }, false),
+        UaEvent::Ended { session, by_peer, q850 } => (
+            session,
+            LegEvent::Ended {
+                by_device: by_peer,
+                q850,
+            },
+            true,
+        ),
         UaEvent::Incoming { .. } | UaEvent::Request { .. } | UaEvent::Response { .. } => return None,
     })
 }
@@ -43,7 +56,15 @@ pub fn carry_out(
     leg: LegId,
     command: LegCommand,
 ) -> Option<LegEvent> {
-    if let LegCommand::Invite { contact, offer, caller, caller_name, auto_answer, conversation_id } = command {
+    if let LegCommand::Invite {
+        contact,
+        offer,
+        caller,
+        caller_name,
+        auto_answer,
+        conversation_id,
+    } = command
+    {
         let Some(mut invite) = invitation(devices, locations, &contact) else {
             return Some(LegEvent::Failed { status: 480, q850: None });
         };
@@ -112,7 +133,7 @@ fn local(shard: &mut Shard, session: SessionId, sdp: Bytes) -> Bytes {
 
 fn inactive_answer(shard: &mut Shard, session: SessionId) -> Option<Bytes> {
     let offer = shard.ua.session_remote_sdp(session)?;
-    let answer = session::inactive_answer(&offer)?;
+    let answer = session::inactive_answer(offer)?;
     Some(local(shard, session, answer))
 }
 
@@ -134,11 +155,19 @@ fn invitation(devices: &Devices, locations: &Locations, contact: &Contact) -> Op
             // The binding may have gone since the conference looked it up.
             let bindings = locations.bindings(dn);
             let binding = bindings.iter().find(|binding| binding.uri == contact.uri)?;
-            Some(Invite { flow: Some(binding.flow), route: binding.path.clone(), to: Arc::from(dn.as_str()), ..blank })
+            Some(Invite {
+                flow: Some(binding.flow),
+                route: binding.path.clone(),
+                to: Arc::from(dn.as_str()),
+                ..blank
+            })
         }
         ContactVia::Trunk(dn) => {
             let trunk = devices.trunk(dn)?;
-            Some(Invite { credentials: trunk.credentials.clone(), ..blank })
+            Some(Invite {
+                credentials: trunk.credentials.clone(),
+                ..blank
+            })
         }
     }
 }
@@ -152,6 +181,9 @@ fn auto_answer_headers() -> [(Arc<str>, Arc<str>); 3] {
     [
         ("Answer-Mode".into(), "Auto".into()),
         ("Call-Info".into(), "<sip:auto-answer.invalid>;answer-after=0".into()),
-        ("Alert-Info".into(), "<http://auto-answer.invalid>;info=alert-autoanswer;delay=0".into()),
+        (
+            "Alert-Info".into(),
+            "<http://auto-answer.invalid>;info=alert-autoanswer;delay=0".into(),
+        ),
     ]
 }

@@ -89,18 +89,25 @@ impl RegistrarActor {
             let bindings = machine.bindings(dn.as_str(), now());
             let contacts = u32::try_from(bindings.len()).unwrap_or(u32::MAX);
             let before = self.parts.directory.locations.bindings(&dn).len();
-            Metrics::of_process().registrations.increment(f64::from(contacts) - before as f64);
+            Metrics::of_process()
+                .registrations
+                .increment(f64::from(contacts) - before as f64);
             self.parts.directory.locations.publish(dn.clone(), bindings);
             notifications.push(LinkNotification::DnContacts { dn, contacts });
         }
         if let Some(link) = self.parts.directory.link(self.parts.connector) {
             // Unbounded post: one for each REGISTER handled, and those wait in this actor's bounded mailbox.
-            link.do_send(Notify { notifications, waiting: Waiting::new(ActorKind::ConnectorLink) });
+            link.do_send(Notify {
+                notifications,
+                waiting: Waiting::new(ActorKind::ConnectorLink),
+            });
         }
     }
 
     fn arm(&mut self, ctx: &mut Context<Self>) {
-        let Some(due) = self.parts.machine.borrow().next_timeout() else { return };
+        let Some(due) = self.parts.machine.borrow().next_timeout() else {
+            return;
+        };
         if self.timer.is_some_and(|(armed, _)| armed <= due) {
             return;
         }
@@ -117,10 +124,18 @@ impl RegistrarActor {
     }
 
     fn answer(&self, id: ServerRequestId, outcome: &RegisterOutcome) {
-        let headers = outcome.headers.iter().map(|(name, value)| (Arc::from(*name), Arc::from(value.as_str()))).collect();
+        let headers = outcome
+            .headers
+            .iter()
+            .map(|(name, value)| (Arc::from(*name), Arc::from(value.as_str())))
+            .collect();
         if let Some(connector) = self.parts.directory.connector(self.parts.connector) {
             // Unbounded post: one for each REGISTER handled.
-            connector.do_send(ConnectorMessage::Respond { id, status: outcome.status, headers });
+            connector.do_send(ConnectorMessage::Respond {
+                id,
+                status: outcome.status,
+                headers,
+            });
         }
     }
 }

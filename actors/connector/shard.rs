@@ -65,7 +65,14 @@ impl LocalDescription {
 impl Shard {
     /// An empty shard.
     pub fn new(id: ConnectorId, ua: UserAgent) -> Self {
-        Self { id, ua, sessions: HashMap::new(), conferences: HashMap::new(), next_conference: 1, next_origin: 1 }
+        Self {
+            id,
+            ua,
+            sessions: HashMap::new(),
+            conferences: HashMap::new(),
+            next_conference: 1,
+            next_origin: 1,
+        }
     }
 
     /// A new conference id of this connector's making.
@@ -77,7 +84,13 @@ impl Shard {
 
     /// Remembers a conference.
     pub fn add_conference(&mut self, id: ConferenceId, actor: Addr<ConferenceActor>) {
-        self.conferences.insert(id, ConferenceEntry { actor, legs: SmallVec::new() });
+        self.conferences.insert(
+            id,
+            ConferenceEntry {
+                actor,
+                legs: SmallVec::new(),
+            },
+        );
     }
 
     /// A live conference's actor.
@@ -109,7 +122,11 @@ impl Shard {
     pub fn new_description(&mut self) -> LocalDescription {
         let origin = self.next_origin;
         self.next_origin += 1;
-        LocalDescription { origin, version: 0, last: None }
+        LocalDescription {
+            origin,
+            version: 0,
+            last: None,
+        }
     }
 
     /// Joins a session to a conference's leg.

@@ -89,7 +89,10 @@ pub struct CrashHistory {
 impl CrashHistory {
     /// No crash yet.
     pub fn new(spec: ChildSpec) -> Self {
-        Self { spec, crashes: VecDeque::new() }
+        Self {
+            spec,
+            crashes: VecDeque::new(),
+        }
     }
 
     /// Counts a crash at `now` and says what follows.
@@ -97,7 +100,11 @@ impl CrashHistory {
         if self.spec.restart == Restart::Temporary {
             return Verdict::Bury;
         }
-        while self.crashes.front().is_some_and(|first| now.saturating_duration_since(*first) > self.spec.window) {
+        while self
+            .crashes
+            .front()
+            .is_some_and(|first| now.saturating_duration_since(*first) > self.spec.window)
+        {
             self.crashes.pop_front();
         }
         self.crashes.push_back(now);
@@ -108,7 +115,11 @@ impl CrashHistory {
         }
         let after = match count {
             1 => Duration::ZERO,
-            n => self.spec.backoff.saturating_mul(1 << (n - 2).min(16)).min(self.spec.max_backoff),
+            n => self
+                .spec
+                .backoff
+                .saturating_mul(1 << (n - 2).min(16))
+                .min(self.spec.max_backoff),
         };
         Verdict::Restart { after }
     }
@@ -127,7 +138,9 @@ mod tests {
         let start = Instant::now();
         let mut history = CrashHistory::new(ChildSpec::permanent(ActorKind::Dn, 16));
         let waits: Vec<_> = (0..5).map(|i| history.crashed(at(start, i))).collect();
-        let after = |ms| Verdict::Restart { after: Duration::from_millis(ms) };
+        let after = |ms| Verdict::Restart {
+            after: Duration::from_millis(ms),
+        };
         assert_eq!(waits, [after(0), after(10), after(20), after(40), after(80)]);
     }
 
@@ -147,7 +160,10 @@ mod tests {
         let start = Instant::now();
         let mut history = CrashHistory::new(ChildSpec::permanent(ActorKind::Dn, 16));
         for i in 0..50 {
-            assert_eq!(history.crashed(at(start, i * 10_001)), Verdict::Restart { after: Duration::ZERO });
+            assert_eq!(
+                history.crashed(at(start, i * 10_001)),
+                Verdict::Restart { after: Duration::ZERO }
+            );
         }
     }
 

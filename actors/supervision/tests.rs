@@ -61,7 +61,14 @@ impl Handler<Command> for Counter {
 
 fn counter() -> (Counter, Rc<Cell<u32>>) {
     let escalations = Rc::new(Cell::new(0));
-    (Counter { slot: Slot::default(), own: 0, escalations: escalations.clone() }, escalations)
+    (
+        Counter {
+            slot: Slot::default(),
+            own: 0,
+            escalations: escalations.clone(),
+        },
+        escalations,
+    )
 }
 
 #[actix_rt::test]

@@ -64,7 +64,15 @@ impl CallActor {
             _ => "",
         };
         let span = tracing::info_span!("call", call_uuid = %ids.call_uuid, %conn_id, sip_call_id);
-        Self { machine, first: Some(first), connector, directory, out: Vec::new(), span, timer: None }
+        Self {
+            machine,
+            first: Some(first),
+            connector,
+            directory,
+            out: Vec::new(),
+            span,
+            timer: None,
+        }
     }
 
     fn apply(&mut self, input: CallInput, ctx: &mut Context<Self>) {
@@ -78,7 +86,10 @@ impl CallActor {
                     // Answers and events keep their order: what was published before goes first.
                     publish(&self.directory, &mut events);
                     if let Some(log) = self.directory.event_log() {
-                        log.do_send(EventLogMessage::Answer { requestor, event: Box::new(event) });
+                        log.do_send(EventLogMessage::Answer {
+                            requestor,
+                            event: Box::new(event),
+                        });
                     }
                 }
                 CallOutput::Link(request) => {
@@ -121,7 +132,10 @@ fn publish(directory: &Directory, events: &mut Vec<(tandem_model::Event, Option<
     }
     if let Some(log) = directory.event_log() {
         // Unbounded post: each is caused by one message to the call, and the event log never waits for a client.
-        log.do_send(Publish { events: std::mem::take(events), waiting: Waiting::new(ActorKind::EventLog) });
+        log.do_send(Publish {
+            events: std::mem::take(events),
+            waiting: Waiting::new(ActorKind::EventLog),
+        });
     }
 }
 

@@ -37,6 +37,8 @@ pub struct ClientSettings {
     pub api_keys: Vec<[u8; 32]>,
     /// The most DNs that one client registers.
     pub max_dns: usize,
+    /// The server's name, as EventServerInfo tells it.
+    pub server_name: Arc<str>,
     /// The server's version, as EventServerConnected and EventServerInfo tell it.
     pub server_version: Arc<str>,
 }
@@ -74,16 +76,31 @@ pub struct ClientActor {
 impl ClientActor {
     /// A client that has said nothing yet.
     pub fn new(id: ClientId, switch: Rc<Switch>, settings: Arc<ClientSettings>) -> Self {
-        Self { id, switch, settings, open: false, dns: HashSet::new() }
+        Self {
+            id,
+            switch,
+            settings,
+            open: false,
+            dns: HashSet::new(),
+        }
     }
 
     fn frame(&mut self, text: &str, ctx: &mut Context<Self>) {
         let outcome = match decode_request(text) {
             Ok(frame) => {
-                let requestor = Requestor { client: self.id, reference_id: frame.reference_id };
+                let requestor = Requestor {
+                    client: self.id,
+                    reference_id: frame.reference_id,
+                };
                 self.request(requestor, frame, ctx).map_err(|error| (requestor, error))
             }
-            Err(refused) => Err((Requestor { client: self.id, reference_id: refused.reference_id }, refused.error)),
+            Err(refused) => Err((
+                Requestor {
+                    client: self.id,
+                    reference_id: refused.reference_id,
+                },
+                refused.error,
+            )),
         };
         match outcome {
             Ok(()) => Metrics::of_process().commands_ok.increment(1),
@@ -102,7 +119,11 @@ impl ClientActor {
             return Err(TError::new(TErrorCode::InvalidState, "the first request must be OpenServer"));
         }
         match frame.request {
-            Request::OpenServer { application_name, api_key, resume } => self.open(requestor, &application_name, &api_key, resume),
+            Request::OpenServer {
+                application_name,
+                api_key,
+                resume,
+            } => self.open(requestor, &application_name, &api_key, resume),
             Request::CloseServer => {
                 self.answer(requestor, Event::new(EventName::EventServerDisconnected));
                 self.close(close::NORMAL, "CloseServer", ctx);
@@ -117,7 +138,7 @@ impl ClientActor {
                 Ok(())
             }
             Request::Unsupported { name } => Err(unsupported(name)),
-            request => self.to_dn(requestor, request),
+            request => self.ask_dn(requestor, request),
         }
     }
 
@@ -141,14 +162,22 @@ impl ClientActor {
         Ok(())
     }
 
-    fn to_dn(&mut self, requestor: Requestor, request: Request) -> Result<(), TError> {
-        let Some(dn) = request.this_dn().cloned() else { return Err(unsupported(request.name())) };
+    fn ask_dn(&mut self, requestor: Requestor, request: Request) -> Result<(), TError> {
+        let Some(dn) = request.this_dn().cloned() else {
+            return Err(unsupported(request.name()));
+        };
         let Some(actor) = self.switch.directory.dn(&dn) else {
-            return Err(TError::new(TErrorCode::NotConfigured, format!("thisDn: {dn} is not configured")));
+            return Err(TError::new(
+                TErrorCode::NotConfigured,
+                format!("thisDn: {dn} is not configured"),
+            ));
         };
         if matches!(request, Request::RegisterAddress { .. }) {
             if self.dns.len() >= self.settings.max_dns && !self.dns.contains(&dn) {
-                let text = format!("thisDn: this client has {} DNs registered and may not have more", self.dns.len());
+                let text = format!(
+                    "thisDn: this client has {} DNs registered and may not have more",
+                    self.dns.len()
+                );
                 return Err(TError::new(TErrorCode::TooManyRequests, text));
             }
             self.dns.insert(dn);
@@ -162,12 +191,19 @@ impl ClientActor {
     fn server_info(&self) -> Event {
         let mut event = Event::new(EventName::EventServerInfo);
         event.server_role = Some(ServerRole::Primary);
-        event.extensions = KvList::from_iter([("ServerVersion", &*self.settings.server_version)]);
+        let settings = &self.settings;
+        event.extensions = KvList::from_iter([
+            ("ServerName", &*settings.server_name),
+            ("ServerVersion", &*settings.server_version),
+        ]);
         event
     }
 
     fn answer(&self, requestor: Requestor, event: Event) {
-        self.post_log(EventLogMessage::Answer { requestor, event: Box::new(event) });
+        self.post_log(EventLogMessage::Answer {
+            requestor,
+            event: Box::new(event),
+        });
     }
 
     fn post_log(&self, message: EventLogMessage) {
@@ -179,14 +215,20 @@ impl ClientActor {
 
     fn close(&mut self, code: u16, reason: &'static str, ctx: &mut Context<Self>) {
         // The event log closes the sink, so that the answer that stands in its mailbox goes out first.
-        self.post_log(EventLogMessage::Close { client: self.id, code, reason });
+        self.post_log(EventLogMessage::Close {
+            client: self.id,
+            code,
+            reason,
+        });
         ctx.stop();
     }
-
 }
 
 fn unsupported(name: tandem_model::request::RequestName) -> TError {
-    TError::new(TErrorCode::UnsupportedOperation, format!("{name} is not supported by this version"))
+    TError::new(
+        TErrorCode::UnsupportedOperation,
+        format!("{name} is not supported by this version"),
+    )
 }
 
 impl Actor for ClientActor {

@@ -11,9 +11,9 @@
 use std::rc::Rc;
 
 use actix::{Actor, Addr, Context, Handler, Message, Supervised};
-use tandem_model::{ConferenceId, ConnectorId};
 use tandem_model::call::CallInput;
 use tandem_model::link::{Cause, LinkNotification, LinkRequest, ReleasedBy};
+use tandem_model::{ConferenceId, ConnectorId};
 
 use super::Switch;
 use super::call::CallMessage;
@@ -62,7 +62,9 @@ impl ConnectorLinkActor {
                 }
             }
             notification => {
-                let call = notification.conference().and_then(|conference| self.switch.call_of(conference));
+                let call = notification
+                    .conference()
+                    .and_then(|conference| self.switch.call_of(conference));
                 if let Some(call) = call {
                     // Unbounded post: a conference notifies each change of its few parties once.
                     call.do_send(CallMessage::Input(CallInput::Link(notification)));
@@ -76,15 +78,23 @@ impl ConnectorLinkActor {
             self.switch.start_call(self.connector, CallInput::Offered(offered));
         } else {
             let cause = Cause::status(ReleasedBy::Server, 503);
-            self.request(LinkRequest::ReleaseConference { conference: offered.conference, cause });
+            self.request(LinkRequest::ReleaseConference {
+                conference: offered.conference,
+                cause,
+            });
         }
     }
 
     fn request(&self, request: LinkRequest) {
         let conference = request.conference();
-        let Some(connector) = self.switch.directory.connector(self.connector) else { return self.lost(conference) };
+        let Some(connector) = self.switch.directory.connector(self.connector) else {
+            return self.lost(conference);
+        };
         let makes = matches!(request, LinkRequest::MakeParty(_));
-        let message = ConnectorMessage::Link { request, waiting: Waiting::new(ActorKind::Connector) };
+        let message = ConnectorMessage::Link {
+            request,
+            waiting: Waiting::new(ActorKind::Connector),
+        };
         if !makes {
             // Unbounded post: what ends legs is never shed, and there is one for each party.
             connector.do_send(message);
@@ -104,7 +114,10 @@ impl ConnectorLinkActor {
             // Legs of the conference that are there already must not outlive their call.
             let cause = Cause::status(ReleasedBy::Server, 503);
             let request = LinkRequest::ReleaseConference { conference, cause };
-            connector.do_send(ConnectorMessage::Link { request, waiting: Waiting::new(ActorKind::Connector) });
+            connector.do_send(ConnectorMessage::Link {
+                request,
+                waiting: Waiting::new(ActorKind::Connector),
+            });
         }
     }
 }

@@ -32,7 +32,10 @@ const SPEC: ChildSpec = ChildSpec::permanent(ActorKind::Dn, 256);
 #[rtype(result = "()")]
 #[allow(missing_docs, reason = "the table in the module's documentation says it")]
 pub enum DnMessage {
-    Request { requestor: Requestor, request: Request },
+    Request {
+        requestor: Requestor,
+        request: Request,
+    },
     Contacts(u32),
     ClientGone(ClientId),
     /// Panic, to test the supervision.
@@ -94,7 +97,11 @@ impl DnActor {
             let dn = || self.parts.config.dn.clone();
             match output {
                 DnOutput::Event(event) => self.publish(*event),
-                DnOutput::Registered { requestor, facts } => self.post_log(EventLogMessage::Subscribe { requestor, dn: dn(), facts }),
+                DnOutput::Registered { requestor, facts } => self.post_log(EventLogMessage::Subscribe {
+                    requestor,
+                    dn: dn(),
+                    facts,
+                }),
                 DnOutput::Unregistered { requestor } => self.post_log(EventLogMessage::Unsubscribe { requestor, dn: dn() }),
                 DnOutput::Refused { requestor, error } => self.refuse(requestor, error),
                 DnOutput::Accepted { requestor } => {
@@ -108,7 +115,10 @@ impl DnActor {
 
     fn request(&mut self, requestor: Requestor, request: Request) {
         let input = match &request {
-            Request::RegisterAddress { register_mode, .. } => DnInput::RegisterCheck { requestor, mode: *register_mode },
+            Request::RegisterAddress { register_mode, .. } => DnInput::RegisterCheck {
+                requestor,
+                mode: *register_mode,
+            },
             Request::UnregisterAddress { .. } => DnInput::Unregister { requestor },
             Request::MakeCall { .. } => DnInput::MakeCallCheck { requestor },
             _ => DnInput::RequestCheck { requestor },
@@ -134,17 +144,27 @@ impl DnActor {
             return Err(TError::new(TErrorCode::UnsupportedOperation, text));
         }
         let facts = self.parts.machine.borrow().facts();
-        self.post_log(EventLogMessage::QueryAddress { requestor, dn: self.parts.config.dn.clone(), facts });
+        self.post_log(EventLogMessage::QueryAddress {
+            requestor,
+            dn: self.parts.config.dn.clone(),
+            facts,
+        });
         Ok(())
     }
 
     fn make_call(&self, requestor: Requestor, request: Request) -> Result<(), TError> {
         let switch = &self.parts.switch;
         if switch.is_draining() {
-            return Err(TError::new(TErrorCode::OutOfService, "the server is draining and makes no new call"));
+            return Err(TError::new(
+                TErrorCode::OutOfService,
+                "the server is draining and makes no new call",
+            ));
         }
         if !switch.has_room() {
-            return Err(TError::new(TErrorCode::TooManyRequests, "the server has as many calls as it may have"));
+            return Err(TError::new(
+                TErrorCode::TooManyRequests,
+                "the server has as many calls as it may have",
+            ));
         }
         let make = Make::from_request(requestor, request).ok_or(TErrorCode::Internal)?;
         switch.start_call(switch.connector_of(&self.parts.config.dn), CallInput::Make(Box::new(make)));
@@ -155,25 +175,32 @@ impl DnActor {
         let conn_id = request.conn_id().ok_or(TErrorCode::UnsupportedOperation)?;
         let no_call = || TError::new(TErrorCode::InvalidConnId, format!("connId: there is no call {conn_id}"));
         let call = self.parts.switch.directory.call(conn_id).ok_or_else(no_call)?;
-        call.try_send(CallMessage::Input(CallInput::Request { requestor, request })).map_err(|error| match error {
-            actix::dev::SendError::Full(_) => {
-                ActorKind::Call.metrics().shed.increment(1);
-                TErrorCode::TooManyRequests.into()
-            }
-            actix::dev::SendError::Closed(_) => no_call(),
-        })
+        call.try_send(CallMessage::Input(CallInput::Request { requestor, request }))
+            .map_err(|error| match error {
+                actix::dev::SendError::Full(_) => {
+                    ActorKind::Call.metrics().shed.increment(1);
+                    TErrorCode::TooManyRequests.into()
+                }
+                actix::dev::SendError::Closed(_) => no_call(),
+            })
     }
 
     fn refuse(&self, requestor: Requestor, error: TError) {
         let mut event = Event::error(None, error);
         event.this_dn = Some(self.parts.config.dn.clone());
-        self.post_log(EventLogMessage::Answer { requestor, event: Box::new(event) });
+        self.post_log(EventLogMessage::Answer {
+            requestor,
+            event: Box::new(event),
+        });
     }
 
     fn publish(&self, event: Event) {
         if let Some(log) = self.parts.switch.directory.event_log() {
             // Unbounded post: one for each change of the service state.
-            log.do_send(Publish { events: vec![(event, None)], waiting: Waiting::new(ActorKind::EventLog) });
+            log.do_send(Publish {
+                events: vec![(event, None)],
+                waiting: Waiting::new(ActorKind::EventLog),
+            });
         }
     }
 
@@ -200,7 +227,9 @@ impl Escalation for DnActor {
     fn escalate(&mut self) {
         tracing::error!("a DN starts without clients");
         let config = &self.parts.config;
-        self.parts.machine.replace(Dn::new(config.dn.clone(), config.kind, DnSettings::default()));
+        self.parts
+            .machine
+            .replace(Dn::new(config.dn.clone(), config.kind, DnSettings::default()));
         let contacts = self.parts.switch.directory.locations.bindings(&config.dn).len();
         self.apply(DnInput::Contacts(u32::try_from(contacts).unwrap_or(u32::MAX)), None);
     }

@@ -24,7 +24,7 @@ use bytes::Bytes;
 use tandem_model::dn::DnFacts;
 use tandem_model::event_log::{Delivery, EventLog, Subscription};
 use tandem_model::request::Resume;
-use tandem_model::{ClientId, ConnId, DnId, Event, EventName, Requestor, ServerRole};
+use tandem_model::{ClientId, ConnId, DnId, Event, EventName, KvList, Requestor, ServerRole};
 use tandem_wire::{EventBody, ResumeOutcome, ServerConnected, close};
 
 use super::dn::DnMessage;
@@ -65,15 +65,44 @@ pub struct Ping;
 #[rtype(result = "()")]
 #[allow(missing_docs, reason = "the table in the module's documentation says it")]
 pub enum EventLogMessage {
-    Connected { client: ClientId, sink: Arc<dyn ClientSink> },
-    Open { requestor: Requestor, resume: Option<Resume> },
-    SetMask { requestor: Requestor, events: Vec<EventName> },
-    Close { client: ClientId, code: u16, reason: &'static str },
-    Disconnected { client: ClientId },
-    Answer { requestor: Requestor, event: Box<Event> },
-    Subscribe { requestor: Requestor, dn: DnId, facts: DnFacts },
-    Unsubscribe { requestor: Requestor, dn: DnId },
-    QueryAddress { requestor: Requestor, dn: DnId, facts: DnFacts },
+    Connected {
+        client: ClientId,
+        sink: Arc<dyn ClientSink>,
+    },
+    Open {
+        requestor: Requestor,
+        resume: Option<Resume>,
+    },
+    SetMask {
+        requestor: Requestor,
+        events: Vec<EventName>,
+    },
+    Close {
+        client: ClientId,
+        code: u16,
+        reason: &'static str,
+    },
+    Disconnected {
+        client: ClientId,
+    },
+    Answer {
+        requestor: Requestor,
+        event: Box<Event>,
+    },
+    Subscribe {
+        requestor: Requestor,
+        dn: DnId,
+        facts: DnFacts,
+    },
+    Unsubscribe {
+        requestor: Requestor,
+        dn: DnId,
+    },
+    QueryAddress {
+        requestor: Requestor,
+        dn: DnId,
+        facts: DnFacts,
+    },
     AbortCall(ConnId),
 }
 
@@ -92,6 +121,8 @@ pub struct EventLogParts {
     pub server_version: Arc<str>,
     /// The time, in microseconds since 1970.
     pub unix_micros: fn() -> u64,
+    /// Whether user data is masked in logs.
+    pub hide_sensitive_data: bool,
 }
 
 /// The actor.
@@ -135,13 +166,23 @@ impl EventLogActor {
             }
             EventLogMessage::Answer { requestor, event } => log.answer(requestor, *event, time, &mut self.out),
             EventLogMessage::Subscribe { requestor, dn, facts } => {
-                if !log.subscribe(Subscription { requestor, dn: dn.clone(), facts }, time, &mut self.out) {
+                if !log.subscribe(
+                    Subscription {
+                        requestor,
+                        dn: dn.clone(),
+                        facts,
+                    },
+                    time,
+                    &mut self.out,
+                ) {
                     // The client left while the DN took it in.
                     self.tell_dn(&dn, requestor.client);
                 }
             }
             EventLogMessage::Unsubscribe { requestor, dn } => log.unsubscribe(requestor, dn, time, &mut self.out),
-            EventLogMessage::QueryAddress { requestor, dn, facts } => log.query_address(requestor, dn, facts, time, &mut self.out),
+            EventLogMessage::QueryAddress { requestor, dn, facts } => {
+                log.query_address(requestor, dn, facts, time, &mut self.out)
+            }
             EventLogMessage::AbortCall(conn_id) => log.abort_call(conn_id, time, &mut self.out),
         }
     }
@@ -166,7 +207,9 @@ impl EventLogActor {
         let mut slow = Vec::new();
         let sinks = self.parts.sinks.borrow();
         for delivery in self.out.drain(..) {
-            let Some(sink) = sinks.get(&delivery.client).filter(|_| !slow.contains(&delivery.client)) else { continue };
+            let Some(sink) = sinks.get(&delivery.client).filter(|_| !slow.contains(&delivery.client)) else {
+                continue;
+            };
             let encoded = match &mut body {
                 Some((sequence, encoded)) if *sequence == delivery.sequence => &*encoded,
                 body => &body.insert((delivery.sequence, encode(&self.parts, &delivery))).1,
@@ -176,7 +219,10 @@ impl EventLogActor {
                 Some(waiting) => Metrics::of_process().client_lag.record(waiting as f64),
                 None => {
                     Metrics::of_process().clients_slow.increment(1);
-                    sink.close(close::SLOW_CONSUMER, &format!("too slow; the last event sent is {}", delivery.previous));
+                    sink.close(
+                        close::SLOW_CONSUMER,
+                        &format!("too slow; the last event sent is {}", delivery.previous),
+                    );
                     slow.push(delivery.client);
                 }
             }
@@ -189,8 +235,32 @@ impl EventLogActor {
     }
 }
 
+/// One line for each event, where somebody asked for them.
+fn log_event(event: &Event, hide: bool) {
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return;
+    }
+    let user_data = event
+        .user_data
+        .as_ref()
+        .map(|data| if hide { data.masked() } else { KvList::clone(data) });
+    tracing::debug!(
+        event = event.name.name(),
+        this_dn = event.this_dn.as_ref().map(DnId::as_str),
+        other_dn = event.other_dn.as_ref().map(DnId::as_str),
+        conn_id = event.conn_id.map(tracing::field::display),
+        call_uuid = event.call_uuid.map(tracing::field::display),
+        call_state = event.call_state.map(|state| state.name()),
+        user_data = user_data.map(tracing::field::debug),
+        "event"
+    );
+}
+
 fn encode(parts: &EventLogParts, delivery: &Delivery) -> EventBody {
-    let time_us = delivery.time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_micros() as u64);
+    let time_us = delivery
+        .time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |time| time.as_micros() as u64);
     if delivery.event.name == EventName::EventServerConnected {
         let connected = ServerConnected {
             epoch: parts.epoch.to_string(),
@@ -219,7 +289,10 @@ impl Escalation for EventLogActor {
         tracing::error!("the event log starts empty; every client is disconnected");
         // The same epoch goes on, so its sequences must not start again.
         let sequence = self.parts.machine.borrow().sequence();
-        let mut old = self.parts.machine.replace(EventLog::after(self.parts.epoch.clone(), sequence));
+        let mut old = self
+            .parts
+            .machine
+            .replace(EventLog::after(self.parts.epoch.clone(), sequence));
         let clients: Vec<_> = self.parts.sinks.borrow_mut().drain().collect();
         for (client, sink) in clients {
             sink.close(close::INTERNAL, "the event log was restarted");
@@ -237,6 +310,7 @@ impl Handler<Publish> for EventLogActor {
         let time = self.time();
         Metrics::of_process().events_published.increment(message.events.len() as u64);
         for (event, requestor) in message.events {
+            log_event(&event, self.parts.hide_sensitive_data);
             self.parts.machine.borrow_mut().publish(event, requestor, time, &mut self.out);
         }
         self.flush();

@@ -75,7 +75,10 @@ impl LobbyActor {
         parts.connected.set(parts.connected.get() + 1);
         Metrics::of_process().clients.increment(1.0);
         // Unbounded posts: one of each for a client, and clients are bounded.
-        log.do_send(EventLogMessage::Connected { client: id, sink: sink.clone() });
+        log.do_send(EventLogMessage::Connected {
+            client: id,
+            sink: sink.clone(),
+        });
         let (connected, gone_log) = (parts.connected.clone(), log.clone());
         let actor = ClientActor::new(id, parts.switch.clone(), parts.settings.clone());
         let addr = launch(client::SPEC, actor, move |reason| {

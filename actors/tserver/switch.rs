@@ -36,7 +36,11 @@ pub struct CallNumbers {
 impl CallNumbers {
     /// Numbers for a server that starts at `unix_seconds`, with UUIDs from `rng`.
     pub fn new(unix_seconds: u64, rng: StdRng) -> Self {
-        Self { next: 1, first_conn_id: (unix_seconds & 0xffff_ffff) << 24, rng }
+        Self {
+            next: 1,
+            first_conn_id: (unix_seconds & 0xffff_ffff) << 24,
+            rng,
+        }
     }
 
     /// Numbers for a test: the same for the same seed.
@@ -127,7 +131,9 @@ impl Switch {
         let switch = self.clone();
         Metrics::of_process().calls_active.increment(1.0);
         let actor = CallActor::new(machine, first, connector, self.directory.clone(), conn_id);
-        let addr = launch(call::SPEC, actor, move |reason| switch.call_down(conn_id, conference, connector, &reason));
+        let addr = launch(call::SPEC, actor, move |reason| {
+            switch.call_down(conn_id, conference, connector, &reason)
+        });
         self.directory.insert_call(conn_id, addr.clone());
         self.by_conference.borrow_mut().insert(conference, addr);
     }

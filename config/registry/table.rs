@@ -3,7 +3,7 @@
 use super::Fallback::{Absent, Required, Value};
 use super::Level::{ApiKey, App, DialRule, Dn, Listener, Trunk};
 use super::TakesEffect::AfterRestart;
-use super::kind::Kind::{self, Boolean, CidrBlock, DialPattern, Digits, Directory, DnTemplate, DnUri, File, HexDigest, Host};
+use super::kind::Kind::{self, Boolean, CidrBlock, DialPattern, Digits, DnTemplate, DnUri, File, HexDigest, Host};
 use super::kind::Kind::{Integer, List, LogFilter, OneOf, Origin, PeerUri, Secret, SocketAddress, Text};
 use super::{OptionSpec, TableSpec};
 
@@ -104,8 +104,6 @@ macro_rules! options {
 options! {
     "server.name" App, Text { min: 1, max: 64 }, Value("\"tandem\""), AfterRestart, "":
         "The server's name, as CTI clients (`applicationName` of the server) and logs show it.";
-    "server.data_dir" App, Directory, Absent, AfterRestart, "":
-        "Where files are kept. Without it a temporary directory that goes away with the process.";
     "server.drain_timeout_s" App, integer(0, 86_400), Value("30"), AfterRestart, "":
         "How long a drain (Ctrl-C, SIGTERM) waits for live calls before it ends them.";
 
@@ -142,7 +140,8 @@ options! {
     "sip.require_auth" App, Boolean, Value("true"), AfterRestart, "RFC 3261 s.22":
         "Whether devices are challenged. `false` believes every From header: for closed laboratories only.";
     "sip.auth_failures_per_minute" App, integer(1, 100_000), Value("30"), AfterRestart, "":
-        "Failed authentications of one source address within a minute before its requests go unanswered for the rest of that minute.";
+        "Failed authentications that one source, or one user, may have in a minute. More are refused with 503 and Retry-After, unread; \
+         a source that the user got in from lately is not held to the user's count.";
 
     "sip.listener[].transport" Listener, TRANSPORT, Value("\"udp\""), AfterRestart, "RFC 3261 s.18": "The transport.";
     "sip.listener[].bind" Listener, SocketAddress, Required, AfterRestart, "RFC 3261 s.18.2.1":
@@ -199,14 +198,6 @@ options! {
 
     "limits.max_calls" App, integer(1, 1_000_000), Value("50000"), AfterRestart, "":
         "The most live calls; a new one above it is refused with 503 and Retry-After.";
-    "limits.event_log_events" App, integer(1_000, 10_000_000), Value("100000"), AfterRestart, "":
-        "Events kept for clients that reconnect; one that missed more gets a snapshot.";
-    "limits.dn_mailbox_capacity" App, integer(16, 1_000_000), Value("1024"), AfterRestart, "": "Messages that may wait for one Dn actor.";
-    "limits.call_mailbox_capacity" App, integer(16, 1_000_000), Value("1024"), AfterRestart, "": "Messages that may wait for one Call actor.";
-    "limits.conference_mailbox_capacity" App, integer(16, 1_000_000), Value("1024"), AfterRestart, "":
-        "Messages that may wait for one Conference actor.";
-    "limits.client_mailbox_capacity" App, integer(16, 1_000_000), Value("8192"), AfterRestart, "":
-        "Messages that may wait for one Client actor.";
 
     "dn[].dn" Dn, DnUri, Required, AfterRestart, "": "The SIP URI that names it, without parameters (`sip:alice@tandem.local`). Case does not matter.";
     "dn[].type" Dn, OneOf { values: &["extension"] }, Value("\"extension\""), AfterRestart, "seed 002 line 611": "What kind of DN it is.";

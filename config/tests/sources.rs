@@ -201,7 +201,7 @@ fn files_that_cannot_be_read_are_a_problem_with_their_name() -> std::io::Result<
 
 #[test]
 fn what_show_prints_loads_again_as_the_same() {
-    let text = "[server]\nname = \"a \\\"quoted\\\" name\"\ndata_dir = \"/var/lib/x\"\n[[sip.listener]]\nbind = \"[::1]:0\"\n\
+    let text = "[server]\nname = \"a \\\"quoted\\\" name\"\n[[sip.listener]]\nbind = \"[::1]:0\"\n\
                 [[cti.api_key]]\nname = \"k\"\nkey_sha256 = \"ABcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789\"\n\
                 [[dn]]\ndn = \"sip:Alice@Tandem.local\"\ntrusted_sources = [\"10.0.0.0/8\", \"::1/128\"]\n\
                 [[dn_range]]\ndn = \"sip:{n}@tandem.local\"\nfirst = 10\nlast = 12\ntrusted_sources = [\"10.0.0.0/8\"]\n\
@@ -232,7 +232,7 @@ fn show_masks_secrets_and_names_origins() -> Result<(), Vec<Problem>> {
     assert_eq!(line("t1_ms"), "t1_ms = 200 # --set sip.t1_ms");
     assert_eq!(line("t2_ms"), "t2_ms = 2000 # environment TANDEM_SIP__T2_MS");
     assert_eq!(line("t4_ms"), "t4_ms = 5000 # default");
-    assert_eq!(line("# data_dir"), "# data_dir is not set");
+    assert_eq!(line("# realm"), "# realm is not set");
     assert!(!shown.contains("hunter2") && !format!("{:?}", loaded).contains("hunter2"));
     Ok(())
 }

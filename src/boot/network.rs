@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tandem_actors::ingress::Ingress;
 use tandem_actors::network::Network;
 use tandem_actors::transport::{
-    Datagram, DatagramSink, StreamEvent, TcpConfig, TcpSender, TcpTransport, UdpConfig, UdpSender, UdpTransport,
+    CloseReason, Datagram, DatagramSink, StreamEvent, TcpConfig, TcpSender, TcpTransport, UdpConfig, UdpSender, UdpTransport,
 };
 use tandem_config::{Config, Transport as ConfiguredTransport};
 use tandem_sip::flow::{Flow, ListenerId, Transport};
@@ -37,7 +37,11 @@ pub struct BindError {
 
 impl std::fmt::Display for BindError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "sip.listener: {}/{} cannot be bound: {}", self.bind, self.transport, self.error)
+        write!(
+            f,
+            "sip.listener: {}/{} cannot be bound: {}",
+            self.bind, self.transport, self.error
+        )
     }
 }
 
@@ -45,22 +49,38 @@ impl Sockets {
     /// Binds every configured listener. What comes in before [`Self::open`] is dropped: SIP sends again.
     pub fn bind(config: &Config) -> Result<Self, BindError> {
         let ingress = Arc::new(OnceLock::new());
-        let mut sockets = Self { udp: Vec::new(), tcp: Vec::new(), listeners: Vec::new(), ingress: ingress.clone() };
+        let mut sockets = Self {
+            udp: Vec::new(),
+            tcp: Vec::new(),
+            listeners: Vec::new(),
+            ingress: ingress.clone(),
+        };
         for (index, listener) in config.sip.listener.iter().enumerate() {
             let id = ListenerId(u16::try_from(index).unwrap_or(u16::MAX));
             let (transport, local) = match listener.transport {
                 ConfiguredTransport::Udp => (Transport::Udp, sockets.bind_udp(id, listener.bind, config)),
                 ConfiguredTransport::Tcp => (Transport::Tcp, sockets.bind_tcp(id, listener.bind, config)),
             };
-            let local = local.map_err(|error| BindError { bind: listener.bind, transport, error })?;
+            let local = local.map_err(|error| BindError {
+                bind: listener.bind,
+                transport,
+                error,
+            })?;
             let advertised = listener.advertised.unwrap_or(local);
-            sockets.listeners.push(Listener { id, transport, advertised });
+            sockets.listeners.push(Listener {
+                id,
+                transport,
+                advertised,
+            });
         }
         Ok(sockets)
     }
 
     fn bind_udp(&mut self, id: ListenerId, bind: SocketAddr, config: &Config) -> io::Result<SocketAddr> {
-        let settings = UdpConfig { socket_buffer: config.sip.udp_buffer_bytes, ..UdpConfig::default() };
+        let settings = UdpConfig {
+            socket_buffer: config.sip.udp_buffer_bytes,
+            ..UdpConfig::default()
+        };
         let udp = UdpTransport::bind(id, bind, &settings, Inbound(self.ingress.clone()))?;
         let local = udp.local_addr();
         self.udp.push(udp);
@@ -124,12 +144,18 @@ fn stream_event(ingress: &OnceLock<Ingress>, event: StreamEvent) {
             ingress.message(flow, message);
         }
         StreamEvent::Closed { flow, reason } => {
-            if reason == tandem_actors::transport::CloseReason::Malformed {
+            if reason == CloseReason::Malformed {
                 ingress.parse_error();
             }
-            match flow.connection {
-                Some(connection) => ingress.closed(flow, connection),
-                None => ingress.unreachable(flow),
+            if let Some(connection) = flow.connection {
+                ingress.closed(flow, connection);
+            }
+            if reason == CloseReason::ConnectFailed {
+                // What was sent to it was sent to the address, before the connection had a number.
+                ingress.unreachable(Flow {
+                    connection: None,
+                    ..flow
+                });
             }
         }
     }

@@ -58,13 +58,20 @@ pub fn plan(config: &Config, listeners: Vec<Listener>, cores: usize) -> Result<P
         nonce_lifetime: Duration::from_secs(config.sip.nonce_lifetime_s),
         throttle: throttle(config.sip.auth_failures_per_minute),
         require_auth: config.sip.require_auth,
-        call: CallSettings { ring_timeout_ms: config.sip.ring_timeout_ms, ..CallSettings::default() },
-        conference: ConferenceSettings { same_media: session::same_media, ..ConferenceSettings::default() },
+        call: CallSettings {
+            ring_timeout_ms: config.sip.ring_timeout_ms,
+            ..CallSettings::default()
+        },
+        conference: ConferenceSettings {
+            same_media: session::same_media,
+            ..ConferenceSettings::default()
+        },
         max_calls: config.limits.max_calls,
         connector_mailbox: config.connectors.mailbox_capacity,
         client: Arc::new(client_settings(config)),
         max_clients: config.cti.max_clients,
         epoch: epoch().into(),
+        hide_sensitive_data: config.log.hide_sensitive_data,
         unix_seconds: unix_time().as_secs(),
         seed: rand::random(),
         unix_micros: || unix_time().as_micros() as u64,
@@ -83,8 +90,8 @@ fn throttle(failures_per_minute: u32) -> ThrottleConfig {
     let per_minute = failures_per_minute.max(1);
     ThrottleConfig {
         per_source_and_user: per_minute,
-        per_source: per_minute.saturating_mul(10),
-        per_user: per_minute.saturating_mul(10),
+        per_source: per_minute,
+        per_user: per_minute,
         drain: Duration::from_secs(60) / per_minute,
         ..ThrottleConfig::default()
     }
@@ -93,8 +100,9 @@ fn throttle(failures_per_minute: u32) -> ThrottleConfig {
 fn client_settings(config: &Config) -> ClientSettings {
     let keys = config.cti.api_key.iter().filter(|key| key.scopes.contains(&Scope::Cti));
     ClientSettings {
-        api_keys: keys.filter_map(|key| hash_of(key)).collect(),
+        api_keys: keys.filter_map(hash_of).collect(),
         max_dns: MAX_DNS_PER_CLIENT,
+        server_name: config.server.name.as_str().into(),
         server_version: env!("CARGO_PKG_VERSION").into(),
     }
 }
@@ -120,6 +128,7 @@ fn numbering(config: &Config) -> Result<Numbering, Vec<String>> {
         let mut entry = DnConfig::extension(dn.dn.as_str());
         entry.auto_answer = dn.auto_answer;
         entry.extension_number = dn.number.map(Into::into);
+        entry.display_name = dn.display_name.map(Into::into);
         builder = builder.dn(entry);
     }
     for trunk in &config.trunk {
@@ -133,14 +142,22 @@ fn numbering(config: &Config) -> Result<Numbering, Vec<String>> {
         entry.from_trunk = rule.from_trunk;
         builder = builder.rule(entry);
     }
-    builder.build().map_err(|errors| errors.iter().map(ToString::to_string).collect())
+    builder
+        .build()
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
 fn devices(config: &Config, addresses: Vec<SocketAddr>) -> Result<Devices, Vec<String>> {
     let mut devices = Devices::new(config.sip.domains.clone(), addresses);
     for dn in config.dns() {
         let password = dn.password.as_ref().map(|password| password.reveal().into());
-        devices.add_device(DnId::new(&dn.dn), Device { password, trusted_sources: dn.trusted_sources });
+        devices.add_device(
+            DnId::new(&dn.dn),
+            Device {
+                password,
+                trusted_sources: dn.trusted_sources,
+            },
+        );
     }
     for trunk in &config.trunk {
         devices.add_trunk(trunk_of(trunk).map_err(|error| vec![error])?);
@@ -154,12 +171,19 @@ fn trunk_of(trunk: &tandem_config::Trunk) -> Result<Trunk, String> {
         Some(port) => format!("{}:{port}", uri.host),
         None => uri.host.to_owned(),
     };
-    let transport = uri.transport().map(|transport| format!(";transport={transport}")).unwrap_or_default();
-    let credentials = trunk.username.as_ref().zip(trunk.password.as_ref()).map(|(username, password)| Credentials {
-        username: username.as_str().into(),
-        password: password.reveal().into(),
-        realm: trunk.realm.as_deref().map(Into::into),
-    });
+    let transport = uri
+        .transport()
+        .map(|transport| format!(";transport={transport}"))
+        .unwrap_or_default();
+    let credentials = trunk
+        .username
+        .as_ref()
+        .zip(trunk.password.as_ref())
+        .map(|(username, password)| Credentials {
+            username: username.as_str().into(),
+            password: password.reveal().into(),
+            realm: trunk.realm.as_deref().map(Into::into),
+        });
     Ok(Trunk {
         dn: DnId::new(&trunk.dn),
         host_port: host_port.into(),

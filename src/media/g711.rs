@@ -18,7 +18,7 @@ pub fn encode_mulaw(sample: i16) -> u8 {
 pub fn decode_mulaw(code: u8) -> i16 {
     let code = !code;
     let segment = code >> 4 & 0x07;
-    let magnitude = ((i32::from(code & 0x0f) << 3) + MULAW_BIAS << segment) - MULAW_BIAS;
+    let magnitude = (((i32::from(code & 0x0f) << 3) + MULAW_BIAS) << segment) - MULAW_BIAS;
     if code & 0x80 == 0 {
         magnitude as i16
     } else {
@@ -46,7 +46,7 @@ pub fn decode_alaw(code: u8) -> i16 {
     let (segment, mantissa) = (code >> 4 & 0x07, i32::from(code & 0x0f));
     let magnitude = match segment {
         0 => (mantissa << 4) + 8,
-        segment => (mantissa << 4) + 0x108 << (segment - 1),
+        segment => ((mantissa << 4) + 0x108) << (segment - 1),
     };
     if code & 0x80 == 0 {
         -magnitude as i16

@@ -28,11 +28,24 @@ pub type DesktopError = String;
 impl Desktop {
     /// Connects, opens the server and registers the DNs.
     pub async fn open(address: SocketAddr, api_key: &str, dns: &[String], deadline: Duration) -> Result<Self, DesktopError> {
-        let mut request = format!("ws://{address}{PATH}").into_client_request().map_err(|error| error.to_string())?;
-        request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static(SUBPROTOCOL));
-        let (socket, _) = tokio_tungstenite::connect_async(request).await.map_err(|error| format!("CTI: {error}"))?;
-        let mut desktop = Self { socket, next_reference: 1, last_sequence: 0, seen: Vec::new() };
-        desktop.ask(ClientRequest::open_server("demo desktop", api_key), deadline).await?;
+        let mut request = format!("ws://{address}{PATH}")
+            .into_client_request()
+            .map_err(|error| error.to_string())?;
+        request
+            .headers_mut()
+            .insert("Sec-WebSocket-Protocol", HeaderValue::from_static(SUBPROTOCOL));
+        let (socket, _) = tokio_tungstenite::connect_async(request)
+            .await
+            .map_err(|error| format!("CTI: {error}"))?;
+        let mut desktop = Self {
+            socket,
+            next_reference: 1,
+            last_sequence: 0,
+            seen: Vec::new(),
+        };
+        desktop
+            .ask(ClientRequest::open_server("demo desktop", api_key), deadline)
+            .await?;
         for dn in dns {
             desktop.ask(ClientRequest::register_address(dn), deadline).await?;
         }
@@ -44,8 +57,13 @@ impl Desktop {
         let reference = self.next_reference;
         self.next_reference += 1;
         let text = request.reference(reference).to_json();
-        self.socket.send(Message::text(text)).await.map_err(|error| format!("CTI: {error}"))?;
-        let answer = self.wait_for("the answer", deadline, |event| event.reference_id == Some(reference)).await?;
+        self.socket
+            .send(Message::text(text))
+            .await
+            .map_err(|error| format!("CTI: {error}"))?;
+        let answer = self
+            .wait_for("the answer", deadline, |event| event.reference_id == Some(reference))
+            .await?;
         match answer.error_code {
             Some(code) => Err(format!("refused with {code}: {}", answer.error_message.unwrap_or_default())),
             None => Ok(answer),
@@ -67,7 +85,9 @@ impl Desktop {
                 }
             }
         };
-        tokio::time::timeout(deadline, waiting).await.unwrap_or_else(|_| Err(format!("{what} did not come in {deadline:?}")))
+        tokio::time::timeout(deadline, waiting)
+            .await
+            .unwrap_or_else(|_| Err(format!("{what} did not come in {deadline:?}")))
     }
 
     /// The next event, printed and checked against the chain of sequences.
@@ -78,7 +98,10 @@ impl Desktop {
                 Message::Text(text) => {
                     let event = EventFrame::decode(&text).map_err(|error| format!("CTI: {error} in {text}"))?;
                     if event.previous != self.last_sequence {
-                        return Err(format!("CTI: event {} came after {}, not {}", event.sequence, event.previous, self.last_sequence));
+                        return Err(format!(
+                            "CTI: event {} came after {}, not {}",
+                            event.sequence, event.previous, self.last_sequence
+                        ));
                     }
                     self.last_sequence = event.sequence;
                     println!("{}", line(&event));
@@ -100,7 +123,10 @@ fn line(event: &EventFrame) -> String {
         out += &format!(" {this:<6}");
     }
     if let Some(other) = dn(&event.other_dn) {
-        out += &format!(" with {other:<6} as {:<12}", event.this_dn_role.as_deref().unwrap_or_default());
+        out += &format!(
+            " with {other:<6} as {:<12}",
+            event.this_dn_role.as_deref().unwrap_or_default()
+        );
     }
     if let Some(state) = event.call_state.as_deref().filter(|state| *state != "Ok") {
         out += &format!(" [{state}]");

@@ -100,15 +100,33 @@ async fn play(config: &Config, once: bool, server: &Server, sip: SocketAddr, sta
             .find(|dn| dn.dn == format!("sip:{number}@{domain}"))
             .and_then(|dn| dn.password)
             .ok_or_else(|| format!("DN {number} of the demo is not configured"))?;
-        let identity = PhoneIdentity { number: number.into(), domain: domain.clone(), password: password.reveal().into(), tone_hz };
-        phones.push(Phone::start(identity, sip).await.map_err(|error| format!("phone {number}: {error}"))?);
+        let identity = PhoneIdentity {
+            number: number.into(),
+            domain: domain.clone(),
+            password: password.reveal().into(),
+            tone_hz,
+        };
+        phones.push(
+            Phone::start(identity, sip)
+                .await
+                .map_err(|error| format!("phone {number}: {error}"))?,
+        );
     }
     let dns: Vec<String> = PHONES.iter().map(|(number, _)| format!("sip:{number}@{domain}")).collect();
-    let key = config.cti.api_key.iter().find_map(|key| key.key.as_ref()).ok_or("the demo has no API key")?;
+    let key = config
+        .cti
+        .api_key
+        .iter()
+        .find_map(|key| key.key.as_ref())
+        .ok_or("the demo has no API key")?;
     let desktop = Desktop::open(server.cti_address, key.reveal(), &dns, Duration::from_secs(5)).await?;
     let mut stage = Stage { desktop, phones };
     stage.register().await?;
-    println!("\n{} phones registered, {:.1} s after the start", PHONES.len(), started.elapsed().as_secs_f64());
+    println!(
+        "\n{} phones registered, {:.1} s after the start",
+        PHONES.len(),
+        started.elapsed().as_secs_f64()
+    );
     let mut rounds = 0_u64;
     loop {
         stage.forget();
@@ -118,37 +136,57 @@ async fn play(config: &Config, once: bool, server: &Server, sip: SocketAddr, sta
             println!("\nevery step was seen");
             return Ok(());
         }
-        println!("\nround {rounds} done; the next one starts in {} s (Ctrl-C ends the demo)", PAUSE.as_secs());
+        println!(
+            "\nround {rounds} done; the next one starts in {} s (Ctrl-C ends the demo)",
+            PAUSE.as_secs()
+        );
         tokio::time::sleep(PAUSE).await;
     }
 }
 
 fn sip_address(server: &Server) -> Result<SocketAddr, String> {
     let udp = server.listeners.iter().find(|listener| listener.transport == Transport::Udp);
-    udp.map(|listener| listener.advertised).ok_or_else(|| "the demo needs a UDP listener".into())
+    udp.map(|listener| listener.advertised)
+        .ok_or_else(|| "the demo needs a UDP listener".into())
 }
 
 /// Says how to join in.
 fn introduce(config: &Config, server: &Server, sip: SocketAddr) {
     let domain = config.sip.domains.first().map_or("tandem.local", String::as_str);
-    let key = config.cti.api_key.iter().find_map(|key| key.key.as_ref()).map_or("", |key| key.reveal());
+    let key = config
+        .cti
+        .api_key
+        .iter()
+        .find_map(|key| key.key.as_ref())
+        .map_or("", |key| key.reveal());
     println!("Tandem {} demo, on loopback only", env!("CARGO_PKG_VERSION"));
-    println!("  your own softphone   server {sip} (UDP or TCP), domain {domain}, user 1005, password demo-1005; dial 1001 to 1008");
-    println!("  your own CTI client  websocat --protocol {} ws://{}{}", tandem_wire::SUBPROTOCOL, server.cti_address, tandem_wire::PATH);
-    println!("                       {{\"request\":\"OpenServer\",\"referenceId\":1,\"applicationName\":\"me\",\"apiKey\":\"{key}\"}}");
+    println!(
+        "  your own softphone   server {sip} (UDP or TCP), domain {domain}, user 1005, password demo-1005; dial 1001 to 1008"
+    );
+    println!(
+        "  your own CTI client  websocat --protocol {} ws://{}{}",
+        tandem_wire::SUBPROTOCOL,
+        server.cti_address,
+        tandem_wire::PATH
+    );
+    println!(
+        "                       {{\"request\":\"OpenServer\",\"referenceId\":1,\"applicationName\":\"me\",\"apiKey\":\"{key}\"}}"
+    );
     println!("                       {{\"request\":\"RegisterAddress\",\"referenceId\":2,\"thisDn\":\"sip:1005@{domain}\"}}");
     println!(
         "                       {{\"request\":\"MakeCall\",\"referenceId\":3,\"thisDn\":\"sip:1005@{domain}\",\"otherDn\":\"sip:1001@{domain}\"}}"
     );
     println!("  metrics              http://{}/metrics", server.cti_address);
-    println!("  live calls           curl -H 'Authorization: Bearer {key}' http://{}/v1/calls", server.cti_address);
+    println!(
+        "  live calls           curl -H 'Authorization: Bearer {key}' http://{}/v1/calls",
+        server.cti_address
+    );
 }
 
 /// Replaces addresses that are taken by free ports, so that the demo starts beside another server.
 fn use_free_ports(config: &mut Config) {
-    let taken = |address: &SocketAddr| {
-        std::net::UdpSocket::bind(address).is_err() || std::net::TcpListener::bind(address).is_err()
-    };
+    let taken =
+        |address: &SocketAddr| std::net::UdpSocket::bind(address).is_err() || std::net::TcpListener::bind(address).is_err();
     for listener in &mut config.sip.listener {
         if taken(&listener.bind) {
             println!("{} is taken; the demo takes a free port", listener.bind);

@@ -14,7 +14,9 @@ use rand::rngs::StdRng;
 use tandem_media::{FRAME_MS, FRAME_SAMPLES, g711, rtp, sdp, tone};
 use tandem_sip::flow::{Flow, ListenerId, Transport};
 use tandem_sip::message::{Message, Method, Uri};
-use tandem_sip::ua::{ClientOutcome, Credentials, Invite, Listener, OutgoingRequest, SessionId, UaConfig, UaEvent, UaOutput, UserAgent};
+use tandem_sip::ua::{
+    ClientOutcome, Credentials, Invite, Listener, OutgoingRequest, SessionId, UaConfig, UaEvent, UaOutput, UserAgent,
+};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
@@ -98,7 +100,11 @@ impl Phone {
         let (outbox, events) = mpsc::channel(64);
         let runner = Runner::new(identity.clone(), server, sip, audio, outbox)?;
         actix_rt::spawn(runner.run(inbox));
-        Ok(Self { identity, commands, events })
+        Ok(Self {
+            identity,
+            commands,
+            events,
+        })
     }
 }
 
@@ -141,7 +147,11 @@ impl Runner {
         let config = UaConfig {
             shard: 0,
             product: "tandem-demo-phone".into(),
-            listeners: vec![Listener { id: ListenerId(0), transport: Transport::Udp, advertised: contact }],
+            listeners: vec![Listener {
+                id: ListenerId(0),
+                transport: Transport::Udp,
+                advertised: contact,
+            }],
             t1: Duration::from_millis(500),
             t2: Duration::from_secs(4),
             t4: Duration::from_secs(5),
@@ -191,7 +201,12 @@ impl Runner {
     }
 
     fn flow(&self, peer: SocketAddr) -> Flow {
-        Flow { transport: Transport::Udp, listener: ListenerId(0), peer, connection: None }
+        Flow {
+            transport: Transport::Udp,
+            listener: ListenerId(0),
+            peer,
+            connection: None,
+        }
     }
 
     async fn command(&mut self, command: PhoneCommand) {
@@ -205,7 +220,11 @@ impl Runner {
             }
             PhoneCommand::Busy(busy) => self.busy = busy,
             PhoneCommand::Listen => {
-                let (packets, samples) = self.call.as_ref().map(|call| (call.packets, call.memory.clone())).unwrap_or_default();
+                let (packets, samples) = self
+                    .call
+                    .as_ref()
+                    .map(|call| (call.packets, call.memory.clone()))
+                    .unwrap_or_default();
                 self.tell(PhoneEvent::Heard { packets, samples }).await;
             }
         }
@@ -253,7 +272,14 @@ impl Runner {
             credentials: Some(self.credentials()),
         };
         let session = self.ua.invite(Instant::now(), invite);
-        self.call = Some(Call { session, incoming: false, answered: false, destination: None, packets: 0, memory: Vec::new() });
+        self.call = Some(Call {
+            session,
+            incoming: false,
+            answered: false,
+            destination: None,
+            packets: 0,
+            memory: Vec::new(),
+        });
     }
 
     /// Our next session description.
@@ -282,7 +308,10 @@ impl Runner {
                 UaOutput::Resolve { id, uri } => {
                     // Everything of the demo is at the server's address.
                     tracing::debug!(%uri, "resolved to the server");
-                    let hop = tandem_sip::flow::Hop { transport: Transport::Udp, addr: self.server };
+                    let hop = tandem_sip::flow::Hop {
+                        transport: Transport::Udp,
+                        addr: self.server,
+                    };
                     self.ua.resolved(now, id, vec![hop]);
                 }
                 UaOutput::Event(event) => self.event(event).await,
@@ -324,7 +353,14 @@ impl Runner {
             return self.ua.reject(Instant::now(), session, 486, &[]);
         }
         let destination = offer.and_then(|offer| sdp::audio_destination(offer));
-        self.call = Some(Call { session, incoming: true, answered: false, destination, packets: 0, memory: Vec::new() });
+        self.call = Some(Call {
+            session,
+            incoming: true,
+            answered: false,
+            destination,
+            packets: 0,
+            memory: Vec::new(),
+        });
         self.ua.progress(Instant::now(), session, 180, None);
         self.answer_at = Some(Instant::now() + RING_TIME);
         self.tell(PhoneEvent::Ringing).await;
@@ -358,13 +394,23 @@ impl Runner {
     }
 
     async fn speak(&mut self) {
-        let Some(destination) = self.call.as_ref().filter(|call| call.answered || !call.incoming).and_then(|call| call.destination)
+        let Some(destination) = self
+            .call
+            .as_ref()
+            .filter(|call| call.answered || !call.incoming)
+            .and_then(|call| call.destination)
         else {
             return;
         };
         let payload: Vec<u8> = self.tone.by_ref().take(FRAME_SAMPLES).map(g711::encode_mulaw).collect();
         let ssrc = u32::from(self.contact.port());
-        let header = rtp::Header { payload_type: sdp::PCMU, marker: false, sequence: self.sequence, timestamp: self.timestamp, ssrc };
+        let header = rtp::Header {
+            payload_type: sdp::PCMU,
+            marker: false,
+            sequence: self.sequence,
+            timestamp: self.timestamp,
+            ssrc,
+        };
         self.sequence = self.sequence.wrapping_add(1);
         self.timestamp = self.timestamp.wrapping_add(FRAME_SAMPLES as u32);
         // A lost packet is what networks do.
@@ -372,7 +418,9 @@ impl Runner {
     }
 
     fn hear(&mut self, packet: &[u8]) {
-        let (Some(call), Ok((header, payload))) = (&mut self.call, rtp::parse(packet)) else { return };
+        let (Some(call), Ok((header, payload))) = (&mut self.call, rtp::parse(packet)) else {
+            return;
+        };
         if header.payload_type != sdp::PCMU {
             return;
         }

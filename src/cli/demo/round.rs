@@ -53,14 +53,24 @@ impl Stage {
     async fn made(&mut self, caller: usize, called: usize) -> Result<(), RoundError> {
         let (from, to) = (self.dn(caller)?, self.dn(called)?);
         let data = KvList::from_iter([("CustomerSegment", "gold")]);
-        let dialing = self.desktop.ask(ClientRequest::make_call(&from, &to).user_data(data), DEADLINE).await?;
+        let dialing = self
+            .desktop
+            .ask(ClientRequest::make_call(&from, &to).user_data(data), DEADLINE)
+            .await?;
         let conn_id = dialing.call().ok_or("EventDialing has no connId")?;
         let established = self.event_of(called, EventName::EventEstablished).await?;
-        if established.user_data.and_then(|data| data.text("CustomerSegment").map(str::to_owned)).as_deref() != Some("gold") {
+        if established
+            .user_data
+            .and_then(|data| data.text("CustomerSegment").map(str::to_owned))
+            .as_deref()
+            != Some("gold")
+        {
             return Err("EventEstablished does not carry the user data of MakeCall".into());
         }
         self.talk(caller, called).await?;
-        self.desktop.ask(ClientRequest::release_call(&from, conn_id), DEADLINE).await?;
+        self.desktop
+            .ask(ClientRequest::release_call(&from, conn_id), DEADLINE)
+            .await?;
         self.ends(&[caller, called]).await
     }
 
@@ -69,7 +79,8 @@ impl Stage {
         self.tell(called, PhoneCommand::Busy(true)).await?;
         self.tell(caller, PhoneCommand::Dial(self.number(called)?)).await?;
         self.event_of(caller, EventName::EventDestinationBusy).await?;
-        self.phone_event(caller, "486", |event| *event == PhoneEvent::Over(Some(486))).await?;
+        self.phone_event(caller, "486", |event| *event == PhoneEvent::Over(Some(486)))
+            .await?;
         self.tell(called, PhoneCommand::Busy(false)).await
     }
 
@@ -80,10 +91,17 @@ impl Stage {
             let tone_hz = self.phones.get(speaker).map_or(0.0, |phone| phone.identity.tone_hz);
             let number = self.number(listener)?;
             self.tell(listener, PhoneCommand::Listen).await?;
-            let heard = self.phone_event(listener, "what it hears", |event| matches!(event, PhoneEvent::Heard { .. })).await?;
-            let PhoneEvent::Heard { packets, samples } = heard else { continue };
+            let heard = self
+                .phone_event(listener, "what it hears", |event| matches!(event, PhoneEvent::Heard { .. }))
+                .await?;
+            let PhoneEvent::Heard { packets, samples } = heard else {
+                continue;
+            };
             let share = tone::share_of(&samples, tone_hz);
-            println!("         {number} heard {packets} packets, {:.0} % of them the other's {tone_hz} Hz", share * 100.0);
+            println!(
+                "         {number} heard {packets} packets, {:.0} % of them the other's {tone_hz} Hz",
+                share * 100.0
+            );
             if share < HEARD_SHARE {
                 return Err(format!("{number} did not hear the other phone"));
             }
@@ -93,11 +111,16 @@ impl Stage {
 
     async fn ends(&mut self, phones: &[usize]) -> Result<(), RoundError> {
         for phone in phones {
-            self.phone_event(*phone, "the end of its call", |event| matches!(event, PhoneEvent::Over(_))).await?;
+            self.phone_event(*phone, "the end of its call", |event| matches!(event, PhoneEvent::Over(_)))
+                .await?;
         }
         let released = |stage: &Self, phone: usize| {
             let dn = stage.dn(phone).ok();
-            stage.desktop.seen.iter().any(|event| event.this_dn == dn && event.is(EventName::EventReleased))
+            stage
+                .desktop
+                .seen
+                .iter()
+                .any(|event| event.this_dn == dn && event.is(EventName::EventReleased))
         };
         while let Some(missing) = phones.iter().copied().find(|phone| !released(self, *phone)) {
             self.event_of(missing, EventName::EventReleased).await?;
@@ -108,12 +131,21 @@ impl Stage {
     /// Waits for an event about a phone's DN; one that came since the last call of this function counts.
     async fn event_of(&mut self, phone: usize, name: EventName) -> Result<tandem_wire::EventFrame, RoundError> {
         let dn = self.dn(phone)?;
-        let earlier = self.desktop.seen.iter().find(|event| event.this_dn.as_deref() == Some(&dn) && event.is(name)).cloned();
+        let earlier = self
+            .desktop
+            .seen
+            .iter()
+            .find(|event| event.this_dn.as_deref() == Some(&dn) && event.is(name))
+            .cloned();
         if let Some(event) = earlier {
             return Ok(event);
         }
         let what = format!("{name} for {dn}");
-        self.desktop.wait_for(&what, DEADLINE, |event| event.this_dn.as_deref() == Some(&dn) && event.is(name)).await
+        self.desktop
+            .wait_for(&what, DEADLINE, |event| {
+                event.this_dn.as_deref() == Some(&dn) && event.is(name)
+            })
+            .await
     }
 
     /// Forgets the events of an earlier call.
@@ -138,10 +170,19 @@ impl Stage {
             self.forget();
         }
         let phone = self.phones.get(phone).ok_or("no such phone")?;
-        phone.commands.send(command).await.map_err(|_| format!("phone {} is gone", phone.identity.number))
+        phone
+            .commands
+            .send(command)
+            .await
+            .map_err(|_| format!("phone {} is gone", phone.identity.number))
     }
 
-    async fn phone_event(&mut self, phone: usize, what: &str, fits: impl Fn(&PhoneEvent) -> bool) -> Result<PhoneEvent, RoundError> {
+    async fn phone_event(
+        &mut self,
+        phone: usize,
+        what: &str,
+        fits: impl Fn(&PhoneEvent) -> bool,
+    ) -> Result<PhoneEvent, RoundError> {
         let phone = self.phones.get_mut(phone).ok_or("no such phone")?;
         let number = phone.identity.number.clone();
         let waiting = async {
@@ -157,7 +198,10 @@ impl Stage {
     }
 
     fn number(&self, phone: usize) -> Result<String, RoundError> {
-        self.phones.get(phone).map(|phone| phone.identity.number.clone()).ok_or_else(|| "no such phone".into())
+        self.phones
+            .get(phone)
+            .map(|phone| phone.identity.number.clone())
+            .ok_or_else(|| "no such phone".into())
     }
 
     fn dn(&self, phone: usize) -> Result<String, RoundError> {

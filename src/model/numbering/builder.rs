@@ -160,7 +160,8 @@ fn compile(numbering: &Numbering, index: usize, rule: DialRule) -> Result<Compil
         pattern: text.clone(),
         reason,
     })?;
-    if numbering.dn(&rule.trunk).is_none_or(|dn| dn.kind != DnKind::Trunk) {
+    // A rule that refuses calls needs nothing to carry them.
+    if rule.allow && numbering.dn(&rule.trunk).is_none_or(|dn| dn.kind != DnKind::Trunk) {
         return Err(NumberingError::NoSuchTrunk {
             rule: number,
             pattern: text,

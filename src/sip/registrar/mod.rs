@@ -142,14 +142,17 @@ impl Registrar {
     /// The bindings of an address of record by preference, of equal ones the newest first. Of the flows of one device (RFC 5626 s.5.3)
     /// only the newest is given.
     pub fn bindings(&self, aor: &str, now: Instant) -> Vec<Binding> {
-        let mut alive = self.alive(aor, now);
-        alive.sort_by_key(|stored| std::cmp::Reverse((stored.binding.q, stored.serial)));
+        let mut stored: Vec<&Stored> = self.aors.get(aor).into_iter().flatten().collect();
+        stored.sort_by_key(|stored| std::cmp::Reverse((stored.binding.q, stored.serial)));
         let mut devices = HashSet::new();
-        let is_new = |binding: &Binding| match &binding.instance {
-            Some(instance) if binding.reg_id.is_some() => devices.insert(Arc::clone(instance)),
+        stored.retain(|stored| match &stored.binding.instance {
+            Some(instance) if stored.binding.reg_id.is_some() => devices.insert(Arc::clone(instance)),
             _ => true,
-        };
-        alive.into_iter().map(|stored| stored.binding).filter(is_new).collect()
+        });
+        // Only now: what is over hides an older flow of its device until it is taken away, so that whoever looks only after changes
+        // has the truth.
+        let alive = stored.into_iter().filter(|stored| stored.binding.expires_at > now);
+        alive.map(|stored| stored.binding.clone()).collect()
     }
 
     /// Addresses of record that have bindings, in no order.
