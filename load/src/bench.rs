@@ -99,7 +99,7 @@ impl Bench {
                 Transport::Tcp if !answers => Link::tcp(*local, self.common.sip, deliver).await,
                 _ => Link::udp(*local, deliver),
             };
-            let link = link.map_err(|error| format!("{local}: {error}"))?;
+            let link = link.map_err(|error| format!("from {local} to {}: {error}", self.common.sip))?;
             self.world.borrow_mut().links.push(link);
         }
         Ok(())

@@ -70,7 +70,7 @@ impl World {
                 let Some(entry) = self.desks.get_mut(seat) else { return };
                 // Closed by us when there is no desk any more.
                 if entry.desk.take().is_some() {
-                    entry.refused = Some(format!("CTI connection {seat} closed: {reason}"));
+                    entry.refused.get_or_insert(format!("CTI connection {seat} closed: {reason}"));
                     self.stats.violations.add(format!("CTI connection {seat} closed: {reason}"));
                 }
             }
