@@ -5,7 +5,7 @@
 //! is left gets a real BYE, then the sockets close.
 
 mod network;
-mod plan;
+pub mod plan;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

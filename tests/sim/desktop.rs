@@ -72,10 +72,10 @@ impl Desktop {
         }
     }
 
-    /// Looks into its inbox; returns how many frames are new.
-    pub fn read(&mut self) -> usize {
+    /// Looks into its inbox; returns what is new, as text.
+    pub fn read(&mut self) -> Vec<String> {
         let fresh = std::mem::take(&mut *self.inbox.frames.lock().unwrap_or_else(PoisonError::into_inner));
-        let count = fresh.len();
+        let mut texts = Vec::with_capacity(fresh.len());
         for bytes in fresh {
             let text = std::str::from_utf8(&bytes).expect("frames are text");
             let frame = EventFrame::decode(text).expect("frames decode");
@@ -83,8 +83,9 @@ impl Desktop {
                 self.calls.entry(call.clone()).or_default().insert(dn.clone());
             }
             self.frames.push(frame);
+            texts.push(text.to_owned());
         }
-        count
+        texts
     }
 
     /// Why its socket was closed by the server.

@@ -76,6 +76,7 @@ pub struct PhoneCall {
 /// A phone.
 pub struct Phone {
     pub number: String,
+    pub domain: &'static str,
     pub address: SocketAddr,
     pub ua: UserAgent,
     pub manners: Manners,
@@ -96,7 +97,7 @@ pub struct Phone {
 }
 
 impl Phone {
-    pub fn new(index: usize, number: &str, address: SocketAddr, server: SocketAddr, seed: u64) -> Self {
+    pub fn new(index: usize, number: &str, domain: &'static str, address: SocketAddr, server: SocketAddr, seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed ^ (index as u64 + 1) << 32);
         let config = UaConfig {
             shard: 1000 + index as u16,
@@ -111,6 +112,7 @@ impl Phone {
         };
         Self {
             number: number.to_owned(),
+            domain,
             address,
             ua: UserAgent::new(config, StdRng::from_rng(&mut rng)),
             manners: Manners::Answer { after_ms: 500 },
@@ -127,9 +129,9 @@ impl Phone {
         }
     }
 
-    /// Its DN.
+    /// Who it says it is.
     pub fn dn(&self) -> String {
-        format!("sip:{}@{DOMAIN}", self.number)
+        format!("sip:{}@{}", self.number, self.domain)
     }
 
     /// Does one thing. What concerns the network is the world's.

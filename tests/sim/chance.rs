@@ -1,0 +1,164 @@
+//! A random world from a seed.
+
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use tandem_actors::now;
+use tandem_model::{ConnId, KvList};
+use tandem_wire::ClientRequest;
+
+use super::desktop::Desktop;
+use super::phone::{Act, Manners};
+use super::rules;
+use super::wire::Weather;
+use super::world::{Genesis, PHONES, World};
+
+/// How long things happen, before all is wound up.
+const BUSY: Duration = Duration::from_secs(90);
+
+/// What a seed led to.
+pub struct Outcome {
+    /// Calls that clients heard of.
+    pub calls: usize,
+    /// Of those, calls that were talked in.
+    pub established: usize,
+    /// Everything that happened.
+    pub transcript: Vec<String>,
+}
+
+/// Plays a seed and checks the rules.
+pub async fn play(seed: u64) -> Outcome {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let genesis = Genesis {
+        seed,
+        connectors: rng.random_range(1..=3),
+        phones: rng.random_range(3..=PHONES),
+        weather: weather(&mut rng),
+        require_auth: rng.random_ratio(1, 3),
+    };
+    let mut world = World::begin(genesis).await;
+    let everything = world.dns();
+    world.add_desktop(&everything).await;
+    for _ in 0..rng.random_range(0..4) {
+        let some: Vec<_> = everything.iter().filter(|_| rng.random()).cloned().collect();
+        world.add_desktop(&some).await;
+    }
+    plan_phones(&mut world, &mut rng);
+    let end = now() + BUSY;
+    for (due, desktop) in desktop_plans(&world, &mut rng) {
+        world.run_until(due).await;
+        act(&mut world.desktops, desktop, &mut rng, &everything).await;
+    }
+    world.run_until(end).await;
+    world.wind_up().await;
+    rules::check(&world).await;
+    outcome(&world)
+}
+
+fn weather(rng: &mut StdRng) -> Weather {
+    let bad = rng.random_range(0..3);
+    Weather {
+        latency_ms: rng.random_range(0..80),
+        jitter_ms: [0, 30, 400][bad],
+        lost: [0, 20, 150][rng.random_range(0..=bad)],
+        doubled: [0, 20, 100][rng.random_range(0..=bad)],
+    }
+}
+
+fn within(rng: &mut StdRng, duration: Duration) -> Duration {
+    Duration::from_millis(rng.random_range(0..duration.as_millis() as u64))
+}
+
+fn plan_phones(world: &mut World, rng: &mut StdRng) {
+    let count = world.phones.len();
+    for phone in &mut world.phones {
+        phone.manners = Manners::Moody;
+        phone.restless = true;
+    }
+    for phone in 0..count - 1 {
+        // Some phones come late, or never.
+        let late = rng.random_ratio(1, 8);
+        let wait = within(rng, if late { BUSY } else { Duration::from_secs(1) });
+        world.plan(wait, phone, Act::Register { seconds: 600 });
+        for _ in 0..rng.random_range(0..3) {
+            let wait = within(rng, BUSY);
+            world.plan(wait, phone, Act::Register { seconds: *[0, 60, 3600].choose(rng).unwrap_or(&0) });
+        }
+    }
+    for _ in 0..rng.random_range(15..40) {
+        let (wait, phone) = (within(rng, BUSY), rng.random_range(0..count));
+        let dial = Act::Dial { number: number(rng, count), late_offer: rng.random_ratio(1, 8) };
+        world.plan(wait, phone, dial);
+    }
+    for _ in 0..rng.random_range(0..4) {
+        let (wait, phone, long) = (within(rng, BUSY), rng.random_range(0..count), within(rng, BUSY));
+        let dark = rng.random::<bool>();
+        let fault = |on| if dark { Act::Dark(on) } else { Act::Closed(on) };
+        world.plan(wait, phone, fault(true));
+        world.plan(wait + long, phone, fault(false));
+    }
+}
+
+/// A number that somebody may dial; not always one that there is.
+fn number(rng: &mut StdRng, phones: usize) -> String {
+    match rng.random_range(0..12) {
+        0 => "0305550123".into(),
+        1 => "0905550123".into(),
+        2 => "nobody".into(),
+        3 => "sip:someone@elsewhere.example".into(),
+        _ => (1000 + rng.random_range(1..phones.max(2))).to_string(),
+    }
+}
+
+fn desktop_plans(world: &World, rng: &mut StdRng) -> Vec<(Instant, usize)> {
+    let start = now();
+    let count = rng.random_range(10..60);
+    let mut plans: Vec<_> =
+        (0..count).map(|_| (start + within(rng, BUSY), rng.random_range(0..world.desktops.len()))).collect();
+    plans.sort_unstable();
+    plans
+}
+
+/// One request of a desktop: sensible, out of place, or nonsense.
+async fn act(desktops: &mut [Desktop], index: usize, rng: &mut StdRng, dns: &[String]) {
+    // The observer stays, and stays registered.
+    let may_change = index > 0;
+    let desktop = &mut desktops[index];
+    let dn = dns.choose(rng).cloned().unwrap_or_default();
+    let known = desktop.calls.len();
+    let recent = known.saturating_sub(6)..known;
+    let heard = if recent.is_empty() { None } else { desktop.calls.iter().nth(rng.random_range(recent)) };
+    let call = heard.and_then(|(call, _)| call.parse().ok()).unwrap_or(ConnId(77));
+    let party = heard.and_then(|(_, dns)| dns.iter().next()).filter(|_| rng.random_ratio(4, 5)).cloned().unwrap_or(dn.clone());
+    let pairs = KvList::from_iter([("key", "value"), ("other", "x")]);
+    let request = match rng.random_range(0..24) {
+        0..8 => ClientRequest::make_call(&dn, &number(rng, dns.len() + 1)).user_data(pairs),
+        8..11 => ClientRequest::release_call(&party, call),
+        11 => ClientRequest::clear_call(&party, call),
+        12 | 13 => ClientRequest::attach_user_data(&party, call, pairs),
+        14 => ClientRequest::update_user_data(&party, call, pairs),
+        15 => ClientRequest::delete_user_data(&party, call, "key"),
+        16 => ClientRequest::delete_all_user_data(&party, call),
+        17 => ClientRequest::query_call(&party, call),
+        18 => ClientRequest::query_address(&dn),
+        19 => ClientRequest::query_server(),
+        20 if may_change => ClientRequest::unregister_address(&dn),
+        21 if may_change => ClientRequest::register_address(&dn),
+        22 if may_change && rng.random_ratio(1, 4) => {
+            desktop.handle = None;
+            return;
+        }
+        _ => ClientRequest { request: "Nonsense".into(), ..ClientRequest::default() },
+    };
+    desktop.ask(request).await;
+}
+
+fn outcome(world: &World) -> Outcome {
+    let established = |frame: &&tandem_wire::EventFrame| frame.is(tandem_model::EventName::EventEstablished);
+    let mut talked: Vec<_> = world.desktops[0].frames.iter().filter(established).filter_map(|frame| frame.call()).collect();
+    talked.sort_unstable();
+    talked.dedup();
+    Outcome { calls: world.desktops[0].calls.len(), established: talked.len(), transcript: world.wire.transcript() }
+}

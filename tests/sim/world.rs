@@ -1,0 +1,254 @@
+//! A server with its phones and desktops on one thread, and the clock that drives them.
+//!
+//! Time stands still while anybody has something to do; then it jumps to the next datagram, timer or plan.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use tandem::boot::plan::plan;
+use tandem_actors::connector::ConnectorSummary;
+use tandem_actors::now;
+use tandem_actors::tree::{Placement, Plan, Tree};
+use tandem_config::Config;
+use tandem_sip::flow::{Hop, ListenerId, Transport};
+use tandem_sip::message::Message;
+use tandem_sip::ua::{Listener, UaOutput};
+
+use super::desktop::Desktop;
+use super::phone::{Act, DOMAIN, Phone};
+use super::recorder;
+use super::wire::{Weather, Wire};
+
+/// The key that opens the server.
+pub const API_KEY: &str = "simulation";
+/// How many phones are configured: 1001 and up.
+pub const PHONES: usize = 10;
+
+const CONFIG: &str = r#"
+[sip]
+domains = ["tandem.local"]
+[[sip.listener]]
+transport = "udp"
+bind = "192.0.2.1:5060"
+[[cti.api_key]]
+name = "simulation"
+key = "simulation"
+scopes = ["cti"]
+[[dn_range]]
+dn = "sip:{n}@tandem.local"
+first = 1001
+last = 1010
+password = "demo-{n}"
+[[trunk]]
+dn = "sip:carrier@tandem.local"
+address = "sip:203.0.113.5:5060;transport=udp"
+trusted_sources = ["203.0.113.5/32"]
+[[dial_rule]]
+pattern = "0Z."
+strip = 1
+trunk = "sip:carrier@tandem.local"
+"#;
+
+thread_local! {
+    static START: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// What a world is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Genesis {
+    pub seed: u64,
+    pub connectors: u16,
+    pub phones: usize,
+    pub weather: Weather,
+    pub require_auth: bool,
+}
+
+/// The world.
+pub struct World {
+    pub tree: Tree,
+    pub wire: Arc<Wire>,
+    /// The phones; the last one is the carrier's gateway.
+    pub phones: Vec<Phone>,
+    pub desktops: Vec<Desktop>,
+    agenda: BTreeMap<(Instant, u64), (usize, Act)>,
+    planned: u64,
+}
+
+/// Runs something on a thread of its own time. Nothing in it may wait for the outside.
+pub fn in_virtual_time<T>(life: impl Future<Output = T>) -> T {
+    recorder::install();
+    recorder::reset();
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+    actix_rt::System::with_tokio_rt(runtime).block_on(life)
+}
+
+fn server() -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 1], 5060))
+}
+
+fn config() -> &'static Config {
+    static PARSED: OnceLock<Config> = OnceLock::new();
+    PARSED.get_or_init(|| Config::from_toml(CONFIG, Path::new("simulation.toml"), &[], []).expect("the configuration is right").config)
+}
+
+fn plan_of(genesis: Genesis) -> Plan {
+    let listener = Listener { id: ListenerId(0), transport: Transport::Udp, advertised: server() };
+    let mut seed = [0; 32];
+    seed[..8].copy_from_slice(&genesis.seed.to_le_bytes());
+    Plan {
+        connectors: genesis.connectors,
+        require_auth: genesis.require_auth,
+        epoch: "simulation".into(),
+        unix_seconds: 1_800_000_000,
+        seed,
+        unix_micros: || {
+            let since = START.get().map_or(Duration::ZERO, |start| now().saturating_duration_since(start));
+            1_800_000_000_000_000 + since.as_micros() as u64
+        },
+        ..plan(config(), vec![listener], 1).expect("the plan is right")
+    }
+}
+
+impl World {
+    /// A server and its phones, none of them registered.
+    pub async fn begin(genesis: Genesis) -> Self {
+        START.set(Some(now()));
+        let wire = Arc::new(Wire::new(server(), genesis.weather, genesis.seed));
+        let nowhere: tandem_actors::network::Resolve = Arc::new(|_| Box::pin(std::future::ready(Vec::new())));
+        let tree = Tree::grow(plan_of(genesis), wire.clone(), nowhere, Placement::Here).await;
+        let address = |index: usize| SocketAddr::from(([10, 0, 0, index as u8 + 1], 5060));
+        let mut phones: Vec<_> = (0..genesis.phones)
+            .map(|index| Phone::new(index, &(1001 + index).to_string(), DOMAIN, address(index), server(), genesis.seed))
+            .collect();
+        let carrier = SocketAddr::from(([203, 0, 113, 5], 5060));
+        phones.push(Phone::new(genesis.phones, "+49305550100", "pstn.example", carrier, server(), genesis.seed));
+        Self { tree, wire, phones, desktops: Vec::new(), agenda: BTreeMap::new(), planned: 0 }
+    }
+
+    /// The DNs of the phones, without the carrier.
+    pub fn dns(&self) -> Vec<String> {
+        self.phones.iter().take(self.phones.len() - 1).map(Phone::dn).collect()
+    }
+
+    /// Connects a desktop that is registered on these DNs.
+    pub async fn add_desktop(&mut self, dns: &[String]) {
+        let desktop = Desktop::open(&self.tree.gateway, dns).await;
+        self.desktops.push(desktop);
+    }
+
+    /// Puts something on a phone's agenda.
+    pub fn plan(&mut self, wait: Duration, phone: usize, act: Act) {
+        self.planned += 1;
+        self.agenda.insert((now() + wait, self.planned), (phone, act));
+    }
+
+    /// Has a phone do something now.
+    pub fn act(&mut self, phone: usize, act: Act) {
+        match act {
+            Act::Dark(dark) => self.wire.set_dark(self.phones[phone].address, dark),
+            Act::Closed(closed) => self.wire.set_closed(self.phones[phone].address, closed),
+            act => self.phones[phone].act(act),
+        }
+        self.serve(phone);
+    }
+
+    /// Lets time pass.
+    pub async fn run(&mut self, duration: Duration) {
+        self.run_until(now() + duration).await;
+    }
+
+    /// Lets time pass until then.
+    pub async fn run_until(&mut self, end: Instant) {
+        loop {
+            self.step();
+            if now() >= end {
+                break;
+            }
+            let timers = self.phones.iter().filter_map(|phone| phone.ua.next_timeout());
+            let agenda = self.agenda.first_key_value().map(|((due, _), _)| *due);
+            let due = timers.chain(agenda).chain(self.wire.next()).chain([end]).min().unwrap_or(end);
+            // The end of the wait is what most waits are for.
+            let _ = tokio::time::timeout_at(due.into(), self.wire.stirred()).await;
+        }
+    }
+
+    /// Lets time pass until something holds; panics when it does not in that time.
+    pub async fn until(&mut self, what: &str, limit: Duration, holds: impl Fn(&Self) -> bool) {
+        let end = now() + limit;
+        while !holds(self) {
+            assert!(now() < end, "{what}: not in {limit:?}");
+            self.run(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// What is due now: datagrams, plans, timers.
+    fn step(&mut self) {
+        while let Some(packet) = self.wire.arrived() {
+            if packet.to == server() {
+                self.tree.ingress.datagrams(std::iter::once((Wire::flow_to(packet.from), packet.bytes)));
+            } else if let Some(phone) = self.phones.iter().position(|phone| phone.address == packet.to) {
+                let message = Message::parse(packet.bytes).expect("the server writes SIP");
+                self.phones[phone].ua.receive(now(), Wire::flow_to(packet.from), message);
+                self.serve(phone);
+            }
+        }
+        while self.agenda.first_key_value().is_some_and(|((due, _), _)| *due <= now()) {
+            if let Some((_, (phone, act))) = self.agenda.pop_first() {
+                self.act(phone, act);
+            }
+        }
+        for phone in 0..self.phones.len() {
+            if self.phones[phone].ua.next_timeout().is_some_and(|due| due <= now()) {
+                self.phones[phone].ua.timeout(now());
+                self.serve(phone);
+            }
+        }
+        for (index, desktop) in self.desktops.iter_mut().enumerate() {
+            for frame in desktop.read() {
+                self.wire.write(&format!("desktop {index}: {frame}"));
+            }
+        }
+    }
+
+    /// Does what a phone's user agent wants done.
+    fn serve(&mut self, index: usize) {
+        let phone = &mut self.phones[index];
+        while let Some(output) = phone.ua.poll() {
+            match output {
+                UaOutput::Send { flow, bytes } => self.wire.put(phone.address, flow.peer, bytes),
+                UaOutput::Resolve { id, .. } => {
+                    phone.ua.resolved(now(), id, vec![Hop { transport: Transport::Udp, addr: server() }]);
+                }
+                UaOutput::Event(event) => phone.event(event),
+            }
+        }
+        for (wait, act) in std::mem::take(&mut phone.plans) {
+            self.plan(wait, index, act);
+        }
+    }
+
+    /// What the connectors hold.
+    pub async fn connectors(&self) -> Vec<ConnectorSummary> {
+        self.tree.gateway.connectors().await.expect("the connectors answer")
+    }
+
+    /// Every phone hangs up and takes nothing more, the network is good again, and everything has its time to end.
+    pub async fn wind_up(&mut self) {
+        self.wire.clear_up();
+        self.agenda.clear();
+        for phone in 0..self.phones.len() {
+            self.act(phone, Act::Retire);
+        }
+        self.run(Duration::from_secs(240)).await;
+        // A phone that answered while it hung up has a call again.
+        for phone in 0..self.phones.len() {
+            self.act(phone, Act::Retire);
+        }
+        self.run(Duration::from_secs(60)).await;
+    }
+}
