@@ -20,9 +20,13 @@ pub struct Metrics {
     /// `tandem_call_duration_seconds`: from the answer to the end.
     pub call_duration: Histogram,
     /// `tandem_sip_requests_total{method,direction="in"}`.
-    requests: Vec<Counter>,
-    /// `tandem_sip_responses_total{status_class,direction}`.
+    requests_in: Vec<Counter>,
+    /// `tandem_sip_requests_total{method,direction="out"}`.
+    requests_out: Vec<Counter>,
+    /// `tandem_sip_responses_total{status_class,direction="in"}`.
     responses_in: [Counter; 6],
+    /// `tandem_sip_responses_total{status_class,direction="out"}`.
+    responses_out: [Counter; 6],
     /// `tandem_sip_parse_errors_total`.
     pub parse_errors: Counter,
     /// `tandem_sip_retransmissions_total{direction="out"}`.
@@ -79,16 +83,23 @@ impl Metrics {
     }
 
     fn register() -> Self {
-        let class = |direction: &'static str| move |class: &'static str| counter!("tandem_sip_responses_total", "status_class" => class, "direction" => direction);
+        let classes = |direction: &'static str| {
+            ["1xx", "2xx", "3xx", "4xx", "5xx", "6xx"]
+                .map(|class| counter!("tandem_sip_responses_total", "status_class" => class, "direction" => direction))
+        };
+        let methods = |direction: &'static str| {
+            METHODS
+                .map(|method| counter!("tandem_sip_requests_total", "method" => method, "direction" => direction))
+                .to_vec()
+        };
         Self {
             calls_active: gauge!("tandem_calls_active"),
             call_setup: histogram!("tandem_call_setup_seconds"),
             call_duration: histogram!("tandem_call_duration_seconds"),
-            requests: METHODS
-                .iter()
-                .map(|method| counter!("tandem_sip_requests_total", "method" => *method, "direction" => "in"))
-                .collect(),
-            responses_in: ["1xx", "2xx", "3xx", "4xx", "5xx", "6xx"].map(class("in")),
+            requests_in: methods("in"),
+            requests_out: methods("out"),
+            responses_in: classes("in"),
+            responses_out: classes("out"),
             parse_errors: counter!("tandem_sip_parse_errors_total"),
             retransmissions_sent: counter!("tandem_sip_retransmissions_total", "direction" => "out"),
             retransmissions_received: counter!("tandem_sip_retransmissions_total", "direction" => "in"),
@@ -108,19 +119,39 @@ impl Metrics {
 
     /// Counts a request that came in.
     pub fn request_received(&self, method: &Method) {
-        let name = method.as_str();
-        let index = METHODS.iter().position(|known| *known == name).unwrap_or(METHODS.len() - 1);
-        self.requests[index].increment(1);
+        count_method(&self.requests_in, method.as_str());
     }
 
     /// Counts a response that came in.
     pub fn response_received(&self, status: u16) {
-        if let Some(counter) = usize::from(status / 100)
-            .checked_sub(1)
-            .and_then(|class| self.responses_in.get(class))
-        {
-            counter.increment(1);
+        count_class(&self.responses_in, usize::from(status / 100));
+    }
+
+    /// Counts a message that goes out, from the start of its first line.
+    pub fn sent(&self, message: &[u8]) {
+        match message.strip_prefix(b"SIP/2.0 ") {
+            Some(status) => count_class(
+                &self.responses_out,
+                status.first().map_or(0, |digit| usize::from(digit.wrapping_sub(b'0'))),
+            ),
+            None => {
+                let method = message.split(|byte| *byte == b' ').next().unwrap_or_default();
+                count_method(&self.requests_out, std::str::from_utf8(method).unwrap_or_default());
+            }
         }
+    }
+}
+
+fn count_method(counters: &[Counter], method: &str) {
+    let index = METHODS.iter().position(|known| *known == method).unwrap_or(METHODS.len() - 1);
+    if let Some(counter) = counters.get(index) {
+        counter.increment(1);
+    }
+}
+
+fn count_class(counters: &[Counter; 6], class: usize) {
+    if let Some(counter) = class.checked_sub(1).and_then(|class| counters.get(class)) {
+        counter.increment(1);
     }
 }
 

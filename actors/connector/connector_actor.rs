@@ -157,7 +157,10 @@ impl ConnectorActor {
                 break;
             };
             match output {
-                UaOutput::Send { flow, bytes } => self.outgoing.push((flow, bytes)),
+                UaOutput::Send { flow, bytes } => {
+                    Metrics::of_process().sent(&bytes);
+                    self.outgoing.push((flow, bytes));
+                }
                 UaOutput::Resolve { id, uri } => self.resolve(id, uri, ctx),
                 UaOutput::Event(event) => self.event(event, ctx),
             }

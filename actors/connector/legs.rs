@@ -70,13 +70,15 @@ pub fn carry_out(
         };
         invite.from = (Arc::from(caller.as_str()), caller_name);
         invite.headers.extend(identity_headers(&caller));
-        invite.headers.push((CONVERSATION_ID.into(), conversation_id));
+        invite.headers.push((CONVERSATION_ID.into(), conversation_id.clone()));
         if auto_answer {
             invite.headers.extend(auto_answer_headers());
         }
         let mut description = shard.new_description();
         invite.offer = offer.map(|sdp| description.next(&sdp));
         let session = shard.ua.invite(now, invite);
+        // The T-Server side's span has the call's own ids; this line joins them to the leg.
+        tracing::info!(%conference, %conversation_id, sip_call_id = shard.ua.session_call_id(session), "leg invited");
         shard.add_session(session, conference, leg, description);
         return None;
     }

@@ -10,6 +10,9 @@
 //! rebuilt struct borrows again. Too many crashes ([`ChildSpec::max_restarts`] in `window`) make the slot itself the suspect: the
 //! child's [`Escalation`] is told to start with fresh state.
 //!
+//! No handler returns a future of its own, so a `MailboxError` means that the actor is down, and the guard has seen why; whoever asked
+//! (the gateway) reports it as unavailable.
+//!
 //! Prohibitions: hooks (`started`, `stopping`, `stopped`, `restarting`) must not panic, and nothing here swallows a crash: each one
 //! is logged with its message, counted in `tandem_actor_crashes_total{kind}`, each restart in `tandem_actor_restarts_total{kind}`.
 
