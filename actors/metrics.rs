@@ -219,6 +219,12 @@ pub fn describe() {
         "tandem_sip_dropped_total",
         "SIP messages dropped because no transaction or dialog wanted them."
     );
+    describe_counter!("tandem_sip_datagrams_total", "Datagrams on the SIP sockets, by direction.");
+    describe_counter!("tandem_sip_datagrams_dropped_total", "Datagrams lost at the SIP sockets, by reason.");
+    describe_counter!("tandem_sip_unreachable_total", "ICMP errors for datagrams that were sent.");
+    describe_gauge!("tandem_sip_connections_active", "SIP connections open, by transport.");
+    describe_counter!("tandem_sip_connections_closed_total", "SIP connections that ended, by reason.");
+    describe_counter!("tandem_sip_accept_failures_total", "SIP connections that the system could not accept.");
     describe_gauge!("tandem_sip_transactions_active", "SIP transactions in progress.");
     describe_gauge!("tandem_sip_dialogs_active", "SIP dialogs, early ones included.");
     describe_gauge!("tandem_sip_registrations_active", "Registered contacts.");
