@@ -13,5 +13,6 @@ mod golden;
 mod interop;
 mod rig;
 mod scenario;
+mod sim;
 mod tidy;
 mod torture;

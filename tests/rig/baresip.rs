@@ -54,8 +54,9 @@ impl Baresip {
              outbound=\"sip:{server};transport=udp\";audio_codecs=PCMU/8000/1\n"
         );
         std::fs::write(path.join("accounts"), account).expect("an accounts file");
-        let mut command = Command::new("baresip");
-        command.arg("-f").arg(path).current_dir(path);
+        // Line by line, so that its log is there when a test fails.
+        let mut command = Command::new("stdbuf");
+        command.args(["-oL", "baresip", "-s", "-f"]).arg(path).current_dir(path);
         let program = Program::start(&mut command, path);
         wait::bound("the control of baresip", "tcp", control).await;
         let control = TcpStream::connect(("127.0.0.1", control))
@@ -68,11 +69,6 @@ impl Baresip {
             directory,
             _program: program,
         }
-    }
-
-    /// Its DN.
-    pub fn dn(&self) -> String {
-        format!("sip:{}@tandem.local", self.name)
     }
 
     async fn command(&mut self, command: &str, params: &str) {

@@ -25,15 +25,13 @@ pub struct Message {
     /// The first line.
     pub start: String,
     headers: Vec<(String, String)>,
-    /// What stands behind the empty line.
-    pub body: String,
 }
 
 impl Message {
     /// Reads a message that the server wrote.
     pub fn read(bytes: &[u8]) -> Self {
         let text = String::from_utf8_lossy(bytes);
-        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        let head = text.split("\r\n\r\n").next().unwrap_or_default();
         let mut lines = head.split("\r\n");
         let start = lines.next().unwrap_or_default().to_owned();
         let headers = lines.filter_map(|line| line.split_once(':'));
@@ -41,7 +39,6 @@ impl Message {
         Self {
             start,
             headers: headers.collect(),
-            body: body.to_owned(),
         }
     }
 
