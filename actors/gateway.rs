@@ -170,6 +170,12 @@ impl ClientHandle {
     pub async fn frame(&self, text: String) -> bool {
         self.actor.send(ClientMessage::Frame(text)).await.is_ok()
     }
+
+    /// The client's actor is to panic, to test the supervision.
+    #[cfg(feature = "fault-injection")]
+    pub fn crash(&self) {
+        self.actor.do_send(ClientMessage::Crash);
+    }
 }
 
 impl Drop for ClientHandle {

@@ -13,8 +13,8 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix::Addr;
@@ -249,12 +249,16 @@ fn grow_connector(
         },
         plan.rng("sip", id.0),
     );
-    let ua = UserAgent::new(ua_config.clone(), StdRng::from_rng(&mut rng));
-    let fresh_seed = rng.next_u64();
+    let ua = UserAgent::new(ua_config, StdRng::from_rng(&mut rng));
+    let rng = Mutex::new(rng);
+    let fresh_ua = move |old: &UserAgent| {
+        let mut rng = rng.lock().unwrap_or_else(PoisonError::into_inner);
+        old.successor(StdRng::from_rng(&mut *rng))
+    };
     let parts = ConnectorParts {
         shard: Rc::new(RefCell::new(Shard::new(id, ua))),
         authenticator: Rc::new(RefCell::new(authenticator)),
-        fresh_ua: Arc::new(move || UserAgent::new(ua_config.clone(), StdRng::seed_from_u64(fresh_seed ^ now_nanos()))),
+        fresh_ua: Arc::new(fresh_ua),
         devices: plan.devices.clone(),
         directory,
         network,
@@ -263,13 +267,6 @@ fn grow_connector(
         conference_settings: plan.conference,
     };
     ConnectorActor::supervise(parts, plan.connector_mailbox)
-}
-
-fn now_nanos() -> u64 {
-    static FIRST: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-    crate::now()
-        .saturating_duration_since(*FIRST.get_or_init(crate::now))
-        .as_nanos() as u64
 }
 
 impl Plan {

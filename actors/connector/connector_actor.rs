@@ -14,6 +14,7 @@
 //! | `ConferenceDown` | supervision | ends what a conference left behind |
 //! | `EndAll` | shutdown | ends every conference |
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -89,6 +90,12 @@ pub enum ConnectorMessage {
     /// Panic, to test the supervision.
     #[cfg(feature = "fault-injection")]
     Crash,
+    /// The registrar is to panic.
+    #[cfg(feature = "fault-injection")]
+    CrashRegistrar,
+    /// A conference is to panic.
+    #[cfg(feature = "fault-injection")]
+    CrashConference(ConferenceId),
 }
 
 /// Asks for a [`ConnectorSummary`].
@@ -114,8 +121,8 @@ pub struct ConnectorParts {
     pub shard: Slot<Shard>,
     /// Who may call.
     pub authenticator: Slot<Authenticator>,
-    /// Makes an empty user agent, for an escalation.
-    pub fresh_ua: Arc<dyn Fn() -> UserAgent + Send + Sync>,
+    /// Makes an empty user agent that takes the place of this one, for an escalation.
+    pub fresh_ua: Arc<dyn Fn(&UserAgent) -> UserAgent + Send + Sync>,
     /// Devices and trunks.
     pub devices: Arc<Devices>,
     /// Who is where.
@@ -433,6 +440,20 @@ impl ConnectorActor {
         }
     }
 
+    /// Ends every session in whatever state it is, once: nobody is left to repeat what gets lost.
+    fn say_farewell(&mut self) {
+        let mut shard = self.parts.shard.borrow_mut();
+        for session in shard.session_ids() {
+            shard.ua.bye(now(), session, Some("SIP;cause=500;text=\"Internal error\""));
+        }
+        while let Some(output) = shard.ua.poll() {
+            if let UaOutput::Send { flow, bytes } = output {
+                self.outgoing.push((flow, bytes));
+            }
+        }
+        self.parts.network.send(&mut self.outgoing);
+    }
+
     fn report(&mut self) {
         let stats = self.parts.shard.borrow().ua.stats();
         let (old, metrics) = (self.reported, Metrics::of_process());
@@ -488,10 +509,20 @@ impl Supervised for ConnectorActor {
 
 impl Escalation for ConnectorActor {
     fn escalate(&mut self) {
-        let fresh = (self.parts.fresh_ua)();
+        // A user agent that crashes on its farewell says none: then the devices find out by themselves.
+        if catch_unwind(AssertUnwindSafe(|| self.say_farewell())).is_err() {
+            tracing::error!("the SIP layer cannot end its calls any more");
+        }
         self.end_all();
         let mut shard = self.parts.shard.borrow_mut();
-        shard.ua = fresh;
+        for (conference, leg) in shard.forget_sessions() {
+            if let Some(actor) = shard.conference(conference) {
+                // Unbounded post: one for each leg. Nothing more will be heard of them.
+                let event = LegEvent::Ended { by_device: false, q850: None };
+                actor.do_send(ConferenceMessage::Input(ConferenceInput::Leg { leg, event }));
+            }
+        }
+        shard.ua = (self.parts.fresh_ua)(&shard.ua);
         tracing::error!(connector = %shard.id, "connector starts with a fresh SIP layer; its calls are ended");
     }
 }
@@ -549,6 +580,14 @@ impl Handler<ConnectorMessage> for ConnectorActor {
             ConnectorMessage::EndAll => self.end_all(),
             #[cfg(feature = "fault-injection")]
             ConnectorMessage::Crash => panic!("injected into a connector"),
+            #[cfg(feature = "fault-injection")]
+            ConnectorMessage::CrashRegistrar => self.parts.registrar.do_send(RegistrarMessage::Crash),
+            #[cfg(feature = "fault-injection")]
+            ConnectorMessage::CrashConference(id) => {
+                if let Some(actor) = self.parts.shard.borrow().conference(id) {
+                    actor.do_send(ConferenceMessage::Crash);
+                }
+            }
         }
         self.turn(ctx);
     }

@@ -115,7 +115,28 @@ impl Shard {
 
     /// Every live conference, for an orderly end of all.
     pub fn conference_ids(&self) -> Vec<ConferenceId> {
-        self.conferences.keys().copied().collect()
+        let mut ids: Vec<_> = self.conferences.keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Every session, in the order in which they began.
+    pub fn session_ids(&self) -> Vec<SessionId> {
+        let mut ids: Vec<_> = self.sessions.keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Forgets every session; returns the legs that they were.
+    pub fn forget_sessions(&mut self) -> Vec<(ConferenceId, LegId)> {
+        self.conferences.values_mut().for_each(|conference| conference.legs.clear());
+        let mut legs: Vec<_> = self
+            .sessions
+            .drain()
+            .map(|(_, entry)| (entry.conference, entry.leg))
+            .collect();
+        legs.sort_unstable();
+        legs
     }
 
     /// The descriptions of a leg to be made.

@@ -84,12 +84,21 @@ fn plan_phones(world: &mut World, rng: &mut StdRng) {
         world.plan(wait, phone, Act::Register { seconds: 600 });
         for _ in 0..rng.random_range(0..3) {
             let wait = within(rng, BUSY);
-            world.plan(wait, phone, Act::Register { seconds: *[0, 60, 3600].choose(rng).unwrap_or(&0) });
+            world.plan(
+                wait,
+                phone,
+                Act::Register {
+                    seconds: *[0, 60, 3600].choose(rng).unwrap_or(&0),
+                },
+            );
         }
     }
     for _ in 0..rng.random_range(15..40) {
         let (wait, phone) = (within(rng, BUSY), rng.random_range(0..count));
-        let dial = Act::Dial { number: number(rng, count), late_offer: rng.random_ratio(1, 8) };
+        let dial = Act::Dial {
+            number: number(rng, count),
+            late_offer: rng.random_ratio(1, 8),
+        };
         world.plan(wait, phone, dial);
     }
     for _ in 0..rng.random_range(0..4) {
@@ -115,8 +124,9 @@ fn number(rng: &mut StdRng, phones: usize) -> String {
 fn desktop_plans(world: &World, rng: &mut StdRng) -> Vec<(Instant, usize)> {
     let start = now();
     let count = rng.random_range(10..60);
-    let mut plans: Vec<_> =
-        (0..count).map(|_| (start + within(rng, BUSY), rng.random_range(0..world.desktops.len()))).collect();
+    let mut plans: Vec<_> = (0..count)
+        .map(|_| (start + within(rng, BUSY), rng.random_range(0..world.desktops.len())))
+        .collect();
     plans.sort_unstable();
     plans
 }
@@ -129,9 +139,17 @@ async fn act(desktops: &mut [Desktop], index: usize, rng: &mut StdRng, dns: &[St
     let dn = dns.choose(rng).cloned().unwrap_or_default();
     let known = desktop.calls.len();
     let recent = known.saturating_sub(6)..known;
-    let heard = if recent.is_empty() { None } else { desktop.calls.iter().nth(rng.random_range(recent)) };
+    let heard = if recent.is_empty() {
+        None
+    } else {
+        desktop.calls.iter().nth(rng.random_range(recent))
+    };
     let call = heard.and_then(|(call, _)| call.parse().ok()).unwrap_or(ConnId(77));
-    let party = heard.and_then(|(_, dns)| dns.iter().next()).filter(|_| rng.random_ratio(4, 5)).cloned().unwrap_or(dn.clone());
+    let party = heard
+        .and_then(|(_, dns)| dns.iter().next())
+        .filter(|_| rng.random_ratio(4, 5))
+        .cloned()
+        .unwrap_or(dn.clone());
     let pairs = KvList::from_iter([("key", "value"), ("other", "x")]);
     let request = match rng.random_range(0..24) {
         0..8 => ClientRequest::make_call(&dn, &number(rng, dns.len() + 1)).user_data(pairs),
@@ -150,15 +168,27 @@ async fn act(desktops: &mut [Desktop], index: usize, rng: &mut StdRng, dns: &[St
             desktop.handle = None;
             return;
         }
-        _ => ClientRequest { request: "Nonsense".into(), ..ClientRequest::default() },
+        _ => ClientRequest {
+            request: "Nonsense".into(),
+            ..ClientRequest::default()
+        },
     };
     desktop.ask(request).await;
 }
 
 fn outcome(world: &World) -> Outcome {
     let established = |frame: &&tandem_wire::EventFrame| frame.is(tandem_model::EventName::EventEstablished);
-    let mut talked: Vec<_> = world.desktops[0].frames.iter().filter(established).filter_map(|frame| frame.call()).collect();
+    let mut talked: Vec<_> = world.desktops[0]
+        .frames
+        .iter()
+        .filter(established)
+        .filter_map(|frame| frame.call())
+        .collect();
     talked.sort_unstable();
     talked.dedup();
-    Outcome { calls: world.desktops[0].calls.len(), established: talked.len(), transcript: world.wire.transcript() }
+    Outcome {
+        calls: world.desktops[0].calls.len(),
+        established: talked.len(),
+        transcript: world.wire.transcript(),
+    }
 }

@@ -1,0 +1,374 @@
+//! A panic in every kind of actor, at every state of a call, with two other calls up beside it.
+//!
+//! Permanent kinds: it is counted, they are restarted, and the call goes on. Temporary kinds: it is counted, their call (or client) ends
+//! cleanly, and nobody else notices.
+
+use std::time::Duration;
+
+use tandem_actors::connector::ConnectorMessage;
+use tandem_actors::kind::ActorKind;
+use tandem_actors::tserver::{CallMessage, DnMessage, Inject};
+use tandem_model::{ConferenceId, ConnId, ConnectorId, DnId, EventName};
+use tandem_wire::ClientRequest;
+
+use super::phone::{Act, Manners, Stage};
+use super::recorder;
+use super::rules;
+use super::wire::Weather;
+use super::world::{Genesis, World, in_virtual_time};
+
+/// How far the call is when the crash comes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Before,
+    Ringing,
+    Established,
+    /// The caller has cancelled, and the callee's phone is not there to say so.
+    Releasing,
+}
+
+const STATES: [State; 4] = [State::Before, State::Ringing, State::Established, State::Releasing];
+
+/// Caller and callee of the call that the crash meets.
+const CALLER: usize = 0;
+const CALLEE: usize = 1;
+/// Who talks beside it.
+const NEIGHBOURS: [(usize, usize); 2] = [(2, 3), (4, 5)];
+/// Who calls afterwards.
+const AFTERWARDS: (usize, usize) = (6, 7);
+
+/// A world of one connector with eight registered phones, an observer on all DNs, a desktop on the callers', and two calls.
+pub async fn stage(connectors: u16) -> World {
+    let weather = Weather::FAIR;
+    let mut world = World::begin(Genesis {
+        seed: 1,
+        connectors,
+        phones: 8,
+        weather,
+        require_auth: true,
+    })
+    .await;
+    let dns = world.dns();
+    world.add_desktop(&dns).await;
+    world.add_desktop(&dns[..2]).await;
+    for phone in 0..8 {
+        world.act(phone, Act::Register { seconds: 3600 });
+    }
+    let registered = |world: &World| world.phones[..8].iter().all(|phone| phone.registered == Some(200));
+    world.until("registrations", Duration::from_secs(5), registered).await;
+    for (caller, callee) in NEIGHBOURS {
+        dial(&mut world, caller, callee);
+    }
+    world
+        .until("the neighbours talk", Duration::from_secs(5), neighbours_talk)
+        .await;
+    world
+}
+
+pub fn dial(world: &mut World, caller: usize, callee: usize) {
+    let number = world.phones[callee].number.clone();
+    world.act(
+        caller,
+        Act::Dial {
+            number,
+            late_offer: false,
+        },
+    );
+}
+
+pub fn talks(world: &World, phone: usize) -> bool {
+    let stages: Vec<_> = world.phones[phone].calls.values().map(|call| call.stage).collect();
+    stages == [Stage::Talking]
+}
+
+fn neighbours_talk(world: &World) -> bool {
+    NEIGHBOURS
+        .iter()
+        .all(|(caller, callee)| talks(world, *caller) && talks(world, *callee))
+}
+
+fn is_idle(world: &World, phone: usize) -> bool {
+    world.phones[phone].calls.is_empty()
+}
+
+/// Hangs up whatever the phone has.
+pub fn hang_up(world: &mut World, phone: usize) {
+    let sessions: Vec<_> = world.phones[phone].calls.keys().copied().collect();
+    for session in sessions {
+        world.act(phone, Act::HangUp(session));
+    }
+}
+
+/// The ConnID of the last call that a phone's DN heard of.
+fn conn_id(world: &World, phone: usize) -> Option<ConnId> {
+    world.desktops[0]
+        .last(&world.phones[phone].dn(), EventName::EventDialing)?
+        .call()
+}
+
+async fn bring_to(world: &mut World, state: State) {
+    let second = Duration::from_secs(1);
+    world.phones[CALLEE].manners = match state {
+        State::Before | State::Established => Manners::Answer { after_ms: 300 },
+        State::Ringing | State::Releasing => Manners::Ring,
+    };
+    match state {
+        State::Before => {}
+        State::Established => {
+            dial(world, CALLER, CALLEE);
+            world
+                .until("the call is up", second * 5, |world| {
+                    talks(world, CALLER) && talks(world, CALLEE)
+                })
+                .await;
+        }
+        State::Ringing | State::Releasing => {
+            dial(world, CALLER, CALLEE);
+            world.run(second).await;
+            assert!(!is_idle(world, CALLEE), "the callee rings");
+        }
+    }
+    if state == State::Releasing {
+        world.act(CALLEE, Act::Dark(true));
+        hang_up(world, CALLER);
+        world.run(second).await;
+        assert!(is_idle(world, CALLER), "the caller is out");
+    }
+}
+
+/// Makes an actor that the call depends on panic. `None`: there is none of this kind in this state.
+fn inject(world: &World, kind: ActorKind, state: State) -> Option<()> {
+    let directory = &world.tree.directory;
+    let connector = directory.connector(ConnectorId(0))?;
+    match kind {
+        ActorKind::Connector => connector.do_send(ConnectorMessage::Crash),
+        ActorKind::Registrar => connector.do_send(ConnectorMessage::CrashRegistrar),
+        ActorKind::ConnectorLink => directory.link(ConnectorId(0))?.do_send(Inject),
+        ActorKind::EventLog => directory.event_log()?.do_send(Inject),
+        ActorKind::Lobby => directory.lobby()?.do_send(Inject),
+        ActorKind::Dn => directory
+            .dn(&DnId::new(&world.phones[CALLER].dn()))?
+            .do_send(DnMessage::Crash),
+        ActorKind::Client => world.desktops[1].handle.as_ref()?.crash(),
+        ActorKind::Conference if state == State::Before => return None,
+        // The third call that is offered to the one connector.
+        ActorKind::Conference => connector.do_send(ConnectorMessage::CrashConference(ConferenceId::new(0, 3))),
+        ActorKind::Call if state == State::Before => return None,
+        ActorKind::Call => directory.call(conn_id(world, CALLER)?)?.do_send(CallMessage::Crash),
+    }
+    Some(())
+}
+
+fn assert_counted(kind: ActorKind, restarts: i64) {
+    for other in ActorKind::ALL {
+        let expected = if other == kind { (1, restarts) } else { (0, 0) };
+        let counted =
+            ["tandem_actor_crashes_total", "tandem_actor_restarts_total"].map(|name| recorder::of_kind(name, other.name()));
+        assert_eq!(
+            (counted[0], counted[1]),
+            expected,
+            "crashes and restarts of the kind {}",
+            other.name()
+        );
+    }
+}
+
+/// The call that was under way goes on to its normal end.
+async fn goes_on(world: &mut World, state: State) {
+    let limit = Duration::from_secs(5);
+    match state {
+        State::Before => dial(world, CALLER, CALLEE),
+        State::Ringing => {
+            let session = *world.phones[CALLEE].calls.keys().next().expect("the callee still rings");
+            world.act(CALLEE, Act::Answer(session));
+        }
+        State::Established => {}
+        State::Releasing => {
+            world.act(CALLEE, Act::Dark(false));
+            world.until("the callee is told", limit, |world| is_idle(world, CALLEE)).await;
+            return;
+        }
+    }
+    world
+        .until("the call is up", limit, |world| talks(world, CALLER) && talks(world, CALLEE))
+        .await;
+    world.run(Duration::from_secs(3)).await;
+    hang_up(world, CALLEE);
+    let over = |world: &World| is_idle(world, CALLER) && is_idle(world, CALLEE);
+    world.until("the call is over", limit, over).await;
+}
+
+/// The call that was under way is over for its phones and its clients.
+async fn is_ended(world: &mut World, state: State) {
+    let Some(call) = conn_id(world, CALLER) else { return };
+    let limit = Duration::from_secs(5);
+    world.act(CALLEE, Act::Dark(false));
+    world
+        .until("the phones are told", limit, |world| {
+            is_idle(world, CALLER) && is_idle(world, CALLEE)
+        })
+        .await;
+    if state != State::Established {
+        assert_eq!(
+            world.phones[CALLEE].over.last().map(|(_, how)| how.as_str()),
+            Some("cancelled"),
+            "the callee got a CANCEL"
+        );
+    }
+    let gone = |world: &World| world.tree.directory.call(call).is_none();
+    world.until("the call is gone", limit, gone).await;
+    for phone in [CALLER, CALLEE] {
+        let last = world.desktops[0].last(&world.phones[phone].dn(), EventName::EventReleased);
+        let last = last.or(world.desktops[0].last(&world.phones[phone].dn(), EventName::EventAbandoned));
+        assert_eq!(
+            last.and_then(|event| event.call()),
+            Some(call),
+            "the clients of phone {phone} are told"
+        );
+    }
+}
+
+/// New calls work, from the phone and from the desktop.
+pub async fn serves_on(world: &mut World) {
+    let limit = Duration::from_secs(8);
+    let (caller, callee) = AFTERWARDS;
+    world.phones[callee].manners = Manners::Answer { after_ms: 300 };
+    dial(world, caller, callee);
+    world
+        .until("a new call is up", limit, |world| {
+            talks(world, caller) && talks(world, callee)
+        })
+        .await;
+    hang_up(world, caller);
+    world
+        .until("the new call is over", limit, |world| is_idle(world, callee))
+        .await;
+    for phone in [CALLER, CALLEE] {
+        world.phones[phone].manners = Manners::Answer { after_ms: 300 };
+    }
+    let request = ClientRequest::make_call(&world.phones[CALLER].dn(), &world.phones[CALLEE].number);
+    let reference = world.desktops[0].ask(request).await;
+    world
+        .until("a made call is up", limit, |world| {
+            talks(world, CALLER) && talks(world, CALLEE)
+        })
+        .await;
+    let call = world.desktops[0]
+        .answer(reference)
+        .and_then(|event| event.call())
+        .expect("MakeCall is answered with its call");
+    let request = ClientRequest::release_call(&world.phones[CALLER].dn(), call);
+    world.desktops[0].ask(request).await;
+    world
+        .until("the made call is over", limit, |world| {
+            is_idle(world, CALLER) && is_idle(world, CALLEE)
+        })
+        .await;
+}
+
+/// The client that crashed is gone with what it had registered; the other one is not.
+async fn client_is_gone(world: &mut World) {
+    world.run(Duration::from_millis(10)).await;
+    assert_eq!(world.desktops[1].closed(), Some(1011));
+    assert_eq!(world.desktops[0].closed(), None);
+    for dn in world.dns() {
+        let summary = world
+            .tree
+            .gateway
+            .dn(&DnId::new(&dn))
+            .await
+            .expect("the DN answers")
+            .expect("the DN is configured");
+        assert_eq!(summary.clients, 1, "clients on {dn}");
+    }
+    world.desktops[1].handle = None;
+}
+
+async fn play(kind: ActorKind, state: State) {
+    let mut world = stage(1).await;
+    bring_to(&mut world, state).await;
+    if inject(&world, kind, state).is_none() {
+        return;
+    }
+    world.run(Duration::from_millis(200)).await;
+    let temporary = matches!(kind, ActorKind::Call | ActorKind::Conference | ActorKind::Client);
+    assert_counted(kind, i64::from(!temporary));
+    match kind {
+        ActorKind::Call | ActorKind::Conference => is_ended(&mut world, state).await,
+        ActorKind::Client => {
+            client_is_gone(&mut world).await;
+            goes_on(&mut world, state).await;
+        }
+        _ => goes_on(&mut world, state).await,
+    }
+    assert!(neighbours_talk(&world), "the neighbours do not notice");
+    serves_on(&mut world).await;
+    assert!(neighbours_talk(&world), "the neighbours do not notice");
+    for (caller, _) in NEIGHBOURS {
+        hang_up(&mut world, caller);
+    }
+    world.wind_up().await;
+    for (caller, callee) in NEIGHBOURS {
+        assert_eq!(
+            (world.phones[caller].over.len(), world.phones[callee].over.len()),
+            (1, 1),
+            "the neighbours had one call each"
+        );
+    }
+    rules::check_clients(&world);
+    rules::check_empty(&world).await;
+    assert_counted(kind, i64::from(!temporary));
+}
+
+/// Plays a kind in every state, and says which one failed.
+fn in_every_state(kind: ActorKind) {
+    for state in STATES {
+        println!("{} crashes: {state:?}", kind.name());
+        in_virtual_time(play(kind, state));
+    }
+}
+
+#[test]
+fn a_connector_that_crashes_loses_no_call() {
+    in_every_state(ActorKind::Connector);
+}
+
+#[test]
+fn a_registrar_that_crashes_loses_no_binding() {
+    in_every_state(ActorKind::Registrar);
+}
+
+#[test]
+fn a_link_that_crashes_loses_no_call() {
+    in_every_state(ActorKind::ConnectorLink);
+}
+
+#[test]
+fn an_event_log_that_crashes_loses_no_event_and_no_client() {
+    in_every_state(ActorKind::EventLog);
+}
+
+#[test]
+fn a_dn_that_crashes_loses_no_client_and_no_call() {
+    in_every_state(ActorKind::Dn);
+}
+
+#[test]
+fn a_lobby_that_crashes_loses_no_client() {
+    in_every_state(ActorKind::Lobby);
+}
+
+#[test]
+fn a_call_that_crashes_ends_for_its_parties_only() {
+    in_every_state(ActorKind::Call);
+}
+
+#[test]
+fn a_conference_that_crashes_ends_for_its_legs_only() {
+    in_every_state(ActorKind::Conference);
+}
+
+#[test]
+fn a_client_that_crashes_goes_alone() {
+    in_every_state(ActorKind::Client);
+}

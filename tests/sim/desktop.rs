@@ -25,7 +25,10 @@ impl ClientSink for Inbox {
     }
 
     fn close(&self, code: u16, reason: &str) {
-        self.closed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert((code, reason.to_owned()));
+        self.closed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert((code, reason.to_owned()));
     }
 }
 
@@ -47,8 +50,13 @@ impl Desktop {
     pub async fn open(gateway: &Gateway, dns: &[String]) -> Self {
         let inbox = Arc::new(Inbox::default());
         let handle = gateway.connect(inbox.clone()).await.expect("a client is let in");
-        let mut desktop =
-            Self { handle: Some(handle), frames: Vec::new(), asked: BTreeMap::new(), calls: BTreeMap::new(), inbox };
+        let mut desktop = Self {
+            handle: Some(handle),
+            frames: Vec::new(),
+            asked: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            inbox,
+        };
         desktop.ask(ClientRequest::open_server("simulated desktop", API_KEY)).await;
         for dn in dns {
             desktop.ask(ClientRequest::register_address(dn)).await;
@@ -90,7 +98,12 @@ impl Desktop {
 
     /// Why its socket was closed by the server.
     pub fn closed(&self) -> Option<u16> {
-        self.inbox.closed.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(code, _)| *code)
+        self.inbox
+            .closed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .map(|(code, _)| *code)
     }
 
     /// The answer to a request.
@@ -100,6 +113,9 @@ impl Desktop {
 
     /// The last event of this name about a DN.
     pub fn last(&self, dn: &str, name: EventName) -> Option<&EventFrame> {
-        self.frames.iter().rev().find(|frame| frame.this_dn.as_deref() == Some(dn) && frame.is(name))
+        self.frames
+            .iter()
+            .rev()
+            .find(|frame| frame.this_dn.as_deref() == Some(dn) && frame.is(name))
     }
 }

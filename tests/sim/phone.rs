@@ -41,8 +41,13 @@ pub enum Manners {
 /// What a phone is to do at some time.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Act {
-    Register { seconds: u32 },
-    Dial { number: String, late_offer: bool },
+    Register {
+        seconds: u32,
+    },
+    Dial {
+        number: String,
+        late_offer: bool,
+    },
     Ring(SessionId),
     EarlyMedia(SessionId),
     Answer(SessionId),
@@ -102,7 +107,11 @@ impl Phone {
         let config = UaConfig {
             shard: 1000 + index as u16,
             product: "".into(),
-            listeners: vec![Listener { id: ListenerId(0), transport: Transport::Udp, advertised: address }],
+            listeners: vec![Listener {
+                id: ListenerId(0),
+                transport: Transport::Udp,
+                advertised: address,
+            }],
             t1: Duration::from_millis(500),
             t2: Duration::from_secs(4),
             t4: Duration::from_secs(5),
@@ -203,7 +212,11 @@ impl Phone {
     }
 
     fn dial(&mut self, number: &str, late_offer: bool) {
-        let other: Arc<str> = if number.contains(':') { number.into() } else { format!("sip:{number}@{DOMAIN}").into() };
+        let other: Arc<str> = if number.contains(':') {
+            number.into()
+        } else {
+            format!("sip:{number}@{DOMAIN}").into()
+        };
         let invite = Invite {
             uri: other.clone(),
             flow: Some(Wire::flow_to(self.server)),
@@ -216,7 +229,13 @@ impl Phone {
             credentials: Some(self.credentials()),
         };
         let session = self.ua.invite(now(), invite);
-        self.calls.insert(session, PhoneCall { stage: Stage::Dialling, late_offer });
+        self.calls.insert(
+            session,
+            PhoneCall {
+                stage: Stage::Dialling,
+                late_offer,
+            },
+        );
         if self.restless && self.rng.random_ratio(1, 4) {
             self.plan(12_000, Act::Cancel(session));
         }
@@ -224,14 +243,25 @@ impl Phone {
 
     fn credentials(&self) -> Credentials {
         let password = format!("demo-{}", self.number);
-        Credentials { username: self.number.as_str().into(), password: password.into(), realm: None }
+        Credentials {
+            username: self.number.as_str().into(),
+            password: password.into(),
+            realm: None,
+        }
     }
 
     fn description(&mut self) -> Option<Bytes> {
         self.descriptions += 1;
         // Some phones move their media now and then.
         let port = 40_000 + self.rng.random_range(0..3) * 2;
-        Some(sdp::audio(SocketAddr::new(self.address.ip(), port), u64::from(self.address.port()), self.descriptions).into())
+        Some(
+            sdp::audio(
+                SocketAddr::new(self.address.ip(), port),
+                u64::from(self.address.port()),
+                self.descriptions,
+            )
+            .into(),
+        )
     }
 
     /// Something within that many milliseconds.
@@ -271,7 +301,11 @@ impl Phone {
                 _ => self.act(Act::AnswerReinvite(session)),
             },
             UaEvent::ReinviteAnswered { session, .. } => {
-                let answer = if self.late_reinvites.remove(&session) == Some(true) { self.description() } else { None };
+                let answer = if self.late_reinvites.remove(&session) == Some(true) {
+                    self.description()
+                } else {
+                    None
+                };
                 self.ua.ack(at, session, answer);
             }
             UaEvent::Failed { session, status, .. } => self.over(session, status.to_string()),
@@ -292,14 +326,28 @@ impl Phone {
     }
 
     fn over(&mut self, session: SessionId, how: String) {
-        assert!(!self.over.iter().any(|(known, _)| *known == session), "{}: session {session:?} ended twice", self.number);
+        assert!(
+            !self.over.iter().any(|(known, _)| *known == session),
+            "{}: session {session:?} ended twice",
+            self.number
+        );
         self.calls.remove(&session);
         self.over.push((session, how));
     }
 
     fn incoming(&mut self, session: SessionId) {
-        self.calls.insert(session, PhoneCall { stage: Stage::Ringing, late_offer: false });
-        let manners = if self.retired { Manners::Refuse { status: 486 } } else { self.mood() };
+        self.calls.insert(
+            session,
+            PhoneCall {
+                stage: Stage::Ringing,
+                late_offer: false,
+            },
+        );
+        let manners = if self.retired {
+            Manners::Refuse { status: 486 }
+        } else {
+            self.mood()
+        };
         let now_or = |after_ms: u64, act| (Duration::from_millis(after_ms), act);
         match manners {
             Manners::Answer { after_ms } => {

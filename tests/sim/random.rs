@@ -50,7 +50,10 @@ fn every_call_of_every_seed_ends_once_for_everyone_and_nothing_is_left() {
     assert!(failed.is_empty(), "seeds {failed:?} failed; play one again with {replay}");
     let (calls, established) = (calls.into_inner(), established.into_inner());
     println!("{seeds} seeds, {calls} calls, {established} of them talked in");
-    assert!(established * 5 > calls, "the simulation has lost its bite: {established} of {calls} calls were talked in");
+    assert!(
+        established * 5 > calls,
+        "the simulation has lost its bite: {established} of {calls} calls were talked in"
+    );
 }
 
 #[test]

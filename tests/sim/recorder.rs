@@ -28,8 +28,17 @@ pub fn of_kind(name: &str, kind: &str) -> i64 {
 
 /// A metric of this thread, over all its labels.
 pub fn total(name: &str) -> i64 {
-    let of_name = |key: &str| key.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('{'));
-    VALUES.with_borrow(|values| values.iter().filter(|(key, _)| of_name(key)).map(|(_, value)| *value).sum::<f64>() as i64)
+    let of_name = |key: &str| {
+        key.strip_prefix(name)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('{'))
+    };
+    VALUES.with_borrow(|values| {
+        values
+            .iter()
+            .filter(|(key, _)| of_name(key))
+            .map(|(_, value)| *value)
+            .sum::<f64>() as i64
+    })
 }
 
 struct ThreadRecorder;
@@ -67,8 +76,15 @@ impl GaugeFn for Cell {
 }
 
 fn cell(key: &Key) -> Arc<Cell> {
-    let labels: Vec<_> = key.labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
-    let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+    let labels: Vec<_> = key
+        .labels()
+        .map(|label| format!("{}={}", label.key(), label.value()))
+        .collect();
+    let labels = if labels.is_empty() {
+        String::new()
+    } else {
+        format!("{{{}}}", labels.join(","))
+    };
     Arc::new(Cell(format!("{}{labels}", key.name())))
 }
 

@@ -14,7 +14,12 @@ pub async fn check(world: &World) {
     check_clients(world);
     check_empty(world).await;
     for kind in tandem_actors::kind::ActorKind::ALL {
-        assert_eq!(recorder::of_kind("tandem_actor_crashes_total", kind.name()), 0, "a {} crashed", kind.name());
+        assert_eq!(
+            recorder::of_kind("tandem_actor_crashes_total", kind.name()),
+            0,
+            "a {} crashed",
+            kind.name()
+        );
     }
 }
 
@@ -35,8 +40,17 @@ pub async fn check_empty(world: &World) {
     assert_eq!(world.tree.directory.call_ids(), [], "calls are left");
     for connector in world.connectors().await {
         let stats = connector.stats;
-        let held = [connector.conferences, stats.sessions_active, stats.dialogs_active, stats.transactions_active];
-        assert_eq!(held, [0; 4], "connector {} holds conferences, sessions, dialogs, transactions", connector.id);
+        let held = [
+            connector.conferences,
+            stats.sessions_active,
+            stats.dialogs_active,
+            stats.transactions_active,
+        ];
+        assert_eq!(
+            held, [0; 4],
+            "connector {} holds conferences, sessions, dialogs, transactions",
+            connector.id
+        );
     }
     for kind in ["call", "conference"] {
         assert_eq!(recorder::of_kind("tandem_actors", kind), 0, "{kind} actors are left");
@@ -56,7 +70,9 @@ fn is_of_party(frame: &EventFrame) -> bool {
 }
 
 fn is_terminal(frame: &EventFrame) -> bool {
-    [EventName::EventReleased, EventName::EventAbandoned, EventName::EventDiverted].iter().any(|name| frame.is(*name))
+    [EventName::EventReleased, EventName::EventAbandoned, EventName::EventDiverted]
+        .iter()
+        .any(|name| frame.is(*name))
 }
 
 /// Each party has a first event, exactly one terminal event, and nothing after that.
@@ -69,11 +85,16 @@ pub fn check_parties(observer: &Desktop) {
     }
     for (party, frames) in parties {
         let names: Vec<_> = frames.iter().map(|frame| frame.event.as_str()).collect();
-        let first = frames.first().is_some_and(|frame| frame.is(EventName::EventDialing) || frame.is(EventName::EventRinging));
+        let first = frames
+            .first()
+            .is_some_and(|frame| frame.is(EventName::EventDialing) || frame.is(EventName::EventRinging));
         assert!(first, "{party:?} begins with {names:?}");
         let terminal = frames.iter().filter(|frame| is_terminal(frame)).count();
         let last = frames.last().is_some_and(|frame| is_terminal(frame));
-        assert!(terminal == 1 && last, "{party:?} has not one terminal event at the end: {names:?}");
+        assert!(
+            terminal == 1 && last,
+            "{party:?} has not one terminal event at the end: {names:?}"
+        );
     }
 }
 
@@ -82,7 +103,11 @@ fn check_chain(index: usize, desktop: &Desktop) {
     let mut last = 0;
     for frame in &desktop.frames {
         assert!(frame.sequence > last, "desktop {index}: {} after {last}", frame.sequence);
-        assert_eq!(frame.previous, last, "desktop {index}: the chain is broken at {}", frame.sequence);
+        assert_eq!(
+            frame.previous, last,
+            "desktop {index}: the chain is broken at {}",
+            frame.sequence
+        );
         last = frame.sequence;
     }
 }
@@ -108,8 +133,14 @@ fn check_answers(index: usize, desktop: &Desktop) {
 fn check_completeness(index: usize, desktop: &Desktop, observer: &Desktop) {
     let mut own = desktop.frames.iter().peekable();
     let mut registered = BTreeSet::new();
-    let Some(end) = desktop.frames.last().map(|frame| frame.sequence) else { return };
-    for frame in observer.frames.iter().filter(|frame| is_of_party(frame) && frame.sequence <= end) {
+    let Some(end) = desktop.frames.last().map(|frame| frame.sequence) else {
+        return;
+    };
+    for frame in observer
+        .frames
+        .iter()
+        .filter(|frame| is_of_party(frame) && frame.sequence <= end)
+    {
         let mut has_it = false;
         while let Some(mine) = own.next_if(|mine| mine.sequence <= frame.sequence) {
             has_it |= mine.sequence == frame.sequence;
@@ -120,7 +151,12 @@ fn check_completeness(index: usize, desktop: &Desktop, observer: &Desktop) {
             }
         }
         let due = frame.this_dn.as_ref().is_some_and(|dn| registered.contains(dn));
-        assert!(has_it || !due, "desktop {index} missed {} of {:?}", frame.event, frame.this_dn);
+        assert!(
+            has_it || !due,
+            "desktop {index} missed {} of {:?}",
+            frame.event,
+            frame.this_dn
+        );
     }
 }
 
@@ -129,7 +165,12 @@ fn check_same_order(desktops: &[Desktop]) {
     let mut known: BTreeMap<u64, &EventFrame> = BTreeMap::new();
     for frame in desktops.iter().flat_map(|desktop| &desktop.frames) {
         let first = known.entry(frame.sequence).or_insert(frame);
-        let same = (&first.event, &first.this_dn, &first.conn_id, &first.time) == (&frame.event, &frame.this_dn, &frame.conn_id, &frame.time);
-        assert!(same, "{} is {} to one and {} to another", frame.sequence, first.event, frame.event);
+        let same = (&first.event, &first.this_dn, &first.conn_id, &first.time)
+            == (&frame.event, &frame.this_dn, &frame.conn_id, &frame.time);
+        assert!(
+            same,
+            "{} is {} to one and {} to another",
+            frame.sequence, first.event, frame.event
+        );
     }
 }

@@ -28,7 +28,12 @@ pub struct Weather {
 
 impl Weather {
     /// Nothing is lost, everything takes 10 ms.
-    pub const FAIR: Self = Self { latency_ms: 10, jitter_ms: 0, lost: 0, doubled: 0 };
+    pub const FAIR: Self = Self {
+        latency_ms: 10,
+        jitter_ms: 0,
+        lost: 0,
+        doubled: 0,
+    };
 }
 
 /// A datagram that has arrived.
@@ -71,12 +76,21 @@ impl Wire {
             started: now(),
             transcript: Vec::new(),
         };
-        Self { server, inner: Mutex::new(inner), stirred: Notify::new() }
+        Self {
+            server,
+            inner: Mutex::new(inner),
+            stirred: Notify::new(),
+        }
     }
 
     /// The way from the server to a phone, or back.
     pub fn flow_to(peer: SocketAddr) -> Flow {
-        Flow { transport: Transport::Udp, listener: ListenerId(0), peer, connection: None }
+        Flow {
+            transport: Transport::Udp,
+            listener: ListenerId(0),
+            peer,
+            connection: None,
+        }
     }
 
     /// Puts a datagram on its way.
@@ -88,7 +102,14 @@ impl Wire {
             let due = inner.arrival();
             inner.sent += 1;
             let key = (due, inner.sent);
-            inner.under_way.insert(key, Packet { from, to, bytes: bytes.clone() });
+            inner.under_way.insert(
+                key,
+                Packet {
+                    from,
+                    to,
+                    bytes: bytes.clone(),
+                },
+            );
         }
         drop(inner);
         self.stirred.notify_one();
@@ -119,13 +140,21 @@ impl Wire {
     /// Takes a phone's link down or brings it back.
     pub fn set_dark(&self, phone: SocketAddr, dark: bool) {
         let mut inner = self.inner();
-        if dark { inner.dark.insert(phone) } else { inner.dark.remove(&phone) };
+        if dark {
+            inner.dark.insert(phone)
+        } else {
+            inner.dark.remove(&phone)
+        };
     }
 
     /// Makes a phone's host refuse datagrams (ICMP port unreachable), or take them again.
     pub fn set_closed(&self, phone: SocketAddr, closed: bool) {
         let mut inner = self.inner();
-        if closed { inner.closed.insert(phone) } else { inner.closed.remove(&phone) };
+        if closed {
+            inner.closed.insert(phone)
+        } else {
+            inner.closed.remove(&phone)
+        };
     }
 
     /// From now on nothing is lost and every link is up.
@@ -154,7 +183,9 @@ impl Wire {
 impl Inner {
     fn copies(&mut self, from: SocketAddr, to: SocketAddr) -> u32 {
         let dice = self.rng.random_range(0..1000);
-        let cut = [from, to].iter().any(|end| self.dark.contains(end) || self.closed.contains(end));
+        let cut = [from, to]
+            .iter()
+            .any(|end| self.dark.contains(end) || self.closed.contains(end));
         match self.weather {
             _ if cut => 0,
             weather if dice < weather.lost => 0,

@@ -83,7 +83,13 @@ pub struct World {
 pub fn in_virtual_time<T>(life: impl Future<Output = T>) -> T {
     recorder::install();
     recorder::reset();
-    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .expect("a runtime")
+    };
     actix_rt::System::with_tokio_rt(runtime).block_on(life)
 }
 
@@ -93,11 +99,19 @@ fn server() -> SocketAddr {
 
 fn config() -> &'static Config {
     static PARSED: OnceLock<Config> = OnceLock::new();
-    PARSED.get_or_init(|| Config::from_toml(CONFIG, Path::new("simulation.toml"), &[], []).expect("the configuration is right").config)
+    PARSED.get_or_init(|| {
+        Config::from_toml(CONFIG, Path::new("simulation.toml"), &[], [])
+            .expect("the configuration is right")
+            .config
+    })
 }
 
 fn plan_of(genesis: Genesis) -> Plan {
-    let listener = Listener { id: ListenerId(0), transport: Transport::Udp, advertised: server() };
+    let listener = Listener {
+        id: ListenerId(0),
+        transport: Transport::Udp,
+        advertised: server(),
+    };
     let mut seed = [0; 32];
     seed[..8].copy_from_slice(&genesis.seed.to_le_bytes());
     Plan {
@@ -107,7 +121,9 @@ fn plan_of(genesis: Genesis) -> Plan {
         unix_seconds: 1_800_000_000,
         seed,
         unix_micros: || {
-            let since = START.get().map_or(Duration::ZERO, |start| now().saturating_duration_since(start));
+            let since = START
+                .get()
+                .map_or(Duration::ZERO, |start| now().saturating_duration_since(start));
             1_800_000_000_000_000 + since.as_micros() as u64
         },
         ..plan(config(), vec![listener], 1).expect("the plan is right")
@@ -123,11 +139,34 @@ impl World {
         let tree = Tree::grow(plan_of(genesis), wire.clone(), nowhere, Placement::Here).await;
         let address = |index: usize| SocketAddr::from(([10, 0, 0, index as u8 + 1], 5060));
         let mut phones: Vec<_> = (0..genesis.phones)
-            .map(|index| Phone::new(index, &(1001 + index).to_string(), DOMAIN, address(index), server(), genesis.seed))
+            .map(|index| {
+                Phone::new(
+                    index,
+                    &(1001 + index).to_string(),
+                    DOMAIN,
+                    address(index),
+                    server(),
+                    genesis.seed,
+                )
+            })
             .collect();
         let carrier = SocketAddr::from(([203, 0, 113, 5], 5060));
-        phones.push(Phone::new(genesis.phones, "+49305550100", "pstn.example", carrier, server(), genesis.seed));
-        Self { tree, wire, phones, desktops: Vec::new(), agenda: BTreeMap::new(), planned: 0 }
+        phones.push(Phone::new(
+            genesis.phones,
+            "+49305550100",
+            "pstn.example",
+            carrier,
+            server(),
+            genesis.seed,
+        ));
+        Self {
+            tree,
+            wire,
+            phones,
+            desktops: Vec::new(),
+            agenda: BTreeMap::new(),
+            planned: 0,
+        }
     }
 
     /// The DNs of the phones, without the carrier.
@@ -190,7 +229,9 @@ impl World {
     fn step(&mut self) {
         while let Some(packet) = self.wire.arrived() {
             if packet.to == server() {
-                self.tree.ingress.datagrams(std::iter::once((Wire::flow_to(packet.from), packet.bytes)));
+                self.tree
+                    .ingress
+                    .datagrams(std::iter::once((Wire::flow_to(packet.from), packet.bytes)));
             } else if let Some(phone) = self.phones.iter().position(|phone| phone.address == packet.to) {
                 let message = Message::parse(packet.bytes).expect("the server writes SIP");
                 self.phones[phone].ua.receive(now(), Wire::flow_to(packet.from), message);
@@ -222,7 +263,14 @@ impl World {
             match output {
                 UaOutput::Send { flow, bytes } => self.wire.put(phone.address, flow.peer, bytes),
                 UaOutput::Resolve { id, .. } => {
-                    phone.ua.resolved(now(), id, vec![Hop { transport: Transport::Udp, addr: server() }]);
+                    phone.ua.resolved(
+                        now(),
+                        id,
+                        vec![Hop {
+                            transport: Transport::Udp,
+                            addr: server(),
+                        }],
+                    );
                 }
                 UaOutput::Event(event) => phone.event(event),
             }

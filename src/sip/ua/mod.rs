@@ -130,6 +130,15 @@ impl UserAgent {
         }
     }
 
+    /// An empty user agent in the place of this one: it knows none of its sessions, and its ids go on where these end, so that an answer
+    /// to the old one's question is never taken for an answer to the new one's.
+    pub fn successor(&self, rng: StdRng) -> Self {
+        Self {
+            last_id: self.last_id,
+            ..Self::new(self.config.clone(), rng)
+        }
+    }
+
     /// Takes a message that came over `flow`.
     pub fn receive(&mut self, now: Instant, flow: Flow, message: Message) {
         match message.method() {
