@@ -135,7 +135,7 @@ options! {
         "The most TCP connections from one address.";
     "sip.digest_algorithms" App, list(&DIGEST, 1, 2), Value("[\"SHA-256\", \"MD5\"]"), AfterRestart, "RFC 8760 s.2.2":
         "The digest algorithms of a challenge, the preferred one first. Without `MD5` older devices cannot register.";
-    "sip.nonce_lifetime_s" App, integer(10, 86_400), Value("300"), AfterRestart, "RFC 7616 s.3.3":
+    "sip.nonce_lifetime_s" App, integer(10, 86_400), Value("60"), AfterRestart, "RFC 7616 s.3.3":
         "How long a nonce is good for; then a device gets a new one with `stale=true`.";
     "sip.require_auth" App, Boolean, Value("true"), AfterRestart, "RFC 3261 s.22":
         "Whether devices are challenged. `false` believes every From header: for closed laboratories only.";

@@ -29,7 +29,7 @@ fn the_later_source_wins_and_the_origin_says_so() -> Result<(), Vec<Problem>> {
     let sip = &loaded.config.sip;
     assert_eq!(
         (sip.t1_ms, sip.t2_ms, sip.t4_ms, sip.nonce_lifetime_s),
-        (100, 2000, 3000, 300)
+        (100, 2000, 3000, 60)
     );
     let origin = |path: &str| loaded.origins.get(path).cloned();
     assert_eq!(
