@@ -156,7 +156,9 @@ impl Escalation for RegistrarActor {
     fn escalate(&mut self) {
         let fresh = (self.parts.fresh)(&self.parts.machine.borrow());
         let old = self.parts.machine.replace(fresh);
-        self.publish(old.aors().map(DnId::new).collect());
+        let mut forgotten: Vec<_> = old.aors().map(DnId::new).collect();
+        forgotten.sort_unstable();
+        self.publish(forgotten);
     }
 }
 

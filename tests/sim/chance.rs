@@ -12,6 +12,7 @@ use tandem_wire::ClientRequest;
 use super::desktop::Desktop;
 use super::phone::{Act, Manners};
 use super::rules;
+use super::storm;
 use super::wire::Weather;
 use super::world::{Genesis, PHONES, World};
 
@@ -28,8 +29,23 @@ pub struct Outcome {
     pub transcript: Vec<String>,
 }
 
+/// What happens at some time, beside what the phones do.
+enum Deed {
+    Ask(usize),
+    Crash,
+}
+
 /// Plays a seed and checks the rules.
 pub async fn play(seed: u64) -> Outcome {
+    play_with(seed, false).await
+}
+
+/// The same, with actors that panic now and then.
+pub async fn play_stormy(seed: u64) -> Outcome {
+    play_with(seed, true).await
+}
+
+async fn play_with(seed: u64, stormy: bool) -> Outcome {
     let mut rng = StdRng::seed_from_u64(seed);
     let genesis = Genesis {
         seed,
@@ -47,13 +63,25 @@ pub async fn play(seed: u64) -> Outcome {
     }
     plan_phones(&mut world, &mut rng);
     let end = now() + BUSY;
-    for (due, desktop) in desktop_plans(&world, &mut rng) {
+    let mut deeds: Vec<_> = desktop_plans(&world, &mut rng)
+        .into_iter()
+        .map(|(due, desktop)| (due, Deed::Ask(desktop)))
+        .collect();
+    if stormy {
+        deeds.extend((0..rng.random_range(4..20)).map(|_| (now() + within(&mut rng, BUSY), Deed::Crash)));
+    }
+    deeds.sort_by_key(|(due, _)| *due);
+    let mut crashes = 0;
+    for (due, deed) in deeds {
         world.run_until(due).await;
-        act(&mut world.desktops, desktop, &mut rng, &everything).await;
+        match deed {
+            Deed::Ask(desktop) => act(&mut world.desktops, desktop, &mut rng, &everything).await,
+            Deed::Crash => crashes += storm::strike(&mut world, &mut rng).await,
+        }
     }
     world.run_until(end).await;
     world.wind_up().await;
-    rules::check(&world).await;
+    rules::check(&world, crashes).await;
     outcome(&world)
 }
 

@@ -15,6 +15,7 @@
 //! | `rules` | what must hold of every record, whatever happened |
 //! | `chance` | a random world from a seed |
 //! | `random` | many seeds |
+//! | `storm` | panics at random |
 //! | `recorder` | the metrics of this thread |
 //! | `crash` | a panic in every kind of actor at every state of a call |
 //! | `escalation` | panics that do not stop |
@@ -30,5 +31,6 @@ mod phone;
 mod random;
 mod recorder;
 mod rules;
+mod storm;
 mod wire;
 mod world;

@@ -2,9 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::chance::play;
+use super::chance::{Outcome, play, play_stormy};
 use super::world::in_virtual_time;
 
 /// How many seeds a run plays by default.
@@ -14,8 +15,8 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-#[test]
-fn every_call_of_every_seed_ends_once_for_everyone_and_nothing_is_left() {
+/// Plays one seed where the environment names it, else so many.
+fn play_all<F: Future<Output = Outcome>>(default: u64, play: fn(u64) -> F) {
     if let Some(seed) = number("TANDEM_SIM_SEED") {
         let outcome = in_virtual_time(play(seed));
         for line in &outcome.transcript {
@@ -23,29 +24,30 @@ fn every_call_of_every_seed_ends_once_for_everyone_and_nothing_is_left() {
         }
         return;
     }
-    let seeds = number("TANDEM_SIM_SEEDS").unwrap_or(SEEDS);
+    let seeds = number("TANDEM_SIM_SEEDS").unwrap_or(default);
     let (next, calls, established) = (AtomicU64::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
-    let failed = std::sync::Mutex::new(Vec::new());
+    let failed = Mutex::new(Vec::new());
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds {
+                break;
+            }
+            match catch_unwind(AssertUnwindSafe(|| in_virtual_time(play(seed)))) {
+                Ok(outcome) => {
+                    calls.fetch_add(outcome.calls, Ordering::Relaxed);
+                    established.fetch_add(outcome.established, Ordering::Relaxed);
+                }
+                Err(_) => failed.lock().unwrap_or_else(PoisonError::into_inner).push(seed),
+            }
+        }
+    };
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds {
-                        break;
-                    }
-                    match catch_unwind(AssertUnwindSafe(|| in_virtual_time(play(seed)))) {
-                        Ok(outcome) => {
-                            calls.fetch_add(outcome.calls, Ordering::Relaxed);
-                            established.fetch_add(outcome.established, Ordering::Relaxed);
-                        }
-                        Err(_) => failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(seed),
-                    }
-                }
-            });
+            scope.spawn(work);
         }
     });
-    let failed = failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
     let replay = "TANDEM_SIM_SEED=<seed> cargo test --test tests sim::random -- --nocapture";
     assert!(failed.is_empty(), "seeds {failed:?} failed; play one again with {replay}");
     let (calls, established) = (calls.into_inner(), established.into_inner());
@@ -57,12 +59,22 @@ fn every_call_of_every_seed_ends_once_for_everyone_and_nothing_is_left() {
 }
 
 #[test]
+fn every_call_of_every_seed_ends_once_for_everyone_and_nothing_is_left() {
+    play_all(SEEDS, play);
+}
+
+#[test]
+fn the_rules_hold_when_actors_panic() {
+    play_all(SEEDS / 4, play_stormy);
+}
+
+#[test]
 fn the_same_seed_gives_the_same_story() {
     for seed in 0..8 {
         let [one, other] = [0, 1].map(|_| {
             // The two runs begin at different times of the clock on the wall.
             std::thread::sleep(Duration::from_micros(1500));
-            in_virtual_time(play(seed)).transcript
+            in_virtual_time(play_stormy(seed)).transcript
         });
         let difference = one.iter().zip(&other).position(|(one, other)| one != other);
         if let Some(at) = difference {

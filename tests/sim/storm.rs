@@ -1,0 +1,61 @@
+//! Panics at random: any actor at any time, now and then one after the other until its state is thrown away.
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use tandem_actors::connector::ConnectorMessage;
+use tandem_actors::kind::ActorKind;
+use tandem_actors::tserver::{CallMessage, DnMessage, Inject};
+use tandem_model::{ConferenceId, ConnectorId, DnId};
+
+use super::recorder;
+use super::world::World;
+
+/// How many panics in a row make the state the suspect.
+const BURST: u32 = 6;
+
+/// Makes an actor panic; returns how many panics came of it.
+pub async fn strike(world: &mut World, rng: &mut StdRng) -> i64 {
+    let before = recorder::total("tandem_actor_crashes_total");
+    let kind = *ActorKind::ALL.choose(rng).unwrap_or(&ActorKind::Connector);
+    let (dn, connector) = (
+        rng.random_range(0..world.dns().len()),
+        rng.random_range(0..world.connectors().await.len()) as u16,
+    );
+    // The observer must keep what it has, so its event log does.
+    let burst = rng.random_ratio(1, 8) && kind != ActorKind::EventLog;
+    for _ in 0..if burst { BURST } else { 1 } {
+        let _ = inject(world, rng, kind, dn, ConnectorId(connector));
+    }
+    world.run(std::time::Duration::from_millis(500)).await;
+    recorder::total("tandem_actor_crashes_total") - before
+}
+
+fn inject(world: &mut World, rng: &mut StdRng, kind: ActorKind, dn: usize, id: ConnectorId) -> Option<()> {
+    let directory = world.tree.directory.clone();
+    let connector = directory.connector(id)?;
+    match kind {
+        ActorKind::Connector => connector.do_send(ConnectorMessage::Crash),
+        ActorKind::Registrar => connector.do_send(ConnectorMessage::CrashRegistrar),
+        ActorKind::ConnectorLink => directory.link(id)?.do_send(Inject),
+        ActorKind::EventLog => directory.event_log()?.do_send(Inject),
+        ActorKind::Lobby => directory.lobby()?.do_send(Inject),
+        ActorKind::Dn => directory.dn(&DnId::new(world.dns().get(dn)?))?.do_send(DnMessage::Crash),
+        ActorKind::Call => directory
+            .call(*directory.call_ids().choose(rng)?)?
+            .do_send(CallMessage::Crash),
+        ActorKind::Conference => {
+            // A made call's conference is numbered like the call; an offered one's by its connector.
+            let counter = directory.call_ids().choose(rng)?.0 & 0xff_ffff;
+            let maker = if rng.random() { ConferenceId::TSERVER } else { id.0 };
+            connector.do_send(ConnectorMessage::CrashConference(ConferenceId::new(maker, counter)));
+        }
+        ActorKind::Client => {
+            let index = rng.random_range(0..world.desktops.len());
+            if index > 0 {
+                world.desktops[index].handle.take()?.crash();
+            }
+        }
+    }
+    Some(())
+}
