@@ -1,4 +1,4 @@
-//! Calls between two phones and over trunks: made by CTI or dialled; answered, refused, given up, not answered.
+//! Calls between two phones: made by CTI or dialled; answered, refused, given up, not answered.
 
 use tandem_wire::ClientRequest;
 use tandem_wire::model::EventName::{EventAbandoned, EventDialing, EventEstablished, EventReleased};

@@ -5,6 +5,7 @@
 
 mod calls;
 mod data;
+mod trunks;
 
 use serde_json::Value;
 

@@ -44,6 +44,15 @@ impl Phone {
         phone
     }
 
+    /// A peer on a trunk: it does not register, and its calls come from where it is.
+    pub async fn on_trunk(name: &str, address: &str, server: SocketAddr) -> Self {
+        Self {
+            name: name.into(),
+            socket: Socket::bind_to(address).await,
+            server,
+        }
+    }
+
     /// Its DN.
     pub fn dn(&self) -> String {
         format!("sip:{}@tandem.local", self.name)
@@ -105,6 +114,17 @@ impl Phone {
         let answer = self.socket.final_response("1 CANCEL").await;
         assert_eq!(answer.status(), Some(200), "{}", answer.start);
         assert_eq!(self.refused(attempt).await, 487);
+    }
+
+    /// Nothing came that is not dealt with, up to the answer to an OPTIONS that is sent now.
+    pub async fn is_left_alone(&self) {
+        let uri = format!("sip:{}", self.server);
+        let dialog = Dialog::new(&self.dn(), &uri, self.socket.address);
+        self.socket
+            .send(self.server, dialog.request("OPTIONS", &uri, 1, "", ""))
+            .await;
+        let next = self.socket.receive().await;
+        assert_eq!(next.header("CSeq"), "1 OPTIONS", "{}", next.start);
     }
 
     /// Waits for a call, and rings.

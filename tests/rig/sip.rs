@@ -205,7 +205,6 @@ impl Dialog {
         } else {
             format!(";tag={to_tag}")
         };
-        let cseq_method = if method == "ACK" && body.is_empty() { "ACK" } else { method };
         let content_type = if body.is_empty() {
             ""
         } else {
@@ -213,7 +212,7 @@ impl Dialog {
         };
         format!(
             "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/{transport} {local};branch=z9hG4bK{branch};rport\r\nMax-Forwards: 70\r\n\
-             From: <{from}>;tag={tag}\r\nTo: <{to}>{to_tag}\r\nCall-ID: {call_id}\r\nCSeq: {cseq} {cseq_method}\r\n\
+             From: <{from}>;tag={tag}\r\nTo: <{to}>{to_tag}\r\nCall-ID: {call_id}\r\nCSeq: {cseq} {method}\r\n\
              Contact: <sip:rig@{local};transport={}>\r\n{more}{content_type}Content-Length: {}\r\n\r\n{body}",
             transport.to_ascii_lowercase(),
             body.len()

@@ -19,7 +19,7 @@ async fn json(server: &Server, path: &str) -> Value {
 #[tokio::test]
 async fn health_and_documents_are_open_and_the_rest_wants_a_key() {
     let server = Setup::new().start().await;
-    for path in ["/livez", "/readyz", "/metrics", "/openapi.json", "/asyncapi.json"] {
+    for path in ["/livez", "/readyz", "/metrics", "/openapi.json"] {
         let response = http::get(server.http, path, None).await.expect("an answer");
         assert_eq!(response.status, 200, "{path}: {}", response.body);
     }

@@ -1,5 +1,7 @@
-//! CTI and HTTP as a desktop and an operator use them: what is refused and with which error, what is reported, how a server ends.
+//! CTI, HTTP and SIP as desktops, operators and phones use them: what is refused and with which error, what is reported, how devices
+//! register, how a server ends.
 
+mod devices;
 mod http;
 mod refusals;
 mod server;

@@ -49,7 +49,7 @@ const TOP: [&str; 13] = [
     "tests",
 ];
 /// Beside them, because tools look for them there.
-const TOP_TOOLS: [&str; 1] = ["rustfmt.toml"];
+const TOP_TOOLS: [&str; 2] = [".rustfmt.toml", "rustfmt.toml"];
 const MAX_LINES: usize = 800;
 
 fn root() -> &'static Path {
