@@ -90,6 +90,9 @@ pub enum ConnectorMessage {
     /// Panic, to test the supervision.
     #[cfg(feature = "fault-injection")]
     Crash,
+    /// Panic at the next event of the user agent.
+    #[cfg(feature = "fault-injection")]
+    CrashAtEvent,
     /// The registrar is to panic.
     #[cfg(feature = "fault-injection")]
     CrashRegistrar,
@@ -143,6 +146,11 @@ pub struct ConnectorActor {
     timer: Option<(Instant, SpawnHandle)>,
     outgoing: Vec<(Flow, Bytes)>,
     reported: UaStats,
+    /// Whose event is being handled; still there after a crash, when nobody has heard of the event.
+    handling: Option<SessionId>,
+    /// The next event is to crash the actor.
+    #[cfg(feature = "fault-injection")]
+    fragile: bool,
 }
 
 impl ConnectorActor {
@@ -153,12 +161,16 @@ impl ConnectorActor {
             timer: None,
             outgoing: Vec::new(),
             reported: UaStats::default(),
+            handling: None,
+            #[cfg(feature = "fault-injection")]
+            fragile: false,
         };
         crate::supervision::supervise(ChildSpec::permanent(ActorKind::Connector, mailbox), actor)
     }
 
     /// Carries out what the user agent has to say, until it has nothing more; then sends and arms the timer.
     fn turn(&mut self, ctx: &mut Context<Self>) {
+        self.give_up_handled();
         loop {
             let Some(output) = self.parts.shard.borrow_mut().ua.poll() else {
                 break;
@@ -169,7 +181,11 @@ impl ConnectorActor {
                     self.outgoing.push((flow, bytes));
                 }
                 UaOutput::Resolve { id, uri } => self.resolve(id, uri, ctx),
-                UaOutput::Event(event) => self.event(event, ctx),
+                UaOutput::Event(event) => {
+                    self.handling = legs::session_of(&event);
+                    self.event(event, ctx);
+                    self.handling = None;
+                }
             }
         }
         if !self.outgoing.is_empty() {
@@ -185,7 +201,27 @@ impl ConnectorActor {
         self.arm(ctx);
     }
 
+    /// A session whose event crashed this actor is ended: what the event said is lost, and a leg that missed it might wait for ever.
+    fn give_up_handled(&mut self) {
+        let Some(session) = self.handling.take() else { return };
+        let mut shard = self.parts.shard.borrow_mut();
+        shard.ua.bye(now(), session, Some("SIP;cause=500;text=\"Internal error\""));
+        let Some((conference, leg)) = shard.remove_session(session).map(|entry| (entry.conference, entry.leg)) else {
+            return;
+        };
+        if let Some(actor) = shard.conference(conference) {
+            // Unbounded post: one for each crash.
+            let event = LegEvent::Ended {
+                by_device: false,
+                q850: None,
+            };
+            actor.do_send(ConferenceMessage::Input(ConferenceInput::Leg { leg, event }));
+        }
+    }
+
     fn event(&mut self, event: UaEvent, ctx: &mut Context<Self>) {
+        #[cfg(feature = "fault-injection")]
+        assert!(!std::mem::take(&mut self.fragile), "injected into a connector by an event");
         match event {
             UaEvent::Incoming { session, invite } => self.incoming(session, &invite, ctx),
             UaEvent::Request { id, request, flow } => self.request(id, request, flow),
@@ -501,8 +537,7 @@ impl Supervised for ConnectorActor {
     fn restarting(&mut self, ctx: &mut Context<Self>) {
         escalate_if_due(self);
         self.timer = None;
-        self.outgoing.clear();
-        // What the user agent had to say when the crash came still stands there.
+        // What was to be sent when the crash came, and what the user agent had yet to say, still stands there.
         ctx.notify(Continue);
     }
 }
@@ -518,7 +553,10 @@ impl Escalation for ConnectorActor {
         for (conference, leg) in shard.forget_sessions() {
             if let Some(actor) = shard.conference(conference) {
                 // Unbounded post: one for each leg. Nothing more will be heard of them.
-                let event = LegEvent::Ended { by_device: false, q850: None };
+                let event = LegEvent::Ended {
+                    by_device: false,
+                    q850: None,
+                };
                 actor.do_send(ConferenceMessage::Input(ConferenceInput::Leg { leg, event }));
             }
         }
@@ -580,6 +618,8 @@ impl Handler<ConnectorMessage> for ConnectorActor {
             ConnectorMessage::EndAll => self.end_all(),
             #[cfg(feature = "fault-injection")]
             ConnectorMessage::Crash => panic!("injected into a connector"),
+            #[cfg(feature = "fault-injection")]
+            ConnectorMessage::CrashAtEvent => self.fragile = true,
             #[cfg(feature = "fault-injection")]
             ConnectorMessage::CrashRegistrar => self.parts.registrar.do_send(RegistrarMessage::Crash),
             #[cfg(feature = "fault-injection")]

@@ -46,6 +46,24 @@ pub fn leg_event(event: UaEvent) -> Option<(SessionId, LegEvent, bool)> {
     })
 }
 
+/// The session that an event is about.
+pub fn session_of(event: &UaEvent) -> Option<SessionId> {
+    match event {
+        UaEvent::Incoming { session, .. }
+        | UaEvent::Progress { session, .. }
+        | UaEvent::Answered { session, .. }
+        | UaEvent::Failed { session, .. }
+        | UaEvent::Acked { session, .. }
+        | UaEvent::Cancelled { session, .. }
+        | UaEvent::Reinvited { session, .. }
+        | UaEvent::ReinviteAnswered { session, .. }
+        | UaEvent::ReinviteFailed { session, .. }
+        | UaEvent::Info { session, .. }
+        | UaEvent::Ended { session, .. } => Some(*session),
+        UaEvent::Request { .. } | UaEvent::Response { .. } => None,
+    }
+}
+
 /// Carries one leg command out. A leg that cannot be made comes back as the event that says so.
 pub fn carry_out(
     shard: &mut Shard,

@@ -62,6 +62,8 @@ pub async fn stage(connectors: u16) -> World {
     world
         .until("the neighbours talk", Duration::from_secs(5), neighbours_talk)
         .await;
+    // Until the last ACK is there.
+    world.run(Duration::from_secs(1)).await;
     world
 }
 
@@ -284,6 +286,26 @@ async fn client_is_gone(world: &mut World) {
     world.desktops[1].handle = None;
 }
 
+/// The neighbours have noticed nothing, new calls work, and all ends well.
+async fn finish(mut world: World) {
+    assert!(neighbours_talk(&world), "the neighbours do not notice");
+    serves_on(&mut world).await;
+    assert!(neighbours_talk(&world), "the neighbours do not notice");
+    for (caller, _) in NEIGHBOURS {
+        hang_up(&mut world, caller);
+    }
+    world.wind_up().await;
+    for (caller, callee) in NEIGHBOURS {
+        assert_eq!(
+            (world.phones[caller].over.len(), world.phones[callee].over.len()),
+            (1, 1),
+            "the neighbours had one call each"
+        );
+    }
+    rules::check_clients(&world);
+    rules::check_empty(&world).await;
+}
+
 async fn play(kind: ActorKind, state: State) {
     let mut world = stage(1).await;
     bring_to(&mut world, state).await;
@@ -301,22 +323,7 @@ async fn play(kind: ActorKind, state: State) {
         }
         _ => goes_on(&mut world, state).await,
     }
-    assert!(neighbours_talk(&world), "the neighbours do not notice");
-    serves_on(&mut world).await;
-    assert!(neighbours_talk(&world), "the neighbours do not notice");
-    for (caller, _) in NEIGHBOURS {
-        hang_up(&mut world, caller);
-    }
-    world.wind_up().await;
-    for (caller, callee) in NEIGHBOURS {
-        assert_eq!(
-            (world.phones[caller].over.len(), world.phones[callee].over.len()),
-            (1, 1),
-            "the neighbours had one call each"
-        );
-    }
-    rules::check_clients(&world);
-    rules::check_empty(&world).await;
+    finish(world).await;
     assert_counted(kind, i64::from(!temporary));
 }
 
@@ -371,4 +378,39 @@ fn a_conference_that_crashes_ends_for_its_legs_only() {
 #[test]
 fn a_client_that_crashes_goes_alone() {
     in_every_state(ActorKind::Client);
+}
+
+/// A connector that crashes at an event (a message of some phone that it cannot digest), in each state: the session of the event ends with
+/// its call, and nothing else does.
+#[test]
+fn an_event_that_crashes_its_connector_ends_its_call_only() {
+    for (state, crashing) in [
+        (State::Before, CALLER),
+        (State::Ringing, CALLEE),
+        (State::Established, CALLEE),
+    ] {
+        println!("an event crashes the connector: {state:?}");
+        in_virtual_time(async {
+            let mut world = stage(1).await;
+            bring_to(&mut world, state).await;
+            world.run(Duration::from_secs(1)).await;
+            if let Some(connector) = world.tree.directory.connector(ConnectorId(0)) {
+                connector.do_send(ConnectorMessage::CrashAtEvent);
+            }
+            let session = world.phones[crashing].calls.keys().next().copied();
+            match (state, session) {
+                (State::Ringing, Some(session)) => world.act(CALLEE, Act::Answer(session)),
+                (State::Established, Some(session)) => world.act(CALLEE, Act::HangUp(session)),
+                _ => dial(&mut world, CALLER, CALLEE),
+            }
+            let over = |world: &World| is_idle(world, CALLER) && is_idle(world, CALLEE);
+            world.until("the call is over", Duration::from_secs(5), over).await;
+            assert_counted(ActorKind::Connector, 1);
+            assert!(
+                !world.phones[CALLER].over.is_empty() || state == State::Before,
+                "the caller had a call"
+            );
+            finish(world).await;
+        });
+    }
 }
