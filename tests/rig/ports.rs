@@ -22,7 +22,7 @@ pub fn free_range(count: u16) -> u16 {
     let span = END - FIRST;
     for _ in 0..span {
         let offset = TAKEN.fetch_add(u32::from(count.next_multiple_of(2)), Ordering::Relaxed);
-        let start = (std::process::id().wrapping_mul(2_654) % span).wrapping_add(offset) % span & !1;
+        let start = (std::process::id().wrapping_mul(2_654) % span).wrapping_add(offset) % span / 2 * 2;
         let port = (FIRST + start) as u16;
         if (port..port + count).all(is_free) {
             return port;

@@ -172,9 +172,7 @@ async fn over_tcp(server: &Server, case: &Case) -> Option<u16> {
     connection.send(options).await;
     while let Some(message) = connection.receive().await {
         if message.header("Call-ID") == after.call_id {
-            if case.expected_over_a_stream().is_none() {
-                return None;
-            }
+            case.expected_over_a_stream()?;
             continue;
         }
         if let Some(status) = final_status(&message) {
