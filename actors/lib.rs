@@ -16,8 +16,9 @@
 //! A handler does three things: it translates, calls the pure machine, and carries its outputs out. Time is read here (and only
 //! here), through [`now`], so that a simulation may hold it still.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+mod alarm;
 pub mod connector;
 pub mod devices;
 pub mod directory;
@@ -36,9 +37,4 @@ pub mod tserver;
 /// The time: the runtime's clock, which a simulation moves by itself.
 pub fn now() -> Instant {
     tokio::time::Instant::now().into_std()
-}
-
-/// How long until `due`; zero where it has passed. At least a millisecond, so that a timer never spins.
-fn to_wait(due: Instant) -> Duration {
-    due.saturating_duration_since(now()).max(Duration::from_millis(1))
 }

@@ -11,16 +11,17 @@
 
 use std::sync::Arc;
 
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, SpawnHandle};
+use actix::{Actor, ActorContext, Addr, Context, Handler, Message};
 use tandem_model::conference::{Conference, ConferenceInput, ConferenceOutput, ConferenceSettings};
 use tandem_model::{ConferenceId, ConnectorId};
 
 use super::connector_actor::{ConnectorActor, ConnectorMessage};
+use crate::alarm::{Alarm, Alarmed};
 use crate::directory::Directory;
 use crate::kind::{ActorKind, Waiting};
+use crate::now;
 use crate::supervision::ChildSpec;
 use crate::tserver::Notify;
-use crate::{now, to_wait};
 
 /// The mailbox of a conference: more than its legs can say while it handles one message.
 pub(super) const SPEC: ChildSpec = ChildSpec::temporary(ActorKind::Conference, 64);
@@ -44,7 +45,7 @@ pub struct ConferenceActor {
     directory: Arc<Directory>,
     parent: Addr<ConnectorActor>,
     out: Vec<ConferenceOutput>,
-    timer: Option<(std::time::Instant, SpawnHandle)>,
+    alarm: Alarm,
 }
 
 impl ConferenceActor {
@@ -63,7 +64,7 @@ impl ConferenceActor {
             directory,
             parent,
             out: Vec::new(),
-            timer: None,
+            alarm: Alarm::default(),
         }
     }
 
@@ -96,30 +97,23 @@ impl ConferenceActor {
         if self.machine.is_ended() {
             ctx.stop();
         } else {
-            self.arm(ctx);
-        }
-    }
-
-    fn arm(&mut self, ctx: &mut Context<Self>) {
-        let due = self.machine.next_timeout();
-        if due == self.timer.map(|(due, _)| due) {
-            return;
-        }
-        if let Some((_, handle)) = self.timer.take() {
-            ctx.cancel_future(handle);
-        }
-        if let Some(due) = due {
-            let handle = ctx.run_later(to_wait(due), |actor, ctx| {
-                actor.timer = None;
-                actor.apply(ConferenceInput::Timeout, ctx);
-            });
-            self.timer = Some((due, handle));
+            self.alarm.set(self.machine.next_timeout(), ctx);
         }
     }
 }
 
 impl Actor for ConferenceActor {
     type Context = Context<Self>;
+}
+
+impl Alarmed for ConferenceActor {
+    fn alarm(&mut self) -> &mut Alarm {
+        &mut self.alarm
+    }
+
+    fn ring(&mut self, ctx: &mut Context<Self>) {
+        self.apply(ConferenceInput::Timeout, ctx);
+    }
 }
 
 impl Handler<ConferenceMessage> for ConferenceActor {

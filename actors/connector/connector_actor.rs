@@ -16,9 +16,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, SpawnHandle, Supervised};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Supervised};
 use bytes::Bytes;
 use tandem_model::conference::{ConferenceInput, ConferenceSettings, OFFERED_LEG, OfferedCall};
 use tandem_model::leg::{Contact, ContactVia, LegCommand, LegEvent};
@@ -33,14 +32,15 @@ use super::conference::{self, ConferenceActor, ConferenceMessage};
 use super::legs::{self, CONVERSATION_ID};
 use super::registrar::{RegisterRequest, RegistrarActor, RegistrarMessage, source_of};
 use super::shard::Shard;
+use crate::alarm::{Alarm, Alarmed};
 use crate::devices::Devices;
 use crate::directory::Directory;
 use crate::kind::{ActorKind, Waiting};
 use crate::metrics::Metrics;
 use crate::network::{Network, Resolve};
+use crate::now;
 use crate::supervision::{ChildSpec, DownReason, Escalation, Slot, escalate_if_due, launch};
 use crate::tserver::Notify;
-use crate::{now, to_wait};
 
 /// One SIP message and the way it came.
 #[derive(Debug)]
@@ -143,7 +143,7 @@ pub struct ConnectorParts {
 /// The actor.
 pub struct ConnectorActor {
     parts: ConnectorParts,
-    timer: Option<(Instant, SpawnHandle)>,
+    alarm: Alarm,
     outgoing: Vec<(Flow, Bytes)>,
     reported: UaStats,
     /// Whose event is being handled; still there after a crash, when nobody has heard of the event.
@@ -158,7 +158,7 @@ impl ConnectorActor {
     pub fn supervise(parts: ConnectorParts, mailbox: usize) -> Addr<Self> {
         let actor = Self {
             parts,
-            timer: None,
+            alarm: Alarm::default(),
             outgoing: Vec::new(),
             reported: UaStats::default(),
             handling: None,
@@ -510,22 +510,8 @@ impl ConnectorActor {
     }
 
     fn arm(&mut self, ctx: &mut Context<Self>) {
-        let Some(due) = self.parts.shard.borrow().ua.next_timeout() else {
-            return;
-        };
-        // A timer that fires too early costs one look; moving it with every message would cost more.
-        if self.timer.is_some_and(|(armed, _)| armed <= due) {
-            return;
-        }
-        if let Some((_, handle)) = self.timer.take() {
-            ctx.cancel_future(handle);
-        }
-        let handle = ctx.run_later(to_wait(due), |actor, ctx| {
-            actor.timer = None;
-            actor.parts.shard.borrow_mut().ua.timeout(now());
-            actor.turn(ctx);
-        });
-        self.timer = Some((due, handle));
+        let due = self.parts.shard.borrow().ua.next_timeout();
+        self.alarm.set_latest(due, ctx);
     }
 }
 
@@ -533,10 +519,21 @@ impl Actor for ConnectorActor {
     type Context = Context<Self>;
 }
 
+impl Alarmed for ConnectorActor {
+    fn alarm(&mut self) -> &mut Alarm {
+        &mut self.alarm
+    }
+
+    fn ring(&mut self, ctx: &mut Context<Self>) {
+        self.parts.shard.borrow_mut().ua.timeout(now());
+        self.turn(ctx);
+    }
+}
+
 impl Supervised for ConnectorActor {
     fn restarting(&mut self, ctx: &mut Context<Self>) {
         escalate_if_due(self);
-        self.timer = None;
+        self.alarm = Alarm::default();
         // What was to be sent when the crash came, and what the user agent had yet to say, still stands there.
         ctx.notify(Continue);
     }

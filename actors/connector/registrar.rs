@@ -11,7 +11,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use actix::{Actor, AsyncContext, Context, Handler, Message, SpawnHandle, Supervised};
+use actix::{Actor, Context, Handler, Message, Supervised};
 use tandem_model::link::LinkNotification;
 use tandem_model::{ConnectorId, DnId};
 use tandem_sip::flow::{ConnectionId, Flow};
@@ -19,12 +19,13 @@ use tandem_sip::registrar::{Register, RegisterOutcome, Registrar};
 use tandem_sip::ua::ServerRequestId;
 
 use super::connector_actor::ConnectorMessage;
+use crate::alarm::{Alarm, Alarmed};
 use crate::directory::Directory;
 use crate::kind::{ActorKind, Waiting};
 use crate::metrics::Metrics;
+use crate::now;
 use crate::supervision::{ChildSpec, Escalation, Slot, escalate_if_due};
 use crate::tserver::Notify;
-use crate::{now, to_wait};
 
 /// The mailbox holds what one batch of datagrams may bring.
 pub(super) const SPEC: ChildSpec = ChildSpec::permanent(ActorKind::Registrar, 4096);
@@ -70,13 +71,19 @@ pub struct RegistrarParts {
 /// The actor.
 pub struct RegistrarActor {
     parts: RegistrarParts,
-    timer: Option<(std::time::Instant, SpawnHandle)>,
+    alarm: Alarm,
 }
 
 impl RegistrarActor {
     /// Starts it on the current arbiter.
     pub fn supervise(parts: RegistrarParts) -> actix::Addr<Self> {
-        crate::supervision::supervise(SPEC, Self { parts, timer: None })
+        crate::supervision::supervise(
+            SPEC,
+            Self {
+                parts,
+                alarm: Alarm::default(),
+            },
+        )
     }
 
     fn publish(&self, changed: Vec<DnId>) {
@@ -105,22 +112,8 @@ impl RegistrarActor {
     }
 
     fn arm(&mut self, ctx: &mut Context<Self>) {
-        let Some(due) = self.parts.machine.borrow().next_timeout() else {
-            return;
-        };
-        if self.timer.is_some_and(|(armed, _)| armed <= due) {
-            return;
-        }
-        if let Some((_, handle)) = self.timer.take() {
-            ctx.cancel_future(handle);
-        }
-        let handle = ctx.run_later(to_wait(due), |actor, ctx| {
-            actor.timer = None;
-            let expired = actor.parts.machine.borrow_mut().timeout(now());
-            actor.publish(expired.iter().map(|aor| DnId::new(aor)).collect());
-            actor.arm(ctx);
-        });
-        self.timer = Some((due, handle));
+        let due = self.parts.machine.borrow().next_timeout();
+        self.alarm.set_latest(due, ctx);
     }
 
     fn answer(&self, id: ServerRequestId, outcome: &RegisterOutcome) {
@@ -144,10 +137,22 @@ impl Actor for RegistrarActor {
     type Context = Context<Self>;
 }
 
+impl Alarmed for RegistrarActor {
+    fn alarm(&mut self) -> &mut Alarm {
+        &mut self.alarm
+    }
+
+    fn ring(&mut self, ctx: &mut Context<Self>) {
+        let expired = self.parts.machine.borrow_mut().timeout(now());
+        self.publish(expired.iter().map(|aor| DnId::new(aor)).collect());
+        self.arm(ctx);
+    }
+}
+
 impl Supervised for RegistrarActor {
     fn restarting(&mut self, ctx: &mut Context<Self>) {
         escalate_if_due(self);
-        self.timer = None;
+        self.alarm = Alarm::default();
         self.arm(ctx);
     }
 }

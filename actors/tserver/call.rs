@@ -11,19 +11,19 @@
 //! It stops when its machine has finished.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, MessageResult, SpawnHandle};
+use actix::{Actor, ActorContext, Context, Handler, Message, MessageResult};
 use tandem_model::call::{Call, CallInput, CallOutput, CallRecord, CallSummary};
 use tandem_model::{ConnId, ConnectorId};
 
 use super::connector_link::LinkMessage;
 use super::event_log::{EventLogMessage, Publish};
+use crate::alarm::{Alarm, Alarmed};
 use crate::directory::Directory;
 use crate::kind::{ActorKind, Waiting};
 use crate::metrics::{Metrics, call_finished};
+use crate::now;
 use crate::supervision::ChildSpec;
-use crate::{now, to_wait};
 
 /// Clients may have this many requests waiting at one call; more get error 111.
 pub(super) const SPEC: ChildSpec = ChildSpec::temporary(ActorKind::Call, 64);
@@ -52,7 +52,7 @@ pub struct CallActor {
     directory: Arc<Directory>,
     out: Vec<CallOutput>,
     span: tracing::Span,
-    timer: Option<(Instant, SpawnHandle)>,
+    alarm: Alarm,
 }
 
 impl CallActor {
@@ -71,7 +71,7 @@ impl CallActor {
             directory,
             out: Vec::new(),
             span,
-            timer: None,
+            alarm: Alarm::default(),
         }
     }
 
@@ -86,6 +86,7 @@ impl CallActor {
                     // Answers and events keep their order: what was published before goes first.
                     publish(&self.directory, &mut events);
                     if let Some(log) = self.directory.event_log() {
+                        // Unbounded post: one for each request, and those wait in this actor's bounded mailbox.
                         log.do_send(EventLogMessage::Answer {
                             requestor,
                             event: Box::new(event),
@@ -105,24 +106,7 @@ impl CallActor {
             }
         }
         publish(&self.directory, &mut events);
-        self.arm(ctx);
-    }
-
-    fn arm(&mut self, ctx: &mut Context<Self>) {
-        let due = self.machine.next_timeout();
-        if due == self.timer.map(|(due, _)| due) {
-            return;
-        }
-        if let Some((_, handle)) = self.timer.take() {
-            ctx.cancel_future(handle);
-        }
-        if let Some(due) = due {
-            let handle = ctx.run_later(to_wait(due), |actor, ctx| {
-                actor.timer = None;
-                actor.apply(CallInput::Timeout, ctx);
-            });
-            self.timer = Some((due, handle));
-        }
+        self.alarm.set(self.machine.next_timeout(), ctx);
     }
 }
 
@@ -158,6 +142,16 @@ impl Actor for CallActor {
         if let Some(first) = self.first.take() {
             self.apply(first, ctx);
         }
+    }
+}
+
+impl Alarmed for CallActor {
+    fn alarm(&mut self) -> &mut Alarm {
+        &mut self.alarm
+    }
+
+    fn ring(&mut self, ctx: &mut Context<Self>) {
+        self.apply(CallInput::Timeout, ctx);
     }
 }
 
