@@ -8,11 +8,11 @@
 //! | [`CallMessage`] | the pure machine's input; events go to the event log, link requests to the ConnectorLink |
 //! | [`QueryCallSummary`] | what `GET /v1/calls` shows |
 //!
-//! It stops when its machine has finished.
+//! It stops when its machine has finished and what waited for it is answered.
 
 use std::sync::Arc;
 
-use actix::{Actor, ActorContext, Context, Handler, Message, MessageResult};
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, MessageResult};
 use tandem_model::call::{Call, CallInput, CallOutput, CallRecord, CallSummary};
 use tandem_model::{ConnId, ConnectorId};
 
@@ -34,6 +34,8 @@ pub(super) const SPEC: ChildSpec = ChildSpec::temporary(ActorKind::Call, 64);
 pub enum CallMessage {
     /// For the machine.
     Input(CallInput),
+    /// What waited before this message has been handled; from the call to itself.
+    Stop,
     /// Panic, to test the supervision.
     #[cfg(feature = "fault-injection")]
     Crash,
@@ -48,6 +50,7 @@ pub struct QueryCallSummary;
 pub struct CallActor {
     machine: Call,
     first: Option<CallInput>,
+    conn_id: ConnId,
     connector: ConnectorId,
     directory: Arc<Directory>,
     out: Vec<CallOutput>,
@@ -67,6 +70,7 @@ impl CallActor {
         Self {
             machine,
             first: Some(first),
+            conn_id,
             connector,
             directory,
             out: Vec::new(),
@@ -101,7 +105,9 @@ impl CallActor {
                 }
                 CallOutput::Finished(record) => {
                     account(&record);
-                    ctx.stop();
+                    // No request comes any more; those that wait are answered, and then it stops.
+                    self.directory.remove_call(self.conn_id);
+                    ctx.address().do_send(CallMessage::Stop);
                 }
             }
         }
@@ -161,6 +167,7 @@ impl Handler<CallMessage> for CallActor {
     fn handle(&mut self, message: CallMessage, ctx: &mut Context<Self>) {
         match message {
             CallMessage::Input(input) => self.apply(input, ctx),
+            CallMessage::Stop => ctx.stop(),
             #[cfg(feature = "fault-injection")]
             CallMessage::Crash => panic!("injected into a call"),
         }

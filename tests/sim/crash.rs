@@ -102,7 +102,7 @@ pub fn hang_up(world: &mut World, phone: usize) {
 }
 
 /// The ConnID of the last call that a phone's DN heard of.
-fn conn_id(world: &World, phone: usize) -> Option<ConnId> {
+pub fn conn_id(world: &World, phone: usize) -> Option<ConnId> {
     world.desktops[0]
         .last(&world.phones[phone].dn(), EventName::EventDialing)?
         .call()

@@ -19,6 +19,7 @@
 //! | `recorder` | the metrics of this thread |
 //! | `crash` | a panic in every kind of actor at every state of a call |
 //! | `escalation` | panics that do not stop |
+//! | `races` | messages that meet in one mailbox |
 //!
 //! A seed that fails is printed; `TANDEM_SIM_SEED=<seed> cargo test --test tests sim::random` plays it again, and
 //! `TANDEM_SIM_SEEDS=<count>` plays more of them.
@@ -28,6 +29,7 @@ mod crash;
 mod desktop;
 mod escalation;
 mod phone;
+mod races;
 mod random;
 mod recorder;
 mod rules;
