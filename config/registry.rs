@@ -2,7 +2,7 @@
 //!
 //! It drives the parsing (unknown keys), the validation (types, ranges), the defaults, `tandem config options` and the masking of
 //! `tandem config show`. Invariant, held by tests: every field of [`Config`](crate::Config) stands here and every option here is a
-//! field; every default is valid. What relates two options to one another is not here but in [`crate::consistency`].
+//! field; every default is valid. What relates two options to one another is not here but in `consistency`.
 
 mod kind;
 mod table;

@@ -1,7 +1,7 @@
 //! Who may call and register: digest, trusted sources, trunks.
 //!
-//! Invariant: a request is taken under a DN of ours only if its source is trusted for that DN or its digest is that DN's own
-//! (checklist 13). Known and unknown users are answered alike (checklist 7). A source that guesses is held up (checklist 8).
+//! Invariant: a request is taken under a DN of ours only if its source is trusted for that DN or its digest is that DN's own.
+//! Known and unknown users are answered alike, so that users cannot be found out. A source that guesses is held up.
 
 use std::net::IpAddr;
 use std::sync::Arc;

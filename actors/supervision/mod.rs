@@ -1,7 +1,7 @@
 //! Supervision of actors: what actix does not do.
 //!
 //! actix ends an actor whose handler panics, and its own `Supervisor` does not bring it back. Here an actor's context runs inside
-//! [`Guarded`], a future that catches the panic of one message. Then
+//! `Guarded`, a future that catches the panic of one message. Then
 //! * a **permanent** child keeps its address and the messages that wait for it; its struct is rebuilt by [`actix::Supervised::restarting`]
 //!   (at once, or after a backoff), and only the message that crashed it is lost;
 //! * a **temporary** child is dropped with its mailbox, and its parent is told why, so that it can clean up.

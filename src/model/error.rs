@@ -1,4 +1,4 @@
-//! T-Library errors: the one place where a refusal gets its number (seed 002 lines 3629-3667; reference t-library.md ch. 7).
+//! T-Library errors: the one place where a refusal gets its number (seed 002 lines 3629-3667; T-Library reference ch. 7).
 
 use std::borrow::Cow;
 

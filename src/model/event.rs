@@ -1,4 +1,4 @@
-//! T-events: what happened, told about one DN (reference t-library.md ch. 1, 6).
+//! T-events: what happened, told about one DN (T-Library reference ch. 1, 6).
 //!
 //! An [`Event`] has no sequence number and no time yet: [`crate::event_log`] gives both, in the one total order.
 

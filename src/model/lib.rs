@@ -24,6 +24,11 @@
 //! | link | the message stream between the T-Server side and one connector |
 //! | 1pcc / 3pcc | first-party (dialled on the phone) / third-party (asked for over CTI) call control |
 //! | supervisor | what restarts actors; a person listening in is a *monitoring session* |
+//!
+//! # Sources
+//! The documentation names where a rule comes from. *RFC 3261 s.9.1* is a section. *Seed 002 line N* is a line of the guide to the
+//! product that this system re-creates: Genesys Multimedia Connector for Skype for Business, Deployment Guide. *T-Library reference
+//! ch. N* are our notes on T-Library from public sources. Neither of these two is part of the repository.
 
 pub mod call;
 pub mod conference;

@@ -1,4 +1,4 @@
-//! T-requests: what a client asks for (reference t-library.md ch. 5). The frame's `request` and `referenceId` are outside.
+//! T-requests: what a client asks for (T-Library reference ch. 5). The frame's `request` and `referenceId` are outside.
 
 use crate::vocabulary::vocabulary;
 use crate::{

@@ -1,4 +1,4 @@
-//! The enumerations of T-Library, with their names and numbers (reference t-library.md ch. 4).
+//! The enumerations of T-Library, with their names and numbers (T-Library reference ch. 4).
 
 macro_rules! vocabulary {
     ($(#[$doc:meta])* $name:ident { $($variant:ident = $number:literal),+ $(,)? }) => {
@@ -8,7 +8,7 @@ macro_rules! vocabulary {
         pub enum $name { $($variant = $number),+ }
 
         impl $name {
-            /// Every value, in the order of its number.
+            /// Every value, in the order of the enumeration.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
             /// The T-Library name, as it stands in CTI frames.

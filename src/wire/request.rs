@@ -195,7 +195,7 @@ fn resume(fields: &Fields<'_>) -> Result<Option<Resume>, TError> {
 /// Events of T-Library that Tandem never sends may stand in a mask: a client brings the mask it has always used.
 fn is_other_event(value: &Value) -> bool {
     match value {
-        // A mask has 512 bits (reference t-library.md ch. 2).
+        // A mask has 512 bits (T-Library reference ch. 2).
         Value::Number(number) => number
             .as_u64()
             .is_some_and(|number| number < 512 && EventName::from_number(number as u32).is_none()),

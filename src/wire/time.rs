@@ -37,7 +37,7 @@ pub fn format(time_us: u64) -> String {
     out.into_iter().map(char::from).collect()
 }
 
-/// Reads what [`write`] writes; `None` for anything else, other valid RFC 3339 included.
+/// Reads what [`write()`] writes; `None` for anything else, other valid RFC 3339 included.
 pub fn parse(text: &str) -> Option<u64> {
     let bytes = text.as_bytes();
     if bytes.len() != LENGTH {

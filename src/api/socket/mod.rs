@@ -8,7 +8,7 @@
 //! | writer | the client's queue into the socket | the runtime's close, or a full queue (4008) |
 //! | watchdog | pings; listens for a sign of life and a first frame | silence (4000) |
 //!
-//! Invariant: the runtime never waits for a socket. [`queue::Queue`] is the only thing that it touches, and that never blocks.
+//! Invariant: the runtime never waits for a socket. `queue::Queue` is the only thing that it touches, and that never blocks.
 //!
 //! It does not read frames: what stands in them is the Client actor's.
 

@@ -1,6 +1,6 @@
 //! Why a party ended, in the words of CTI: the one place where a SIP status or a Q.850 cause becomes a CallState.
 //!
-//! The reference fixes Busy, NoAnswer and SitInvalidnum by name (t-library.md ch. 9.1); the rest of the table is ours: the
+//! T-Library fixes Busy, NoAnswer and SitInvalidnum by name (T-Library reference ch. 9.1); the rest of the table is ours: the
 //! Special Information Tones (SIT) by what a switch would play. 403 is an intercept, 503 no circuit, the other 5xx a reorder.
 
 use super::Outcome;

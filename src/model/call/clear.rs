@@ -1,4 +1,4 @@
-//! ClearCall: the whole call ends, EventReleased to every party (reference ch. 9.3, seed 002 line 3432).
+//! ClearCall: the whole call ends, EventReleased to every party (T-Library reference ch. 9.3, seed 002 line 3432).
 
 use std::time::Instant;
 

@@ -16,7 +16,7 @@ pub(super) struct Ending<'a> {
     pub(super) state: CallState,
     /// The CallState the other side is told.
     pub(super) other_state: CallState,
-    /// The caller went away while the destination rang: that one is told EventAbandoned (reference ch. 9.1).
+    /// The caller went away while the destination rang: that one is told EventAbandoned (T-Library reference ch. 9.1).
     pub(super) abandoned: bool,
     /// How the call is counted.
     pub(super) outcome: Outcome,

@@ -1,4 +1,4 @@
-//! The events of a call: what each of them carries (reference t-library.md ch. 6 and 9).
+//! The events of a call: what each of them carries (T-Library reference ch. 6 and 9).
 //!
 //! Every event of a party is made here, so the state that its event names and the state that the party is in are the same.
 

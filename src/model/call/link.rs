@@ -32,12 +32,9 @@ impl Call {
 
     /// The connector is gone, and with it the conference: nothing more will come.
     pub(super) fn link_lost(&mut self, now: Instant, out: &mut Vec<CallOutput>) {
-        if matches!(self.phase, Phase::New | Phase::Finished) {
-            return;
+        if !matches!(self.phase, Phase::New | Phase::Finished) {
+            self.conference_ended(now, out);
         }
-        self.all_gone();
-        self.end_by_fault(now, out);
-        self.finish(out);
     }
 
     fn conference_ended(&mut self, now: Instant, out: &mut Vec<CallOutput>) {
@@ -161,7 +158,7 @@ impl Call {
         self.end(ending, now, out);
     }
 
-    /// The destination did not answer. Where it turned the call down itself, the caller is told so first (reference ch. 9.1).
+    /// The destination did not answer. Where it turned the call down itself, the caller is told so first (T-Library reference ch. 9.1).
     pub(super) fn destination_failed(&mut self, cause: &Cause, now: Instant, out: &mut Vec<CallOutput>) {
         let verdict = verdict(cause, self.rings(DESTINATION));
         if verdict.turned_down {

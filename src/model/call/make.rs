@@ -1,4 +1,4 @@
-//! MakeCall: third-party call control. The caller's own device is called first, then the destination (RFC 3725 s.4; reference ch. 9.1).
+//! MakeCall: third-party call control. The caller's own device is called first, then the destination (RFC 3725 s.4; T-Library reference ch. 9.1).
 //!
 //! The caller has its EventDialing at once: for clients it dials while its own device is called.
 

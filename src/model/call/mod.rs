@@ -7,15 +7,15 @@
 //! * [`CallOutput::Finished`] comes exactly once and last, when the connector has let go of the conference (or the link is lost).
 //!
 //! Parties end for CTI clients the moment the first one ends, not when the network has confirmed it: what the link says after that
-//! is only waited for. A Trunk DN is no party for clients (reference ch. 1: unmonitored parties get no events); the far side of
+//! is only waited for. A Trunk DN is no party for clients (T-Library reference ch. 1: unmonitored parties get no events); the far side of
 //! a trunk shows as OtherDN.
 //!
 //! It does not know SIP, does not read a clock, does not register clients and does not number events ([`crate::event_log`] does).
 //! Who may ask for which DN is for the caller to check ([`crate::dn`]).
 //!
 //! One file per operation: `make` (3pcc), `offered` (1pcc and inbound), `link` (progress), `release` and `clear`, `user_data`,
-//! `query`; `events` builds what clients see, `ending` is the one way out of a call, `timeout` what happens when the connector stays silent, `cause` the one place that knows
-//! SIP statuses.
+//! `query`; `events` builds what clients see, `ending` is the one way out of a call, `timeout` what happens when the connector stays
+//! silent, `cause` the one place that knows SIP statuses.
 
 mod cause;
 mod clear;

@@ -1,4 +1,4 @@
-//! A call that comes in from the network: dialled on a phone of ours (1pcc, reference ch. 9.14), or through a trunk.
+//! A call that comes in from the network: dialled on a phone of ours (1pcc, T-Library reference ch. 9.14), or through a trunk.
 //!
 //! It is reported just as a call that was made by request, the caller shown as caller; only nobody's ReferenceID is on EventDialing.
 

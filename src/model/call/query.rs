@@ -1,4 +1,4 @@
-//! QueryCall: EventPartyInfo to the requestor (reference ch. 11; seed 002 lines 3482-3483: StatusQuery only).
+//! QueryCall: EventPartyInfo to the requestor (T-Library reference ch. 11; seed 002 lines 3482-3483: StatusQuery only).
 
 use super::{Call, CallOutput};
 use crate::{CallInfoType, CallState, EventName, KvValue, PartyState, Requestor, TError, TErrorCode};

@@ -1,4 +1,4 @@
-//! ReleaseCall: one party leaves, and a call of two is over (reference ch. 9.1 failures, 9.3).
+//! ReleaseCall: one party leaves, and a call of two is over (T-Library reference ch. 9.1 failures, 9.3).
 
 use std::time::Instant;
 

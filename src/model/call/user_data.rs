@@ -1,4 +1,4 @@
-//! User data: attach, update, delete (reference ch. 12). Each change is told to every party with the whole new list.
+//! User data: attach, update, delete (T-Library reference ch. 12). Each change is told to every party with the whole new list.
 
 use std::sync::Arc;
 

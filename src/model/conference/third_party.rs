@@ -1,5 +1,5 @@
 //! A call that CTI asked for: the caller's own phone is called first, then the destination is called with what the caller's phone
-//! offered (RFC 3725 flow III, with the second INVITE carrying an offer; reference t-library.md 9.1).
+//! offered (RFC 3725 flow III, with the second INVITE carrying an offer; T-Library reference ch. 9.1).
 //!
 //! ```text
 //!   first (A)            conference           second (B)

@@ -262,7 +262,7 @@ impl EventLog {
         }
     }
 
-    /// What a registration or a query tells of a DN (reference ch. 11).
+    /// What a registration or a query tells of a DN (T-Library reference ch. 11).
     fn address_event(&self, name: EventName, dn: DnId, facts: DnFacts) -> Event {
         let calls = self.snapshots.on(&dn);
         let mut event = Event {

@@ -72,7 +72,7 @@ impl Snapshots {
     }
 }
 
-/// Writes `conn-N`, `ct-N`, `mt-N` and `ps-N`, N from 1 (reference t-library.md ch. 11). Enumerations are numbers, as in T-Library.
+/// Writes `conn-N`, `ct-N`, `mt-N` and `ps-N`, N from 1 (T-Library reference ch. 11). Enumerations are numbers, as in T-Library.
 pub(super) fn describe(calls: &[Arc<Event>], extensions: &mut KvList) {
     for (index, last) in calls.iter().enumerate() {
         let number = index + 1;

@@ -69,7 +69,7 @@ pub enum Denied {
     /// Wrong password.
     #[error("wrong password")]
     Wrong,
-    /// No such user. To be answered exactly as [`Self::Wrong`] (checklist 7).
+    /// No such user. To be answered exactly as [`Self::Wrong`], or users could be found out.
     #[error("no such user")]
     Unknown,
     /// For another realm than ours, or with an algorithm that the policy leaves out (RFC 8760): challenge again.
@@ -180,7 +180,7 @@ impl Challenger {
         if !same_target(claim.uri, request_uri) {
             return Err(Denied::Malformed);
         }
-        // The user who is not there gets a secret that nobody can know, and with it the same work (checklist 7).
+        // The user who is not there gets a secret that nobody can know, and with it the same work.
         let secret = lookup(claim.username);
         let known = secret.is_some();
         let secret = secret.unwrap_or_else(|| Secret::Password(hex(&self.key.mac(b"nobody", claim.username.as_bytes())).into()));

@@ -1,4 +1,4 @@
-//! How many wrong passwords one source and one user may send (checklist 8).
+//! How many wrong passwords one source and one user may send.
 //!
 //! Three leaky buckets are filled by a failure: that of the source and user together, of the source, and of the user. The first stops
 //! the plain guesser after a few tries, the second the one who walks through the users, the third the one with many sources. So that

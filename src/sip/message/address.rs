@@ -105,13 +105,13 @@ impl<'a> NameAddr<'a> {
         Uri::parse(self.uri)
     }
 
-    /// The `expires` parameter of a Contact [s]. A malformed value is taken for one hour (RFC 3261 s.20.10), one too large
+    /// The `expires` parameter of a Contact, in seconds. A malformed value is taken for one hour (RFC 3261 s.20.10), one too large
     /// to be a delta for the largest.
     pub fn expires(&self) -> Option<u32> {
         self.param("expires").map(delta_seconds)
     }
 
-    /// The `q` parameter of a Contact [thousandths], 1000 where it is absent or malformed.
+    /// The `q` parameter of a Contact, in thousandths; 1000 where it is absent or malformed.
     pub fn q(&self) -> u16 {
         self.param("q").and_then(thousandths).unwrap_or(1000)
     }

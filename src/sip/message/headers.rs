@@ -158,7 +158,7 @@ impl Message {
             .ok_or_else(|| HeaderErrorKind::Number.of(HeaderName::MaxForwards))
     }
 
-    /// The Expires header [s]. A malformed value is taken for one hour, one too large for the largest (RFC 3261 s.20.19, RFC 4475 s.3.1.2.4).
+    /// The Expires header, in seconds. A malformed value is taken for one hour, one too large for the largest (RFC 3261 s.20.19, RFC 4475 s.3.1.2.4).
     pub fn expires(&self) -> Option<u32> {
         self.header(HeaderName::Expires).map(address::delta_seconds)
     }

@@ -17,7 +17,7 @@ pub struct Binding {
     pub flow: Flow,
     /// The Path of its REGISTER: the route set to preload (RFC 3327).
     pub path: Vec<Arc<str>>,
-    /// Preference [thousandths].
+    /// Preference, in thousandths.
     pub q: u16,
     /// When it ends, unless refreshed.
     pub expires_at: Instant,

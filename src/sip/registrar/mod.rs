@@ -26,11 +26,11 @@ use binding::Stored;
 /// The limits of a registrar.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RegistrarConfig {
-    /// Shorter registrations are refused with 423 [s].
+    /// Shorter registrations are refused with 423, in seconds.
     pub min_expires: u32,
-    /// For a contact that names no time [s].
+    /// For a contact that names no time, in seconds.
     pub default_expires: u32,
-    /// Longer registrations are shortened [s].
+    /// Longer registrations are shortened, in seconds.
     pub max_expires: u32,
     /// Devices of one address of record.
     pub max_contacts_per_aor: usize,
@@ -257,7 +257,7 @@ impl Registrar {
         Ok(bindings)
     }
 
-    /// How long a contact is bound [s].
+    /// How long a contact is bound, in seconds.
     fn granted(&self, asked: Option<u32>) -> Result<u32, RegisterOutcome> {
         match asked.unwrap_or(self.config.default_expires) {
             0 => Ok(0),

@@ -22,7 +22,7 @@ pub struct Register {
     pub cseq: u32,
     /// What to do.
     pub contacts: RegisterContacts,
-    /// The Expires header [s].
+    /// The Expires header, in seconds.
     pub expires: Option<u32>,
     /// The Path values, topmost first (RFC 3327).
     pub path: Vec<Arc<str>>,
@@ -44,9 +44,9 @@ pub enum RegisterContacts {
 pub struct RegisterContact {
     /// The URI.
     pub uri: Arc<str>,
-    /// The `expires` parameter [s]; 0 removes.
+    /// The `expires` parameter, in seconds; 0 removes.
     pub expires: Option<u32>,
-    /// The `q` parameter [thousandths].
+    /// The `q` parameter, in thousandths.
     pub q: u16,
     /// The `+sip.instance` parameter, without quotes (RFC 5626 s.4.1).
     pub instance: Option<Arc<str>>,

@@ -100,8 +100,7 @@ pub struct Invite {
     pub offer: Option<Bytes>,
     /// More headers, in order: (name, value).
     pub headers: Vec<(Arc<str>, Arc<str>)>,
-    /// For a 401 or 407. Never used for requests inside the dialog that a device challenges (checklist 11)
-    /// unless the session is a trunk's.
+    /// For a 401 or 407, inside the dialog too. `None` for a device of ours: no device may challenge us and get our answer.
     pub credentials: Option<Credentials>,
 }
 

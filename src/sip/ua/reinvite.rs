@@ -102,7 +102,7 @@ impl UserAgent {
     }
 
     /// 491: "If the UAC is the owner of the Call-ID of the dialog ID (meaning it generated the value), T has a randomly chosen value between
-    /// 2.1 and 4 seconds in units of 10 ms. If [not], between 0 and 2 seconds in units of 10 ms" (s.14.1).
+    /// 2.1 and 4 seconds in units of 10 ms. If not, between 0 and 2 seconds in units of 10 ms" (s.14.1).
     fn on_glare(&mut self, now: Instant, id: SessionId) {
         let tens = self.rng.random_range(0..=190u64);
         let Some(session) = self.live(id) else { return };
