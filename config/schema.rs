@@ -45,7 +45,7 @@ pub struct Config {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
-    /// The server's name, as CTI clients and logs show it.
+    /// The server's name, as EventServerInfo tells CTI clients.
     pub name: String,
     /// How long a drain waits for live calls, in seconds.
     pub drain_timeout_s: u64,
@@ -57,7 +57,7 @@ pub struct Server {
 pub struct Sip {
     /// The listening sockets, in the order of preference for outgoing requests.
     pub listener: Vec<Listener>,
-    /// The host names that are ours: a request URI with one of them (or with a listener's address) names a DN of ours.
+    /// The host names that are ours, at any port; the first one stands in the URIs that Tandem makes.
     pub domains: Vec<String>,
     /// The digest realm; see [`Sip::realm`].
     pub realm: Option<String>,
@@ -77,19 +77,23 @@ pub struct Sip {
     pub max_transactions: usize,
     /// The send and receive buffer of each UDP socket, in bytes.
     pub udp_buffer_bytes: usize,
-    /// A TCP connection with nothing registered or in a call over it is closed after this long without a byte, in seconds.
+    /// A TCP connection is closed after this long without a byte, in seconds.
     pub tcp_idle_timeout_s: u64,
     /// The most TCP connections.
     pub tcp_max_connections: usize,
     /// The most TCP connections from one address.
     pub tcp_max_connections_per_source: usize,
+    /// Requests that one address may send in a second; more are dropped. 0: no limit.
+    pub max_requests_per_second_per_source: u32,
+    /// The networks that `max_requests_per_second_per_source` is not for, besides the trunks' trusted sources.
+    pub unlimited_sources: Vec<IpNet>,
     /// The digest algorithms offered in a challenge, strongest first.
     pub digest_algorithms: Vec<DigestAlgorithm>,
     /// How long a nonce is good for, in seconds.
     pub nonce_lifetime_s: u64,
     /// Whether devices are challenged; `false` is for closed laboratories.
     pub require_auth: bool,
-    /// Failed authentications of one source per minute before it is ignored for the rest of that minute.
+    /// Failed authentications of one source, or one user, per minute; more are refused with 503, unread.
     pub auth_failures_per_minute: u32,
 }
 
@@ -174,7 +178,7 @@ pub struct Cti {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKey {
-    /// Who the key belongs to, for logs.
+    /// Who the key belongs to; problems of the configuration name it.
     pub name: String,
     /// The key itself.
     pub key: Option<Secret>,
@@ -194,7 +198,7 @@ pub enum Scope {
     Cti,
     /// Reading over HTTP: /v1/calls, /v1/dns, /v1/connectors, and /metrics where it wants a key.
     Read,
-    /// Administration over HTTP: /v1/admin.
+    /// Administration over HTTP, of which this version has none.
     Admin,
 }
 
@@ -216,7 +220,7 @@ pub struct Log {
     pub format: LogFormat,
     /// What is logged, as a filter of the `tracing` crate (`info`, `warn,tandem_sip=debug`).
     pub filter: String,
-    /// Whether user data, digits and message texts are masked as `**** (length:nn)`.
+    /// Whether user data is masked in logs as `**** (length:nn)`.
     pub hide_sensitive_data: bool,
 }
 

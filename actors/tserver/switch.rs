@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix::Addr;
+use rand::Rng;
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 use tandem_model::call::{Call, CallIds, CallInput, CallSettings};
 use tandem_model::link::{Cause, LinkRequest, ReleasedBy};
 use tandem_model::numbering::Numbering;
@@ -41,11 +41,6 @@ impl CallNumbers {
             first_conn_id: (unix_seconds & 0xffff_ffff) << 24,
             rng,
         }
-    }
-
-    /// Numbers for a test: the same for the same seed.
-    pub fn seeded(seed: u64) -> Self {
-        Self::new(0, StdRng::seed_from_u64(seed))
     }
 
     fn next(&mut self, conference: Option<ConferenceId>) -> CallIds {

@@ -66,8 +66,6 @@ pub enum Kind {
     DialPattern,
     /// A path to a file.
     File,
-    /// A path to a directory.
-    Directory,
     /// A SHA-256 in hex digits.
     HexDigest,
     /// A filter of log levels.
@@ -101,30 +99,6 @@ pub struct Refusal {
 }
 
 impl Kind {
-    /// The name of the type.
-    pub fn type_name(&self) -> &'static str {
-        match self {
-            Self::Boolean => "boolean",
-            Self::Integer { .. } => "integer",
-            Self::Text { .. } => "text",
-            Self::Secret { .. } => "secret",
-            Self::OneOf { .. } => "word",
-            Self::SocketAddress => "address",
-            Self::CidrBlock => "network",
-            Self::Host => "host",
-            Self::DnUri | Self::PeerUri => "SIP URI",
-            Self::DnTemplate => "SIP URI with {n}",
-            Self::Digits { .. } => "number",
-            Self::DialPattern => "pattern",
-            Self::File => "file",
-            Self::Directory => "directory",
-            Self::HexDigest => "hex digest",
-            Self::LogFilter => "log filter",
-            Self::Origin => "web origin",
-            Self::List { .. } => "list",
-        }
-    }
-
     /// Whether its value must not be shown.
     pub fn is_secret(&self) -> bool {
         matches!(self, Self::Secret { .. })
@@ -192,7 +166,7 @@ impl Kind {
                     .ok_or(None)
             }
             Self::DialPattern => DialPattern::parse(text).map(drop).map_err(Some),
-            Self::File | Self::Directory => fits(text, 1, 4096),
+            Self::File => fits(text, 1, 4096),
             Self::HexDigest => (text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()))
                 .then_some(())
                 .ok_or(None),
@@ -226,7 +200,6 @@ impl fmt::Display for Kind {
             Self::Digits { .. } => f.write_str("digits, *, #, a leading +; at most 32"),
             Self::DialPattern => f.write_str("digits, +, *, #, X, Z, N, . at the end; with @host for addresses there"),
             Self::File => f.write_str("a path to a file"),
-            Self::Directory => f.write_str("a path to a directory"),
             Self::HexDigest => f.write_str("64 hex digits"),
             Self::LogFilter => {
                 f.write_str("off, error, warn, info, debug, trace; by module as module=level; separated by commas")

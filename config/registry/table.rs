@@ -103,12 +103,13 @@ macro_rules! options {
 
 options! {
     "server.name" App, Text { min: 1, max: 64 }, Value("\"tandem\""), AfterRestart, "":
-        "The server's name, as CTI clients (`applicationName` of the server) and logs show it.";
+        "The server's name, as EventServerInfo tells CTI clients.";
     "server.drain_timeout_s" App, integer(0, 86_400), Value("30"), AfterRestart, "":
         "How long a drain (Ctrl-C, SIGTERM) waits for live calls before it ends them.";
 
     "sip.domains" App, list(&Host, 1, 64), Value("[\"tandem.local\"]"), AfterRestart, "RFC 3261 s.16.4":
-        "The host names that are ours. A request URI with one of them, or with the address of a listener, names a DN of ours.";
+        "The host names that are ours, at any port. A request URI with one of them, or with the address of a listener, names a DN of ours; \
+         the first one stands in the URIs that Tandem makes.";
     "sip.realm" App, Text { min: 1, max: 128 }, Absent, AfterRestart, "RFC 7616 s.3.3":
         "The digest realm. Without it the first of `domains`. Devices that store a hash of their password must be told anew when it changes.";
     "sip.product" App, Text { min: 0, max: 128 }, Value("\"Tandem\""), AfterRestart, "RFC 3261 s.20.35, 20.41":
@@ -133,6 +134,11 @@ options! {
         "The most TCP connections.";
     "sip.tcp_max_connections_per_source" App, integer(1, 1_000_000), Value("10000"), AfterRestart, "":
         "The most TCP connections from one address.";
+    "sip.max_requests_per_second_per_source" App, integer(0, 1_000_000), Value("1000"), AfterRestart, "":
+        "Requests that one address (IPv6: one /64) may send in a second; what is above it is dropped and counted in \
+         `tandem_sip_rate_limited_total`. The trusted sources of trunks have no such limit. 0: nobody has.";
+    "sip.unlimited_sources" App, list(&CidrBlock, 0, 64), Value("[\"127.0.0.0/8\", \"::1/128\"]"), AfterRestart, "":
+        "Networks without that limit: proxies in front of many devices, and this machine.";
     "sip.digest_algorithms" App, list(&DIGEST, 1, 2), Value("[\"SHA-256\", \"MD5\"]"), AfterRestart, "RFC 8760 s.2.2":
         "The digest algorithms of a challenge, the preferred one first. Without `MD5` older devices cannot register.";
     "sip.nonce_lifetime_s" App, integer(10, 86_400), Value("60"), AfterRestart, "RFC 7616 s.3.3":
@@ -161,7 +167,8 @@ options! {
     "connectors.count" App, integer(0, 256), Value("1"), AfterRestart, "":
         "How many connectors run in this process, each on a thread of its own with its share of the DNs; 0 is one per core.";
     "connectors.mailbox_capacity" App, integer(16, 1_000_000), Value("65536"), AfterRestart, "":
-        "Messages that may wait for one connector; above it new calls are refused.";
+        "Messages that may wait for one connector; above it, what comes from the network is dropped (SIP over UDP sends it again) and a \
+         MakeCall is refused.";
 
     "cti.bind" App, SocketAddress, Value("\"127.0.0.1:8088\""), AfterRestart, "":
         "The address of the CTI WebSocket and of HTTP, `ip:port`. Port 0 lets the system choose.";
@@ -177,14 +184,14 @@ options! {
         "The web origins (`https://desk.example.com`, or `*`) from which a browser may connect. A client without an Origin header is no \
          browser and needs none.";
 
-    "cti.api_key[].name" ApiKey, Text { min: 1, max: 64 }, Required, AfterRestart, "": "Who the key belongs to; logs show it.";
+    "cti.api_key[].name" ApiKey, Text { min: 1, max: 64 }, Required, AfterRestart, "": "Who the key belongs to; problems of the configuration name it.";
     "cti.api_key[].key" ApiKey, Secret { min: 8, max: 256 }, Absent, AfterRestart, "": "The key itself.";
     "cti.api_key[].key_sha256" ApiKey, HexDigest, Absent, AfterRestart, "":
         "The SHA-256 of the key, so that the file holds no secret: `printf %s KEY | sha256sum`.";
     "cti.api_key[].key_file" ApiKey, File, Absent, AfterRestart, "":
         "A file with the key in its first line; a relative path starts at the configuration file.";
     "cti.api_key[].scopes" ApiKey, list(&SCOPE, 1, 3), Value("[\"cti\", \"read\"]"), AfterRestart, "":
-        "What the key opens: `cti` the CTI protocol, `read` reading over HTTP, `admin` `/v1/admin`.";
+        "What the key opens: `cti` the CTI protocol, `read` reading over HTTP, `admin` administration, of which this version has none.";
 
     "http.workers" App, integer(1, 64), Value("1"), AfterRestart, "": "Threads that serve HTTP and the CTI protocol.";
     "http.metrics_require_key" App, Boolean, Value("false"), AfterRestart, "":
@@ -194,10 +201,10 @@ options! {
     "log.filter" App, LogFilter, Value("\"info\""), AfterRestart, "":
         "What is logged: a level, or levels by module, separated by commas (`warn,tandem_sip=debug`).";
     "log.hide_sensitive_data" App, Boolean, Value("true"), AfterRestart, "seed 002 line 2485":
-        "Whether user data, digits and message texts are masked as `**** (length:nn)`. (`hide-sensitive-data` of the seed.)";
+        "Whether user data is masked in logs as `**** (length:nn)`. (`hide-sensitive-data` of the seed.)";
 
     "limits.max_calls" App, integer(1, 1_000_000), Value("50000"), AfterRestart, "":
-        "The most live calls; a new one above it is refused with 503 and Retry-After.";
+        "The most live calls; a new one above it is refused with 503, a MakeCall with error 111.";
 
     "dn[].dn" Dn, DnUri, Required, AfterRestart, "": "The SIP URI that names it, without parameters (`sip:alice@tandem.local`). Case does not matter.";
     "dn[].type" Dn, OneOf { values: &["extension"] }, Value("\"extension\""), AfterRestart, "seed 002 line 611": "What kind of DN it is.";

@@ -27,10 +27,7 @@ fn the_later_source_wins_and_the_origin_says_so() -> Result<(), Vec<Problem>> {
     ];
     let loaded = with(file, &["sip.t4_ms=3000"], &env)?;
     let sip = &loaded.config.sip;
-    assert_eq!(
-        (sip.t1_ms, sip.t2_ms, sip.t4_ms, sip.nonce_lifetime_s),
-        (100, 2000, 3000, 60)
-    );
+    assert_eq!((sip.t1_ms, sip.t2_ms, sip.t4_ms, sip.nonce_lifetime_s), (100, 2000, 3000, 60));
     let origin = |path: &str| loaded.origins.get(path).cloned();
     assert_eq!(
         origin("sip.t1_ms"),

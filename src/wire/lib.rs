@@ -70,8 +70,6 @@ pub mod close {
     pub const TOO_BIG: u16 = 1009;
     /// The server failed.
     pub const INTERNAL: u16 = 1011;
-    /// Try again later: too many clients.
-    pub const TRY_AGAIN: u16 = 1013;
     /// No OpenServer in time, or no pong.
     pub const TIMEOUT: u16 = 4000;
     /// The client read too slowly and its queue is full. It may resume from the last sequence that it has.
