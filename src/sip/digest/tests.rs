@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::client::{Authenticator, Challenge, SyntaxError, Unanswerable};
+use super::client::{Challenge, SyntaxError};
 use super::params::Params;
 use super::server::{Challenger, Denied, Secret};
 use super::throttle::{Throttle, ThrottleConfig, Verdict};
@@ -327,62 +327,6 @@ fn a_full_table_gives_up_the_oldest_nonces_and_never_accepts_them_again() {
     assert_eq!(send(2, 2), Ok(()));
 }
 
-#[test]
-fn the_client_stops_at_a_wrong_password_and_goes_on_at_a_stale_nonce() {
-    let now = Instant::now();
-    let mut server = challenger(vec![Algorithm::Sha256, Algorithm::Md5]);
-    let mut client = Authenticator::new("alice", "secret", Some("tandem".into()));
-    assert_eq!(client.authorization("REGISTER", URI, "c"), None);
-    let lines = server.challenge(now, false);
-    client.challenged(lines.iter().map(String::as_str)).expect("answerable");
-    for _ in 0..3 {
-        let value = client.authorization("REGISTER", URI, "c").expect("challenged");
-        assert!(
-            server.verify(now, &value, "REGISTER", URI, alice).is_ok(),
-            "the count goes up by itself"
-        );
-        client.accepted();
-    }
-    // An hour later the nonce is stale; some servers do not say so, and it is not our password that is wrong.
-    for stale in [true, false] {
-        assert!(client.authorization("REGISTER", URI, "c").is_some());
-        let lines = server.challenge(now, stale);
-        assert_eq!(client.challenged(lines.iter().map(String::as_str)), Ok(()));
-        let value = client.authorization("REGISTER", URI, "c").expect("challenged");
-        assert!(value.contains("nc=00000001") && server.verify(now, &value, "REGISTER", URI, alice).is_ok());
-        client.accepted();
-    }
-    // Refused right after the answer: that is the password.
-    client.challenged(lines.iter().map(String::as_str)).expect("answerable");
-    client.authorization("REGISTER", URI, "c");
-    let again = server.challenge(now, false);
-    assert_eq!(
-        client.challenged(again.iter().map(String::as_str)),
-        Err(Unanswerable::Refused)
-    );
-    assert_eq!(
-        client.challenged([r#"Digest realm="other", nonce="1""#]),
-        Err(Unanswerable::NoChallenge)
-    );
-    assert_eq!(client.challenged([]), Err(Unanswerable::NoChallenge));
-}
-
-#[test]
-fn a_server_that_says_stale_for_ever_is_given_up() {
-    let mut client = Authenticator::new("alice", "secret", None);
-    let mut server = challenger(vec![Algorithm::Sha256]);
-    let mut challenges = 0;
-    loop {
-        let lines = server.challenge(Instant::now(), true);
-        if client.challenged(lines.iter().map(String::as_str)).is_err() {
-            break;
-        }
-        client.authorization("REGISTER", URI, "c");
-        challenges += 1;
-        assert!(challenges < 10, "a loop");
-    }
-}
-
 fn source(i: u32) -> IpAddr {
     IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + i))
 }
@@ -493,9 +437,8 @@ proptest! {
         let now = Instant::now();
         let mut server = Challenger::new(realm.as_str(), [1; 32], vec![Algorithm::Sha256], MINUTE);
         let lines = server.challenge(now, false);
-        let mut client = Authenticator::new(user.as_str(), password.as_str(), Some(realm.as_str().into()));
-        client.challenged(lines.iter().map(String::as_str)).expect("answerable");
-        let value = client.authorization("INVITE", URI, "cnonce").expect("challenged");
+        let challenge = Challenge::strongest(lines.iter().map(String::as_str), Some(realm.as_str())).expect("answerable");
+        let value = challenge.authorize(&user, &password, "INVITE", URI, 1, "cnonce");
         let known: Arc<str> = password.as_str().into();
         let verified = server.verify(now, &value, "INVITE", URI, |_| Some(Secret::Password(known)));
         prop_assert_eq!(verified.map(|a| a.username.to_string()), Ok(user));
