@@ -41,6 +41,9 @@ pub enum DnMessage {
     /// Panic, to test the supervision.
     #[cfg(feature = "fault-injection")]
     Crash,
+    /// Panic at the next request.
+    #[cfg(feature = "fault-injection")]
+    CrashAtRequest,
 }
 
 /// Asks for a [`DnSummary`].
@@ -81,12 +84,26 @@ impl DnParts {
 pub struct DnActor {
     parts: DnParts,
     out: Vec<DnOutput>,
+    /// Whose request is being handled; still there after a crash, when nobody has answered it.
+    asked: Option<Requestor>,
+    /// The next request is to crash the actor.
+    #[cfg(feature = "fault-injection")]
+    fragile: bool,
 }
 
 impl DnActor {
     /// Starts it on the current arbiter.
     pub fn supervise(parts: DnParts) -> Addr<Self> {
-        supervise(SPEC, Self { parts, out: Vec::new() })
+        supervise(
+            SPEC,
+            Self {
+                parts,
+                out: Vec::new(),
+                asked: None,
+                #[cfg(feature = "fault-injection")]
+                fragile: false,
+            },
+        )
     }
 
     /// Hands the machine an input; `request` is what goes on where the machine accepts.
@@ -114,6 +131,8 @@ impl DnActor {
     }
 
     fn request(&mut self, requestor: Requestor, request: Request) {
+        #[cfg(feature = "fault-injection")]
+        assert!(!std::mem::take(&mut self.fragile), "injected into a DN by a request");
         let input = match &request {
             Request::RegisterAddress { register_mode, .. } => DnInput::RegisterCheck {
                 requestor,
@@ -220,6 +239,10 @@ impl Supervised for DnActor {
     fn restarting(&mut self, _: &mut Context<Self>) {
         escalate_if_due(self);
         self.out.clear();
+        // Every request is answered, also the one that caused the crash.
+        if let Some(requestor) = self.asked.take() {
+            self.refuse(requestor, TErrorCode::Internal.into());
+        }
     }
 }
 
@@ -240,11 +263,17 @@ impl Handler<DnMessage> for DnActor {
 
     fn handle(&mut self, message: DnMessage, _: &mut Context<Self>) {
         match message {
-            DnMessage::Request { requestor, request } => self.request(requestor, request),
+            DnMessage::Request { requestor, request } => {
+                self.asked = Some(requestor);
+                self.request(requestor, request);
+                self.asked = None;
+            }
             DnMessage::Contacts(contacts) => self.apply(DnInput::Contacts(contacts), None),
             DnMessage::ClientGone(client) => self.apply(DnInput::ClientGone(client), None),
             #[cfg(feature = "fault-injection")]
             DnMessage::Crash => panic!("injected into a DN"),
+            #[cfg(feature = "fault-injection")]
+            DnMessage::CrashAtRequest => self.fragile = true,
         }
     }
 }

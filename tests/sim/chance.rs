@@ -25,8 +25,8 @@ pub struct Outcome {
     pub calls: usize,
     /// Of those, calls that were talked in.
     pub established: usize,
-    /// Everything that happened.
-    pub transcript: Vec<String>,
+    /// The network, which has the transcript of everything that happened.
+    pub wire: std::sync::Arc<super::wire::Wire>,
 }
 
 /// What happens at some time, beside what the phones do.
@@ -216,6 +216,6 @@ fn outcome(world: &World) -> Outcome {
     Outcome {
         calls: world.desktops[0].calls.len(),
         established: talked.len(),
-        transcript: world.wire.transcript(),
+        wire: world.wire.clone(),
     }
 }

@@ -414,3 +414,20 @@ fn an_event_that_crashes_its_connector_ends_its_call_only() {
         });
     }
 }
+
+#[test]
+fn a_request_that_crashes_its_dn_is_answered() {
+    in_virtual_time(async {
+        let mut world = stage(1).await;
+        let dn = world.phones[CALLER].dn();
+        if let Some(actor) = world.tree.directory.dn(&DnId::new(&dn)) {
+            actor.do_send(DnMessage::CrashAtRequest);
+        }
+        let reference = world.desktops[0].ask(ClientRequest::make_call(&dn, "1002")).await;
+        world.run(Duration::from_millis(10)).await;
+        assert_counted(ActorKind::Dn, 1);
+        let answer = world.desktops[0].answer(reference).expect("every request is answered");
+        assert!(answer.is(EventName::EventError), "{answer:?}");
+        finish(world).await;
+    });
+}

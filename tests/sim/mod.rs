@@ -21,7 +21,7 @@
 //! | `escalation` | panics that do not stop |
 //! | `races` | messages that meet in one mailbox |
 //!
-//! A seed that fails is printed; `TANDEM_SIM_SEED=<seed> cargo test --test tests sim::random` plays it again, and
+//! A seed that fails is printed; `TANDEM_SIM_SEED=<seed> cargo test --test tests sim::random -- --nocapture` plays it again, and
 //! `TANDEM_SIM_SEEDS=<count>` plays more of them.
 
 mod chance;

@@ -19,7 +19,7 @@ fn number(variable: &str) -> Option<u64> {
 fn play_all<F: Future<Output = Outcome>>(default: u64, play: fn(u64) -> F) {
     if let Some(seed) = number("TANDEM_SIM_SEED") {
         let outcome = in_virtual_time(play(seed));
-        for line in &outcome.transcript {
+        for line in outcome.wire.transcript() {
             println!("{line}");
         }
         return;
@@ -74,7 +74,7 @@ fn the_same_seed_gives_the_same_story() {
         let [one, other] = [0, 1].map(|_| {
             // The two runs begin at different times of the clock on the wall.
             std::thread::sleep(Duration::from_micros(1500));
-            in_virtual_time(play_stormy(seed)).transcript
+            in_virtual_time(play_stormy(seed)).wire.transcript()
         });
         let difference = one.iter().zip(&other).position(|(one, other)| one != other);
         if let Some(at) = difference {

@@ -37,7 +37,14 @@ fn inject(world: &mut World, rng: &mut StdRng, kind: ActorKind, dn: usize, id: C
         ActorKind::ConnectorLink => directory.link(id)?.do_send(Inject),
         ActorKind::EventLog => directory.event_log()?.do_send(Inject),
         ActorKind::Lobby => directory.lobby()?.do_send(Inject),
-        ActorKind::Dn => directory.dn(&DnId::new(world.dns().get(dn)?))?.do_send(DnMessage::Crash),
+        ActorKind::Dn => {
+            let fault = if rng.random() {
+                DnMessage::Crash
+            } else {
+                DnMessage::CrashAtRequest
+            };
+            directory.dn(&DnId::new(world.dns().get(dn)?))?.do_send(fault);
+        }
         ActorKind::Call => directory
             .call(*directory.call_ids().choose(rng)?)?
             .do_send(CallMessage::Crash),

@@ -61,7 +61,13 @@ struct Inner {
     /// Phones whose host is up and says that nobody listens there.
     closed: BTreeSet<SocketAddr>,
     started: Instant,
-    transcript: Vec<String>,
+    transcript: Vec<(Instant, Line)>,
+}
+
+/// One line of the transcript. Messages are written out only when somebody reads it.
+enum Line {
+    Sent { from: SocketAddr, to: SocketAddr, bytes: Bytes },
+    Text(String),
 }
 
 impl Wire {
@@ -96,7 +102,12 @@ impl Wire {
     /// Puts a datagram on its way.
     pub fn put(&self, from: SocketAddr, to: SocketAddr, bytes: Bytes) {
         let mut inner = self.inner();
-        inner.note(from, to, &bytes);
+        let line = Line::Sent {
+            from,
+            to,
+            bytes: bytes.clone(),
+        };
+        inner.transcript.push((now(), line));
         let copies = inner.copies(from, to);
         for _ in 0..copies {
             let due = inner.arrival();
@@ -166,13 +177,21 @@ impl Wire {
     }
 
     /// Adds a line to the transcript.
-    pub fn write(&self, line: &str) {
-        self.inner().write(line);
+    pub fn write(&self, line: String) {
+        self.inner().transcript.push((now(), Line::Text(line)));
     }
 
-    /// Everything that was sent and written, with the time since the start.
+    /// Everything that was sent and written, with the milliseconds since the start.
     pub fn transcript(&self) -> Vec<String> {
-        self.inner().transcript.clone()
+        let inner = self.inner();
+        let text = |(at, line): &(Instant, Line)| {
+            let ms = at.saturating_duration_since(inner.started).as_millis();
+            match line {
+                Line::Sent { from, to, bytes } => format!("{ms:>8} {from} > {to}\n{}", String::from_utf8_lossy(bytes)),
+                Line::Text(text) => format!("{ms:>8} {text}"),
+            }
+        };
+        inner.transcript.iter().map(text).collect()
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -197,17 +216,6 @@ impl Inner {
     fn arrival(&mut self) -> Instant {
         let jitter_ms = self.rng.random_range(0..=self.weather.jitter_ms);
         now() + Duration::from_millis(self.weather.latency_ms + jitter_ms)
-    }
-
-    fn note(&mut self, from: SocketAddr, to: SocketAddr, bytes: &Bytes) {
-        let text = String::from_utf8_lossy(bytes);
-        let line = format!("{from} > {to}\n{text}");
-        self.write(&line);
-    }
-
-    fn write(&mut self, line: &str) {
-        let ms = now().saturating_duration_since(self.started).as_millis();
-        self.transcript.push(format!("{ms:>8} {line}"));
     }
 }
 

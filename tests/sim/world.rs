@@ -251,7 +251,7 @@ impl World {
         }
         for (index, desktop) in self.desktops.iter_mut().enumerate() {
             for frame in desktop.read() {
-                self.wire.write(&format!("desktop {index}: {frame}"));
+                self.wire.write(format!("desktop {index}: {frame}"));
             }
         }
     }
