@@ -113,13 +113,7 @@ async fn play(config: &Config, once: bool, server: &Server, sip: SocketAddr, sta
         );
     }
     let dns: Vec<String> = PHONES.iter().map(|(number, _)| format!("sip:{number}@{domain}")).collect();
-    let key = config
-        .cti
-        .api_key
-        .iter()
-        .find_map(|key| key.key.as_ref())
-        .ok_or("the demo has no API key")?;
-    let desktop = Desktop::open(server.cti_address, key.reveal(), &dns, Duration::from_secs(5)).await?;
+    let desktop = Desktop::open(server.cti_address, api_key(config), &dns, Duration::from_secs(5)).await?;
     let mut stage = Stage { desktop, phones };
     stage.register().await?;
     println!(
@@ -150,15 +144,16 @@ fn sip_address(server: &Server) -> Result<SocketAddr, String> {
         .ok_or_else(|| "the demo needs a UDP listener".into())
 }
 
+/// The key of the demo's own desktop, which the configuration holds in plain text.
+fn api_key(config: &Config) -> &str {
+    let keys = config.cti.api_key.iter();
+    keys.filter_map(|key| key.key.as_ref()).next().map_or("", |key| key.reveal())
+}
+
 /// Says how to join in.
 fn introduce(config: &Config, server: &Server, sip: SocketAddr) {
     let domain = config.sip.domains.first().map_or("tandem.local", String::as_str);
-    let key = config
-        .cti
-        .api_key
-        .iter()
-        .find_map(|key| key.key.as_ref())
-        .map_or("", |key| key.reveal());
+    let key = api_key(config);
     println!("Tandem {} demo, on loopback only", env!("CARGO_PKG_VERSION"));
     println!(
         "  your own softphone   server {sip} (UDP or TCP), domain {domain}, user 1005, password demo-1005; dial 1001 to 1008"

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use tandem_media::tone;
-use tandem_model::EventName;
-use tandem_model::KvList;
+use tandem_model::{EventName, KvList};
 use tandem_wire::ClientRequest;
 
 use super::desktop::Desktop;
