@@ -12,7 +12,8 @@ use tandem_config::{ApiKey, Scope};
 
 use super::problem::Problem;
 
-type KeyDigest = [u8; 32];
+/// The SHA-256 of an API key.
+pub type KeyDigest = [u8; 32];
 
 /// The keys that are known, by digest.
 #[derive(Clone, Default)]
@@ -21,14 +22,7 @@ pub struct Keys(Arc<[(KeyDigest, Vec<Scope>)]>);
 impl Keys {
     /// The keys of a loaded configuration. A digest that is not 64 hex digits opens nothing; `tandem-config` refuses it earlier.
     pub fn new(keys: &[ApiKey]) -> Self {
-        let known = keys.iter().filter_map(|key| {
-            let digest = match (&key.key, &key.key_sha256) {
-                (Some(secret), _) => digest(secret.reveal()),
-                (None, Some(hex)) => from_hex(hex)?,
-                (None, None) => return None,
-            };
-            Some((digest, key.scopes.clone()))
-        });
+        let known = keys.iter().filter_map(|key| Some((digest_of(key)?, key.scopes.clone())));
         Self(known.collect())
     }
 
@@ -52,6 +46,15 @@ impl Keys {
             }
         }
         found
+    }
+}
+
+/// The digest of a configured key; `None` where it has neither a key nor 64 hex digits.
+pub fn digest_of(key: &ApiKey) -> Option<KeyDigest> {
+    match (&key.key, &key.key_sha256) {
+        (Some(secret), _) => Some(digest(secret.reveal())),
+        (None, Some(hex)) => from_hex(hex),
+        (None, None) => None,
     }
 }
 

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use sha2::{Digest, Sha256};
 use tandem_actors::connector::algorithms;
 use tandem_actors::devices::{Device, Devices, Trunk};
 use tandem_actors::tree::Plan;
@@ -19,6 +18,8 @@ use tandem_sip::message::Uri;
 use tandem_sip::registrar::RegistrarConfig;
 use tandem_sip::session;
 use tandem_sip::ua::{Credentials, Listener, UaConfig};
+
+use crate::api::auth::digest_of;
 
 /// The most DNs one CTI client registers.
 const MAX_DNS_PER_CLIENT: usize = 10_000;
@@ -100,23 +101,11 @@ fn throttle(failures_per_minute: u32) -> ThrottleConfig {
 fn client_settings(config: &Config) -> ClientSettings {
     let keys = config.cti.api_key.iter().filter(|key| key.scopes.contains(&Scope::Cti));
     ClientSettings {
-        api_keys: keys.filter_map(hash_of).collect(),
+        api_keys: keys.filter_map(digest_of).collect(),
         max_dns: MAX_DNS_PER_CLIENT,
         server_name: config.server.name.as_str().into(),
         server_version: env!("CARGO_PKG_VERSION").into(),
     }
-}
-
-fn hash_of(key: &tandem_config::ApiKey) -> Option<[u8; 32]> {
-    if let Some(key) = &key.key {
-        return Some(Sha256::digest(key.reveal().as_bytes()).into());
-    }
-    let hex = key.key_sha256.as_deref()?;
-    let mut hash = [0; 32];
-    for (byte, digits) in hash.iter_mut().zip(hex.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(hash)
 }
 
 fn numbering(config: &Config) -> Result<Numbering, Vec<String>> {

@@ -26,12 +26,7 @@ pub struct ServeArgs {
 pub fn run(args: &ServeArgs) -> ExitCode {
     let loaded = match Config::load(args.config.as_deref(), &args.sets, environment()) {
         Ok(loaded) => loaded,
-        Err(problems) => {
-            for problem in problems {
-                eprintln!("{problem}");
-            }
-            return ExitCode::FAILURE;
-        }
+        Err(problems) => return super::config::refuse(&problems),
     };
     let config = loaded.config;
     let metrics = match telemetry::install_logs(config.log.format, &config.log.filter).and_then(|()| MetricsPages::install()) {
