@@ -108,7 +108,7 @@ async fn a_caller_on_tcp_reaches_a_callee_on_udp() {
     let callee = Sipp::callee("callee_basic", port).start().await;
     caller("caller_basic", &server).tcp().run().await;
     callee.succeeds().await;
-    server.alive().await;
+    server.alive_and_idle().await;
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn a_caller_on_udp_reaches_a_callee_on_tcp() {
     let callee = Sipp::callee("callee_basic", port).tcp().start().await;
     caller("caller_basic", &server).run().await;
     callee.succeeds().await;
-    server.alive().await;
+    server.alive_and_idle().await;
 }
 
 #[tokio::test]

@@ -278,6 +278,15 @@ impl Connection {
         }
     }
 
+    /// Sends a keep-alive and waits for the answer to it (RFC 5626 s.4.4.1).
+    pub async fn ping(&mut self) {
+        assert!(self.send("\r\n\r\n").await, "closed");
+        let mut pong = [0; 2];
+        let read = timeout(SOON, self.stream.read_exact(&mut pong)).await;
+        read.expect("an answer to the keep-alive").expect("an open connection");
+        assert_eq!(&pong, b"\r\n");
+    }
+
     fn framed(&mut self) -> Option<Message> {
         let keep_alive = self.buffer.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         self.buffer.drain(..keep_alive);

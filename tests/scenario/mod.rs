@@ -5,3 +5,4 @@ mod devices;
 mod http;
 mod refusals;
 mod server;
+mod shards;

@@ -53,3 +53,15 @@ async fn a_server_without_calls_ends_at_once() {
         assert_eq!(status.code(), Some(0), "{}", server.program.tail());
     }
 }
+
+#[tokio::test]
+async fn a_hangup_signal_ends_nothing() {
+    let mut server = Setup::new().start().await;
+    server.program.signal(libc::SIGHUP);
+    crate::rig::wait::until("the log line", crate::rig::wait::SOON, async || {
+        let log = server.program.tail();
+        if log.contains("SIGHUP") { Ok(()) } else { Err(log) }
+    })
+    .await;
+    server.alive().await;
+}

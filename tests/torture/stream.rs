@@ -39,6 +39,19 @@ async fn a_message_that_comes_byte_by_byte_is_one_message() {
 }
 
 #[tokio::test]
+async fn a_keep_alive_is_answered() {
+    let mut server = Setup::new().start().await;
+    let mut connection = Connection::open(server.sip).await;
+    connection.ping().await;
+    let text = options(&server, &connection, 1);
+    connection.send(text).await;
+    is_answered(&mut connection, 1, 200).await;
+    connection.ping().await;
+    drop(connection);
+    server.alive_and_idle().await;
+}
+
+#[tokio::test]
 async fn merged_and_split_messages_are_told_apart() {
     let mut server = Setup::new().start().await;
     let mut connection = Connection::open(server.sip).await;
