@@ -4,22 +4,32 @@
 //! A new request goes to the connector that owns the DN it comes from (a REGISTER: the DN it registers), and where there is no DN
 //! of ours, by its Call-ID, so that retransmissions and the CANCEL go where the INVITE went.
 //!
-//! Runs on the transports' threads. A connector whose mailbox is full sheds what comes: SIP over UDP is sent again.
+//! Runs on the transports' threads, and holds floods off before they cost a connector anything (checklist 5): a source that sends more
+//! requests than it may has the rest dropped, and of the messages that wait for a connector the second half of the room is kept for calls
+//! that are there. What is dropped over UDP is sent again.
 
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use ipnet::IpNet;
 use tandem_model::ConnectorId;
 use tandem_sip::flow::{ConnectionId, Flow};
 use tandem_sip::message::{Message, Method, Uri};
+use tandem_sip::source_rate::{SourceRate, SourceRateConfig};
 use tandem_sip::ua;
 
 use crate::connector::{ConnectorMessage, Received};
-use crate::devices::Devices;
+use crate::devices::{Devices, contains};
 use crate::directory::Directory;
 use crate::kind::{ActorKind, Waiting};
 use crate::metrics::Metrics;
-use crate::sharding;
+use crate::{now, sharding};
+
+/// Between two log lines about sources that send too much.
+const WARN_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Takes what the transports read.
 #[derive(Clone)]
@@ -27,30 +37,77 @@ pub struct Ingress {
     directory: Arc<Directory>,
     devices: Arc<Devices>,
     connectors: u16,
+    /// Messages that wait for each connector.
+    waiting: Arc<[Arc<AtomicUsize>]>,
+    max_waiting: usize,
+    limit: Option<Arc<Limit>>,
+}
+
+/// How much one source may send.
+struct Limit {
+    unlimited: Vec<IpNet>,
+    state: Mutex<LimitState>,
+}
+
+struct LimitState {
+    rate: SourceRate,
+    warned: Option<Instant>,
+}
+
+/// Messages on their way to a connector; counted off when they are dropped or handled.
+#[derive(Debug)]
+pub struct Backlog {
+    waiting: Arc<AtomicUsize>,
+    messages: usize,
+}
+
+impl Drop for Backlog {
+    fn drop(&mut self) {
+        self.waiting.fetch_sub(self.messages, Ordering::Relaxed);
+    }
 }
 
 impl Ingress {
-    /// An ingress for that many connectors.
-    pub fn new(directory: Arc<Directory>, devices: Arc<Devices>, connectors: u16) -> Self {
+    /// An ingress for that many connectors, with room for that many messages to wait for each.
+    pub fn new(directory: Arc<Directory>, devices: Arc<Devices>, connectors: u16, max_waiting: usize) -> Self {
+        let connectors = connectors.max(1);
         Self {
             directory,
             devices,
-            connectors: connectors.max(1),
+            connectors,
+            waiting: (0..connectors).map(|_| Arc::default()).collect(),
+            max_waiting: max_waiting.max(2),
+            limit: None,
         }
+    }
+
+    /// With a limit on the requests of one source. Trunks' trusted sources and those of `unlimited` have none.
+    #[must_use]
+    pub fn limited(mut self, rate: SourceRateConfig, unlimited: Vec<IpNet>) -> Self {
+        let state = LimitState {
+            rate: SourceRate::new(rate),
+            warned: None,
+        };
+        self.limit = Some(Arc::new(Limit {
+            unlimited,
+            state: Mutex::new(state),
+        }));
+        self
     }
 
     /// Datagrams, as read in one batch.
     pub fn datagrams(&self, datagrams: impl Iterator<Item = (Flow, Bytes)>) {
+        let now = now();
         let mut batches: Vec<Vec<Received>> = (0..self.connectors).map(|_| Vec::new()).collect();
         for (flow, bytes) in datagrams {
             match Message::parse(bytes) {
-                Ok(message) => self.sort(flow, message, &mut batches),
+                Ok(message) => self.sort(now, flow, message, &mut batches),
                 Err(error) => {
                     Metrics::of_process().parse_errors.increment(1);
                     tracing::debug!(peer = %flow.peer, %error, "a datagram that is not SIP");
                     // The user agent refuses it with 400, where enough of it is there to be answered.
                     if let Some(message) = error.into_answerable() {
-                        self.sort(flow, message, &mut batches);
+                        self.sort(now, flow, message, &mut batches);
                     }
                 }
             }
@@ -60,9 +117,12 @@ impl Ingress {
         }
     }
 
-    /// One message of a stream. `false`: the connector is overloaded, the caller may slow down.
+    /// One message of a stream. `false`: it is too much, of this source or for the connector; the caller may slow down.
     pub fn message(&self, flow: Flow, message: Message) -> bool {
         let owner = self.owner(&message);
+        if !self.may_pass(now(), owner, &flow, &message) {
+            return false;
+        }
         self.post(owner, vec![Received { flow, message }])
     }
 
@@ -112,22 +172,74 @@ impl Ingress {
         }
     }
 
-    fn sort(&self, flow: Flow, message: Message, batches: &mut [Vec<Received>]) {
+    fn sort(&self, now: Instant, flow: Flow, message: Message, batches: &mut [Vec<Received>]) {
         let owner = self.owner(&message);
-        if let Some(batch) = batches.get_mut(usize::from(owner.0)) {
+        if self.may_pass(now, owner, &flow, &message)
+            && let Some(batch) = batches.get_mut(usize::from(owner.0))
+        {
             batch.push(Received { flow, message });
         }
+    }
+
+    fn may_pass(&self, now: Instant, owner: ConnectorId, flow: &Flow, message: &Message) -> bool {
+        self.has_room(owner, message) && self.is_within_rate(now, flow.peer.ip(), message)
+    }
+
+    fn has_room(&self, owner: ConnectorId, message: &Message) -> bool {
+        let Some(waiting) = self.waiting.get(usize::from(owner.0)) else {
+            return true;
+        };
+        let waiting = waiting.load(Ordering::Relaxed);
+        // Of what is known to a connector its name is in a tag or branch; a forger gets no more than the other half.
+        let room = waiting < self.max_waiting / 2 || (waiting < self.max_waiting && ua::owner(message).is_some());
+        if !room {
+            ActorKind::Connector.metrics().shed.increment(1);
+        }
+        room
+    }
+
+    fn is_within_rate(&self, now: Instant, source: IpAddr, message: &Message) -> bool {
+        let Some(limit) = &self.limit else { return true };
+        // Responses and ACKs cost little, and nobody answers them.
+        if message.method().is_none_or(|method| method == Method::Ack)
+            || contains(&limit.unlimited, source)
+            || self.devices.trunk_from(source).is_some()
+        {
+            return true;
+        }
+        let mut state = limit.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let served = state.rate.take(now, source);
+        if !served {
+            Metrics::of_process().rate_limited.increment(1);
+            if state
+                .warned
+                .is_none_or(|at| now.saturating_duration_since(at) >= WARN_INTERVAL)
+            {
+                state.warned = Some(now);
+                tracing::warn!(%source, "more requests than `sip.max_requests_per_second_per_source`; dropped");
+            }
+        }
+        served
     }
 
     fn post(&self, owner: ConnectorId, batch: Vec<Received>) -> bool {
         if batch.is_empty() {
             return true;
         }
+        let Some(waiting) = self.waiting.get(usize::from(owner.0)) else {
+            return false;
+        };
         let Some(connector) = self.directory.connector(owner) else {
             return false;
         };
+        waiting.fetch_add(batch.len(), Ordering::Relaxed);
+        let backlog = Backlog {
+            waiting: waiting.clone(),
+            messages: batch.len(),
+        };
         let message = ConnectorMessage::Received {
             batch,
+            backlog,
             waiting: Waiting::new(ActorKind::Connector),
         };
         let taken = connector.try_send(message).is_ok();
@@ -135,5 +247,82 @@ impl Ingress {
             ActorKind::Connector.metrics().shed.increment(1);
         }
         taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use tandem_sip::flow::{ListenerId, Transport};
+
+    use super::*;
+    use crate::devices::Trunk;
+
+    const FLOODER: &str = "192.0.2.1:5060";
+
+    fn flow(peer: &str) -> Flow {
+        Flow {
+            transport: Transport::Udp,
+            listener: ListenerId(0),
+            peer: peer.parse::<SocketAddr>().unwrap(),
+            connection: None,
+        }
+    }
+
+    fn message(first: &str, method: &str) -> Message {
+        let text = format!(
+            "{first}\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKx\r\nFrom: <sip:a@h>;tag=a\r\nTo: <sip:b@h>\r\nCall-ID: x\r\nCSeq: 1 {method}\r\n\r\n"
+        );
+        Message::parse(text.into()).unwrap()
+    }
+
+    fn ingress() -> Ingress {
+        let mut devices = Devices::new(vec!["tandem.local".to_owned()], Vec::new());
+        devices.add_trunk(Trunk {
+            dn: tandem_model::DnId::new("sip:carrier@tandem.local"),
+            host_port: "192.0.2.7".into(),
+            uri_parameters: "".into(),
+            credentials: None,
+            trusted_sources: vec!["192.0.2.7/32".parse().unwrap()],
+        });
+        let rate = SourceRateConfig::per_second(10);
+        Ingress::new(Directory::new(), Arc::new(devices), 1, 100).limited(rate, vec!["127.0.0.0/8".parse().unwrap()])
+    }
+
+    fn passed(ingress: &Ingress, peer: &str, message: &Message) -> usize {
+        let at = now();
+        (0..50)
+            .filter(|_| ingress.may_pass(at, ConnectorId(0), &flow(peer), message))
+            .count()
+    }
+
+    #[test]
+    fn a_source_that_floods_is_held_and_nobody_else() {
+        let ingress = ingress();
+        let invite = message("INVITE sip:b@h SIP/2.0", "INVITE");
+        assert_eq!(passed(&ingress, FLOODER, &invite), 10);
+        assert_eq!(passed(&ingress, "192.0.2.2:5060", &invite), 10, "another source");
+        assert_eq!(passed(&ingress, "192.0.2.7:5060", &invite), 50, "a trunk");
+        assert_eq!(passed(&ingress, "127.0.0.1:5060", &invite), 50, "an unlimited network");
+        assert_eq!(passed(&ingress, FLOODER, &message("ACK sip:b@h SIP/2.0", "ACK")), 50);
+        assert_eq!(passed(&ingress, FLOODER, &message("SIP/2.0 200 OK", "INVITE")), 50);
+    }
+
+    #[test]
+    fn half_of_the_room_is_kept_for_calls_that_are_there() {
+        let ingress = ingress();
+        let stranger = message("INVITE sip:b@h SIP/2.0", "INVITE");
+        let backlog = |messages: usize| {
+            ingress.waiting[0].fetch_add(messages, Ordering::Relaxed);
+            Backlog {
+                waiting: ingress.waiting[0].clone(),
+                messages,
+            }
+        };
+        let half = backlog(50);
+        assert!(!ingress.has_room(ConnectorId(0), &stranger));
+        drop(half);
+        assert!(ingress.has_room(ConnectorId(0), &stranger));
     }
 }

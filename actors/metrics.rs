@@ -41,6 +41,8 @@ pub struct Metrics {
     pub dialogs: Gauge,
     /// `tandem_sip_registrations_active`: devices registered.
     pub registrations: Gauge,
+    /// `tandem_sip_rate_limited_total`.
+    pub rate_limited: Counter,
     /// `tandem_sip_auth_failures_total`.
     pub auth_failures: Counter,
     /// `tandem_event_clients`: CTI clients connected.
@@ -107,6 +109,7 @@ impl Metrics {
             transactions: gauge!("tandem_sip_transactions_active"),
             dialogs: gauge!("tandem_sip_dialogs_active"),
             registrations: gauge!("tandem_sip_registrations_active"),
+            rate_limited: counter!("tandem_sip_rate_limited_total"),
             auth_failures: counter!("tandem_sip_auth_failures_total"),
             clients: gauge!("tandem_event_clients"),
             clients_slow: counter!("tandem_event_client_dropped_total", "reason" => "slow"),
@@ -220,14 +223,27 @@ pub fn describe() {
         "SIP messages dropped because no transaction or dialog wanted them."
     );
     describe_counter!("tandem_sip_datagrams_total", "Datagrams on the SIP sockets, by direction.");
-    describe_counter!("tandem_sip_datagrams_dropped_total", "Datagrams lost at the SIP sockets, by reason.");
+    describe_counter!(
+        "tandem_sip_datagrams_dropped_total",
+        "Datagrams lost at the SIP sockets, by reason."
+    );
     describe_counter!("tandem_sip_unreachable_total", "ICMP errors for datagrams that were sent.");
     describe_gauge!("tandem_sip_connections_active", "SIP connections open, by transport.");
-    describe_counter!("tandem_sip_connections_closed_total", "SIP connections that ended, by reason.");
-    describe_counter!("tandem_sip_accept_failures_total", "SIP connections that the system could not accept.");
+    describe_counter!(
+        "tandem_sip_connections_closed_total",
+        "SIP connections that ended, by reason."
+    );
+    describe_counter!(
+        "tandem_sip_accept_failures_total",
+        "SIP connections that the system could not accept."
+    );
     describe_gauge!("tandem_sip_transactions_active", "SIP transactions in progress.");
     describe_gauge!("tandem_sip_dialogs_active", "SIP dialogs, early ones included.");
     describe_gauge!("tandem_sip_registrations_active", "Registered contacts.");
+    describe_counter!(
+        "tandem_sip_rate_limited_total",
+        "Requests dropped because their source sends too many."
+    );
     describe_counter!(
         "tandem_sip_auth_failures_total",
         "Requests with credentials that do not verify."

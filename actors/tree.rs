@@ -140,7 +140,12 @@ impl Tree {
         }
         directory.install_connectors(connectors);
         let gateway = Gateway::new(directory.clone(), draining.clone());
-        let ingress = Ingress::new(directory.clone(), plan.devices.clone(), plan.connectors);
+        let ingress = Ingress::new(
+            directory.clone(),
+            plan.devices.clone(),
+            plan.connectors,
+            plan.connector_mailbox,
+        );
         Self {
             directory,
             gateway,

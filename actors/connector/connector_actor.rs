@@ -35,6 +35,7 @@ use super::shard::Shard;
 use crate::alarm::{Alarm, Alarmed};
 use crate::devices::Devices;
 use crate::directory::Directory;
+use crate::ingress::Backlog;
 use crate::kind::{ActorKind, Waiting};
 use crate::metrics::Metrics;
 use crate::network::{Network, Resolve};
@@ -58,6 +59,7 @@ pub struct Received {
 pub enum ConnectorMessage {
     Received {
         batch: Vec<Received>,
+        backlog: Backlog,
         waiting: Waiting,
     },
     Link {
@@ -255,7 +257,7 @@ impl ConnectorActor {
         let from = match admitted {
             Admission::Admit(from) => from,
             Admission::Refuse { status, headers } => {
-                return self.parts.shard.borrow_mut().ua.reject(now(), session, status, &headers);
+                return self.parts.shard.borrow_mut().ua.turn_away(now(), session, status, &headers);
             }
         };
         let Some(dialled) = self.dialled(&invite.request) else {
@@ -271,6 +273,7 @@ impl ConnectorActor {
         let id = self.parts.shard.borrow_mut().new_conference_id();
         let actor = self.start_conference(id, ctx);
         let mut shard = self.parts.shard.borrow_mut();
+        shard.limit_forwards(id, invite.request.max_forwards().ok().flatten());
         let description = shard.new_description();
         shard.add_session(session, id, OFFERED_LEG, description);
         let offered = OfferedCall {
@@ -320,7 +323,9 @@ impl ConnectorActor {
             .borrow_mut()
             .device(now(), &request, source_of(&flow), dn);
         match admission {
-            Admission::Refuse { status, headers } => self.respond(id, status, &headers),
+            Admission::Refuse { status, headers } => {
+                self.parts.shard.borrow_mut().ua.turn_away_request(id, status, &headers);
+            }
             Admission::Admit(dn) => {
                 if self
                     .parts
@@ -594,8 +599,8 @@ impl Handler<ConnectorMessage> for ConnectorActor {
 
     fn handle(&mut self, message: ConnectorMessage, ctx: &mut Context<Self>) {
         match message {
-            ConnectorMessage::Received { batch, waiting } => {
-                drop(waiting);
+            ConnectorMessage::Received { batch, backlog, waiting } => {
+                drop((backlog, waiting));
                 for Received { flow, message } in batch {
                     match (message.method(), message.status()) {
                         (Some(method), _) => Metrics::of_process().request_received(&method),

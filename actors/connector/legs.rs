@@ -83,11 +83,16 @@ pub fn carry_out(
         conversation_id,
     } = command
     {
+        let max_forwards = shard.max_forwards(conference);
+        if max_forwards == 0 {
+            return Some(LegEvent::Failed { status: 483, q850: None });
+        }
         let Some(mut invite) = invitation(devices, locations, &contact) else {
             return Some(LegEvent::Failed { status: 480, q850: None });
         };
         invite.from = (Arc::from(caller.as_str()), caller_name);
         invite.headers.extend(identity_headers(&caller));
+        invite.headers.push(("Max-Forwards".into(), max_forwards.to_string().into()));
         invite.headers.push((CONVERSATION_ID.into(), conversation_id.clone()));
         if auto_answer {
             invite.headers.extend(auto_answer_headers());

@@ -28,7 +28,12 @@ pub struct ConferenceEntry {
     pub actor: Addr<ConferenceActor>,
     /// Its sessions. Two in a plain call; one more per forked contact while it rings.
     pub legs: SmallVec<[(LegId, SessionId); 4]>,
+    /// Max-Forwards of the INVITEs that this one's caller brings about.
+    pub max_forwards: u8,
 }
+
+/// Max-Forwards of a request that nobody else's request brought about (RFC 3261 s.8.1.1.6).
+const MAX_FORWARDS: u8 = 70;
 
 /// The state of one connector.
 pub struct Shard {
@@ -89,8 +94,22 @@ impl Shard {
             ConferenceEntry {
                 actor,
                 legs: SmallVec::new(),
+                max_forwards: MAX_FORWARDS,
             },
         );
+    }
+
+    /// A caller's INVITE came with this Max-Forwards: what it brings about has one less, so that a call that is led in a circle, by a
+    /// device or between trunks, comes to an end (RFC 7332 s.3 asks this of back-to-back user agents).
+    pub fn limit_forwards(&mut self, id: ConferenceId, received: Option<u8>) {
+        if let Some(entry) = self.conferences.get_mut(&id) {
+            entry.max_forwards = received.unwrap_or(MAX_FORWARDS).min(MAX_FORWARDS).saturating_sub(1);
+        }
+    }
+
+    /// Max-Forwards of the INVITEs of a conference.
+    pub fn max_forwards(&self, id: ConferenceId) -> u8 {
+        self.conferences.get(&id).map_or(MAX_FORWARDS, |entry| entry.max_forwards)
     }
 
     /// A live conference's actor.

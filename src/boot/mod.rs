@@ -69,7 +69,7 @@ impl Server {
         let http = bound.server.handle();
         actix_rt::spawn(bound.server);
         actix_rt::spawn(metrics.upkeep());
-        sockets.open(tree.ingress.clone());
+        sockets.open(plan::limited(tree.ingress.clone(), config));
         for listener in &sockets.listeners {
             tracing::info!(transport = %listener.transport, address = %listener.advertised, "SIP");
         }

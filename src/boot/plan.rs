@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tandem_actors::connector::algorithms;
 use tandem_actors::devices::{Device, Devices, Trunk};
+use tandem_actors::ingress::Ingress;
 use tandem_actors::tree::Plan;
 use tandem_actors::tserver::ClientSettings;
 use tandem_config::{Config, Scope};
@@ -17,6 +18,7 @@ use tandem_sip::digest::throttle::ThrottleConfig;
 use tandem_sip::message::Uri;
 use tandem_sip::registrar::RegistrarConfig;
 use tandem_sip::session;
+use tandem_sip::source_rate::SourceRateConfig;
 use tandem_sip::ua::{Credentials, Listener, UaConfig};
 
 use crate::api::auth::digest_of;
@@ -77,6 +79,14 @@ pub fn plan(config: &Config, listeners: Vec<Listener>, cores: usize) -> Result<P
         seed: rand::random(),
         unix_micros: || unix_time().as_micros() as u64,
     })
+}
+
+/// The ingress with the limits of the configuration.
+pub fn limited(ingress: Ingress, config: &Config) -> Ingress {
+    match config.sip.max_requests_per_second_per_source {
+        0 => ingress,
+        rate => ingress.limited(SourceRateConfig::per_second(rate), config.sip.unlimited_sources.clone()),
+    }
 }
 
 fn unix_time() -> Duration {

@@ -73,10 +73,11 @@ async fn serve(config: &Config, metrics: MetricsPages) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// SIGTERM and SIGINT.
+/// SIGTERM and SIGINT. SIGHUP, which would end a process that does not listen for it, is answered with a log line: nothing is reloaded.
 pub struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl StopSignals {
@@ -85,14 +86,18 @@ impl StopSignals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
 
     /// Waits for one.
     pub async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => tracing::warn!("SIGHUP: this version does not reload its configuration; restart it"),
+            }
         }
     }
 }

@@ -6,6 +6,7 @@
 //! * [`session`]: offer/answer rules kept per leg (RFC 3264).
 //! * [`digest`]: authentication, as a server and as a client (RFC 7616, RFC 8760).
 //! * [`registrar`]: bindings (RFC 3261 s.10).
+//! * [`source_rate`]: how many requests one source may send.
 //! * [`ua`]: the user agent core that ties these together; what an actor holds.
 //!
 //! What this crate does not do: open sockets, read clocks, know calls or DNs.
@@ -21,5 +22,6 @@ pub mod flow;
 pub mod message;
 pub mod registrar;
 pub mod session;
+pub mod source_rate;
 pub mod transaction;
 pub mod ua;

@@ -14,6 +14,10 @@ use bytes::Bytes;
 pub const MAX_SDP_BYTES: usize = 16 * 1024;
 /// The largest number of streams (`m=` lines) taken.
 pub const MAX_STREAMS: usize = 32;
+/// The largest number of formats of one stream.
+pub const MAX_FORMATS: usize = 64;
+/// The longest packet asked for (`ptime`, `maxptime`), in milliseconds.
+pub const MAX_PTIME_MS: f64 = 10_000.0;
 /// Formats kept in an answer of ours.
 const MAX_ANSWER_FORMATS: usize = 4;
 
@@ -41,7 +45,13 @@ pub enum SdpError {
     /// No `o=` line of six fields.
     #[error("session description without a valid origin line")]
     Origin,
-    /// An `m=` line whose port or formats are not valid.
+    /// A `ptime` or `maxptime` that is no packet's length.
+    #[error("packet time not valid at line {line}")]
+    PacketTime {
+        /// Counted from 1.
+        line: usize,
+    },
+    /// An `m=` line whose port or formats are not valid, or that has more formats than [`MAX_FORMATS`].
     #[error("stream {stream} malformed")]
     Stream {
         /// Counted from 0.
@@ -161,6 +171,9 @@ pub fn check(sdp: &[u8]) -> Result<(), SdpError> {
         if !valid || line.contains(&0) || line.contains(&b'\r') {
             return Err(SdpError::Malformed { line: number + 1 });
         }
+        if !is_packet_time_sane(line) {
+            return Err(SdpError::PacketTime { line: number + 1 });
+        }
     }
     let origin = session_lines(sdp).find(|(kind, _)| *kind == b'o').map(|(_, value)| value);
     if origin.is_none_or(|value| value.split_ascii_whitespace().count() != 6) {
@@ -168,7 +181,11 @@ pub fn check(sdp: &[u8]) -> Result<(), SdpError> {
     }
     let mut streams = 0;
     for (_, value) in lines(sdp).filter(|(kind, _)| *kind == b'm') {
-        if Stream::parse(value).is_none() {
+        let valid = Stream::parse(value).is_some_and(|stream| {
+            let formats = stream.formats.split_ascii_whitespace();
+            formats.take(MAX_FORMATS + 1).count() <= MAX_FORMATS
+        });
+        if !valid {
             return Err(SdpError::Stream { stream: streams });
         }
         streams += 1;
@@ -178,6 +195,18 @@ pub fn check(sdp: &[u8]) -> Result<(), SdpError> {
     } else {
         Ok(())
     }
+}
+
+/// A device may divide by the packet time it is asked for, or make a buffer of that length (checklist 18). It is an integer or a decimal
+/// above zero (RFC 8866 s.6.4).
+fn is_packet_time_sane(line: &[u8]) -> bool {
+    let value = line.strip_prefix(b"a=ptime:").or_else(|| line.strip_prefix(b"a=maxptime:"));
+    value.is_none_or(|value| {
+        let milliseconds = std::str::from_utf8(value)
+            .ok()
+            .and_then(|text| text.trim().parse::<f64>().ok());
+        milliseconds.is_some_and(|milliseconds| milliseconds > 0.0 && milliseconds <= MAX_PTIME_MS)
+    })
 }
 
 /// The direction of the first audio stream in use, RFC 2543 hold included; inactive where there is none.
@@ -442,6 +471,29 @@ mod tests {
     fn phone_with(from: &str, to: &str) -> Vec<u8> {
         assert!(PHONE.contains(from));
         PHONE.replace(from, to).into_bytes()
+    }
+
+    #[test]
+    fn packet_times_and_format_lists_that_may_harm_a_device_are_refused() {
+        let checked = |sdp: Vec<u8>| check(&sdp).map_err(|error| std::mem::discriminant(&error));
+        let time = std::mem::discriminant(&SdpError::PacketTime { line: 0 });
+        for bad in [
+            "ptime:0",
+            "ptime:-20",
+            "ptime:4294967296000",
+            "ptime:",
+            "ptime:x",
+            "ptime:NaN",
+            "maxptime:0",
+        ] {
+            assert_eq!(checked(format!("{PHONE}a={bad}\r\n").into()), Err(time), "{bad}");
+        }
+        for good in ["ptime:20", "ptime: 30 ", "ptime:2.5", "maxptime:150", "ptimes:0"] {
+            assert_eq!(checked(format!("{PHONE}a={good}\r\n").into()), Ok(()), "{good}");
+        }
+        let formats = |count: usize| phone_with("0 8 96 101 13", &vec!["0"; count].join(" "));
+        assert_eq!(check(&formats(MAX_FORMATS)), Ok(()));
+        assert_eq!(check(&formats(MAX_FORMATS + 1)), Err(SdpError::Stream { stream: 0 }));
     }
 
     #[test]

@@ -53,9 +53,10 @@ impl UserAgent {
         self.by_tag.insert(local_tag, id);
         self.live_sessions += 1;
         let trying = self.response(&request, flow, 100).finish();
-        self.reply(now, transaction, 100, trying);
         let invite = Box::new(IncomingInvite { request, flow, offer });
+        // Before the 100, which a caller that is turned away does not get.
         self.event(UaEvent::Incoming { session: id, invite });
+        self.reply(now, transaction, 100, trying);
     }
 
     /// Sends a provisional response above 100 on an incoming session; repeated every minute so that no proxy gives up (s.13.3.1.1).
@@ -127,6 +128,32 @@ impl UserAgent {
             return;
         }
         self.refuse_pending(now, id, status, headers);
+        self.finish(
+            now,
+            id,
+            UaEvent::Ended {
+                session: id,
+                by_peer: false,
+                q850: None,
+            },
+        );
+    }
+
+    /// Refuses an incoming session like [`UserAgent::reject`], and keeps nothing of it: no transaction, no retransmission, no 100. So are
+    /// callers answered that have not proved who they are, for then a flood of them takes no memory and a forged source gets one small
+    /// datagram (RFC 3261 s.8.2.7). In time only while the INVITE's own turn lasts; later the answer is an ordinary one.
+    pub fn turn_away(&mut self, now: Instant, id: SessionId, status: u16, headers: &[(Arc<str>, Arc<str>)]) {
+        let pending = self.live(id).filter(|session| session.phase == Phase::Ringing);
+        let Some(pending) = pending.and_then(|session| session.pending.take()) else {
+            return self.reject(now, id, status, headers);
+        };
+        if self.forget_server(pending.transaction) {
+            let status = if (300..700).contains(&status) { status } else { 500 };
+            self.refuse_with(pending.flow, &pending.request, status, headers);
+        } else if let Some(session) = self.live(id) {
+            session.pending = Some(pending);
+            return self.reject(now, id, status, headers);
+        }
         self.finish(
             now,
             id,
@@ -232,7 +259,14 @@ impl UserAgent {
             return;
         }
         let Some(id) = self.session_of(request) else {
-            return self.drop_message();
+            // That of a refusal without a transaction is of no use, and expected (s.8.2.7).
+            let ours = request
+                .to()
+                .is_ok_and(|to| to.tag() == Some(self.stateless_tag(request).as_str()));
+            if !ours {
+                self.drop_message();
+            }
+            return;
         };
         let number = request.cseq().map_or(0, |(number, _)| number);
         let Some(session) = self.live(id) else {

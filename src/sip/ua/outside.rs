@@ -107,4 +107,19 @@ impl UserAgent {
         }
         self.reply(now, transaction, status, response.finish());
     }
+
+    /// Refuses a request outside a session and keeps nothing of it, as [`UserAgent::turn_away`] does with an INVITE. A copy of the request is
+    /// a new one.
+    pub fn turn_away_request(&mut self, id: ServerRequestId, status: u16, headers: &[(Arc<str>, Arc<str>)]) {
+        let Some((transaction, request)) = self.requests.remove(&id) else {
+            self.stats.commands_ignored += 1;
+            return;
+        };
+        let Some(flow) = self.servers.get(&transaction).map(|transaction| transaction.source) else {
+            return;
+        };
+        self.forget_server(transaction);
+        let status = if (300..700).contains(&status) { status } else { 500 };
+        self.refuse_with(flow, &request, status, headers);
+    }
 }

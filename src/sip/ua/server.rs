@@ -268,6 +268,20 @@ impl UserAgent {
         if let Some(seconds) = retry_after {
             response = response.header(HeaderName::RetryAfter, seconds.to_string());
         }
+        self.send_stateless(flow, request, response);
+    }
+
+    /// Refuses a request without a transaction, with headers of the shell's.
+    pub(super) fn refuse_with(&mut self, flow: Flow, request: &Message, status: u16, headers: &[(Arc<str>, Arc<str>)]) {
+        let tag = self.stateless_tag(request);
+        let mut response = self.response(request, flow, status).to_tag(&tag);
+        for (name, value) in headers {
+            response = response.header(name, value);
+        }
+        self.send_stateless(flow, request, response);
+    }
+
+    fn send_stateless(&mut self, flow: Flow, request: &Message, response: ResponseBuilder) {
         let (reply, _) = reply_flow(flow, request);
         self.outputs.push_back(UaOutput::Send {
             flow: reply,
@@ -275,12 +289,27 @@ impl UserAgent {
         });
     }
 
+    /// Forgets a transaction that has sent nothing but a 100 that is still in the queue, which goes too. `false`: too late, it stays.
+    pub(super) fn forget_server(&mut self, id: ServerKey) -> bool {
+        if let Some(last) = self.servers.get(&id).and_then(|transaction| transaction.last.as_ref()) {
+            let unsent = |output: &UaOutput| matches!(output, UaOutput::Send { bytes, .. } if bytes.as_ptr() == last.as_ptr());
+            // What is queued is what one turn of the shell makes, so this is a short walk.
+            let Some(at) = self.outputs.iter().position(unsent) else {
+                return false;
+            };
+            self.outputs.remove(at);
+        }
+        self.remove_server(id);
+        true
+    }
+
     /// A To tag that every retransmission of a request gets again.
     pub(super) fn stateless_tag(&self, request: &Message) -> String {
         let mut hasher = DefaultHasher::new();
         request.header_bytes(HeaderName::CallId).hash(&mut hasher);
         request.header_bytes(HeaderName::From).hash(&mut hasher);
-        request.header_bytes(HeaderName::CSeq).hash(&mut hasher);
+        // Without the method: an ACK has its INVITE's.
+        request.cseq().map_or(0, |(number, _)| number).hash(&mut hasher);
         ident::tag(self.config.shard, hasher.finish())
     }
 
@@ -339,16 +368,19 @@ impl UserAgent {
             }
         }
         if transaction.is_terminated() {
-            self.timers.stop_all(owner);
-            if let Some(gone) = self.servers.remove(&id) {
-                self.server_index.remove(&gone.key);
-                if let Some(merge_key) = &gone.merge_key {
-                    self.merge_index.remove(merge_key);
-                }
-                if let ServerUser::Request(request) = gone.user {
-                    self.requests.remove(&request);
-                }
-            }
+            self.remove_server(id);
+        }
+    }
+
+    fn remove_server(&mut self, id: ServerKey) {
+        self.timers.stop_all(Owner::Server(id));
+        let Some(gone) = self.servers.remove(&id) else { return };
+        self.server_index.remove(&gone.key);
+        if let Some(merge_key) = &gone.merge_key {
+            self.merge_index.remove(merge_key);
+        }
+        if let ServerUser::Request(request) = gone.user {
+            self.requests.remove(&request);
         }
     }
 }

@@ -113,6 +113,53 @@ fn forged_requests_get_481_and_the_call_lives() {
 }
 
 #[test]
+fn a_caller_that_is_turned_away_leaves_nothing_behind() {
+    let mut peer = Peer::new();
+    let challenge = [header("WWW-Authenticate", "Digest realm=\"x\"")];
+    peer.deliver(Request::new(Method::Invite, "x").finish());
+    peer.deliver(Request::new(Method::Register, "r").finish());
+    // The shell hears of both in one turn.
+    let mut tags = Vec::new();
+    while let Some(output) = peer.agent.poll() {
+        match output {
+            UaOutput::Event(UaEvent::Incoming { session, .. }) => peer.agent.turn_away(peer.now, session, 401, &challenge),
+            UaOutput::Event(UaEvent::Request { id, .. }) => peer.agent.turn_away_request(id, 401, &challenge),
+            UaOutput::Send { bytes, .. } => {
+                let response = crate::message::Message::parse(bytes).unwrap();
+                assert_eq!(response.status(), Some(401));
+                assert_eq!(response.header_named("WWW-Authenticate"), Some("Digest realm=\"x\""));
+                tags.push(response.to().unwrap().tag().unwrap().to_owned());
+            }
+            UaOutput::Event(UaEvent::Ended { .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(tags.len(), 2);
+    assert_eq!(peer.agent.next_timeout(), None);
+    let mut ack = Request::new(Method::Ack, "x");
+    let to = format!("<sip:me@10.0.0.1>;tag={}", tags[0]);
+    ack = ack.to(&to);
+    peer.deliver(ack.finish());
+    assert!(peer.lines().is_empty());
+    assert_eq!(
+        peer.agent.stats(),
+        UaStats::default(),
+        "the ACK of a refusal is no message dropped"
+    );
+}
+
+#[test]
+fn a_caller_that_is_turned_away_late_is_rejected() {
+    let mut peer = Peer::new();
+    peer.deliver(Request::new(Method::Invite, "x").finish());
+    assert_eq!(peer.lines(), ["100"]);
+    let session = peer.events.iter().find_map(incoming).unwrap();
+    peer.agent.turn_away(peer.now, session, 401, &[]);
+    assert_eq!(peer.lines(), ["401"]);
+    assert_eq!(peer.agent.stats().transactions_active, 1);
+}
+
+#[test]
 fn a_cancel_from_elsewhere_gets_481_and_the_invite_goes_on() {
     let mut peer = Peer::new();
     peer.deliver(Request::new(Method::Invite, "x").finish());
