@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix::Addr;
+use actix::dev::ToEnvelope;
+use actix::{Actor, Addr, Handler, Message};
 use tandem_model::call::CallSummary;
 use tandem_model::{ClientId, ConnId, DnId};
 
@@ -52,8 +53,7 @@ impl Gateway {
             return Err(Refused::NotReady);
         }
         let lobby = self.directory.lobby().ok_or(Refused::NotReady)?;
-        let answer = tokio::time::timeout(DEADLINE, lobby.send(Connect(sink))).await;
-        let (id, actor) = answer.map_err(|_| Refused::NotReady)?.map_err(|_| Refused::NotReady)??;
+        let (id, actor) = ask(lobby, Connect(sink)).await.map_err(|_| Refused::NotReady)??;
         Ok(ClientHandle { id, actor })
     }
 
@@ -114,16 +114,14 @@ impl Gateway {
     /// One DN; `None` where it is not configured.
     pub async fn dn(&self, dn: &DnId) -> Result<Option<DnSummary>, Unavailable> {
         let Some(actor) = self.directory.dn(dn) else { return Ok(None) };
-        let answer = tokio::time::timeout(DEADLINE, actor.send(QueryDn)).await;
-        answer.map_err(|_| Unavailable)?.map(Some).map_err(|_| Unavailable)
+        ask(actor, QueryDn).await.map(Some)
     }
 
     /// Every connector.
     pub async fn connectors(&self) -> Result<Vec<ConnectorSummary>, Unavailable> {
         let mut connectors = Vec::new();
         for actor in self.directory.connectors() {
-            let answer = tokio::time::timeout(DEADLINE, actor.send(QueryConnector)).await;
-            connectors.push(answer.map_err(|_| Unavailable)?.map_err(|_| Unavailable)?);
+            connectors.push(ask(actor, QueryConnector).await?);
         }
         Ok(connectors)
     }
@@ -131,7 +129,7 @@ impl Gateway {
     /// Whether the event path turns.
     pub async fn is_alive(&self) -> bool {
         let Some(log) = self.directory.event_log() else { return false };
-        matches!(tokio::time::timeout(DEADLINE, log.send(Ping)).await, Ok(Ok(())))
+        ask(log, Ping).await.is_ok()
     }
 
     /// What has to hold for calls and clients to be taken.
@@ -151,6 +149,16 @@ impl Gateway {
             check("draining", !self.is_draining(), "the server is draining"),
         ]
     }
+}
+
+/// Asks a permanent actor; one that has just crashed over the question does not answer either.
+async fn ask<A, M>(actor: &Addr<A>, question: M) -> Result<M::Result, Unavailable>
+where
+    A: Actor<Context: ToEnvelope<A, M>> + Handler<M>,
+    M: Message<Result: Send> + Send + 'static,
+{
+    let answer = tokio::time::timeout(DEADLINE, actor.send(question)).await;
+    answer.map_err(|_| Unavailable)?.map_err(|_| Unavailable)
 }
 
 /// One connected client. Dropping it disconnects the client.

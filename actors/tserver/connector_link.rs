@@ -114,6 +114,7 @@ impl ConnectorLinkActor {
             // Legs of the conference that are there already must not outlive their call.
             let cause = Cause::status(ReleasedBy::Server, 503);
             let request = LinkRequest::ReleaseConference { conference, cause };
+            // Unbounded post: one for each MakeParty that was shed.
             connector.do_send(ConnectorMessage::Link {
                 request,
                 waiting: Waiting::new(ActorKind::Connector),
