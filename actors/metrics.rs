@@ -10,6 +10,7 @@ use metrics::{Counter, Gauge, Histogram, Unit, counter, describe_counter, descri
 use tandem_model::CallType;
 use tandem_model::call::Outcome;
 use tandem_sip::message::Method;
+use tandem_sip::ua::UaStats;
 
 /// The handles of the whole process.
 pub struct Metrics {
@@ -118,6 +119,19 @@ impl Metrics {
             commands_ok: counter!("tandem_commands_total", "outcome" => "ok"),
             commands_refused: counter!("tandem_commands_total", "outcome" => "refused"),
         }
+    }
+
+    /// Counts what a user agent did since it had the `old` figures.
+    pub fn ua_changed(&self, old: &UaStats, new: &UaStats) {
+        let change = |old: usize, new: usize| new as f64 - old as f64;
+        self.retransmissions_sent
+            .increment(new.retransmissions_sent.saturating_sub(old.retransmissions_sent));
+        self.retransmissions_received
+            .increment(new.retransmissions_received.saturating_sub(old.retransmissions_received));
+        self.sip_dropped.increment(new.dropped.saturating_sub(old.dropped));
+        self.transactions
+            .increment(change(old.transactions_active, new.transactions_active));
+        self.dialogs.increment(change(old.dialogs_active, new.dialogs_active));
     }
 
     /// Counts a request that came in.

@@ -20,8 +20,8 @@ use std::sync::Arc;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Supervised};
 use bytes::Bytes;
 use tandem_model::conference::{ConferenceInput, ConferenceSettings, OFFERED_LEG, OfferedCall};
-use tandem_model::leg::{Contact, ContactVia, LegCommand, LegEvent};
-use tandem_model::link::{LinkNotification, LinkRequest, MakeParty, PartyTarget};
+use tandem_model::leg::{LegCommand, LegEvent};
+use tandem_model::link::{LinkNotification, LinkRequest};
 use tandem_model::{ConferenceId, LegId, PartyId};
 use tandem_sip::flow::{ConnectionId, Flow, Hop};
 use tandem_sip::message::{Method, Uri};
@@ -30,8 +30,9 @@ use tandem_sip::ua::{IncomingInvite, ResolveId, ServerRequestId, SessionId, UaEv
 use super::admission::{Admission, Authenticator};
 use super::conference::{self, ConferenceActor, ConferenceMessage};
 use super::legs::{self, CONVERSATION_ID};
-use super::registrar::{RegisterRequest, RegistrarActor, RegistrarMessage, source_of};
+use super::registrar::{RegisterRequest, RegistrarActor, RegistrarMessage};
 use super::shard::Shard;
+use super::target;
 use crate::alarm::{Alarm, Alarmed};
 use crate::devices::Devices;
 use crate::directory::Directory;
@@ -42,6 +43,9 @@ use crate::network::{Network, Resolve};
 use crate::now;
 use crate::supervision::{ChildSpec, DownReason, Escalation, Slot, escalate_if_due, launch};
 use crate::tserver::Notify;
+
+/// Why a session that a crash took along is ended (RFC 3326).
+const INTERNAL_ERROR: &str = "SIP;cause=500;text=\"Internal error\"";
 
 /// One SIP message and the way it came.
 #[derive(Debug)]
@@ -207,7 +211,7 @@ impl ConnectorActor {
     fn give_up_handled(&mut self) {
         let Some(session) = self.handling.take() else { return };
         let mut shard = self.parts.shard.borrow_mut();
-        shard.ua.bye(now(), session, Some("SIP;cause=500;text=\"Internal error\""));
+        shard.ua.bye(now(), session, Some(INTERNAL_ERROR));
         let Some((conference, leg)) = shard.remove_session(session).map(|entry| (entry.conference, entry.leg)) else {
             return;
         };
@@ -253,23 +257,16 @@ impl ConnectorActor {
             .parts
             .authenticator
             .borrow_mut()
-            .caller(now(), &invite.request, source_of(&invite.flow));
+            .caller(now(), &invite.request, invite.flow.peer.ip());
         let from = match admitted {
             Admission::Admit(from) => from,
             Admission::Refuse { status, headers } => {
                 return self.parts.shard.borrow_mut().ua.turn_away(now(), session, status, &headers);
             }
         };
-        let Some(dialled) = self.dialled(&invite.request) else {
+        let Some(dialled) = target::dialled(&self.parts.devices, &invite.request) else {
             return self.parts.shard.borrow_mut().ua.reject(now(), session, 416, &[]);
         };
-        if invite
-            .offer
-            .as_ref()
-            .is_some_and(|offer| tandem_sip::session::check(offer).is_err())
-        {
-            return self.parts.shard.borrow_mut().ua.reject(now(), session, 488, &[]);
-        }
         let id = self.parts.shard.borrow_mut().new_conference_id();
         let actor = self.start_conference(id, ctx);
         let mut shard = self.parts.shard.borrow_mut();
@@ -288,18 +285,8 @@ impl ConnectorActor {
             offered,
             offer: invite.offer.clone(),
         };
+        // Unbounded post: the first message of a new actor.
         actor.do_send(ConferenceMessage::Input(input));
-    }
-
-    /// The number as dialled: the user part where the request is for us, else the whole URI.
-    fn dialled(&self, request: &tandem_sip::message::Message) -> Option<Arc<str>> {
-        let text = request.uri()?;
-        let uri = Uri::parse(text).ok()?;
-        if self.parts.devices.is_ours(&uri) {
-            Some(Arc::from(uri.user.unwrap_or_default()))
-        } else {
-            Some(Arc::from(text))
-        }
     }
 
     fn request(&mut self, id: ServerRequestId, request: tandem_sip::message::Message, flow: Flow) {
@@ -321,7 +308,7 @@ impl ConnectorActor {
             .parts
             .authenticator
             .borrow_mut()
-            .device(now(), &request, source_of(&flow), dn);
+            .device(now(), &request, flow.peer.ip(), dn);
         match admission {
             Admission::Refuse { status, headers } => {
                 self.parts.shard.borrow_mut().ua.turn_away_request(id, status, &headers);
@@ -364,34 +351,11 @@ impl ConnectorActor {
     fn conference_input(&self, request: LinkRequest) -> ConferenceInput {
         match request {
             LinkRequest::MakeParty(request) => {
-                let contacts = self.contacts(&request);
+                let contacts = target::contacts(&self.parts.devices, &self.parts.directory.locations, &request.target);
                 ConferenceInput::MakeParty { request, contacts }
             }
             LinkRequest::ReleaseParty { party, cause, .. } => ConferenceInput::ReleaseParty { party, cause },
             LinkRequest::ReleaseConference { cause, .. } => ConferenceInput::ReleaseConference { cause },
-        }
-    }
-
-    fn contacts(&self, request: &MakeParty) -> Vec<Contact> {
-        match &request.target {
-            PartyTarget::Dn(dn) => {
-                let bindings = self.parts.directory.locations.bindings(dn);
-                bindings
-                    .iter()
-                    .map(|binding| Contact {
-                        uri: binding.uri.clone(),
-                        via: ContactVia::Binding(dn.clone()),
-                    })
-                    .collect()
-            }
-            PartyTarget::Trunk { trunk, number } => {
-                let trunk = self.parts.devices.trunk(trunk);
-                let contact = |trunk: &crate::devices::Trunk| Contact {
-                    uri: format!("sip:{}@{}{}", escape_user(number), trunk.host_port, trunk.uri_parameters).into(),
-                    via: ContactVia::Trunk(trunk.dn.clone()),
-                };
-                trunk.map(contact).into_iter().collect()
-            }
         }
     }
 
@@ -421,7 +385,7 @@ impl ConnectorActor {
         let left = shard.remove_conference(conference);
         for session in left {
             // Ends the session in whatever state it is: BYE, CANCEL or a final response.
-            shard.ua.bye(now(), session, Some("SIP;cause=500;text=\"Internal error\""));
+            shard.ua.bye(now(), session, Some(INTERNAL_ERROR));
         }
         drop(shard);
         if crashed {
@@ -456,10 +420,8 @@ impl ConnectorActor {
             let locations = &self.parts.directory.locations;
             let failed = legs::carry_out(&mut shard, &self.parts.devices, locations, now(), conference, leg, command);
             if let (Some(event), Some(actor)) = (failed, shard.conference(conference)) {
-                actor.do_send(ConferenceMessage::Input(ConferenceInput::Leg {
-                    leg,
-                    event: LegEvent::clone(&event),
-                }));
+                // Unbounded post: one for each command of that actor.
+                actor.do_send(ConferenceMessage::Input(ConferenceInput::Leg { leg, event }));
             }
         }
     }
@@ -477,6 +439,7 @@ impl ConnectorActor {
     fn flow_failed(&mut self, flow: &Flow, connection: Option<ConnectionId>) {
         self.parts.shard.borrow_mut().ua.flow_failed(now(), flow);
         if let Some(connection) = connection {
+            // Unbounded post: connections are capped, and each closes once.
             self.parts.registrar.do_send(RegistrarMessage::ConnectionClosed(connection));
         }
     }
@@ -485,7 +448,7 @@ impl ConnectorActor {
     fn say_farewell(&mut self) {
         let mut shard = self.parts.shard.borrow_mut();
         for session in shard.session_ids() {
-            shard.ua.bye(now(), session, Some("SIP;cause=500;text=\"Internal error\""));
+            shard.ua.bye(now(), session, Some(INTERNAL_ERROR));
         }
         while let Some(output) = shard.ua.poll() {
             if let UaOutput::Send { flow, bytes } = output {
@@ -497,20 +460,7 @@ impl ConnectorActor {
 
     fn report(&mut self) {
         let stats = self.parts.shard.borrow().ua.stats();
-        let (old, metrics) = (self.reported, Metrics::of_process());
-        metrics
-            .retransmissions_sent
-            .increment(stats.retransmissions_sent.saturating_sub(old.retransmissions_sent));
-        metrics
-            .retransmissions_received
-            .increment(stats.retransmissions_received.saturating_sub(old.retransmissions_received));
-        metrics.sip_dropped.increment(stats.dropped.saturating_sub(old.dropped));
-        metrics
-            .transactions
-            .increment(stats.transactions_active as f64 - old.transactions_active as f64);
-        metrics
-            .dialogs
-            .increment(stats.dialogs_active as f64 - old.dialogs_active as f64);
+        Metrics::of_process().ua_changed(&self.reported, &stats);
         self.reported = stats;
     }
 
@@ -565,20 +515,6 @@ impl Escalation for ConnectorActor {
         shard.ua = (self.parts.fresh_ua)(&shard.ua);
         tracing::error!(connector = %shard.id, "connector starts with a fresh SIP layer; its calls are ended");
     }
-}
-
-/// A number as the user part of a URI: what may not stand there as it is (`#` above all) is escaped (RFC 3261 s.25.1).
-fn escape_user(number: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&byte);
-    number.bytes().fold(String::with_capacity(number.len()), |mut out, byte| {
-        if plain(byte) {
-            out.push(char::from(byte));
-        } else {
-            let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0').to_ascii_uppercase();
-            out.extend(['%', digit(byte >> 4), digit(byte & 0x0f)]);
-        }
-        out
-    })
 }
 
 /// Look again at what the user agent has to say.

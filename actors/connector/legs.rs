@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use tandem_model::leg::{AckBody, Contact, ContactVia, LegCommand, LegEvent};
+use tandem_model::leg::{AckBody, LegCommand, LegEvent};
 use tandem_model::{ConferenceId, DnId, LegId};
 use tandem_sip::session;
 use tandem_sip::ua::{Invite, SessionId, UaEvent};
 
-use super::Shard;
+use super::{Shard, target};
 use crate::devices::Devices;
 use crate::location::Locations;
 
@@ -74,36 +74,9 @@ pub fn carry_out(
     leg: LegId,
     command: LegCommand,
 ) -> Option<LegEvent> {
-    if let LegCommand::Invite {
-        contact,
-        offer,
-        caller,
-        caller_name,
-        auto_answer,
-        conversation_id,
-    } = command
-    {
-        let max_forwards = shard.max_forwards(conference);
-        if max_forwards == 0 {
-            return Some(LegEvent::Failed { status: 483, q850: None });
-        }
-        let Some(mut invite) = invitation(devices, locations, &contact) else {
-            return Some(LegEvent::Failed { status: 480, q850: None });
-        };
-        invite.from = (Arc::from(caller.as_str()), caller_name);
-        invite.headers.extend(identity_headers(&caller));
-        invite.headers.push(("Max-Forwards".into(), max_forwards.to_string().into()));
-        invite.headers.push((CONVERSATION_ID.into(), conversation_id.clone()));
-        if auto_answer {
-            invite.headers.extend(auto_answer_headers());
-        }
-        let mut description = shard.new_description();
-        invite.offer = offer.map(|sdp| description.next(&sdp));
-        let session = shard.ua.invite(now, invite);
-        // The T-Server side's span has the call's own ids; this line joins them to the leg.
-        tracing::info!(%conference, %conversation_id, sip_call_id = shard.ua.session_call_id(session), "leg invited");
-        shard.add_session(session, conference, leg, description);
-        return None;
+    if let LegCommand::Invite { contact, .. } = &command {
+        let invite = target::invitation(devices, locations, contact);
+        return make_leg(shard, invite, now, conference, leg, command);
     }
     // A command that crossed the end of its leg has nobody to go to.
     let session = shard.session_of(conference, leg)?;
@@ -148,6 +121,49 @@ pub fn carry_out(
     None
 }
 
+/// Sends the INVITE of a new leg; `invite` is blank but for the way to the device, `None` where that is gone.
+fn make_leg(
+    shard: &mut Shard,
+    invite: Option<Invite>,
+    now: Instant,
+    conference: ConferenceId,
+    leg: LegId,
+    command: LegCommand,
+) -> Option<LegEvent> {
+    let LegCommand::Invite {
+        contact: _,
+        offer,
+        caller,
+        caller_name,
+        auto_answer,
+        conversation_id,
+    } = command
+    else {
+        return None;
+    };
+    let max_forwards = shard.max_forwards(conference);
+    if max_forwards == 0 {
+        return Some(LegEvent::Failed { status: 483, q850: None });
+    }
+    let Some(mut invite) = invite else {
+        return Some(LegEvent::Failed { status: 480, q850: None });
+    };
+    invite.from = (Arc::from(caller.as_str()), caller_name);
+    invite.headers.extend(identity_headers(&caller));
+    invite.headers.push(("Max-Forwards".into(), max_forwards.to_string().into()));
+    invite.headers.push((CONVERSATION_ID.into(), conversation_id.clone()));
+    if auto_answer {
+        invite.headers.extend(auto_answer_headers());
+    }
+    let mut description = shard.new_description();
+    invite.offer = offer.map(|sdp| description.next(&sdp));
+    let session = shard.ua.invite(now, invite);
+    // The T-Server side's span has the call's own ids; this line joins them to the leg.
+    tracing::info!(%conference, %conversation_id, sip_call_id = shard.ua.session_call_id(session), "leg invited");
+    shard.add_session(session, conference, leg, description);
+    None
+}
+
 /// A description as this session's next one of ours: its own origin, a higher version when it changed.
 fn local(shard: &mut Shard, session: SessionId, sdp: Bytes) -> Bytes {
     match shard.session(session) {
@@ -160,41 +176,6 @@ fn inactive_answer(shard: &mut Shard, session: SessionId) -> Option<Bytes> {
     let offer = shard.ua.session_remote_sdp(session)?;
     let answer = session::inactive_answer(offer)?;
     Some(local(shard, session, answer))
-}
-
-fn invitation(devices: &Devices, locations: &Locations, contact: &Contact) -> Option<Invite> {
-    let uri = contact.uri.clone();
-    let blank = Invite {
-        to: uri.clone(),
-        uri,
-        flow: None,
-        proxy: None,
-        route: Vec::new(),
-        from: (Arc::from(""), None),
-        offer: None,
-        headers: Vec::new(),
-        credentials: None,
-    };
-    match &contact.via {
-        ContactVia::Binding(dn) => {
-            // The binding may have gone since the conference looked it up.
-            let bindings = locations.bindings(dn);
-            let binding = bindings.iter().find(|binding| binding.uri == contact.uri)?;
-            Some(Invite {
-                flow: Some(binding.flow),
-                route: binding.path.clone(),
-                to: Arc::from(dn.as_str()),
-                ..blank
-            })
-        }
-        ContactVia::Trunk(dn) => {
-            let trunk = devices.trunk(dn)?;
-            Some(Invite {
-                credentials: trunk.credentials.clone(),
-                ..blank
-            })
-        }
-    }
 }
 
 fn identity_headers(caller: &DnId) -> [(Arc<str>, Arc<str>); 1] {

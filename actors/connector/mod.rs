@@ -17,6 +17,7 @@ mod connector_actor;
 mod legs;
 mod registrar;
 mod shard;
+mod target;
 
 pub use admission::{Admission, Admitted, Authenticator, algorithms};
 pub use conference::{ConferenceActor, ConferenceMessage};

@@ -8,7 +8,6 @@
 //! | [`RegisterRequest`] | an authenticated REGISTER: answered through the Connector; changes are published in `Locations` and told up the link |
 //! | [`RegistrarMessage::ConnectionClosed`] | bindings over that connection go |
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, Message, Supervised};
@@ -196,9 +195,4 @@ impl Handler<RegistrarMessage> for RegistrarActor {
             RegistrarMessage::Crash => panic!("injected into a registrar"),
         }
     }
-}
-
-/// The address that a source counts by in the throttle.
-pub fn source_of(flow: &Flow) -> IpAddr {
-    flow.peer.ip()
 }
