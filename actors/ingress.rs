@@ -4,7 +4,7 @@
 //! A new request goes to the connector that owns the DN it comes from (a REGISTER: the DN it registers), and where there is no DN
 //! of ours, by its Call-ID, so that retransmissions and the CANCEL go where the INVITE went.
 //!
-//! Runs on the transports' threads, and holds floods off before they cost a connector anything (checklist 5): a source that sends more
+//! Runs on the transports' threads, and holds floods off before they cost a connector anything: a source that sends more
 //! requests than it may has the rest dropped, and of the messages that wait for a connector the second half of the room is kept for calls
 //! that are there. What is dropped over UDP is sent again.
 

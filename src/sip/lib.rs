@@ -3,7 +3,7 @@
 //! * [`message`]: a lazy index over the bytes of one message, typed access to the headers that Tandem uses, builders, stream framing.
 //! * [`transaction`]: the four transaction machines (RFC 3261 s.17, RFC 6026) and their timers.
 //! * [`dialog`]: dialog state (RFC 3261 s.12), early dialogs of forks.
-//! * [`session`]: offer/answer rules kept per leg (RFC 3264).
+//! * [`session`]: limits of session descriptions, an origin for each leg, the inactive answer (RFC 8866, RFC 3264).
 //! * [`digest`]: authentication, as a server and as a client (RFC 7616, RFC 8760).
 //! * [`registrar`]: bindings (RFC 3261 s.10).
 //! * [`source_rate`]: how many requests one source may send.

@@ -1,10 +1,11 @@
-//! Offer and answer, per leg (RFC 3264), on the text of session descriptions.
+//! What a back-to-back user agent needs of session descriptions (RFC 8866, RFC 3264): limits, a comparison, an origin of its own, and the
+//! answer that lets nothing flow.
 //!
-//! A back-to-back user agent passes descriptions from one leg to another, so they are never taken apart here: lines are read, and where a
-//! line must change, that line alone is rewritten. Invariant: on one leg at most one offer is open, every answer has as many streams as its
-//! offer, and the origin that the peer sees keeps its identity while its version grows with every change (RFC 3264 s.8).
+//! Descriptions are passed from one leg to another, so they are never taken apart here: lines are read, and where a line must change, that
+//! line alone is rewritten. Invariant: an answer made here has as many streams as its offer, and passes [`check`].
 //!
-//! What is not here: codec choice, media addresses of our own (the media crate's), the transport of descriptions (the user agent's).
+//! What is not here: which offer is open on which leg (the user agent's and the conference's), codec choice, media addresses of our own
+//! (the media crate's).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -197,7 +198,7 @@ pub fn check(sdp: &[u8]) -> Result<(), SdpError> {
     }
 }
 
-/// A device may divide by the packet time it is asked for, or make a buffer of that length (checklist 18). It is an integer or a decimal
+/// A device may divide by the packet time it is asked for, or make a buffer of that length. It is an integer or a decimal
 /// above zero (RFC 8866 s.6.4).
 fn is_packet_time_sane(line: &[u8]) -> bool {
     let value = line.strip_prefix(b"a=ptime:").or_else(|| line.strip_prefix(b"a=maxptime:"));
@@ -225,17 +226,6 @@ pub fn direction(sdp: &[u8]) -> Direction {
     } else {
         direction
     }
-}
-
-/// Where the author receives the first audio stream in use: its address and port.
-pub fn connection(sdp: &[u8]) -> Option<(IpAddr, u16)> {
-    let (stream, stream_lines) = audio(sdp)?;
-    let connection = session_lines(sdp)
-        .chain(stream_lines)
-        .filter(|(kind, _)| *kind == b'c')
-        .last()?
-        .1;
-    Some((address(connection)?, stream.port))
 }
 
 /// How many streams a description has, rejected ones included.
@@ -327,139 +317,6 @@ fn describes(attribute: &str, format: &str) -> bool {
     described.is_some_and(|rest| rest.split_ascii_whitespace().next() == Some(format))
 }
 
-/// Where a leg stands between offers.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub enum OfferState {
-    /// No offer is open.
-    #[default]
-    Stable,
-    /// Our offer waits for the peer's answer.
-    OfferSent,
-    /// The peer's offer waits for our answer.
-    OfferReceived,
-}
-
-/// What a description was, by where the leg stood.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Role {
-    /// It opened an offer.
-    Offer,
-    /// It answered one.
-    Answer,
-}
-
-/// Why a description does not fit the state of its leg.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum OfferError {
-    /// An offer of the same side is still open (RFC 3264 s.4).
-    #[error("an offer is pending")]
-    Pending,
-    /// The answer has not as many streams as the offer (RFC 3264 s.6).
-    #[error("an answer of {answered} streams to an offer of {offered}")]
-    StreamCount {
-        /// In the offer.
-        offered: usize,
-        /// In the answer.
-        answered: usize,
-    },
-    /// The description itself.
-    #[error(transparent)]
-    Sdp(#[from] SdpError),
-}
-
-/// The offer/answer machine of one leg.
-#[derive(Clone, Debug)]
-pub struct OfferAnswer {
-    state: OfferState,
-    offered: usize,
-    id: u64,
-    version: u64,
-    sent: Option<Bytes>,
-    received: Option<Bytes>,
-}
-
-impl OfferAnswer {
-    /// A leg without a session yet; `id` becomes the session id in our origins.
-    pub fn new(id: u64) -> Self {
-        Self {
-            state: OfferState::Stable,
-            offered: 0,
-            id,
-            version: 0,
-            sent: None,
-            received: None,
-        }
-    }
-
-    /// Where the leg stands.
-    pub fn state(&self) -> OfferState {
-        self.state
-    }
-
-    /// The last description sent, as sent.
-    pub fn sent(&self) -> Option<&Bytes> {
-        self.sent.as_ref()
-    }
-
-    /// The last description received.
-    pub fn received(&self) -> Option<&Bytes> {
-        self.received.as_ref()
-    }
-
-    /// Sends a description, wherever it was made: gives the bytes for this leg, whose origin is the leg's and whose version is one higher
-    /// where the media differ from what was sent last.
-    pub fn send(&mut self, sdp: &[u8]) -> Result<(Role, Bytes), OfferError> {
-        let role = match self.state {
-            OfferState::OfferSent => return Err(OfferError::Pending),
-            OfferState::Stable => Role::Offer,
-            OfferState::OfferReceived => Role::Answer,
-        };
-        self.open(role, sdp, OfferState::OfferSent)?;
-        let bytes = match &self.sent {
-            Some(last) if same_media(last, sdp) => last.clone(),
-            _ => {
-                self.version += 1;
-                with_session_version(sdp, self.id, self.version)
-            }
-        };
-        self.sent = Some(bytes.clone());
-        Ok((role, bytes))
-    }
-
-    /// Takes a description from the peer.
-    pub fn receive(&mut self, sdp: &Bytes) -> Result<Role, OfferError> {
-        check(sdp)?;
-        let role = match self.state {
-            OfferState::OfferReceived => return Err(OfferError::Pending),
-            OfferState::Stable => Role::Offer,
-            OfferState::OfferSent => Role::Answer,
-        };
-        self.open(role, sdp, OfferState::OfferReceived)?;
-        self.received = Some(sdp.clone());
-        Ok(role)
-    }
-
-    /// The open offer was refused (or its request failed): the session is as it was (RFC 3261 s.14.1).
-    pub fn rejected(&mut self) {
-        self.state = OfferState::Stable;
-    }
-
-    fn open(&mut self, role: Role, sdp: &[u8], state: OfferState) -> Result<(), OfferError> {
-        let count = streams(sdp);
-        match role {
-            Role::Offer => (self.state, self.offered) = (state, count),
-            Role::Answer if count != self.offered => {
-                return Err(OfferError::StreamCount {
-                    offered: self.offered,
-                    answered: count,
-                });
-            }
-            Role::Answer => self.state = OfferState::Stable,
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -532,15 +389,6 @@ mod tests {
     }
 
     #[test]
-    fn connection_is_the_streams_own_or_the_sessions() {
-        assert_eq!(connection(PHONE.as_bytes()), Some((IpAddr::from([10, 0, 0, 1]), 4000)));
-        let own = phone_with("a=rtpmap:0", "c=IN IP6 2001:db8::1\r\na=rtpmap:0");
-        assert_eq!(connection(&own), Some(("2001:db8::1".parse().unwrap(), 4000)));
-        assert_eq!(connection(&phone_with("m=audio 4000", "m=audio 0")), None);
-        assert_eq!(connection(b"v=0\r\nm=audio x y z\r\n"), None);
-    }
-
-    #[test]
     fn bombs_and_garbage_are_refused() {
         assert_eq!(check(PHONE.as_bytes()), Ok(()));
         assert!(matches!(
@@ -589,44 +437,6 @@ mod tests {
         assert!(!same_media(&passed, &phone_with("a=sendrecv", "a=sendonly")));
     }
 
-    #[test]
-    fn one_offer_at_a_time_and_versions_grow_with_changes() {
-        let offer = Bytes::from_static(PHONE.as_bytes());
-        let held: Bytes = phone_with("a=sendrecv", "a=sendonly").into();
-        let mut leg = OfferAnswer::new(5);
-        let (role, first) = leg.send(&offer).unwrap();
-        assert_eq!((role, leg.state()), (Role::Offer, OfferState::OfferSent));
-        assert_eq!(leg.send(&offer), Err(OfferError::Pending));
-        assert_eq!(leg.receive(&offer), Ok(Role::Answer));
-        assert_eq!(leg.state(), OfferState::Stable);
-        assert_eq!(
-            leg.send(&offer).unwrap(),
-            (Role::Offer, first.clone()),
-            "unchanged media keep their version"
-        );
-        leg.rejected();
-        assert_eq!(leg.receive(&held), Ok(Role::Offer));
-        assert_eq!(leg.receive(&held), Err(OfferError::Pending));
-        let (role, changed) = leg.send(&held).unwrap();
-        assert_eq!((role, leg.state()), (Role::Answer, OfferState::Stable));
-        assert!(std::str::from_utf8(&changed).unwrap().contains("o=- 5 2 IN"));
-        assert_eq!((leg.sent(), leg.received()), (Some(&changed), Some(&held)));
-    }
-
-    #[test]
-    fn an_answer_has_as_many_streams_as_its_offer() {
-        let offer = Bytes::from_static(PHONE.as_bytes());
-        let one: Bytes = PHONE.split("m=video").next().unwrap().as_bytes().to_vec().into();
-        let mut leg = OfferAnswer::new(5);
-        leg.send(&offer).unwrap();
-        assert_eq!(leg.receive(&one), Err(OfferError::StreamCount { offered: 2, answered: 1 }));
-        assert_eq!(
-            leg.state(),
-            OfferState::OfferSent,
-            "the offer is still open: the caller ends the session or offers again"
-        );
-    }
-
     proptest::proptest! {
         #[test]
         fn whatever_comes_nothing_panics_and_what_is_taken_can_be_answered(
@@ -638,7 +448,7 @@ mod tests {
                 sdp[at] = byte;
             }
             sdp.extend(tail.concat().bytes());
-            let _ = (direction(&sdp), connection(&sdp), same_media(&sdp, PHONE.as_bytes()));
+            let _ = (direction(&sdp), same_media(&sdp, PHONE.as_bytes()));
             let passed = with_session_version(&sdp, 1, 2);
             proptest::prop_assert_eq!(streams(&passed), streams(&sdp));
             if check(&sdp).is_ok() {

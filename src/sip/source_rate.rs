@@ -1,4 +1,4 @@
-//! How many requests one source may send (checklist 5).
+//! How many requests one source may send.
 //!
 //! A leaky bucket for each source (an IPv6 source is its /64): each request fills it, time empties it, and a request that finds it full is
 //! refused. Invariants: memory is bounded by `capacity`, whatever comes; a source below its rate is never refused, also not while others are
