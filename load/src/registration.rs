@@ -143,11 +143,7 @@ impl Registration {
             count: 1,
             cnonce: &ids.tag(),
         };
-        let value = digest::authorization(&challenge, &answer);
-        let header = match status {
-            401 => Header::Authorization(value.into()),
-            _ => Header::ProxyAuthorization(value.into()),
-        };
+        let header = digest::credentials(status, &challenge, &answer);
         self.ask(Some(header), ids, now, out);
     }
 
@@ -215,6 +211,10 @@ mod tests {
             }
         }
 
+        fn drive(&mut self, input: impl FnOnce(&mut Registration, &mut Ids, Instant, &mut Vec<Output>)) {
+            input(&mut self.registration, &mut self.ids, self.now, &mut self.out);
+        }
+
         /// The REGISTER that was just sent.
         fn sent(&mut self) -> rsip::Request {
             let sent = self.out.drain(..).find_map(|output| match output {
@@ -232,13 +232,7 @@ mod tests {
             let text = text.replacen("\r\n", &format!("\r\n{more}"), 1);
             match message::read(text.as_bytes()).unwrap() {
                 (SipMessage::Response(response), head) => {
-                    let Self {
-                        registration,
-                        ids,
-                        now,
-                        out,
-                    } = self;
-                    registration.on_response(&response, &head, ids, *now, out);
+                    self.drive(|registration, ids, now, out| registration.on_response(&response, &head, ids, now, out));
                 }
                 other => panic!("{other:?}"),
             }
@@ -251,13 +245,7 @@ mod tests {
     #[test]
     fn a_challenge_is_answered_once_and_the_binding_is_refreshed_in_time() {
         let mut bench = Bench::new();
-        let Bench {
-            registration,
-            ids,
-            now,
-            out,
-        } = &mut bench;
-        registration.register(ids, *now, out);
+        bench.drive(Registration::register);
         let first = bench.sent();
         assert_eq!(bench.answer(&first, 401, CHALLENGE), &Standing::Asking);
         let second = bench.sent();
@@ -265,13 +253,7 @@ mod tests {
         assert_eq!(bench.answer(&second, 200, "Expires: 100\r\n"), &Standing::Registered);
         assert_eq!(bench.registration.next_due(), Some(bench.now + Duration::from_secs(80)));
         bench.now += Duration::from_secs(80);
-        let Bench {
-            registration,
-            ids,
-            now,
-            out,
-        } = &mut bench;
-        registration.on_time(ids, *now, out);
+        bench.drive(Registration::on_time);
         let refresh = bench.sent();
         assert_eq!(refresh.call_id_header().unwrap(), first.call_id_header().unwrap());
         assert_eq!(bench.answer(&refresh, 401, CHALLENGE), &Standing::Asking);
@@ -282,39 +264,21 @@ mod tests {
     #[test]
     fn refusals_and_silence_fail_and_leaving_ends() {
         let mut bench = Bench::new();
-        let Bench {
-            registration,
-            ids,
-            now,
-            out,
-        } = &mut bench;
-        registration.register(ids, *now, out);
+        bench.drive(Registration::register);
         let request = bench.sent();
         assert_eq!(
             bench.answer(&request, 403, ""),
             &Standing::Failed("REGISTER: refused with 403".into())
         );
-        let Bench {
-            registration,
-            ids,
-            now,
-            out,
-        } = &mut bench;
-        registration.unregister(ids, *now, out);
+        bench.drive(Registration::unregister);
         let request = bench.sent();
         assert_eq!(request.expires_header().unwrap().value(), "0");
         assert_eq!(bench.answer(&request, 200, ""), &Standing::Gone);
-        let Bench {
-            registration,
-            ids,
-            now,
-            out,
-        } = &mut bench;
-        registration.register(ids, *now, out);
+        bench.drive(Registration::register);
         for _ in 0..20 {
-            *now = registration.next_due().unwrap_or(*now);
-            registration.on_time(ids, *now, out);
+            bench.now = bench.registration.next_due().unwrap_or(bench.now);
+            bench.drive(Registration::on_time);
         }
-        assert_eq!(registration.standing(), &Standing::Failed("REGISTER: timed out".into()));
+        assert_eq!(bench.registration.standing(), &Standing::Failed("REGISTER: timed out".into()));
     }
 }

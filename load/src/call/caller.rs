@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rsip::headers::UntypedHeader;
 use rsip::message::HeadersExt;
-use rsip::{Header, Method, Response, Uri};
+use rsip::{Method, Response, Uri};
 
 use crate::sip::message::{self, Head};
 use crate::sip::{Ids, digest, sdp};
@@ -173,11 +173,7 @@ impl Leg {
             count: 1,
             cnonce: &ids.tag(),
         };
-        let value = digest::authorization(&challenge, &answer);
-        let header = match status {
-            401 => Header::Authorization(value.into()),
-            _ => Header::ProxyAuthorization(value.into()),
-        };
+        let header = digest::credentials(status, &challenge, &answer);
         self.dialog.local_seq += 1;
         invite.branch = ids.branch();
         invite.authorized = true;

@@ -3,6 +3,7 @@
 //! rsip writes the algorithm as `SHA256`, which no server knows, so challenges are read and answered here.
 
 use md5::Md5;
+use rsip::Header;
 use sha2::{Digest, Sha256};
 
 /// Which hash to answer with.
@@ -111,8 +112,17 @@ pub struct Answer<'a> {
     pub cnonce: &'a str,
 }
 
+/// The header that answers a 401 or a 407.
+pub fn credentials(status: u16, challenge: &Challenge, answer: &Answer<'_>) -> Header {
+    let value = authorization(challenge, answer);
+    match status {
+        401 => Header::Authorization(value.into()),
+        _ => Header::ProxyAuthorization(value.into()),
+    }
+}
+
 /// The value of Authorization or Proxy-Authorization.
-pub fn authorization(challenge: &Challenge, answer: &Answer<'_>) -> String {
+fn authorization(challenge: &Challenge, answer: &Answer<'_>) -> String {
     let hash = |text: String| challenge.algorithm.hash(&text);
     let ha1 = hash(format!("{}:{}:{}", answer.username, challenge.realm, answer.password));
     let ha2 = hash(format!("{}:{}", answer.method, answer.uri));
