@@ -3,7 +3,6 @@
 //! ```text
 //!   src (HTTP, CLI) ──► actors ──► model   (calls, conferences, DNs: pure)
 //!                              ├─► sip     (messages to dialogs: pure)
-//!                              ├─► media   (session descriptions: pure)
 //!                              ├─► wire    (CTI frames)
 //!                              └─► config  (typed settings)
 //! ```

@@ -39,8 +39,8 @@ use crate::gateway::Gateway;
 use crate::ingress::Ingress;
 use crate::network::{Network, Resolve};
 use crate::tserver::{
-    CallNumbers, ClientSettings, ConnectorLinkActor, DnActor, DnParts, EventLogActor, EventLogParts, LobbyActor, LobbyParts,
-    Switch,
+    CallNumbers, ClientSettings, ConnectorLinkActor, DnActor, DnParts, EventLogActor, EventLogMessage, EventLogParts, LobbyActor,
+    LobbyParts, Switch,
 };
 
 /// What a tree is grown from.
@@ -164,6 +164,18 @@ impl Tree {
     pub fn end_calls(&self) {
         for connector in self.directory.connectors() {
             connector.do_send(ConnectorMessage::EndAll);
+        }
+    }
+
+    /// Closes the socket of every CTI client, after what waits for it.
+    pub async fn close_clients(&self) {
+        if let Some(log) = self.directory.event_log() {
+            let message = EventLogMessage::CloseAll {
+                code: tandem_wire::close::GOING_AWAY,
+                reason: "the server stops",
+            };
+            // A log that does not answer cannot hold the shutdown up: the sockets close with the server.
+            let _ = tokio::time::timeout(Duration::from_secs(1), log.send(message)).await;
         }
     }
 

@@ -159,9 +159,15 @@ impl<A: Escalation + Actor<Context = Context<A>>> Permanent<A> {
         }
     }
 
+    /// Rebuilds the actor. A hook that panics, against the rule, must not cost the actor for good: it is tried again after a while.
     fn restart(&mut self) {
         self.metrics.restarts.increment(1);
-        self.future.restart();
+        let future = &mut self.future;
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| future.restart())) {
+            self.metrics.crashes.increment(1);
+            tracing::error!(kind = self.metrics.kind, panic = %panic_message(&*payload), "actor crashed while it was rebuilt");
+            self.waiting = Some(Box::pin(tokio::time::sleep(self.history.longest_wait())));
+        }
     }
 }
 

@@ -95,6 +95,11 @@ impl CrashHistory {
         }
     }
 
+    /// The longest wait that the policy knows.
+    pub fn longest_wait(&self) -> Duration {
+        self.spec.max_backoff
+    }
+
     /// Counts a crash at `now` and says what follows.
     pub fn crashed(&mut self, now: Instant) -> Verdict {
         if self.spec.restart == Restart::Temporary {

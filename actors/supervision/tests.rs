@@ -20,6 +20,8 @@ struct Counter {
     slot: Slot<u32>,
     own: u32,
     escalations: Rc<Cell<u32>>,
+    /// How many more times rebuilding it fails.
+    stubborn: Rc<Cell<u32>>,
 }
 
 impl Actor for Counter {
@@ -29,6 +31,10 @@ impl Actor for Counter {
 impl Supervised for Counter {
     fn restarting(&mut self, _: &mut Self::Context) {
         escalate_if_due(self);
+        if self.stubborn.get() > 0 {
+            self.stubborn.set(self.stubborn.get() - 1);
+            panic!("injected while it is rebuilt");
+        }
         self.own = 0;
     }
 }
@@ -66,6 +72,7 @@ fn counter() -> (Counter, Rc<Cell<u32>>) {
             slot: Slot::default(),
             own: 0,
             escalations: escalations.clone(),
+            stubborn: Rc::default(),
         },
         escalations,
     )
@@ -118,4 +125,14 @@ async fn a_crash_leaves_the_neighbours_alone() {
     let second = launch(ChildSpec::temporary(ActorKind::Call, 16), second, |_| ());
     assert!(first.send(Command::Panic).await.is_err());
     assert_eq!(second.send(Command::Add(1)).await, Ok(1001));
+}
+
+#[actix_rt::test]
+async fn an_actor_that_crashes_while_it_is_rebuilt_is_tried_again() {
+    tokio::time::pause();
+    let (actor, _) = counter();
+    actor.stubborn.set(2);
+    let addr = supervise(ChildSpec::permanent(ActorKind::Dn, 16), actor);
+    assert!(addr.send(Command::Panic).await.is_err());
+    assert_eq!(addr.send(Command::Add(1)).await, Ok(1001));
 }

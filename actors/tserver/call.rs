@@ -13,7 +13,7 @@
 use std::sync::Arc;
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, MessageResult};
-use tandem_model::call::{Call, CallInput, CallOutput, CallRecord, CallSummary};
+use tandem_model::call::{Call, CallInput, CallOutput, CallRecord, CallSummary, Outcome};
 use tandem_model::{ConnId, ConnectorId};
 
 use super::connector_link::LinkMessage;
@@ -130,6 +130,10 @@ fn publish(directory: &Directory, events: &mut Vec<(tandem_model::Event, Option<
 }
 
 fn account(record: &CallRecord) {
+    // A MakeCall that was refused made no call.
+    if record.outcome == Outcome::Refused {
+        return;
+    }
     let metrics = Metrics::of_process();
     if let Some(setup) = record.setup {
         metrics.call_setup.record(setup);

@@ -10,6 +10,7 @@
 //! | `Connected`, `Open`, `SetMask`, `Close`, `Disconnected` | clients | the client's place in the log |
 //! | `Subscribe`, `Unsubscribe`, `QueryAddress` | DNs | with the snapshot of the DN |
 //! | `AbortCall` | supervision | one terminal event for each party of a call that crashed |
+//! | `CloseAll` | shutdown | every socket is closed, after the frames that wait |
 //!
 //! It never waits for a client: a sink that is full is closed (4008) and counted.
 
@@ -104,6 +105,10 @@ pub enum EventLogMessage {
         facts: DnFacts,
     },
     AbortCall(ConnId),
+    CloseAll {
+        code: u16,
+        reason: &'static str,
+    },
 }
 
 /// What the actor is made from, and made from again.
@@ -182,6 +187,11 @@ impl EventLogActor {
             EventLogMessage::Unsubscribe { requestor, dn } => log.unsubscribe(requestor, dn, time, &mut self.out),
             EventLogMessage::QueryAddress { requestor, dn, facts } => {
                 log.query_address(requestor, dn, facts, time, &mut self.out)
+            }
+            EventLogMessage::CloseAll { code, reason } => {
+                for sink in self.parts.sinks.borrow().values() {
+                    sink.close(code, reason);
+                }
             }
             EventLogMessage::AbortCall(conn_id) => log.abort_call(conn_id, time, &mut self.out),
         }

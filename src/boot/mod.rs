@@ -104,6 +104,7 @@ impl Server {
                 tracing::warn!(calls = self.gateway.call_count(), "some calls did not end in time");
             }
         }
+        self.tree.close_clients().await;
         self.http.stop(true).await;
         drop(self.sockets);
         self.tree.stop();

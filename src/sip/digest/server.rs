@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use super::params::{Params, escape};
+use super::params::{Params, SyntaxError, escape};
 use super::{Algorithm, ResponseInput, hex, unhex};
 
 /// Nonces remembered by default: 100 bytes each.
@@ -168,7 +168,11 @@ impl Challenger {
         request_uri: &str,
         lookup: impl FnOnce(&str) -> Option<Secret>,
     ) -> Result<Authenticated, Denied> {
-        let params = Params::parse(authorization).map_err(|_| Denied::Malformed)?;
+        let params = Params::parse(authorization).map_err(|error| match error {
+            // Credentials of a scheme that we do not speak are no credentials (RFC 4475 s.3.3.7).
+            SyntaxError::Scheme => Denied::NotOffered,
+            _ => Denied::Malformed,
+        })?;
         let claim = Claim::read(&params).ok_or(Denied::Malformed)?;
         let algorithm = claim
             .algorithm

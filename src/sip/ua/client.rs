@@ -261,7 +261,7 @@ impl UserAgent {
             sent: false,
             heard: false,
         };
-        self.clients.insert(key, transaction);
+        self.clients.insert(key, Box::new(transaction));
         self.awaiting.insert((flow.peer, key));
         self.carry_out_client(now, key, actions, None);
     }

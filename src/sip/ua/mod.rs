@@ -76,12 +76,13 @@ pub struct UserAgent {
     /// Bounded by what one input makes; the shell drains it after each.
     outputs: VecDeque<UaOutput>,
     timers: TimerTable<Owner>,
-    clients: HashMap<ClientKey, ClientTransaction>,
+    /// Boxed, as are the servers: there are many for a short while, and the tables never shrink.
+    clients: HashMap<ClientKey, Box<ClientTransaction>>,
     /// Requests that wait for their first response, by peer, for failures of its flow.
     awaiting: BTreeSet<(SocketAddr, ClientKey)>,
     /// Requests that wait for the resolver.
     resolving: Resolving,
-    servers: HashMap<ServerKey, ServerTransaction>,
+    servers: HashMap<ServerKey, Box<ServerTransaction>>,
     server_index: HashMap<Arc<str>, ServerKey>,
     merge_index: HashMap<Arc<str>, ServerKey>,
     /// Requests that the shell has to answer.
@@ -180,6 +181,8 @@ impl UserAgent {
             Method::Invite => self.receive_invite(now, flow, request),
             Method::Bye => self.answer(now, flow, &request, &method, 481),
             Method::Options | Method::Register | Method::Message | Method::Info => self.hand_up(now, flow, request, &method),
+            // RFC 3261 s.21.5.2: 501 for a method that no user agent of ours knows, 405 for one that is known and not allowed.
+            Method::Other(_) => self.answer(now, flow, &request, &method, 501),
             _ => self.answer(now, flow, &request, &method, 405),
         }
     }

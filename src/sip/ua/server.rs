@@ -177,7 +177,7 @@ impl UserAgent {
             key,
             merge_key,
         };
-        self.servers.insert(id, transaction);
+        self.servers.insert(id, Box::new(transaction));
         self.carry_out_server(now, id, actions);
         id
     }

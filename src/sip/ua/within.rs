@@ -132,6 +132,7 @@ impl UserAgent {
             }
             (Method::Options, _) => self.answer(now, flow, &request, method, 200),
             (Method::Message | Method::Register, _) => self.hand_up(now, flow, request, method),
+            (Method::Other(_), _) => self.answer(now, flow, &request, method, 501),
             _ => self.answer(now, flow, &request, method, 405),
         }
     }

@@ -224,7 +224,10 @@ fn a_successor_knows_no_session_and_never_reuses_an_id() {
     let mut rig = Rig::new(16);
     let (caller, _) = rig.talk();
     let mut successor = rig.agents[0].successor(rand::SeedableRng::seed_from_u64(17));
-    assert_eq!((successor.stats(), successor.next_timeout()), (crate::ua::UaStats::default(), None));
+    assert_eq!(
+        (successor.stats(), successor.next_timeout()),
+        (crate::ua::UaStats::default(), None)
+    );
     successor.bye(rig.now, caller, None);
     assert!(successor.poll().is_none());
     assert!(successor.invite(rig.now, invite_to("sip:bob@10.0.0.9")) > caller);

@@ -13,7 +13,6 @@ fn methods_that_are_not_served_get_405_with_the_truth() {
         Method::Refer,
         Method::Subscribe,
         Method::Publish,
-        Method::Other("DANCE".into()),
     ] {
         let mut peer = Peer::new();
         peer.deliver(Request::new(method.clone(), "x").finish());
@@ -22,6 +21,14 @@ fn methods_that_are_not_served_get_405_with_the_truth() {
         let allow = response.header(HeaderName::Allow).unwrap();
         assert!(allow.contains("INVITE") && !allow.contains(method.as_str()));
     }
+}
+
+/// RFC 3261 s.21.5.2.
+#[test]
+fn methods_that_nobody_knows_get_501() {
+    let mut peer = Peer::new();
+    peer.deliver(Request::new(Method::Other("DANCE".into()), "x").finish());
+    assert_eq!(peer.one().1.status(), Some(501));
 }
 
 #[test]
