@@ -1,7 +1,10 @@
 //! What the actors need of a network: somewhere to send messages. Sockets implement it, and so does the simulated network.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use tandem_sip::flow::Flow;
+use futures_util::future::BoxFuture;
+use tandem_sip::flow::{Flow, Hop};
 
 /// Sends SIP messages. Never blocks for long, never calls back into an actor from inside `send`.
 pub trait Network: Send + Sync + 'static {
@@ -13,6 +16,4 @@ pub trait Network: Send + Sync + 'static {
 }
 
 /// Resolves a SIP URI to addresses (RFC 3263), best first. An empty list: it cannot be reached.
-pub type Resolve = std::sync::Arc<
-    dyn Fn(std::sync::Arc<str>) -> futures_util::future::BoxFuture<'static, Vec<tandem_sip::flow::Hop>> + Send + Sync,
->;
+pub type Resolve = Arc<dyn Fn(Arc<str>) -> BoxFuture<'static, Vec<Hop>> + Send + Sync>;

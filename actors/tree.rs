@@ -4,8 +4,9 @@
 //! process
 //! ├── arbiter "tserver"      EventLog  Lobby  Dn×n  ConnectorLink×k   (permanent)     Call×n  Client×n  (temporary)
 //! ├── arbiter "connector-i"  Connector  Registrar                     (permanent)     Conference×n      (temporary)
-//! ├── threads "sip-udp-*"    read datagrams, hand them to connectors by try_send
-//! └── arbiter of HTTP        WebSocket and HTTP workers, which reach actors through the Gateway
+//! ├── threads "sip-udp-*"    read datagrams, hand them to connectors by try_send (Ingress)
+//! ├── main thread            SIP over TCP: a task per connection, which hands messages on in the same way; signals
+//! └── HTTP workers           HTTP and the clients' WebSockets, which reach actors through the Gateway
 //! ```
 //!
 //! Growing it is the only place that knows threads: in a simulation the same tree grows on one thread in virtual time.
@@ -163,6 +164,7 @@ impl Tree {
     /// Ends every live call with a BYE to each leg.
     pub fn end_calls(&self) {
         for connector in self.directory.connectors() {
+            // Unbounded post: once, at shutdown.
             connector.do_send(ConnectorMessage::EndAll);
         }
     }

@@ -17,6 +17,7 @@ use tandem_actors::network::Resolve;
 use tandem_actors::transport::{Resolver, ResolverConfig};
 use tandem_actors::tree::{Placement, Tree};
 use tandem_config::Config;
+use tandem_sip::message::Uri;
 use tandem_sip::ua::Listener;
 
 use crate::api;
@@ -125,7 +126,8 @@ fn resolve_with(resolver: Resolver) -> Resolve {
         let resolver = resolver.clone();
         Box::pin(async move {
             resolver.resolve(&uri).await.unwrap_or_else(|error| {
-                tracing::warn!(%error, "a SIP URI leads nowhere");
+                let host = Uri::parse(&uri).map(|uri| uri.host).unwrap_or_default();
+                tracing::warn!(%error, host, "a SIP URI leads nowhere");
                 Vec::new()
             })
         })
