@@ -7,7 +7,7 @@ use tandem_wire::model::EventName::{EventDNBackInService, EventDNOutOfService, E
 use crate::rig::cti::Desk;
 use crate::rig::phone::Phone;
 use crate::rig::server::{Server, Setup};
-use crate::rig::sip::{Dialog, Message, Socket, unique};
+use crate::rig::sip::{Dialog, Message, SDP, Socket, unique};
 
 const ALICE: &str = "sip:1001@tandem.local";
 const BOB: &str = "sip:1002@tandem.local";
@@ -196,5 +196,27 @@ async fn a_desk_sees_a_dn_go_out_of_service_and_come_back() {
     desk.expect(EventDNBackInService, ALICE).await;
     assert_eq!(device.register(&server, "Expires: 0\r\n").await.status(), Some(200));
     desk.expect(EventDNOutOfService, ALICE).await;
+    server.alive_and_idle().await;
+}
+
+#[tokio::test]
+async fn a_call_that_is_led_in_a_circle_ends_by_its_max_forwards() {
+    let mut server = Setup::new().trusted_phone("1001").trusted_phone("1002").start().await;
+    let bob = Phone::register("1002", server.sip).await;
+    let circling = Socket::bind("127.0.0.1").await;
+    let uri = format!("sip:1002@{}", server.sip);
+    for (forwards, passes) in [("2", true), ("1", false)] {
+        let dialog = Dialog::new("sip:1001@tandem.local", &uri, circling.address);
+        let invite = dialog.request("INVITE", &uri, 1, "", SDP);
+        let invite = invite.replace("Max-Forwards: 70", &format!("Max-Forwards: {forwards}"));
+        circling.send(server.sip, invite).await;
+        if passes {
+            let invite = bob.rings().await;
+            assert_eq!(invite.header("Max-Forwards"), "1");
+            bob.refuses(&invite, "486 Busy Here").await;
+        }
+        let refused = circling.final_response("1 INVITE").await;
+        assert_eq!(refused.status(), Some(if passes { 486 } else { 483 }));
+    }
     server.alive_and_idle().await;
 }

@@ -380,9 +380,14 @@ impl Drop for Leave {
 }
 
 async fn accept(acceptor: TcpListener, shared: Arc<Shared>) {
+    // Said once when it begins and once when it is over; the counter goes on.
+    let mut failing = false;
     loop {
         match acceptor.accept().await {
             Ok((stream, peer)) => {
+                if std::mem::take(&mut failing) {
+                    tracing::info!(listener = shared.listener.0, "connections are accepted again");
+                }
                 let entered = shared.enter(&mut shared.table(), peer);
                 if let Ok(entered) = entered {
                     shared.runtime.spawn(entered.serve(stream, true));
@@ -392,7 +397,9 @@ async fn accept(acceptor: TcpListener, shared: Arc<Shared>) {
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 // Out of descriptors, most likely: those that are open go on, and the next one waits a little.
-                tracing::warn!(%error, listener = shared.listener.0, "accepting a connection failed");
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(%error, listener = shared.listener.0, "no connection can be accepted");
+                }
                 shared.counters.accept_failed.increment(1);
                 sleep(Duration::from_millis(50)).await;
             }

@@ -215,7 +215,8 @@ impl UserAgent {
             invite.is_invite() && invite.source.transport == flow.transport && invite.source.peer.ip() == flow.peer.ip()
         });
         let Some((user, open)) = found.map(|invite| (invite.user, invite.is_open())) else {
-            return self.answer(now, flow, request, &Method::Cancel, 481);
+            // Without a transaction, which would stand in the way of the true one.
+            return self.answer_stateless(flow, request, &Method::Cancel, 481);
         };
         self.answer_cancel(now, flow, request, user);
         if !open {

@@ -179,11 +179,11 @@ impl UserAgent {
         }
         match method {
             Method::Invite => self.receive_invite(now, flow, request),
-            Method::Bye => self.answer(now, flow, &request, &method, 481),
+            Method::Bye => self.answer_stateless(flow, &request, &method, 481),
             Method::Options | Method::Register | Method::Message | Method::Info => self.hand_up(now, flow, request, &method),
             // RFC 3261 s.21.5.2: 501 for a method that no user agent of ours knows, 405 for one that is known and not allowed.
             Method::Other(_) => self.answer(now, flow, &request, &method, 501),
-            _ => self.answer(now, flow, &request, &method, 405),
+            _ => self.answer_stateless(flow, &request, &method, 405),
         }
     }
 

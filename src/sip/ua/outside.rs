@@ -105,6 +105,10 @@ impl UserAgent {
         if let Some((content_type, body)) = body {
             response = response.body(content_type, body);
         }
+        if request.is(&Method::Options) && self.forget_server(transaction) {
+            // Anybody may ask, and the same question gets the same answer again (s.8.2.7).
+            return self.send_stateless(flow, &request, response);
+        }
         self.reply(now, transaction, status, response.finish());
     }
 

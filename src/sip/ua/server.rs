@@ -225,6 +225,17 @@ impl UserAgent {
     /// Serves a request with one response, at once.
     pub(super) fn answer(&mut self, now: Instant, flow: Flow, request: &Message, method: &Method, status: u16) {
         let id = self.start_server(now, flow, request, method, ServerUser::Core);
+        let bytes = self.plain_response(flow, request, method, status).finish();
+        self.reply(now, id, status, bytes);
+    }
+
+    /// Serves a request of a stranger with one response and keeps nothing of it: the same request again gets the same answer (s.8.2.7).
+    pub(super) fn answer_stateless(&mut self, flow: Flow, request: &Message, method: &Method, status: u16) {
+        let response = self.plain_response(flow, request, method, status);
+        self.send_stateless(flow, request, response);
+    }
+
+    fn plain_response(&self, flow: Flow, request: &Message, method: &Method, status: u16) -> ResponseBuilder {
         let tag = self.stateless_tag(request);
         let mut response = self.response(request, flow, status).to_tag(&tag);
         if status == 405 || (*method == Method::Options && status == 200) {
@@ -233,7 +244,7 @@ impl UserAgent {
         if *method == Method::Options && status == 200 {
             response = response.header(HeaderName::Accept, super::draft::SDP);
         }
-        self.reply(now, id, status, response.finish());
+        response
     }
 
     /// Starts a response, with what all of ours have.
@@ -281,7 +292,7 @@ impl UserAgent {
         self.send_stateless(flow, request, response);
     }
 
-    fn send_stateless(&mut self, flow: Flow, request: &Message, response: ResponseBuilder) {
+    pub(super) fn send_stateless(&mut self, flow: Flow, request: &Message, response: ResponseBuilder) {
         let (reply, _) = reply_flow(flow, request);
         self.outputs.push_back(UaOutput::Send {
             flow: reply,

@@ -102,7 +102,7 @@ impl UserAgent {
     /// A request with a To tag.
     pub(super) fn receive_within(&mut self, now: Instant, flow: Flow, request: Message, method: &Method) {
         let Some(id) = self.session_of(&request) else {
-            return self.answer(now, flow, &request, method, 481);
+            return self.answer_stateless(flow, &request, method, 481);
         };
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let number = request.cseq().map_or(0, |(number, _)| number);

@@ -156,6 +156,28 @@ fn a_caller_that_is_turned_away_leaves_nothing_behind() {
 }
 
 #[test]
+fn strangers_leave_no_transaction_whatever_they_ask() {
+    let mut peer = Peer::new();
+    for method in [Method::Bye, Method::Cancel, Method::Subscribe, Method::Refer, Method::Update] {
+        peer.deliver(Request::new(method.clone(), &format!("o{method}")).finish());
+        peer.deliver(
+            Request::new(method.clone(), &format!("w{method}"))
+                .to("<sip:me@10.0.0.1>;tag=forged")
+                .finish(),
+        );
+    }
+    assert_eq!(peer.lines().len(), 10);
+    peer.deliver(Request::new(Method::Options, "options").finish());
+    let asked = peer.events.iter().find_map(|event| match event {
+        UaEvent::Request { id, .. } => Some(*id),
+        _ => None,
+    });
+    peer.agent.respond(peer.now, asked.unwrap(), 200, &[], None);
+    assert_eq!(peer.lines(), ["200"]);
+    assert_eq!(peer.agent.stats(), UaStats::default());
+}
+
+#[test]
 fn a_caller_that_is_turned_away_late_is_rejected() {
     let mut peer = Peer::new();
     peer.deliver(Request::new(Method::Invite, "x").finish());
@@ -171,10 +193,14 @@ fn a_cancel_from_elsewhere_gets_481_and_the_invite_goes_on() {
     let mut peer = Peer::new();
     peer.deliver(Request::new(Method::Invite, "x").finish());
     peer.lines();
-    peer.flow = flow_from("10.6.6.6:5060");
+    let caller = std::mem::replace(&mut peer.flow, flow_from("10.6.6.6:5060"));
     peer.deliver(Request::new(Method::Cancel, "x").finish());
     assert_eq!(peer.lines(), ["481"]);
     assert_eq!(peer.events.len(), 1);
+    // The forged one does not stand in the way of the caller's.
+    peer.flow = caller;
+    peer.deliver(Request::new(Method::Cancel, "x").finish());
+    assert_eq!(peer.lines(), ["200", "487"]);
 }
 
 #[test]
