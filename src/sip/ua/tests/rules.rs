@@ -168,6 +168,7 @@ fn strangers_leave_no_transaction_whatever_they_ask() {
     }
     assert_eq!(peer.lines().len(), 10);
     peer.deliver(Request::new(Method::Options, "options").finish());
+    assert!(peer.lines().is_empty(), "it is for the shell to answer");
     let asked = peer.events.iter().find_map(|event| match event {
         UaEvent::Request { id, .. } => Some(*id),
         _ => None,
