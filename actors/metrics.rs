@@ -172,20 +172,21 @@ fn count_class(counters: &[Counter; 6], class: usize) {
     }
 }
 
+/// `tandem_calls_total{direction,outcome}`, by both.
+static CALLS: LazyLock<Vec<Vec<Counter>>> = LazyLock::new(|| {
+    let of = |direction: &CallType| {
+        let direction = direction_label(*direction);
+        let outcomes = Outcome::ALL.iter();
+        outcomes
+            .map(|outcome| counter!("tandem_calls_total", "direction" => direction, "outcome" => outcome.name()))
+            .collect()
+    };
+    CallType::ALL.iter().map(of).collect()
+});
+
 /// Counts a finished call: `tandem_calls_total{direction,outcome}`.
 pub fn call_finished(direction: CallType, outcome: Outcome) {
-    static COUNTERS: LazyLock<Vec<Vec<Counter>>> = LazyLock::new(|| {
-        CallType::ALL
-            .iter()
-            .map(|direction| {
-                Outcome::ALL
-                    .iter()
-                    .map(|outcome| counter!("tandem_calls_total", "direction" => direction_label(*direction), "outcome" => outcome.name()))
-                    .collect()
-            })
-            .collect()
-    });
-    if let Some(counter) = COUNTERS.get(direction as usize).and_then(|row| row.get(outcome as usize)) {
+    if let Some(counter) = CALLS.get(direction as usize).and_then(|row| row.get(outcome as usize)) {
         counter.increment(1);
     }
 }
@@ -273,6 +274,7 @@ pub fn describe() {
         "Frames that wait for a CTI client when one more is queued for it."
     );
     describe_counter!("tandem_commands_total", "CTI requests, by outcome.");
+    LazyLock::force(&CALLS);
     Metrics::of_process();
     crate::kind::ActorKind::Call.metrics();
 }
