@@ -113,8 +113,12 @@ impl Timing {
 #[derive(Debug)]
 pub struct TimerTable<O> {
     order: BTreeSet<(Instant, O, Timer)>,
-    running: HashMap<O, SmallVec<[(Timer, Instant); 2]>>,
+    /// Boxed: there are many owners for a short while, and the table itself never shrinks.
+    running: HashMap<O, Box<Running>>,
 }
+
+/// The timers of one owner, with their deadlines.
+type Running = SmallVec<[(Timer, Instant); 2]>;
 
 impl<O> Default for TimerTable<O> {
     fn default() -> Self {
@@ -154,7 +158,7 @@ impl<O: Copy + Ord + Hash> TimerTable<O> {
 
     /// Stops every timer of an owner.
     pub fn stop_all(&mut self, owner: O) {
-        for (timer, at) in self.running.remove(&owner).unwrap_or_default() {
+        for (timer, at) in *self.running.remove(&owner).unwrap_or_default() {
             self.order.remove(&(at, owner, timer));
         }
     }
