@@ -16,6 +16,9 @@ use crate::location::Locations;
 /// The header that carries the Conversation-ID, so that both sides of a call can be matched from outside.
 pub const CONVERSATION_ID: &str = "Ms-Conversation-ID";
 
+/// How long a caller waits who came while there was no room, or while the server drains (RFC 3261 s.21.5.4).
+const RETRY_AFTER_SECONDS: &str = "5";
+
 /// What a session event means to its leg, and whether the session is over with it. `None`: not a leg's business.
 pub fn leg_event(event: UaEvent) -> Option<(SessionId, LegEvent, bool)> {
     Some(match event {
@@ -90,7 +93,12 @@ pub fn carry_out(
             let sdp = sdp.map(|sdp| local(shard, session, sdp));
             shard.ua.accept(now, session, sdp);
         }
-        LegCommand::Reject { status } => shard.ua.reject(now, session, status, &[]),
+        LegCommand::Reject { status } => {
+            let later = [("Retry-After".into(), RETRY_AFTER_SECONDS.into())];
+            shard
+                .ua
+                .reject(now, session, status, if status == 503 { &later } else { &[] });
+        }
         LegCommand::Ack { answer } => {
             let body = match answer {
                 AckBody::Nothing => None,

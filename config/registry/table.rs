@@ -204,7 +204,7 @@ options! {
         "Whether user data is masked in logs as `**** (length:nn)`. (`hide-sensitive-data` of the seed.)";
 
     "limits.max_calls" App, integer(1, 1_000_000), Value("50000"), AfterRestart, "":
-        "The most live calls; a new one above it is refused with 503, a MakeCall with error 111.";
+        "The most live calls; a new one above it is refused with 503 and Retry-After, a MakeCall with error 111.";
 
     "dn[].dn" Dn, DnUri, Required, AfterRestart, "": "The SIP URI that names it, without parameters (`sip:alice@tandem.local`). Case does not matter.";
     "dn[].type" Dn, OneOf { values: &["extension"] }, Value("\"extension\""), AfterRestart, "seed 002 line 611": "What kind of DN it is.";

@@ -30,8 +30,9 @@ async fn a_drain_refuses_new_calls_ends_the_old_and_exits_with_0() {
         let uri = format!("sip:1002@{}", server.sip);
         let dialog = Dialog::new("sip:late@127.0.0.9", &uri, stranger.address);
         stranger.send(server.sip, dialog.request("INVITE", &uri, 1, "", SDP)).await;
-        match stranger.final_response("1 INVITE").await.status() {
-            Some(503) => Ok(()),
+        let refused = stranger.final_response("1 INVITE").await;
+        match (refused.status(), refused.header("Retry-After")) {
+            (Some(503), "5") => Ok(()),
             other => Err(format!("{other:?}")),
         }
     })
