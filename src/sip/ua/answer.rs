@@ -128,15 +128,7 @@ impl UserAgent {
             return;
         }
         self.refuse_pending(now, id, status, headers);
-        self.finish(
-            now,
-            id,
-            UaEvent::Ended {
-                session: id,
-                by_peer: false,
-                q850: None,
-            },
-        );
+        self.finish_from_here(now, id);
     }
 
     /// Refuses an incoming session like [`UserAgent::reject`], and keeps nothing of it: no transaction, no retransmission, no 100. So are
@@ -154,15 +146,7 @@ impl UserAgent {
             session.pending = Some(pending);
             return self.reject(now, id, status, headers);
         }
-        self.finish(
-            now,
-            id,
-            UaEvent::Ended {
-                session: id,
-                by_peer: false,
-                q850: None,
-            },
-        );
+        self.finish_from_here(now, id);
     }
 
     /// Sends a non-2xx final response to the INVITE or re-INVITE that waits for one.

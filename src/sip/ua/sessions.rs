@@ -185,6 +185,16 @@ impl UserAgent {
         self.outputs.push_back(UaOutput::Event(event));
     }
 
+    /// Ends a session for the shell that the peer did not end: we did, or the network.
+    pub(super) fn finish_from_here(&mut self, now: Instant, id: SessionId) {
+        let ended = UaEvent::Ended {
+            session: id,
+            by_peer: false,
+            q850: None,
+        };
+        self.finish(now, id, ended);
+    }
+
     /// Ends a session for the shell, with its terminal event.
     pub(super) fn finish(&mut self, now: Instant, id: SessionId, terminal: UaEvent) {
         let patience = self.timing.patience();

@@ -43,15 +43,7 @@ impl UserAgent {
         }
         self.refuse_pending(now, id, 487, &[]);
         self.send_bye(now, id, reason);
-        self.finish(
-            now,
-            id,
-            UaEvent::Ended {
-                session: id,
-                by_peer: false,
-                q850: None,
-            },
-        );
+        self.finish_from_here(now, id);
     }
 
     /// A response says that the peer has no such dialog (481), or nothing came (408): "the UAC SHOULD terminate the dialog" (s.12.2.1.2).
@@ -63,15 +55,7 @@ impl UserAgent {
         if status != 481 {
             self.send_bye(now, id, None);
         }
-        self.finish(
-            now,
-            id,
-            UaEvent::Ended {
-                session: id,
-                by_peer: false,
-                q850: None,
-            },
-        );
+        self.finish_from_here(now, id);
     }
 
     /// Sends INFO in a session.
