@@ -14,8 +14,24 @@ pub struct Fields<'a>(pub &'a Map<String, Value>);
 
 type Field<T> = Result<T, TError>;
 
+/// `name` may be the path of a nested list, so both ends of a long one are kept: where it starts and what is wrong there.
 fn bad(name: &str, what: impl std::fmt::Display) -> TError {
-    TError::new(TErrorCode::InvalidAttribute, format!("{name}: {what}"))
+    let skipped = name.chars().count().saturating_sub(2 * PATH_END);
+    let message = match skipped {
+        0 => format!("{name}: {what}"),
+        _ => {
+            let (start, rest) = split_at_char(name, PATH_END);
+            format!("{start}[{skipped} characters]{}: {what}", split_at_char(rest, skipped).1)
+        }
+    };
+    TError::new(TErrorCode::InvalidAttribute, message)
+}
+
+/// The characters shown of each end of the path of an attribute that is too long to be shown whole.
+const PATH_END: usize = 100;
+
+fn split_at_char(text: &str, count: usize) -> (&str, &str) {
+    text.split_at(text.char_indices().nth(count).map_or(text.len(), |(at, _)| at))
 }
 
 impl<'a> Fields<'a> {
@@ -233,5 +249,5 @@ fn shown(value: &Value) -> String {
 
 /// The first 40 characters.
 pub fn clipped(text: &str) -> &str {
-    text.char_indices().nth(40).map_or(text, |(at, _)| text.split_at(at).0)
+    split_at_char(text, 40).0
 }

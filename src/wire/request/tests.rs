@@ -362,4 +362,18 @@ fn lists_and_names_are_bounded() {
     assert_eq!(refused(&text).2, "thisDn: longer than 256 bytes");
     let text = format!(r#"{{"request":"{}"}}"#, "é".repeat(100_000));
     assert!(refused(&text).2.len() < 200, "an error is not as long as what it refuses");
+    let text = format!(
+        r#"{{"request":"AttachUserData","thisDn":"a","connId":"1","userData":{}true{}}}"#,
+        format!(r#"{{"{}":"#, "é".repeat(90)).repeat(100),
+        "}".repeat(100),
+    );
+    let message = refused(&text).2;
+    assert!(
+        message.starts_with("userData.éé") && message.ends_with("not text, an integer or an object"),
+        "{message}"
+    );
+    assert!(
+        message.len() < 1_000,
+        "the path of a deep list is cut in the middle: {message}"
+    );
 }
