@@ -76,6 +76,7 @@ impl ConferenceActor {
             match output {
                 ConferenceOutput::Leg { leg, command } => commands.push((leg, command)),
                 ConferenceOutput::Notify(notification) => notifications.push(notification),
+                ConferenceOutput::Media(_) | ConferenceOutput::GiveAway { .. } => {}
             }
         }
         // Unbounded posts: each is caused by one message to this actor, whose own mailbox and legs are bounded.

@@ -278,6 +278,9 @@ impl ConnectorActor {
             dialled,
             conversation_id: invite.request.header_named(CONVERSATION_ID).map(Arc::from),
             sip_call_id: Arc::from(invite.request.call_id().unwrap_or_default()),
+            replaces: None,
+            diverted_by: None,
+            headers: Vec::new(),
         };
         let input = ConferenceInput::Offered {
             party: PartyId(1),
@@ -356,6 +359,24 @@ impl ConnectorActor {
             }
             LinkRequest::ReleaseParty { party, cause, .. } => ConferenceInput::ReleaseParty { party, cause },
             LinkRequest::ReleaseConference { cause, .. } => ConferenceInput::ReleaseConference { cause },
+            LinkRequest::SetAudio { operation, plan, .. } => ConferenceInput::SetAudio { operation, plan },
+            LinkRequest::AnswerParty { party, .. } => ConferenceInput::AnswerParty { party },
+            LinkRequest::SendDigits {
+                operation,
+                party,
+                digits,
+                ..
+            } => ConferenceInput::SendDigits {
+                operation,
+                party,
+                digits,
+            },
+            LinkRequest::MoveParty { operation, party, .. } => ConferenceInput::Take {
+                operation,
+                party,
+                given: None,
+            },
+            LinkRequest::TransferProgress { transfer, status, .. } => ConferenceInput::TransferProgress { transfer, status },
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use tandem_model::leg::{AckBody, LegCommand, LegEvent};
+use tandem_model::leg::{AckBody, Description, Direction, LegCommand, LegEvent};
 use tandem_model::{ConferenceId, DnId, LegId};
 use tandem_sip::session;
 use tandem_sip::ua::{Invite, SessionId, UaEvent};
@@ -25,11 +25,17 @@ pub fn leg_event(event: UaEvent) -> Option<(SessionId, LegEvent, bool)> {
         UaEvent::Progress { session, status, sdp } => (session, LegEvent::Progress { status, sdp }, false),
         UaEvent::Answered { session, sdp } => (session, LegEvent::Answered { sdp }, false),
         UaEvent::Failed {
-            session, status, q850, ..
-        } => (session, LegEvent::Failed { status, q850 }, true),
+            session,
+            status,
+            q850,
+            contacts,
+        } => (session, LegEvent::Failed { status, q850, contacts }, true),
         UaEvent::Acked { session, sdp } => (session, LegEvent::Acked { sdp }, false),
         UaEvent::Cancelled { session, q850 } => (session, LegEvent::Cancelled { q850 }, true),
-        UaEvent::Reinvited { session, offer } => (session, LegEvent::Reoffered { offer }, false),
+        UaEvent::Reinvited { session, offer } => {
+            let direction = offer.as_deref().map(direction).unwrap_or_default();
+            (session, LegEvent::Reoffered { offer, direction }, false)
+        }
         UaEvent::ReinviteAnswered { session, sdp } => (session, LegEvent::ReinviteAnswered { sdp }, false),
         UaEvent::ReinviteFailed { session, status } => (session, LegEvent::ReinviteFailed { status }, false),
         UaEvent::Info {
@@ -86,11 +92,11 @@ pub fn carry_out(
     match command {
         LegCommand::Invite { .. } => {}
         LegCommand::Progress { status, answer } => {
-            let answer = answer.map(|sdp| local(shard, session, sdp));
+            let answer = answer.and_then(|sdp| local(shard, session, sdp));
             shard.ua.progress(now, session, status, answer);
         }
         LegCommand::Accept { sdp } => {
-            let sdp = sdp.map(|sdp| local(shard, session, sdp));
+            let sdp = sdp.and_then(|sdp| local(shard, session, sdp));
             shard.ua.accept(now, session, sdp);
         }
         LegCommand::Reject { status } => {
@@ -102,7 +108,7 @@ pub fn carry_out(
         LegCommand::Ack { answer } => {
             let body = match answer {
                 AckBody::Nothing => None,
-                AckBody::Answer(sdp) => Some(local(shard, session, sdp)),
+                AckBody::Answer(sdp) => local(shard, session, sdp),
                 AckBody::Inactive => inactive_answer(shard, session),
             };
             shard.ua.ack(now, session, body);
@@ -112,11 +118,11 @@ pub fn carry_out(
             shard.ua.cancel(now, session, reason);
         }
         LegCommand::Reinvite { offer } => {
-            let offer = offer.map(|sdp| local(shard, session, sdp));
+            let offer = offer.and_then(|sdp| local(shard, session, sdp));
             shard.ua.reinvite(now, session, offer);
         }
         LegCommand::AcceptReinvite { sdp } => {
-            let sdp = sdp.map(|sdp| local(shard, session, sdp));
+            let sdp = sdp.and_then(|sdp| local(shard, session, sdp));
             shard.ua.accept_reinvite(now, session, sdp);
         }
         LegCommand::RejectReinvite { status } => shard.ua.reject_reinvite(now, session, status),
@@ -125,6 +131,7 @@ pub fn carry_out(
             let reason = q850.map(|cause| format!("Q.850;cause={cause}"));
             shard.ua.bye(now, session, reason.as_deref());
         }
+        LegCommand::Talk | LegCommand::ReferProgress { .. } => {}
     }
     None
 }
@@ -145,26 +152,31 @@ fn make_leg(
         caller_name,
         auto_answer,
         conversation_id,
+        headers,
     } = command
     else {
         return None;
     };
     let max_forwards = shard.max_forwards(conference);
     if max_forwards == 0 {
-        return Some(LegEvent::Failed { status: 483, q850: None });
+        return Some(failed(483));
     }
     let Some(mut invite) = invite else {
-        return Some(LegEvent::Failed { status: 480, q850: None });
+        return Some(failed(480));
     };
     invite.from = (Arc::from(caller.as_str()), caller_name);
     invite.headers.extend(identity_headers(&caller));
     invite.headers.push(("Max-Forwards".into(), max_forwards.to_string().into()));
     invite.headers.push((CONVERSATION_ID.into(), conversation_id.clone()));
+    invite.headers.extend(headers);
     if auto_answer {
         invite.headers.extend(auto_answer_headers());
     }
     let mut description = shard.new_description();
-    invite.offer = offer.map(|sdp| description.next(&sdp));
+    invite.offer = offer.and_then(|offer| match offer {
+        Description::Passed(sdp) => Some(description.next(&sdp)),
+        Description::Anchored => None,
+    });
     let session = shard.ua.invite(now, invite);
     // The T-Server side's span has the call's own ids; this line joins them to the leg.
     tracing::info!(%conference, %conversation_id, sip_call_id = shard.ua.session_call_id(session), "leg invited");
@@ -173,17 +185,39 @@ fn make_leg(
 }
 
 /// A description as this session's next one of ours: its own origin, a higher version when it changed.
-fn local(shard: &mut Shard, session: SessionId, sdp: Bytes) -> Bytes {
-    match shard.session(session) {
+fn local(shard: &mut Shard, session: SessionId, description: Description) -> Option<Bytes> {
+    let Description::Passed(sdp) = description else {
+        return None;
+    };
+    Some(match shard.session(session) {
         Some(entry) => entry.local.next(&sdp),
         None => sdp,
+    })
+}
+
+/// A leg that could not be made.
+fn failed(status: u16) -> LegEvent {
+    LegEvent::Failed {
+        status,
+        q850: None,
+        contacts: Vec::new(),
+    }
+}
+
+/// Which way a device wants its audio to flow.
+fn direction(sdp: &[u8]) -> Direction {
+    match session::direction(sdp) {
+        session::Direction::SendRecv => Direction::SendRecv,
+        session::Direction::SendOnly => Direction::SendOnly,
+        session::Direction::RecvOnly => Direction::RecvOnly,
+        session::Direction::Inactive => Direction::Inactive,
     }
 }
 
 fn inactive_answer(shard: &mut Shard, session: SessionId) -> Option<Bytes> {
     let offer = shard.ua.session_remote_sdp(session)?;
     let answer = session::inactive_answer(offer)?;
-    Some(local(shard, session, answer))
+    local(shard, session, answer.into())
 }
 
 fn identity_headers(caller: &DnId) -> [(Arc<str>, Arc<str>); 1] {

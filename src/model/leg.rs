@@ -1,13 +1,129 @@
 //! What a conference says to its legs and hears from them. A leg is one SIP INVITE session; this is the vocabulary that
 //! keeps [`crate::conference`] free of SIP messages. The SIP user agent (`tandem-sip`) carries it out.
 //!
-//! Session descriptions are opaque bytes here, passed through from one leg to the other.
+//! Session descriptions are opaque here. A leg's own is either *passed* on from another leg (the devices send their media to each
+//! other), or *anchored*: the shell lets the media plane describe itself ([`Description`]).
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
-use crate::DnId;
+use crate::link::{Headers, Tone};
+use crate::{DnId, LegId};
+
+/// What stands for us in an offer or answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Description {
+    /// Another leg's description, passed on: the two devices send their media to each other.
+    Passed(Bytes),
+    /// The media plane's own, for a port that is this leg's: as an offer, everything it can do; as an answer, what fits the offer
+    /// that the leg made last. The shell opens the port when it meets the first one, and tells the port what the device says in
+    /// return (its answers, and the offers it gives in a 2xx).
+    Anchored,
+}
+
+impl From<Bytes> for Description {
+    fn from(sdp: Bytes) -> Self {
+        Self::Passed(sdp)
+    }
+}
+
+/// Which way media is to flow, seen from the device (RFC 3264 s.5.1). `SendOnly` and `Inactive` are its hold.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+pub enum Direction {
+    /// Both ways.
+    #[default]
+    SendRecv,
+    /// The device only sends.
+    SendOnly,
+    /// The device only receives.
+    RecvOnly,
+    /// Neither way.
+    Inactive,
+}
+
+impl Direction {
+    /// Whether the device does not want to hear the other side: its hold.
+    pub fn is_hold(self) -> bool {
+        matches!(self, Self::SendOnly | Self::Inactive)
+    }
+}
+
+/// A transfer that a device asked for with REFER; numbered by the user agent, unique in the leg.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct ReferId(pub u64);
+
+/// The dialog that a Replaces header names (RFC 3891 s.6.1), as the device that wrote it sees its own dialog with us.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Dialog {
+    /// Call-ID.
+    pub call_id: Arc<str>,
+    /// Our tag: to-tag of the header, for a dialog of the device that wrote it.
+    pub to_tag: Arc<str>,
+    /// The other tag.
+    pub from_tag: Arc<str>,
+    /// Only where the dialog is not confirmed yet.
+    pub early_only: bool,
+}
+
+/// What the media plane is asked on behalf of a leg. What is said of a leg without a port is ignored.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum MediaCommand {
+    /// What this leg's device hears from now on: these, mixed. Nothing: silence. It replaces what it heard before.
+    Hear {
+        /// The leg.
+        leg: LegId,
+        /// What.
+        sources: SmallVec<[MediaSource; 2]>,
+    },
+    /// Let the device hear these digits being pressed (0-9 * # A-D, `,` for a pause), by RFC 4733 where it takes that, else as tones.
+    Digits {
+        /// The leg.
+        leg: LegId,
+        /// Which.
+        digits: Arc<str>,
+    },
+    /// The leg needs its port no more: it is gone, or its media goes past us again.
+    Close {
+        /// The leg.
+        leg: LegId,
+    },
+}
+
+/// What a leg may hear.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum MediaSource {
+    /// What the device of that leg sends.
+    Leg(LegId),
+    /// Music on hold: of this name, or the default one.
+    Music(Option<Arc<str>>),
+    /// A tone of the locale.
+    Tone(Tone),
+    /// A file of the prompt directory; [`MediaEvent::Ended`] follows its end where it does not repeat.
+    File {
+        /// Its name.
+        name: Arc<str>,
+        /// Whether it starts over at its end.
+        repeat: bool,
+    },
+}
+
+/// What the media plane tells about a leg's port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MediaEvent {
+    /// The first packet of the device came, or the first after a pause.
+    Flowing,
+    /// Nothing came for the configured time though the device is to send.
+    Stalled,
+    /// The device pressed a key (RFC 4733, or in-band where it cannot do that).
+    Digit(char),
+    /// The file that this leg heard has ended.
+    Ended,
+    /// The port cannot be had, or does not fit what the device can do: no port is free, or no codec is shared. What needed it was
+    /// refused or failed already.
+    Refused,
+}
 
 /// One device to call: a registered contact, or a trunk's address.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,7 +151,7 @@ pub enum LegCommand {
         /// Whom.
         contact: Contact,
         /// The offer, or none.
-        offer: Option<Bytes>,
+        offer: Option<Description>,
         /// Whose identity to show.
         caller: DnId,
         /// With which name.
@@ -44,18 +160,20 @@ pub enum LegCommand {
         auto_answer: bool,
         /// The call's Conversation-ID.
         conversation_id: Arc<str>,
+        /// More headers for this leg.
+        headers: Headers,
     },
     /// Send a provisional response on an incoming leg (180, or 183 with early media).
     Progress {
         /// The status, 101 to 199.
         status: u16,
-        /// Early media's answer, passed through.
-        answer: Option<Bytes>,
+        /// Early media's answer.
+        answer: Option<Description>,
     },
     /// Answer an incoming leg with 200.
     Accept {
         /// The answer to its offer, or the offer where it had none.
-        sdp: Option<Bytes>,
+        sdp: Option<Description>,
     },
     /// Refuse an incoming leg.
     Reject {
@@ -75,12 +193,12 @@ pub enum LegCommand {
     /// Send a re-INVITE; without an offer, ask for one.
     Reinvite {
         /// The offer.
-        offer: Option<Bytes>,
+        offer: Option<Description>,
     },
-    /// Answer a re-INVITE of the device with 200.
+    /// Answer a re-INVITE (or an UPDATE with an offer) of the device with 200.
     AcceptReinvite {
         /// The answer to its offer (or the offer where it had none).
-        sdp: Option<Bytes>,
+        sdp: Option<Description>,
     },
     /// Refuse a re-INVITE of the device; the session goes on as it was.
     RejectReinvite {
@@ -99,6 +217,17 @@ pub enum LegCommand {
         /// The Q.850 cause to tell in a Reason header.
         q850: Option<u8>,
     },
+    /// Ask the ringing device of an outgoing leg to answer (NOTIFY with `Event: talk`).
+    Talk,
+    /// Tell the device how the transfer goes that it asked for (202 to its REFER if that is not answered yet, then NOTIFY with a
+    /// message/sipfrag body, RFC 3515 s.2.4.4; nothing where it wants to hear nothing, RFC 4488). A final status ends it; a status
+    /// of 300 or more before anything else refuses the REFER with it.
+    ReferProgress {
+        /// Which transfer.
+        refer: ReferId,
+        /// 100 when it was begun, 18x, and then a final one.
+        status: u16,
+    },
 }
 
 /// What an ACK carries.
@@ -107,7 +236,7 @@ pub enum AckBody {
     /// Nothing: the 200 was an answer.
     Nothing,
     /// This answer to the offer in the 200.
-    Answer(Bytes),
+    Answer(Description),
     /// An answer to the offer in the 200 that accepts every stream as inactive (RFC 3725 flow III's held answer).
     Inactive,
 }
@@ -133,6 +262,8 @@ pub enum LegEvent {
         status: u16,
         /// The Q.850 cause of its Reason header.
         q850: Option<u8>,
+        /// Where a 3xx says to call instead, in its order of preference.
+        contacts: Vec<Arc<str>>,
     },
     /// The ACK for our 200 came; `sdp` where it carried the answer.
     Acked {
@@ -144,10 +275,21 @@ pub enum LegEvent {
         /// The Q.850 cause of its Reason header.
         q850: Option<u8>,
     },
-    /// The device sent a re-INVITE; `offer` is none where it asks for one.
+    /// The device sent a re-INVITE, or an UPDATE with an offer; `offer` is none where it asks for one.
     Reoffered {
         /// The offer.
         offer: Option<Bytes>,
+        /// Which way its audio is to flow; `SendRecv` where there is no offer.
+        direction: Direction,
+    },
+    /// The device asks us to transfer it: REFER, not answered yet; waits for [`LegCommand::ReferProgress`].
+    Referred {
+        /// Which transfer.
+        refer: ReferId,
+        /// The Refer-To URI without its Replaces.
+        to: Arc<str>,
+        /// The dialog that the target is to replace (attended transfer).
+        replaces: Option<Dialog>,
     },
     /// Our re-INVITE got a 2xx; it waits for [`LegCommand::Ack`].
     ReinviteAnswered {

@@ -6,7 +6,87 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
+use crate::vocabulary::vocabulary;
 use crate::{ConferenceId, DnId, PartyId};
+
+/// SIP headers for one leg, as (name, value), in order.
+pub type Headers = Vec<(Arc<str>, Arc<str>)>;
+
+/// An operation on a conference that is answered when it is done. Chosen by the T-Server side, rising within a conference.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct OperationId(pub u32);
+
+/// A transfer that a device asked for. Chosen by the connector, unique within a conference.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct TransferId(pub u32);
+
+vocabulary!(
+    /// Tones, as the locale has them (ITU-T E.180).
+    Tone { Dial = 0, RingBack = 1, Busy = 2, FastBusy = 3, Beep = 4 }
+);
+
+/// What one party may hear.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum AudioSource {
+    /// Another party: what its device sends. While it alerts and sends nothing, ringback stands for it; before, silence.
+    Party(PartyId),
+    /// Music on hold: of this name, or the default one.
+    Music(Option<Arc<str>>),
+    /// A tone.
+    Tone(Tone),
+    /// A prompt; [`LinkNotification::PromptEnded`] tells its end where it does not repeat.
+    File {
+        /// Its name in the prompt directory.
+        name: Arc<str>,
+        /// Whether it starts over at its end.
+        repeat: bool,
+    },
+}
+
+/// What one party hears: its row of the matrix. Nothing: silence.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Hearing {
+    /// The party.
+    pub party: PartyId,
+    /// What it hears, mixed.
+    pub sources: SmallVec<[AudioSource; 2]>,
+}
+
+/// Who hears whom: one row for each party. It replaces the plan before it, whole. A party without a row hears every other party that has
+/// none; as long as no plan was set, everybody hears everybody. It may name parties that are yet to be made.
+#[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
+pub struct AudioPlan {
+    /// The rows, in any order, at most one for each party.
+    pub rows: Vec<Hearing>,
+}
+
+/// How far the media towards a party is known to be there (UCMA's RemoteMediaFlowState): wait for Connected before playing anything.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+pub enum MediaFlowState {
+    /// Nothing is known.
+    #[default]
+    Unknown,
+    /// Offer and answer are exchanged.
+    Connecting,
+    /// Media arrives, or the exchange is acknowledged. It stays so.
+    Connected,
+}
+
+/// Where a device wants its peer transferred to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum TransferTarget {
+    /// A number or URI: blind transfer.
+    Address(Arc<str>),
+    /// A party of the same device in another call (or in this one): attended transfer.
+    Party {
+        /// Its conference.
+        conference: ConferenceId,
+        /// The party of the device that transfers, there.
+        party: PartyId,
+    },
+}
 
 /// Whom a party is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,6 +121,8 @@ pub struct MakeParty {
     pub ring_timeout_ms: u64,
     /// The call's Conversation-ID, sent on the leg.
     pub conversation_id: Arc<str>,
+    /// More headers for the leg, custom ones and those passed through.
+    pub headers: Headers,
 }
 
 /// What the T-Server side asks of a connector.
@@ -65,6 +147,57 @@ pub enum LinkRequest {
         /// Why.
         cause: Cause,
     },
+    /// Who hears whom from now on. Answered by `OperationDone` when it is so for every party that is connected, or by
+    /// `OperationFailed` when a device did not follow; then the plan before it is in force again.
+    SetAudio {
+        /// The conference.
+        conference: ConferenceId,
+        /// To be answered.
+        operation: OperationId,
+        /// The matrix.
+        plan: AudioPlan,
+    },
+    /// Ask a ringing device to answer. Without effect on one that does not ring or cannot; the party shows what came of it.
+    AnswerParty {
+        /// The conference.
+        conference: ConferenceId,
+        /// The party.
+        party: PartyId,
+    },
+    /// Let this party hear digits. Answered when the last one is out.
+    SendDigits {
+        /// The conference.
+        conference: ConferenceId,
+        /// To be answered.
+        operation: OperationId,
+        /// Who hears them.
+        party: PartyId,
+        /// Which: 0-9 * # A-D, `,` for a pause.
+        digits: Arc<str>,
+    },
+    /// Take a connected party over from another conference of the same connector, leg and all. Answered by `OperationDone`; the other
+    /// conference tells `PartyMoved`. `OperationFailed` with 481 where the party is gone, 501 where the conference is another connector's.
+    MoveParty {
+        /// Where it goes.
+        conference: ConferenceId,
+        /// To be answered.
+        operation: OperationId,
+        /// Its id there.
+        party: PartyId,
+        /// Where it is.
+        from: ConferenceId,
+        /// Its id there.
+        from_party: PartyId,
+    },
+    /// How the transfer goes that a device asked for. A final status ends it.
+    TransferProgress {
+        /// The conference.
+        conference: ConferenceId,
+        /// The transfer.
+        transfer: TransferId,
+        /// 100 when it was begun, 18x, then a final status.
+        status: u16,
+    },
 }
 
 impl LinkRequest {
@@ -72,7 +205,13 @@ impl LinkRequest {
     pub fn conference(&self) -> ConferenceId {
         match self {
             Self::MakeParty(make) => make.conference,
-            Self::ReleaseParty { conference, .. } | Self::ReleaseConference { conference, .. } => *conference,
+            Self::ReleaseParty { conference, .. }
+            | Self::ReleaseConference { conference, .. }
+            | Self::SetAudio { conference, .. }
+            | Self::AnswerParty { conference, .. }
+            | Self::SendDigits { conference, .. }
+            | Self::MoveParty { conference, .. }
+            | Self::TransferProgress { conference, .. } => *conference,
         }
     }
 }
@@ -92,6 +231,12 @@ pub struct CallOffered {
     pub conversation_id: Option<Arc<str>>,
     /// The SIP Call-ID of the caller's leg, for logs.
     pub sip_call_id: Arc<str>,
+    /// The party whose place the caller takes (Replaces, RFC 3891): a pickup where it alerts, a transfer where it is connected.
+    pub replaces: Option<(ConferenceId, PartyId)>,
+    /// Who forwarded the call here last (Diversion, History-Info): a SIP or tel URI.
+    pub diverted_by: Option<Arc<str>>,
+    /// The headers of the INVITE that the pass-through list names.
+    pub headers: Headers,
 }
 
 /// Who calls.
@@ -145,6 +290,83 @@ pub enum LinkNotification {
         /// Why, and at whose wish.
         cause: Cause,
     },
+    /// The device itself put the call on hold, or took it back (1pcc).
+    PartyHeld {
+        /// Its conference.
+        conference: ConferenceId,
+        /// The party.
+        party: PartyId,
+        /// On hold now, or not any more.
+        held: bool,
+    },
+    /// Every contact of the party failed and one said to call elsewhere instead (3xx). `PartyReleased` with that status follows.
+    PartyRedirected {
+        /// Its conference.
+        conference: ConferenceId,
+        /// The party.
+        party: PartyId,
+        /// Where to, in the order of preference.
+        to: Vec<Arc<str>>,
+    },
+    /// The device asks for its peer to be transferred (REFER); the T-Server side answers with `TransferProgress`.
+    TransferRequested {
+        /// Its conference.
+        conference: ConferenceId,
+        /// The party that asks.
+        party: PartyId,
+        /// The transfer.
+        transfer: TransferId,
+        /// Where to.
+        to: TransferTarget,
+    },
+    /// The party was taken over by another conference: it is gone here, without `PartyReleased`.
+    PartyMoved {
+        /// Its conference so far.
+        conference: ConferenceId,
+        /// The party there.
+        party: PartyId,
+    },
+    /// The device pressed a key.
+    PartyDigit {
+        /// Its conference.
+        conference: ConferenceId,
+        /// The party.
+        party: PartyId,
+        /// 0-9 * # A-D.
+        digit: char,
+    },
+    /// How far media towards the party is there.
+    MediaFlow {
+        /// Its conference.
+        conference: ConferenceId,
+        /// The party.
+        party: PartyId,
+        /// How far.
+        state: MediaFlowState,
+    },
+    /// The prompt that the party heard has ended.
+    PromptEnded {
+        /// Its conference.
+        conference: ConferenceId,
+        /// The party.
+        party: PartyId,
+    },
+    /// What was asked is done.
+    OperationDone {
+        /// Its conference.
+        conference: ConferenceId,
+        /// Which.
+        operation: OperationId,
+    },
+    /// What was asked could not be done; nothing has changed.
+    OperationFailed {
+        /// Its conference.
+        conference: ConferenceId,
+        /// Which.
+        operation: OperationId,
+        /// Why.
+        cause: Cause,
+    },
     /// The conference is gone with its last party. Exactly once, last.
     ConferenceEnded {
         /// The conference.
@@ -168,6 +390,15 @@ impl LinkNotification {
             | Self::PartyAlerting { conference, .. }
             | Self::PartyConnected { conference, .. }
             | Self::PartyReleased { conference, .. }
+            | Self::PartyHeld { conference, .. }
+            | Self::PartyRedirected { conference, .. }
+            | Self::TransferRequested { conference, .. }
+            | Self::PartyMoved { conference, .. }
+            | Self::PartyDigit { conference, .. }
+            | Self::MediaFlow { conference, .. }
+            | Self::PromptEnded { conference, .. }
+            | Self::OperationDone { conference, .. }
+            | Self::OperationFailed { conference, .. }
             | Self::ConferenceEnded { conference } => Some(*conference),
             Self::DnContacts { .. } => None,
         }

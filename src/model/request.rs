@@ -2,8 +2,8 @@
 
 use crate::vocabulary::vocabulary;
 use crate::{
-    AddressInfoType, AddressType, CallInfoType, ClientId, ConnId, ControlMode, DnId, KvList, MakeCallType, ReferenceId,
-    RegisterMode,
+    AddressInfoType, AddressType, CallInfoType, ClientId, ConnId, ControlMode, DnId, KvList, MakeCallType, MergeType,
+    ReferenceId, RegisterMode,
 };
 
 vocabulary!(
@@ -89,6 +89,42 @@ pub enum Request {
         conn_id: ConnId,
         call_info_type: CallInfoType,
     },
+    /// AnswerCall, HoldCall, RetrieveCall, SetMuteOn, SetMuteOff.
+    OnCall {
+        operation: OnCall,
+        this_dn: DnId,
+        conn_id: ConnId,
+        reasons: KvList,
+        extensions: KvList,
+    },
+    /// InitiateTransfer, InitiateConference, SingleStepTransfer, SingleStepConference, DeleteFromConference, RedirectCall.
+    OnCallWith {
+        operation: OnCallWith,
+        this_dn: DnId,
+        conn_id: ConnId,
+        other_dn: String,
+        location: Option<String>,
+        user_data: KvList,
+        reasons: KvList,
+        extensions: KvList,
+    },
+    /// CompleteTransfer, CompleteConference, AlternateCall, ReconnectCall, MergeCalls: about two calls, the one on hold and the one in
+    /// talk. Which of the two is which shows in their states: clients name them in either order.
+    OnTwoCalls {
+        operation: OnTwoCalls,
+        this_dn: DnId,
+        conn_id: ConnId,
+        other_conn_id: ConnId,
+        reasons: KvList,
+        extensions: KvList,
+    },
+    SendDtmf {
+        this_dn: DnId,
+        conn_id: ConnId,
+        dtmf_digits: String,
+        reasons: KvList,
+        extensions: KvList,
+    },
     QueryAddress {
         this_dn: DnId,
         address_type: Option<AddressType>,
@@ -98,6 +134,84 @@ pub enum Request {
     Unsupported {
         name: RequestName,
     },
+}
+
+/// What is asked of one call.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[allow(missing_docs, reason = "the T-Library names are the documentation")]
+pub enum OnCall {
+    AnswerCall,
+    HoldCall,
+    RetrieveCall,
+    SetMuteOn,
+    SetMuteOff,
+}
+
+/// What is asked of one call and another DN.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[allow(missing_docs, reason = "the T-Library names are the documentation")]
+pub enum OnCallWith {
+    InitiateTransfer,
+    InitiateConference,
+    SingleStepTransfer,
+    SingleStepConference,
+    DeleteFromConference,
+    RedirectCall,
+}
+
+/// What is asked of two calls of one DN.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum OnTwoCalls {
+    /// The DN leaves; the others talk.
+    CompleteTransfer,
+    /// All talk.
+    CompleteConference,
+    /// The one in talk goes on hold, the one on hold is retrieved.
+    AlternateCall,
+    /// The one in talk is released, the one on hold is retrieved.
+    ReconnectCall,
+    /// As CompleteTransfer or CompleteConference, for two calls that need no main-consult relation.
+    MergeCalls(MergeType),
+}
+
+impl OnCall {
+    /// Its request.
+    pub fn name(self) -> RequestName {
+        match self {
+            Self::AnswerCall => RequestName::AnswerCall,
+            Self::HoldCall => RequestName::HoldCall,
+            Self::RetrieveCall => RequestName::RetrieveCall,
+            Self::SetMuteOn => RequestName::SetMuteOn,
+            Self::SetMuteOff => RequestName::SetMuteOff,
+        }
+    }
+}
+
+impl OnCallWith {
+    /// Its request.
+    pub fn name(self) -> RequestName {
+        match self {
+            Self::InitiateTransfer => RequestName::InitiateTransfer,
+            Self::InitiateConference => RequestName::InitiateConference,
+            Self::SingleStepTransfer => RequestName::SingleStepTransfer,
+            Self::SingleStepConference => RequestName::SingleStepConference,
+            Self::DeleteFromConference => RequestName::DeleteFromConference,
+            Self::RedirectCall => RequestName::RedirectCall,
+        }
+    }
+}
+
+impl OnTwoCalls {
+    /// Its request.
+    pub fn name(self) -> RequestName {
+        match self {
+            Self::CompleteTransfer => RequestName::CompleteTransfer,
+            Self::CompleteConference => RequestName::CompleteConference,
+            Self::AlternateCall => RequestName::AlternateCall,
+            Self::ReconnectCall => RequestName::ReconnectCall,
+            Self::MergeCalls(_) => RequestName::MergeCalls,
+        }
+    }
 }
 
 /// Who asked, so that the answer finds its way back.
@@ -137,6 +251,10 @@ impl Request {
             | Self::DeleteUserData { this_dn, .. }
             | Self::DeleteAllUserData { this_dn, .. }
             | Self::QueryCall { this_dn, .. }
+            | Self::OnCall { this_dn, .. }
+            | Self::OnCallWith { this_dn, .. }
+            | Self::OnTwoCalls { this_dn, .. }
+            | Self::SendDtmf { this_dn, .. }
             | Self::QueryAddress { this_dn, .. } => Some(this_dn),
         }
     }
@@ -150,6 +268,10 @@ impl Request {
             | Self::UpdateUserData { conn_id, .. }
             | Self::DeleteUserData { conn_id, .. }
             | Self::DeleteAllUserData { conn_id, .. }
+            | Self::OnCall { conn_id, .. }
+            | Self::OnCallWith { conn_id, .. }
+            | Self::OnTwoCalls { conn_id, .. }
+            | Self::SendDtmf { conn_id, .. }
             | Self::QueryCall { conn_id, .. } => Some(*conn_id),
             _ => None,
         }
@@ -171,6 +293,10 @@ impl Request {
             Self::DeleteUserData { .. } => RequestName::DeleteUserData,
             Self::DeleteAllUserData { .. } => RequestName::DeleteAllUserData,
             Self::QueryCall { .. } => RequestName::QueryCall,
+            Self::OnCall { operation, .. } => operation.name(),
+            Self::OnCallWith { operation, .. } => operation.name(),
+            Self::OnTwoCalls { operation, .. } => operation.name(),
+            Self::SendDtmf { .. } => RequestName::SendDtmf,
             Self::QueryAddress { .. } => RequestName::QueryAddress,
             Self::QueryServer => RequestName::QueryServer,
             Self::Unsupported { name } => *name,

@@ -56,6 +56,10 @@ vocabulary!(
     }
 );
 vocabulary!(
+    /// TMergeType: what two calls are merged into.
+    MergeType { ForTransfer = 0, ForConference = 1 }
+);
+vocabulary!(
     /// TDNRole: what part a DN plays in an event.
     DnRole {
         Unknown = 0, Origination = 1, Destination = 2, ConferenceMember = 3, NewParty = 4, AddedBy = 5, DeletedBy = 6,

@@ -6,7 +6,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tandem_model::request::{RequestName, Resume};
+use tandem_model::request::{OnCall, OnCallWith, OnTwoCalls, RequestName, Resume};
 use tandem_model::{ConnId, DnId, EventName, KvList, ReferenceId, Request, TErrorCode};
 
 /// A request frame in the making. Start with the constructor of the request, add what is optional, end with [`Self::to_json`].
@@ -76,6 +76,16 @@ pub struct ClientRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(default, schema_with = "crate::schema::name_or_number::<tandem_model::CallInfoType>")]
     pub call_info_type: Option<String>,
+    /// The second call of a request about two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transfer_conn_id: Option<String>,
+    /// What MergeCalls makes of two calls. ForTransfer where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(default, schema_with = "crate::schema::name_or_number::<tandem_model::MergeType>")]
+    pub merge_type: Option<String>,
+    /// The digits to send (SendDtmf).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dtmf_digits: Option<String>,
     /// The key to delete (DeleteUserData).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_key: Option<String>,
@@ -198,6 +208,39 @@ impl ClientRequest {
         Self::on_call(RequestName::DeleteAllUserData, this_dn, conn_id)
     }
 
+    /// A request about one call that needs nothing more: HoldCall, RetrieveCall, AnswerCall, SetMuteOn, SetMuteOff.
+    pub fn of_call(operation: OnCall, this_dn: &str, conn_id: ConnId) -> Self {
+        Self::on_call(operation.name(), this_dn, conn_id)
+    }
+
+    /// A request about one call and another DN: transfers, conferences, DeleteFromConference, RedirectCall.
+    pub fn of_call_with(operation: OnCallWith, this_dn: &str, conn_id: ConnId, other_dn: &str) -> Self {
+        Self {
+            other_dn: Some(other_dn.to_owned()),
+            ..Self::on_call(operation.name(), this_dn, conn_id)
+        }
+    }
+
+    /// A request about two calls: CompleteTransfer, CompleteConference, AlternateCall, ReconnectCall, MergeCalls.
+    pub fn of_two_calls(operation: OnTwoCalls, this_dn: &str, held: ConnId, current: ConnId) -> Self {
+        Self {
+            transfer_conn_id: Some(current.to_string()),
+            merge_type: match operation {
+                OnTwoCalls::MergeCalls(merge_type) => Some(merge_type.name().to_owned()),
+                _ => None,
+            },
+            ..Self::on_call(operation.name(), this_dn, held)
+        }
+    }
+
+    /// Lets the other side hear digits.
+    pub fn send_dtmf(this_dn: &str, conn_id: ConnId, digits: &str) -> Self {
+        Self {
+            dtmf_digits: Some(digits.to_owned()),
+            ..Self::on_call(RequestName::SendDtmf, this_dn, conn_id)
+        }
+    }
+
     /// Asks how a call stands.
     pub fn query_call(this_dn: &str, conn_id: ConnId) -> Self {
         Self::on_call(RequestName::QueryCall, this_dn, conn_id)
@@ -315,6 +358,48 @@ impl ClientRequest {
             Request::ReleaseCall { reasons, .. } | Request::ClearCall { reasons, .. } => self.reasons = reasons.clone(),
             Request::AttachUserData { user_data, .. } | Request::UpdateUserData { user_data, .. } => {
                 self.user_data = Some(user_data.clone());
+            }
+            Request::OnCall { reasons, extensions, .. } => {
+                self.reasons = reasons.clone();
+                self.extensions = extensions.clone();
+            }
+            Request::OnCallWith {
+                other_dn,
+                location,
+                user_data,
+                reasons,
+                extensions,
+                ..
+            } => {
+                self.other_dn = Some(other_dn.clone());
+                self.location = location.clone();
+                self.user_data = Some(user_data.clone());
+                self.reasons = reasons.clone();
+                self.extensions = extensions.clone();
+            }
+            Request::OnTwoCalls {
+                operation,
+                other_conn_id,
+                reasons,
+                extensions,
+                ..
+            } => {
+                self.transfer_conn_id = Some(other_conn_id.to_string());
+                if let OnTwoCalls::MergeCalls(merge_type) = operation {
+                    self.merge_type = name(merge_type.name());
+                }
+                self.reasons = reasons.clone();
+                self.extensions = extensions.clone();
+            }
+            Request::SendDtmf {
+                dtmf_digits,
+                reasons,
+                extensions,
+                ..
+            } => {
+                self.dtmf_digits = Some(dtmf_digits.clone());
+                self.reasons = reasons.clone();
+                self.extensions = extensions.clone();
             }
             Request::DeleteUserData { data_key, .. } => self.data_key = Some(data_key.clone()),
             Request::QueryCall { call_info_type, .. } => self.call_info_type = name(call_info_type.name()),

@@ -11,9 +11,10 @@
 //! * A request that Tandem does not do yet decodes to [`Request::Unsupported`], its attributes unread.
 
 use serde_json::{Map, Value};
-use tandem_model::request::{RequestName, Resume};
+use tandem_model::request::{OnCall, OnCallWith, OnTwoCalls, RequestName, Resume};
 use tandem_model::{
-    AddressInfoType, CallInfoType, ControlMode, EventName, MakeCallType, ReferenceId, RegisterMode, Request, TError, TErrorCode,
+    AddressInfoType, CallInfoType, ConnId, ControlMode, EventName, MakeCallType, MergeType, ReferenceId, RegisterMode, Request,
+    TError, TErrorCode,
 };
 
 use crate::fields::{Fields, clipped};
@@ -169,9 +170,79 @@ fn on_call(name: RequestName, fields: &Fields<'_>) -> Result<Request, TError> {
             conn_id: conn_id()?,
             call_info_type: fields.choice("callInfoType", CallInfoType::StatusQuery)?,
         },
-        name => Request::Unsupported { name },
+        name => return operation(name, fields),
     })
 }
+
+/// Call control, and the requests that Tandem does not do yet.
+fn operation(name: RequestName, fields: &Fields<'_>) -> Result<Request, TError> {
+    let on_call = |operation| {
+        Ok(Request::OnCall {
+            operation,
+            this_dn: fields.dn("thisDn")?,
+            conn_id: fields.conn_id("connId")?,
+            reasons: fields.list("reasons")?,
+            extensions: fields.list("extensions")?,
+        })
+    };
+    let on_call_with = |operation| {
+        Ok(Request::OnCallWith {
+            operation,
+            this_dn: fields.dn("thisDn")?,
+            conn_id: fields.conn_id("connId")?,
+            other_dn: fields.dialled("otherDn")?.to_owned(),
+            location: fields.optional_text("location")?.map(str::to_owned),
+            user_data: fields.list("userData")?,
+            reasons: fields.list("reasons")?,
+            extensions: fields.list("extensions")?,
+        })
+    };
+    let on_two_calls = |operation| {
+        Ok(Request::OnTwoCalls {
+            operation,
+            this_dn: fields.dn("thisDn")?,
+            conn_id: fields.conn_id("connId")?,
+            other_conn_id: other_conn_id(fields)?,
+            reasons: fields.list("reasons")?,
+            extensions: fields.list("extensions")?,
+        })
+    };
+    match name {
+        RequestName::AnswerCall => on_call(OnCall::AnswerCall),
+        RequestName::HoldCall => on_call(OnCall::HoldCall),
+        RequestName::RetrieveCall => on_call(OnCall::RetrieveCall),
+        RequestName::SetMuteOn => on_call(OnCall::SetMuteOn),
+        RequestName::SetMuteOff => on_call(OnCall::SetMuteOff),
+        RequestName::InitiateTransfer => on_call_with(OnCallWith::InitiateTransfer),
+        RequestName::InitiateConference => on_call_with(OnCallWith::InitiateConference),
+        RequestName::SingleStepTransfer => on_call_with(OnCallWith::SingleStepTransfer),
+        RequestName::SingleStepConference => on_call_with(OnCallWith::SingleStepConference),
+        RequestName::DeleteFromConference => on_call_with(OnCallWith::DeleteFromConference),
+        RequestName::RedirectCall => on_call_with(OnCallWith::RedirectCall),
+        RequestName::CompleteTransfer => on_two_calls(OnTwoCalls::CompleteTransfer),
+        RequestName::CompleteConference => on_two_calls(OnTwoCalls::CompleteConference),
+        RequestName::AlternateCall => on_two_calls(OnTwoCalls::AlternateCall),
+        RequestName::ReconnectCall => on_two_calls(OnTwoCalls::ReconnectCall),
+        RequestName::MergeCalls => on_two_calls(OnTwoCalls::MergeCalls(fields.choice("mergeType", MergeType::ForTransfer)?)),
+        RequestName::SendDtmf => Ok(Request::SendDtmf {
+            this_dn: fields.dn("thisDn")?,
+            conn_id: fields.conn_id("connId")?,
+            dtmf_digits: fields.filled_text("dtmfDigits")?.to_owned(),
+            reasons: fields.list("reasons")?,
+            extensions: fields.list("extensions")?,
+        }),
+        name => Ok(Request::Unsupported { name }),
+    }
+}
+
+/// The second call, under any of the names that T-Library's attributes give it.
+fn other_conn_id(fields: &Fields<'_>) -> Result<ConnId, TError> {
+    let given = OTHER_CONN_IDS.iter().find(|name| fields.value(name).is_some());
+    fields.conn_id(given.unwrap_or(&"transferConnId"))
+}
+
+/// AttributeTransferConnID, AttributeConferenceConnID, and what client libraries call the parameter.
+const OTHER_CONN_IDS: [&str; 4] = ["transferConnId", "conferenceConnId", "heldConnId", "currentConnId"];
 
 fn resume(fields: &Fields<'_>) -> Result<Option<Resume>, TError> {
     let map = match fields.value("resume") {
@@ -250,8 +321,6 @@ const OTHER_EVENTS: &[&str] = &[
     "EventLocationInfo",
     "EventMonitoringNextCall",
     "EventMonitoringCancelled",
-    "EventMuteOn",
-    "EventMuteOff",
     "EventPrivateInfo",
     "EventBridged",
     "EventQueueLogout",

@@ -3,8 +3,8 @@
 use tandem_model::event::EventName;
 use tandem_model::request::RequestName;
 use tandem_model::{
-    AddressInfoType, AddressType, CallInfoType, CallState, CallType, ControlMode, DnRole, MakeCallType, MediaType, RegisterMode,
-    ServerRole,
+    AddressInfoType, AddressType, CallInfoType, CallState, CallType, ControlMode, DnRole, MakeCallType, MediaType, MergeType,
+    RegisterMode, ServerRole,
 };
 
 /// An enumeration with T-Library names and numbers.
@@ -48,6 +48,7 @@ vocabulary!(
     CallState,
     CallType,
     ControlMode,
+    MergeType,
     DnRole,
     EventName,
     MakeCallType,

@@ -27,6 +27,15 @@ impl Call {
             LinkNotification::ConferenceEnded { .. } => self.conference_ended(now, out),
             // An offer makes a call; it does not change one. Contacts are the DN's.
             LinkNotification::CallOffered(_) | LinkNotification::DnContacts { .. } => {}
+            LinkNotification::PartyHeld { .. }
+            | LinkNotification::PartyRedirected { .. }
+            | LinkNotification::TransferRequested { .. }
+            | LinkNotification::PartyMoved { .. }
+            | LinkNotification::PartyDigit { .. }
+            | LinkNotification::MediaFlow { .. }
+            | LinkNotification::PromptEnded { .. }
+            | LinkNotification::OperationDone { .. }
+            | LinkNotification::OperationFailed { .. } => {}
         }
     }
 

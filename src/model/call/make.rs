@@ -177,6 +177,7 @@ impl Call {
             auto_answer,
             ring_timeout_ms: self.settings.ring_timeout_ms,
             conversation_id: self.ids.conversation_id.clone(),
+            headers: Vec::new(),
         })));
     }
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::leg::LegPhase;
 use super::party::PartyPhase;
 use super::{Conference, ConferenceOutput};
-use crate::leg::LegCommand;
+use crate::leg::{Description, LegCommand};
 use crate::link::{Cause, LinkNotification, ReleasedBy};
 use crate::{LegId, PartyId};
 
@@ -108,7 +108,14 @@ impl Conference {
                 (180, None)
             }
         };
-        self.tell(leg, LegCommand::Progress { status, answer }, out);
+        self.tell(
+            leg,
+            LegCommand::Progress {
+                status,
+                answer: answer.map(Description::Passed),
+            },
+            out,
+        );
     }
 
     /// A leg failed, or ended before it was answered; it is no longer in the conference.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::leg::{Contact, LegCommand, LegEvent};
-use crate::link::{CallerId, Cause, LinkNotification, MakeParty};
-use crate::{LegId, PartyId};
+use crate::leg::{Contact, LegCommand, LegEvent, MediaCommand, MediaEvent};
+use crate::link::{AudioPlan, CallerId, Cause, Headers, LinkNotification, MakeParty, OperationId, TransferId, TransferTarget};
+use crate::{ConferenceId, LegId, PartyId};
 
 /// How conferences behave. The same for every conference of a connector.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +46,12 @@ pub struct OfferedCall {
     pub conversation_id: Option<Arc<str>>,
     /// The SIP Call-ID of the leg, for logs.
     pub sip_call_id: Arc<str>,
+    /// The party whose place the caller takes (Replaces), already looked up.
+    pub replaces: Option<(ConferenceId, PartyId)>,
+    /// Who forwarded the call here last.
+    pub diverted_by: Option<Arc<str>>,
+    /// The headers that the pass-through list names.
+    pub headers: Headers,
 }
 
 /// What happens to a conference.
@@ -90,6 +96,71 @@ pub enum ConferenceInput {
         /// What it tells.
         event: LegEvent,
     },
+    /// The T-Server side says who hears whom.
+    SetAudio {
+        /// To be answered.
+        operation: OperationId,
+        /// The matrix.
+        plan: AudioPlan,
+    },
+    /// The T-Server side wants a ringing device to answer.
+    AnswerParty {
+        /// The party.
+        party: PartyId,
+    },
+    /// The T-Server side lets a party hear digits.
+    SendDigits {
+        /// To be answered.
+        operation: OperationId,
+        /// Who hears them.
+        party: PartyId,
+        /// Which.
+        digits: Arc<str>,
+    },
+    /// The T-Server side tells how a transfer goes.
+    TransferProgress {
+        /// The transfer.
+        transfer: TransferId,
+        /// Its status.
+        status: u16,
+    },
+    /// A device asks for a transfer; the shell has looked the target up. It follows the leg's [`LegEvent::Referred`], in whose place it
+    /// comes.
+    TransferRequested {
+        /// The leg that asks.
+        leg: LegId,
+        /// The leg's name for it.
+        refer: crate::leg::ReferId,
+        /// Where to.
+        to: TransferTarget,
+    },
+    /// The media plane tells something about a leg's port.
+    Media {
+        /// The leg.
+        leg: LegId,
+        /// What it tells.
+        event: MediaEvent,
+    },
+    /// Another conference takes this party over: give it away ([`ConferenceOutput::GiveAway`]).
+    Give {
+        /// The party.
+        party: PartyId,
+        /// Who asks, for the shell.
+        to: ConferenceId,
+        /// Its operation.
+        operation: OperationId,
+        /// The party's id there.
+        as_party: PartyId,
+    },
+    /// A party that another conference gave away is this one's from now on.
+    Take {
+        /// To be answered.
+        operation: OperationId,
+        /// Its id here.
+        party: PartyId,
+        /// The party, as the other conference had it; `None` where there was none to give.
+        given: Option<GivenParty>,
+    },
     /// The time of [`super::Conference::next_timeout`] has come (a call too early does nothing).
     Timeout,
     /// The connector goes down: every party is released and every leg ended at once. The conference ends, as always, when its
@@ -109,4 +180,28 @@ pub enum ConferenceOutput {
     },
     /// Tell the T-Server side.
     Notify(LinkNotification),
+    /// Tell the media plane.
+    Media(MediaCommand),
+    /// A party leaves for another conference: the shell names the leg's session by its new conference and leg, then gives that one the
+    /// input [`ConferenceInput::Take`].
+    GiveAway {
+        /// Who takes it.
+        to: ConferenceId,
+        /// Its operation.
+        operation: OperationId,
+        /// The party's id there.
+        as_party: PartyId,
+        /// What it is; `None` where there is no such party, or none that can leave (it is not connected).
+        given: Option<GivenParty>,
+    },
+}
+
+/// A connected party on its way from one conference to another. Its media is anchored (its conference climbs before it lets go), so it is
+/// one leg and nothing else.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GivenParty {
+    /// Its leg in the conference that gives; the shell puts the leg of the one that takes in its place.
+    pub leg: LegId,
+    /// Whether its device has it on hold.
+    pub device_held: bool,
 }

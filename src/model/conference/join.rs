@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::ConferenceOutput;
 use crate::LegId;
-use crate::leg::{AckBody, LegCommand};
+use crate::leg::{AckBody, Description, LegCommand};
 
 /// The join cannot be made or kept: the calls on both sides end with this status.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,14 +58,20 @@ impl MediaJoin {
     /// The callee answered the caller's offer.
     pub fn direct(caller: LegId, callee: LegId, answer: Bytes, out: &mut Vec<ConferenceOutput>) -> Self {
         acknowledge(out, callee, AckBody::Nothing);
-        tell(out, caller, LegCommand::Accept { sdp: Some(answer) });
+        tell(
+            out,
+            caller,
+            LegCommand::Accept {
+                sdp: Some(answer.into()),
+            },
+        );
         Self::new(caller, callee, Exchange::Quiet)
     }
 
     /// The callee answered an INVITE without an offer by giving one; the caller's ACK has to bring the answer, and the callee's
     /// ACK waits for it.
     pub fn late(caller: LegId, callee: LegId, offer: Bytes, out: &mut Vec<ConferenceOutput>) -> Self {
-        tell(out, caller, LegCommand::Accept { sdp: Some(offer) });
+        tell(out, caller, LegCommand::Accept { sdp: Some(offer.into()) });
         let exchange = Exchange::LateAnswer {
             offerer: callee,
             answerer: caller,
@@ -117,7 +123,13 @@ impl MediaJoin {
                     to,
                     with_offer: offer.is_some(),
                 };
-                tell(out, to, LegCommand::Reinvite { offer });
+                tell(
+                    out,
+                    to,
+                    LegCommand::Reinvite {
+                        offer: offer.map(Description::Passed),
+                    },
+                );
             }
             _ => tell(out, leg, LegCommand::RejectReinvite { status: 491 }),
         }
@@ -173,7 +185,13 @@ impl MediaJoin {
             };
         }
         if sdp.is_some() {
-            tell(out, from, LegCommand::AcceptReinvite { sdp });
+            tell(
+                out,
+                from,
+                LegCommand::AcceptReinvite {
+                    sdp: sdp.map(Description::Passed),
+                },
+            );
         } else {
             tell(out, from, LegCommand::RejectReinvite { status: ANSWER_MISSING });
         }
@@ -200,7 +218,7 @@ impl MediaJoin {
             Exchange::LateAnswer { offerer, answerer } if answerer == leg => {
                 // When broken, the exchange stays: the offerer's 200 is still to be acknowledged, see `close`.
                 let answer = sdp.ok_or(Broken { status: ANSWER_MISSING })?;
-                acknowledge(out, offerer, AckBody::Answer(answer));
+                acknowledge(out, offerer, AckBody::Answer(answer.into()));
                 self.exchange = Exchange::Quiet;
                 Ok(())
             }
@@ -222,7 +240,7 @@ impl MediaJoin {
 impl Reoffer {
     fn send(leg: LegId, offer: Bytes, out: &mut Vec<ConferenceOutput>) -> Self {
         let reinvite = LegCommand::Reinvite {
-            offer: Some(offer.clone()),
+            offer: Some(offer.clone().into()),
         };
         tell(out, leg, reinvite);
         Self { offer, glares: 0 }
@@ -234,7 +252,7 @@ impl Reoffer {
             return Err(Broken { status });
         }
         self.glares += 1;
-        let offer = Some(self.offer.clone());
+        let offer = Some(self.offer.clone().into());
         tell(out, leg, LegCommand::Reinvite { offer });
         Ok(())
     }

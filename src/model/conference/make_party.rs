@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::leg::{Leg, LegPhase};
 use super::party::{Party, PartyPhase};
 use super::{Conference, ConferenceOutput};
-use crate::leg::{Contact, LegCommand};
+use crate::leg::{Contact, Description, LegCommand};
 use crate::link::{Cause, LinkNotification, MakeParty, ReleasedBy};
 use crate::{LegId, PartyId};
 
@@ -43,11 +43,12 @@ impl Conference {
             });
             let command = LegCommand::Invite {
                 contact,
-                offer: offer.clone(),
+                offer: offer.clone().map(Description::Passed),
                 caller: request.caller.clone(),
                 caller_name: request.caller_name.clone(),
                 auto_answer: request.auto_answer,
                 conversation_id: request.conversation_id.clone(),
+                headers: request.headers.clone(),
             };
             self.tell(leg, command, out);
         }

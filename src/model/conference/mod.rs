@@ -113,7 +113,7 @@ use self::leg::{Leg, LegPhase};
 use self::party::Party;
 pub use self::party::{PartyPhase, PartySummary};
 use crate::leg::{LegCommand, LegEvent};
-use crate::link::LinkNotification;
+use crate::link::{Cause, LinkNotification, OperationId, ReleasedBy};
 use crate::{ConferenceId, LegId, PartyId};
 
 /// The leg of a call that came in.
@@ -182,6 +182,22 @@ impl Conference {
             ConferenceInput::ReleaseParty { party, cause } => self.release_party(party, cause, now, out),
             ConferenceInput::ReleaseConference { cause } => self.release_conference(cause, now, out),
             ConferenceInput::Leg { leg, event } => self.leg_event(leg, event, now, out),
+            ConferenceInput::SetAudio { operation, .. } | ConferenceInput::SendDigits { operation, .. } => {
+                self.refuse(operation, 501, out)
+            }
+            ConferenceInput::Take { operation, .. } => self.refuse(operation, 501, out),
+            ConferenceInput::Give {
+                to, operation, as_party, ..
+            } => out.push(ConferenceOutput::GiveAway {
+                to,
+                operation,
+                as_party,
+                given: None,
+            }),
+            ConferenceInput::TransferRequested { leg, refer, .. } => {
+                self.tell(leg, LegCommand::ReferProgress { refer, status: 501 }, out);
+            }
+            ConferenceInput::AnswerParty { .. } | ConferenceInput::TransferProgress { .. } | ConferenceInput::Media { .. } => {}
             ConferenceInput::Timeout => self.timed_out(now, out),
             ConferenceInput::Abort => self.abort(now, out),
         }
@@ -221,7 +237,8 @@ impl Conference {
         match event {
             LegEvent::Progress { status, sdp } => self.progress(leg, status, sdp, out),
             LegEvent::Answered { sdp } => self.answered(leg, sdp, now, out),
-            LegEvent::Reoffered { offer } => self.reoffered(leg, offer, out),
+            LegEvent::Reoffered { offer, .. } => self.reoffered(leg, offer, out),
+            LegEvent::Referred { refer, .. } => self.tell(leg, LegCommand::ReferProgress { refer, status: 501 }, out),
             LegEvent::Info { content_type, body } => self.info(leg, content_type, body, out),
             LegEvent::Failed { .. } | LegEvent::Cancelled { .. } | LegEvent::Ended { .. } => self.leg_over(leg, &event, now, out),
             LegEvent::Acked { .. } | LegEvent::ReinviteAnswered { .. } | LegEvent::ReinviteFailed { .. } => {
@@ -274,6 +291,15 @@ impl Conference {
 
     fn tell(&self, leg: LegId, command: LegCommand, out: &mut Vec<ConferenceOutput>) {
         out.push(ConferenceOutput::Leg { leg, command });
+    }
+
+    fn refuse(&self, operation: OperationId, status: u16, out: &mut Vec<ConferenceOutput>) {
+        let notification = LinkNotification::OperationFailed {
+            conference: self.id,
+            operation,
+            cause: Cause::status(ReleasedBy::Network, status),
+        };
+        self.notify(notification, out);
     }
 
     fn notify(&self, notification: LinkNotification, out: &mut Vec<ConferenceOutput>) {

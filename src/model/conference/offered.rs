@@ -47,6 +47,9 @@ impl Conference {
                 dialled: call.dialled,
                 conversation_id: call.conversation_id,
                 sip_call_id: call.sip_call_id,
+                replaces: call.replaces,
+                diverted_by: call.diverted_by,
+                headers: call.headers,
             }),
             out,
         );

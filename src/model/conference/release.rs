@@ -43,7 +43,7 @@ impl Conference {
     pub(super) fn leg_over(&mut self, leg: LegId, event: &LegEvent, now: Instant, out: &mut Vec<ConferenceOutput>) {
         let Some(leg) = self.remove_leg(leg) else { return };
         let (cause, failure) = match *event {
-            LegEvent::Failed { status, q850 } => {
+            LegEvent::Failed { status, q850, .. } => {
                 let failure = Failure { status, q850 };
                 (failure.cause(), failure)
             }
