@@ -146,6 +146,7 @@ fn make_leg(
     command: LegCommand,
 ) -> Option<LegEvent> {
     let LegCommand::Invite {
+        party: _,
         contact: _,
         offer,
         caller,

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::link::{Headers, Tone};
-use crate::{DnId, LegId};
+use crate::{DnId, LegId, PartyId};
 
 /// What stands for us in an offer or answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -148,6 +148,8 @@ pub enum ContactVia {
 pub enum LegCommand {
     /// Send an INVITE. Without an offer, the device is asked for one (late offer, RFC 3264 s.5).
     Invite {
+        /// Whose leg it is, for the shell: a Replaces header names a dialog, and the T-Server side wants to know the party.
+        party: PartyId,
         /// Whom.
         contact: Contact,
         /// The offer, or none.

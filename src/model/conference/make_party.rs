@@ -42,6 +42,7 @@ impl Conference {
                 early: None,
             });
             let command = LegCommand::Invite {
+                party,
                 contact,
                 offer: offer.clone().map(Description::Passed),
                 caller: request.caller.clone(),
