@@ -73,6 +73,9 @@ pub(super) fn offered_from(from: CallerId, dialled: &str) -> CallOffered {
         dialled: dialled.into(),
         conversation_id: None,
         sip_call_id: "abc@phone".into(),
+        replaces: None,
+        diverted_by: None,
+        headers: Vec::new(),
     }
 }
 
