@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 
 use crate::LegId;
-use crate::leg::{AckBody, LegCommand, LegEvent};
+use crate::leg::{AckBody, Description, Direction, LegCommand, LegEvent};
 
 /// An INVITE or re-INVITE of ours, as the conference sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -142,7 +142,7 @@ impl FakeUa {
             let fake = FakeLeg {
                 ours: Ours::Asked { with_offer },
                 asked_device: Some(with_offer),
-                getting: offer.clone(),
+                getting: meant(leg.0, offer),
                 ..FakeLeg::new(leg.0, false)
             };
             return match self.legs.insert(leg.0, fake) {
@@ -277,7 +277,7 @@ impl FakeLeg {
                 )?;
                 ensure(sdp.is_some(), "a 200 without a description")?;
                 self.known = Life::Talking;
-                self.answer_device(sdp);
+                self.answer_device(&meant(self.id, sdp));
                 Ok(())
             }
             LegCommand::Reject { status } => {
@@ -304,7 +304,7 @@ impl FakeLeg {
                 ensure(self.ours == Ours::None && !open, "another exchange is under way on the leg")?;
                 let with_offer = offer.is_some();
                 self.ours = Ours::Asked { with_offer };
-                self.getting = offer.clone();
+                self.getting = meant(self.id, offer);
                 if self.actual == Life::Talking {
                     self.reinvite(with_offer);
                 }
@@ -314,7 +314,7 @@ impl FakeLeg {
                 let asked = matches!(self.theirs, Theirs::Asked { .. }) && self.known == Life::Talking;
                 ensure(asked, "no re-INVITE waits")?;
                 ensure(sdp.is_some(), "a 200 without a description")?;
-                self.answer_device(sdp);
+                self.answer_device(&meant(self.id, sdp));
                 Ok(())
             }
             LegCommand::RejectReinvite { status } => {
@@ -325,6 +325,8 @@ impl FakeLeg {
                 Ok(())
             }
             LegCommand::Info { .. } => ensure(self.known == Life::Talking, "not in talk"),
+            LegCommand::Talk => ensure(!self.incoming && self.known == Life::Early, "nothing rings"),
+            LegCommand::ReferProgress { .. } => ensure(self.known == Life::Talking, "not in talk"),
             LegCommand::Bye { .. } => {
                 ensure(matches!(self.known, Life::Talking | Life::Cancelling), "not in talk")?;
                 let unacknowledged = matches!(self.ours, Ours::Answered { .. });
@@ -374,7 +376,9 @@ impl FakeLeg {
             AckBody::Answer(_) | AckBody::Inactive => ensure(!with_offer && described, "an answer to no offer")?,
         }
         match answer {
-            AckBody::Answer(answer) => (self.gave, self.got) = (self.giving.take(), Some(answer.clone())),
+            AckBody::Answer(answer) => {
+                (self.gave, self.got) = (self.giving.take(), meant(self.id, &Some(answer.clone())));
+            }
             // The first phone of a third-party call: it has given its description, and gets the other's later.
             AckBody::Inactive => (self.gave, self.got) = (self.giving.take(), None),
             AckBody::Nothing => {}
@@ -425,14 +429,14 @@ impl FakeLeg {
                 }
                 self.theirs = Theirs::None;
             }
-            LegEvent::Reoffered { offer } => {
+            LegEvent::Reoffered { offer, .. } => {
                 self.giving = offer.clone();
                 self.theirs = Theirs::Asked {
                     with_offer: offer.is_some(),
                 };
             }
             LegEvent::Failed { .. } | LegEvent::Cancelled { .. } | LegEvent::Ended { .. } => self.known = Life::Over,
-            LegEvent::Progress { .. } | LegEvent::Info { .. } => {}
+            LegEvent::Progress { .. } | LegEvent::Info { .. } | LegEvent::Referred { .. } => {}
         }
     }
 
@@ -447,7 +451,7 @@ impl FakeLeg {
             (Life::Early, false) => self.act_called(sdp, choose),
             (Life::Cancelling, _) => {
                 let status = [487, 486, 408][choose(3)];
-                self.finish(LegEvent::Failed { status, q850: None });
+                self.finish(failed(status, None));
             }
             (Life::Talking, _) => self.act_talking(sdp, choose),
         }
@@ -462,7 +466,7 @@ impl FakeLeg {
             2..=4 => self.answer(sdp, choose(12) == 0),
             5 => {
                 let status = [404, 408, 486, 503, 603, 302, 401][choose(7)];
-                self.finish(LegEvent::Failed { status, q850: Some(17) });
+                self.finish(failed(status, Some(17)));
             }
             _ => {}
         }
@@ -518,6 +522,7 @@ impl FakeLeg {
             self.device_asks = Some(!bare);
             self.queue.push_back(LegEvent::Reoffered {
                 offer: (!bare).then_some(sdp),
+                direction: Direction::SendRecv,
             });
         }
     }
@@ -526,7 +531,7 @@ impl FakeLeg {
         match self.actual {
             Life::Cancelling => {
                 let status = 487;
-                self.finish(LegEvent::Failed { status, q850: None });
+                self.finish(failed(status, None));
             }
             Life::Talking if self.owes_ack.is_some() => self.acknowledge_us(sdp.clone(), false),
             Life::Talking if self.asked_device.is_some() => self.answer(sdp.clone(), false),
@@ -539,6 +544,22 @@ impl FakeLeg {
 /// A description of a leg's device: where it takes media, and a version.
 fn own(leg: u64, port: usize, version: usize) -> Bytes {
     Bytes::from(format!("leg{leg}:{port}+{version}"))
+}
+
+/// What a description of ours comes to on a leg: the plane's own differs from leg to leg.
+fn meant(leg: u64, description: &Option<Description>) -> Option<Bytes> {
+    description.as_ref().map(|description| match description {
+        Description::Passed(sdp) => sdp.clone(),
+        Description::Anchored => Bytes::from(format!("plane{leg}")),
+    })
+}
+
+fn failed(status: u16, q850: Option<u8>) -> LegEvent {
+    LegEvent::Failed {
+        status,
+        q850,
+        contacts: Vec::new(),
+    }
 }
 
 fn ensure(holds: bool, rule: &'static str) -> Result<(), &'static str> {

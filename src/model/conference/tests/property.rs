@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::fake_ua::FakeUa;
 use super::scene::{CONFERENCE, make_party, offered, settings, show};
 use crate::conference::{Conference, ConferenceInput, ConferenceOutput, OFFERED_LEG, PartyPhase};
-use crate::leg::LegEvent;
+use crate::leg::{Direction, LegEvent};
 use crate::link::{Cause, LinkNotification, ReleasedBy};
 use crate::{LegId, PartyId};
 
@@ -63,6 +63,7 @@ impl World {
                     prop_assert!(obeyed.is_ok(), "{}\n{}", obeyed.unwrap_err(), self.story());
                 }
                 ConferenceOutput::Notify(notification) => self.hear(&notification)?,
+                ConferenceOutput::Media(_) | ConferenceOutput::GiveAway { .. } => {}
             }
         }
         let agreed = self.ua.agreed();
@@ -276,10 +277,17 @@ fn any_event(choose: &mut dyn FnMut(usize) -> usize) -> LegEvent {
     match choose(10) {
         0 => LegEvent::Progress { status, sdp },
         1 => LegEvent::Answered { sdp },
-        2 => LegEvent::Failed { status, q850 },
+        2 => LegEvent::Failed {
+            status,
+            q850,
+            contacts: Vec::new(),
+        },
         3 => LegEvent::Acked { sdp },
         4 => LegEvent::Cancelled { q850 },
-        5 => LegEvent::Reoffered { offer: sdp },
+        5 => LegEvent::Reoffered {
+            offer: sdp,
+            direction: Direction::SendRecv,
+        },
         6 => LegEvent::ReinviteAnswered { sdp },
         7 => LegEvent::ReinviteFailed { status },
         8 => LegEvent::Info {

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::conference::{Conference, ConferenceInput, ConferenceOutput, ConferenceSettings, OFFERED_LEG, OfferedCall};
-use crate::leg::{AckBody, Contact, ContactVia, LegCommand, LegEvent};
+use crate::leg::{AckBody, Contact, ContactVia, Description, Direction, LegCommand, LegEvent};
 use crate::link::{CallerId, Cause, LinkNotification, MakeParty, PartyTarget, ReleasedBy};
 use crate::{ConferenceId, LegId, PartyId};
 
@@ -42,6 +42,9 @@ pub fn offered(party: u32, offer: Option<Bytes>) -> ConferenceInput {
             dialled: "b".into(),
             conversation_id: None,
             sip_call_id: "call-id".into(),
+            replaces: None,
+            diverted_by: None,
+            headers: Vec::new(),
         },
         offer,
     }
@@ -57,6 +60,7 @@ pub fn make_party(party: u32, contacts: &[&str], auto_answer: bool, ring_timeout
         auto_answer,
         ring_timeout_ms,
         conversation_id: "conversation".into(),
+        headers: Vec::new(),
     };
     let contact = |uri: &&str| Contact {
         uri: (*uri).into(),
@@ -161,10 +165,14 @@ fn event(words: &[&str]) -> LegEvent {
         "failed" => LegEvent::Failed {
             status: status(),
             q850: q850(2),
+            contacts: Vec::new(),
         },
         "acked" => LegEvent::Acked { sdp },
         "cancelled" => LegEvent::Cancelled { q850: q850(1) },
-        "reoffered" => LegEvent::Reoffered { offer: sdp },
+        "reoffered" => LegEvent::Reoffered {
+            offer: sdp,
+            direction: Direction::SendRecv,
+        },
         "re-answered" => LegEvent::ReinviteAnswered { sdp },
         "re-failed" => LegEvent::ReinviteFailed { status: status() },
         "info" => LegEvent::Info {
@@ -188,12 +196,15 @@ pub fn show(output: &ConferenceOutput) -> String {
     match output {
         ConferenceOutput::Leg { leg, command } => format!("{leg}: {}", show_command(command)),
         ConferenceOutput::Notify(notification) => format!("* {}", show_notification(notification)),
+        ConferenceOutput::Media(command) => format!("media {command:?}"),
+        ConferenceOutput::GiveAway { to, given, .. } => format!("give to {to}: {given:?}"),
     }
 }
 
 fn show_command(command: &LegCommand) -> String {
-    let with = |name: &str, sdp: &Option<Bytes>| match sdp {
-        Some(sdp) => format!("{name} {}", String::from_utf8_lossy(sdp)),
+    let with = |name: &str, sdp: &Option<Description>| match sdp {
+        Some(Description::Passed(sdp)) => format!("{name} {}", String::from_utf8_lossy(sdp)),
+        Some(Description::Anchored) => format!("{name} PLANE"),
         None => name.to_owned(),
     };
     match command {
@@ -218,7 +229,9 @@ fn show_command(command: &LegCommand) -> String {
         LegCommand::Reinvite { offer } => with("re-INVITE", offer),
         LegCommand::AcceptReinvite { sdp } => with("re-200", sdp),
         LegCommand::RejectReinvite { status } => format!("re-{status}"),
-        LegCommand::Info { body, .. } => with("INFO", &Some(body.clone())),
+        LegCommand::Info { body, .. } => format!("INFO {}", String::from_utf8_lossy(body)),
+        LegCommand::Talk => "NOTIFY talk".to_owned(),
+        LegCommand::ReferProgress { refer, status } => format!("refer {} {status}", refer.0),
         LegCommand::Bye { q850 } => q850.map_or("BYE".to_owned(), |cause| format!("BYE q850={cause}")),
     }
 }
@@ -241,5 +254,6 @@ fn show_notification(notification: &LinkNotification) -> String {
         }
         LinkNotification::ConferenceEnded { .. } => "ended".to_owned(),
         LinkNotification::DnContacts { .. } => "contacts".to_owned(),
+        other => format!("{other:?}"),
     }
 }
