@@ -1,8 +1,9 @@
-//! Media, frame by frame: session descriptions, RTP packets, G.711, tones. Pure functions; no socket, no clock, no thread.
-//!
-//! What is not here yet: the relay, the mixer, other codecs. Calls send their media from phone to phone.
+//! Media, frame by frame: session descriptions, RTP packets, codecs, mixing, tones. Pure functions; no socket, no clock, no thread.
 
+pub mod codec;
+pub mod conceal;
 pub mod g711;
+pub mod rate;
 pub mod rtp;
 pub mod sdp;
 pub mod tone;
