@@ -51,6 +51,8 @@ pub fn leg_event(event: UaEvent) -> Option<(SessionId, LegEvent, bool)> {
             },
             true,
         ),
+        // The conference answers the offer as if it stood; the user agent takes that answer for the end of the matter.
+        UaEvent::ReinviteCancelled { .. } => return None,
         UaEvent::Incoming { .. } | UaEvent::Request { .. } | UaEvent::Response { .. } => return None,
     })
 }
@@ -65,6 +67,7 @@ pub fn session_of(event: &UaEvent) -> Option<SessionId> {
         | UaEvent::Acked { session, .. }
         | UaEvent::Cancelled { session, .. }
         | UaEvent::Reinvited { session, .. }
+        | UaEvent::ReinviteCancelled { session }
         | UaEvent::ReinviteAnswered { session, .. }
         | UaEvent::ReinviteFailed { session, .. }
         | UaEvent::Info { session, .. }

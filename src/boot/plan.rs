@@ -48,6 +48,7 @@ pub fn plan(config: &Config, listeners: Vec<Listener>, cores: usize) -> Result<P
             invite_timeout: INVITE_TIMEOUT,
             max_sessions: config.sip.max_sessions,
             max_transactions: config.sip.max_transactions,
+            ..UaConfig::default()
         },
         registrar: RegistrarConfig {
             min_expires: config.registrar.min_expires_s,

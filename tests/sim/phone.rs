@@ -118,6 +118,7 @@ impl Phone {
             invite_timeout: Duration::from_secs(180),
             max_sessions: 100,
             max_transactions: 1000,
+            ..UaConfig::default()
         };
         Self {
             number: number.to_owned(),
@@ -322,6 +323,7 @@ impl Phone {
                 }
             }
             UaEvent::Progress { .. } | UaEvent::Acked { .. } | UaEvent::ReinviteFailed { .. } | UaEvent::Info { .. } => {}
+            UaEvent::ReinviteCancelled { .. } => {}
         }
     }
 

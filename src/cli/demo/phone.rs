@@ -158,6 +158,7 @@ impl Runner {
             invite_timeout: Duration::from_secs(180),
             max_sessions: 4,
             max_transactions: 64,
+            ..UaConfig::default()
         };
         Ok(Self {
             tone: tone::Tone::new(identity.tone_hz),

@@ -175,13 +175,27 @@ impl Message {
 
     /// The Q.850 cause of the Reason header (RFC 3326), 0 to 127.
     pub fn reason_q850(&self) -> Option<u8> {
+        self.reason_number("Q.850")
+            .and_then(|cause| u8::try_from(cause).ok())
+            .filter(|cause| *cause < 128)
+    }
+
+    /// Why, as a Q.850 cause: what the Reason header says (RFC 3326), or what the SIP status in it stands for (RFC 4497 s.8.4.4, and 26 for
+    /// `SIP;cause=200`, by which a fork hears that another answered).
+    pub fn reason_cause(&self) -> Option<u8> {
+        self.reason_q850()
+            .or_else(|| q850_of_status(self.reason_number("SIP").and_then(|cause| u16::try_from(cause).ok())?))
+    }
+
+    /// The cause that the Reason header gives in that protocol.
+    fn reason_number(&self, wanted: &str) -> Option<u32> {
         self.headers(HeaderName::Reason).find_map(|value| {
             let (protocol, params) = value.split_at_checked(value.find(';')?)?;
             let cause = protocol
                 .trim()
-                .eq_ignore_ascii_case("Q.850")
+                .eq_ignore_ascii_case(wanted)
                 .then(|| Params::new(params).value("cause"))??;
-            cause.parse().ok().filter(|cause| *cause < 128)
+            unsigned(cause)
         })
     }
 
@@ -228,6 +242,25 @@ impl<'a> Iterator for HeaderValues<'a> {
             self.elements = Elements::new(value);
         }
     }
+}
+
+/// The Q.850 cause of a SIP status in a Reason header.
+fn q850_of_status(status: u16) -> Option<u8> {
+    Some(match status {
+        200 => 26,
+        404 | 485 | 604 => 1,
+        408 | 504 => 102,
+        410 => 22,
+        480 => 18,
+        484 => 28,
+        486 | 600 => 17,
+        487 => 16,
+        488 | 606 => 88,
+        503 => 41,
+        603 => 21,
+        400..700 => 127,
+        _ => return None,
+    })
 }
 
 /// `1*DIGIT` that fits.

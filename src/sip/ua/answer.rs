@@ -214,7 +214,7 @@ impl UserAgent {
                     id,
                     UaEvent::Cancelled {
                         session: id,
-                        q850: request.reason_q850(),
+                        q850: request.reason_cause(),
                     },
                 );
             }

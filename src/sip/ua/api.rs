@@ -60,6 +60,46 @@ pub struct UaConfig {
     /// The largest number of server transactions; a new request above it gets 503 over streams and is dropped over UDP. Requests inside
     /// sessions are served up to twice this number.
     pub max_transactions: usize,
+    /// Whether provisional responses are acknowledged (RFC 3262). Default [`ReliableProvisionals::Supported`].
+    pub reliable_provisionals: ReliableProvisionals,
+    /// The session interval that we ask for (RFC 4028 s.4): a session that nobody refreshes ends after it. Zero: no session timers, neither
+    /// asked for nor granted. Default 30 min.
+    pub session_expires: Duration,
+    /// The shortest session interval that we take; a shorter one gets 422. The RFC asks for 90 s at least (s.5). Default 90 s.
+    pub min_se: Duration,
+}
+
+impl Default for UaConfig {
+    /// The values of the RFCs, and no listener.
+    fn default() -> Self {
+        Self {
+            shard: 0,
+            product: "".into(),
+            listeners: Vec::new(),
+            t1: Duration::from_millis(500),
+            t2: Duration::from_secs(4),
+            t4: Duration::from_secs(5),
+            invite_timeout: Duration::from_secs(180),
+            max_sessions: 10_000,
+            max_transactions: 100_000,
+            reliable_provisionals: ReliableProvisionals::Supported,
+            session_expires: Duration::from_secs(1800),
+            min_se: Duration::from_secs(90),
+        }
+    }
+}
+
+/// Whether provisional responses are sent and taken reliably (RFC 3262).
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum ReliableProvisionals {
+    /// Never: a caller that requires it gets 420.
+    Off,
+    /// Every one to a caller that requires it, those with a session description to one that supports it; an INVITE of ours with an offer
+    /// says that we support it.
+    #[default]
+    Supported,
+    /// Every one. An INVITE of ours with an offer requires it of the callee, and a caller that does not support it gets 421.
+    Required,
 }
 
 /// Credentials for a trunk that challenges us.
@@ -158,7 +198,8 @@ pub enum UaEvent {
         /// The INVITE.
         invite: Box<IncomingInvite>,
     },
-    /// A provisional response above 100.
+    /// A provisional response above 100. One that came reliably is acknowledged (PRACK) and told once. Where the INVITE forked it may be of
+    /// any of the early dialogs; `Answered` has the description of the one that answered, whatever the others said before.
     Progress {
         /// The session.
         session: SessionId,
@@ -171,7 +212,7 @@ pub enum UaEvent {
     Answered {
         /// The session.
         session: SessionId,
-        /// The answer (or offer).
+        /// The answer (or offer). Where the answer came in a provisional response already: that one, or what UPDATE made of it since.
         sdp: Option<Bytes>,
     },
     /// An outgoing INVITE failed; the session is gone. 408 stands for a timeout, 503 for a network failure, 487 for a cancel.
@@ -180,12 +221,12 @@ pub enum UaEvent {
         session: SessionId,
         /// 300 to 699.
         status: u16,
-        /// Q.850 cause of the Reason header (RFC 3326).
+        /// Q.850 cause of the Reason header (RFC 3326), or what its SIP status stands for ([`Message::reason_cause`]).
         q850: Option<u8>,
         /// Contacts of a 3xx, as URIs.
         contacts: Vec<Arc<str>>,
     },
-    /// The ACK of our 2xx to an INVITE or re-INVITE.
+    /// The ACK of our 2xx to an INVITE or re-INVITE. After an accepted UPDATE, which has no ACK, it comes at once.
     Acked {
         /// The session.
         session: SessionId,
@@ -196,17 +237,27 @@ pub enum UaEvent {
     Cancelled {
         /// The session.
         session: SessionId,
-        /// Q.850 cause of the Reason header.
+        /// Q.850 cause of the Reason header, or what its SIP status stands for.
         q850: Option<u8>,
     },
-    /// A re-INVITE came (already answered with 100); waits for `accept_reinvite` or `reject_reinvite`.
+    /// A re-INVITE (already answered with 100) or an UPDATE with an offer came, this also before the session is answered; waits for
+    /// `accept_reinvite` or `reject_reinvite`. A session refresh (RFC 4028: the offer is the one before) is answered inside and never shows.
+    /// It also comes where the peer answered our own session refresh with a description that it had not given before: what is accepted then
+    /// goes out as a re-INVITE of ours, where it is new.
     Reinvited {
         /// The session.
         session: SessionId,
         /// Its offer.
         offer: Option<Bytes>,
     },
-    /// Our re-INVITE got 2xx; waits for `ack`.
+    /// The offer of the last `Reinvited` is void: the peer cancelled it (487 went out), or its UPDATE waited too long (504) or was that of a
+    /// fork that did not answer the call. The peer goes on with what it had before. The shell's answer is still waited for, once, and goes
+    /// nowhere: until then a new offer of the peer gets 491, since commands and events cross.
+    ReinviteCancelled {
+        /// The session.
+        session: SessionId,
+    },
+    /// Our re-INVITE (or UPDATE) got 2xx; waits for `ack`.
     ReinviteAnswered {
         /// The session.
         session: SessionId,
@@ -230,13 +281,14 @@ pub enum UaEvent {
         /// The body.
         body: Bytes,
     },
-    /// The session ended: BYE came and was answered, no ACK came (and BYE was sent), or the dialog is dead. It is gone.
+    /// The session ended: BYE came and was answered, no ACK and no session refresh came in time (and BYE was sent), or the dialog is dead. It
+    /// is gone.
     Ended {
         /// The session.
         session: SessionId,
         /// BYE by the peer (false: the network).
         by_peer: bool,
-        /// Q.850 cause of the Reason header.
+        /// Q.850 cause of the Reason header, or what its SIP status stands for.
         q850: Option<u8>,
     },
     /// A request outside any session (REGISTER, OPTIONS, ...); waits for `respond`.

@@ -315,7 +315,7 @@ impl UserAgent {
             UaEvent::Failed {
                 session: id,
                 status,
-                q850: response.reason_q850(),
+                q850: response.reason_cause(),
                 contacts,
             },
         );

@@ -135,7 +135,7 @@ impl UserAgent {
     fn receive_bye(&mut self, now: Instant, flow: Flow, id: SessionId, request: &Message) {
         self.answer(now, flow, request, &Method::Bye, 200);
         let phase = self.live(id).map(|session| session.phase);
-        let q850 = request.reason_q850();
+        let q850 = request.reason_cause();
         match phase {
             Some(Phase::Ringing) => {
                 self.refuse_pending(now, id, 487, &[]);

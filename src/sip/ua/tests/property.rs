@@ -147,6 +147,7 @@ impl Chaos {
             }
             UaEvent::Progress { session, .. }
             | UaEvent::Acked { session, .. }
+            | UaEvent::ReinviteCancelled { session }
             | UaEvent::ReinviteFailed { session, .. }
             | UaEvent::Info { session, .. }
             | UaEvent::Failed { session, .. }

@@ -39,12 +39,9 @@ pub(super) fn config(agent: usize) -> UaConfig {
         shard: agent as u16,
         product: "".into(),
         listeners: vec![listener(0, Transport::Udp), listener(1, Transport::Tcp)],
-        t1: ms(500),
-        t2: ms(4000),
-        t4: ms(5000),
-        invite_timeout: Duration::from_secs(180),
         max_sessions: 1000,
         max_transactions: 10_000,
+        ..UaConfig::default()
     }
 }
 
