@@ -3,9 +3,11 @@
 pub mod codec;
 pub mod conceal;
 pub mod g711;
+pub mod mixer;
 pub mod rate;
 pub mod rtp;
 pub mod sdp;
+pub mod speaker;
 pub mod tone;
 
 /// Samples of one 20 ms frame at 8 kHz.
