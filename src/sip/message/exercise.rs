@@ -45,6 +45,12 @@ fn read(message: &Message) {
     for address in [message.from(), message.to()].into_iter().flatten() {
         read_address(&address);
     }
+    for address in [
+        message.refer_to(),
+        message.referred_by().transpose().unwrap_or_else(|| message.from()),
+    ] {
+        address.iter().for_each(read_address);
+    }
     if let Ok(Contacts::List(contacts)) = message.contacts() {
         contacts.iter().for_each(read_address);
     }
@@ -69,6 +75,9 @@ fn read(message: &Message) {
         message.sdp(),
         message.reason_q850(),
         message.supports("timer"),
+        message.event(),
+        message.replaces(),
+        message.declines_refer_subscription(),
         message.unsupported().count(),
         format!("{message:?}"),
     );

@@ -62,7 +62,7 @@ impl Message {
     }
 
     /// The value of a header that must be there and be there once.
-    fn single(&self, name: HeaderName) -> Result<&str, HeaderError> {
+    pub(super) fn single(&self, name: HeaderName) -> Result<&str, HeaderError> {
         let mut lines = self.lines(name);
         let value = lines.next().ok_or_else(|| HeaderErrorKind::Missing.of(name))?;
         if lines.next().is_some() {
@@ -71,7 +71,7 @@ impl Message {
         std::str::from_utf8(value).map_err(|_| HeaderErrorKind::NotUtf8.of(name))
     }
 
-    fn address(&self, name: HeaderName) -> Result<NameAddr<'_>, HeaderError> {
+    pub(super) fn address(&self, name: HeaderName) -> Result<NameAddr<'_>, HeaderError> {
         NameAddr::parse(self.single(name)?).map_err(|kind| kind.of(name))
     }
 

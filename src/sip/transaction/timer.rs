@@ -51,6 +51,8 @@ pub enum Timer {
     Refresh,
     /// Try our re-INVITE again after 491 (s.14.1).
     Glare,
+    /// A subscription runs out (RFC 6665 s.4.2.1).
+    Expires,
 }
 
 impl Timer {
@@ -84,7 +86,7 @@ impl Timing {
         Duration::from_secs(60)
     }
 
-    /// The first interval of a timer; `None` where it is not used on this kind of transport. [`Timer::Glare`] has no fixed interval.
+    /// The first interval of a timer; `None` where it is not used on this kind of transport. [`Timer::Glare`] and [`Timer::Expires`] have no fixed interval.
     pub fn first(&self, timer: Timer, reliable: bool) -> Option<Duration> {
         match timer {
             Timer::A | Timer::E | Timer::G => (!reliable).then_some(self.t1),
@@ -93,7 +95,7 @@ impl Timing {
             Timer::C => Some(self.c),
             Timer::Success => Some(self.t1),
             Timer::Refresh => Some(self.refresh()),
-            Timer::Glare => None,
+            Timer::Glare | Timer::Expires => None,
             Timer::B | Timer::F | Timer::H | Timer::L | Timer::M => Some(self.patience()),
             Timer::Abandon | Timer::NoAck | Timer::Cancel => Some(self.patience()),
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use super::replaces::{DialogState, ReplacesDialog};
 pub use crate::flow::Hop;
 use crate::flow::{Flow, ListenerId, Transport};
 use crate::message::{Message, Method};
@@ -25,6 +26,14 @@ pub struct ClientRequestId(pub u64);
 /// A name to be resolved.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct ResolveId(pub u64);
+
+/// A REFER that came in a session: the transfer that the peer asks for. Chosen by the user agent, never reused.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct ReferKey(pub u64);
+
+/// A peer's subscription to an event package of ours (RFC 6665). Chosen by the user agent, never reused.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct SubscriptionId(pub u64);
 
 /// One of our listeners, as peers reach it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -176,6 +185,77 @@ pub struct IncomingInvite {
     pub offer: Option<Bytes>,
 }
 
+/// A SUBSCRIBE that asks for a new subscription, with what the shell needs to decide.
+#[derive(Clone, Debug)]
+pub struct IncomingSubscribe {
+    /// The session in whose dialog it came.
+    pub session: Option<SessionId>,
+    /// The event package, one of [`Notifier::packages`].
+    pub package: Arc<str>,
+    /// How long it is wanted [s], within the limits of the [`Notifier`]; 0 asks for one look.
+    pub expires: u32,
+    /// The request.
+    pub request: Message,
+    /// Where it came from.
+    pub flow: Flow,
+}
+
+/// What may be subscribed to, and how much of it. See [`super::UserAgent::set_notifier`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Notifier {
+    /// The event packages that are served; every other one gets 489.
+    pub packages: Vec<Arc<str>>,
+    /// How long a subscription lasts that does not say so [s].
+    pub default_expires: u32,
+    /// The shortest that is granted; below it 423 is answered [s].
+    pub min_expires: u32,
+    /// The longest that is granted [s].
+    pub max_expires: u32,
+    /// The largest number of subscriptions; more get 503.
+    pub max_subscriptions: usize,
+    /// The largest number of them from one address.
+    pub max_per_source: usize,
+}
+
+impl Default for Notifier {
+    fn default() -> Self {
+        Self {
+            packages: Vec::new(),
+            default_expires: 3600,
+            min_expires: 60,
+            max_expires: 3600,
+            max_subscriptions: 10_000,
+            max_per_source: 200,
+        }
+    }
+}
+
+/// Why a subscription is over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SubscriptionEnd {
+    /// The shell refused it or ended it.
+    Here,
+    /// The subscriber ended it.
+    Unsubscribed,
+    /// It was not refreshed in time.
+    Expired,
+    /// The session ended in whose dialog it was.
+    SessionOver,
+    /// The subscriber refused a NOTIFY for good, or does not answer.
+    Lost,
+}
+
+/// What came of [`super::UserAgent::talk`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Talk {
+    /// The NOTIFY is on its way; whether the device follows shows in its answer to the INVITE.
+    Sent,
+    /// The device said that it does not take it: use an auto-answer header on a new INVITE, or let the user answer.
+    Unsupported,
+    /// There is no dialog with the device (it has not sent a provisional response with a tag), or the session is over.
+    NoDialog,
+}
+
 /// A final outcome of an outgoing request outside a session.
 #[derive(Clone, Debug)]
 pub enum ClientOutcome {
@@ -291,6 +371,40 @@ pub enum UaEvent {
         /// Q.850 cause of the Reason header, or what its SIP status stands for.
         q850: Option<u8>,
     },
+    /// The peer asks with REFER for a transfer; waits for `refer_progress`.
+    Referred {
+        /// The session.
+        session: SessionId,
+        /// The transfer.
+        refer: ReferKey,
+        /// Where to: the URI of Refer-To without the headers in it.
+        refer_to: Arc<str>,
+        /// The dialog that the call to that place is to replace (attended transfer). Where it is one of ours, see
+        /// [`super::UserAgent::session_of_dialog`].
+        replaces: Option<ReplacesDialog>,
+        /// The URI of Referred-By.
+        referred_by: Option<Arc<str>>,
+    },
+    /// SUBSCRIBE for a package of the [`Notifier`]; waits for `accept_subscription` or `reject_subscription`. Exactly one `SubscriptionEnded`
+    /// follows, sooner or later.
+    Subscribed {
+        /// The new subscription.
+        subscription: SubscriptionId,
+        /// What is asked.
+        subscribe: Box<IncomingSubscribe>,
+    },
+    /// The subscriber refreshed its subscription, which was granted. The whole state is due: `notify`.
+    SubscriptionRefreshed {
+        /// The subscription.
+        subscription: SubscriptionId,
+    },
+    /// The subscription is over; where it was there, its last NOTIFY is on its way.
+    SubscriptionEnded {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// Why.
+        why: SubscriptionEnd,
+    },
     /// A request outside any session (REGISTER, OPTIONS, ...); waits for `respond`.
     Request {
         /// Its id.
@@ -338,7 +452,10 @@ pub struct UaStats {
     pub retransmissions_received: u64,
     pub dropped: u64,
     pub commands_ignored: u64,
+    pub talks_refused: u64,
+    pub notifications_dropped: u64,
     pub transactions_active: usize,
     pub sessions_active: usize,
     pub dialogs_active: usize,
+    pub subscriptions_active: usize,
 }

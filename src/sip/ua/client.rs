@@ -9,7 +9,7 @@ use bytes::Bytes;
 use rand::Rng;
 use smallvec::SmallVec;
 
-use super::api::{ClientRequestId, SessionId, UaOutput};
+use super::api::{ClientRequestId, SessionId, SubscriptionId, UaOutput};
 use super::draft::Draft;
 use super::route::Attempt;
 use super::server::exact;
@@ -37,6 +37,10 @@ pub(super) enum ClientUser {
     Info(SessionId),
     /// The BYE of a session; the session is forgotten after it.
     Bye(SessionId),
+    /// A NOTIFY that asks the device to answer.
+    Talk(SessionId),
+    /// The NOTIFY of a subscription or transfer.
+    Notify(SubscriptionId),
     /// A request outside a session.
     Request(ClientRequestId),
     /// CANCEL, or the BYE of a fork that is not wanted: nobody waits.
@@ -430,8 +434,10 @@ impl UserAgent {
             ClientUser::Reinvite(id) => self.on_reinvite_response(now, id, key, flow, response),
             ClientUser::Info(id) => self.on_info_response(now, id, status),
             ClientUser::Bye(id) if status >= 200 => self.forget(id),
+            ClientUser::Talk(_) => self.on_talk_response(status),
+            ClientUser::Notify(id) if status >= 200 => self.on_notify_response(now, id, status),
             ClientUser::Request(id) if status >= 200 => self.on_request_response(id, response),
-            ClientUser::Bye(_) | ClientUser::Request(_) | ClientUser::Nobody => {}
+            ClientUser::Bye(_) | ClientUser::Notify(_) | ClientUser::Request(_) | ClientUser::Nobody => {}
         }
     }
 
@@ -449,6 +455,8 @@ impl UserAgent {
             ClientUser::Reinvite(id) => self.on_reinvite_unanswered(now, id, why),
             ClientUser::Info(id) => self.on_info_response(now, id, why.status()),
             ClientUser::Bye(id) => self.forget(id),
+            ClientUser::Talk(_) => self.on_talk_response(why.status()),
+            ClientUser::Notify(id) => self.on_notify_response(now, id, why.status()),
             ClientUser::Request(id) => self.on_request_unanswered(id),
             ClientUser::Nobody => {}
         }

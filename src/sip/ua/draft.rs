@@ -16,7 +16,7 @@ use crate::flow::{Flow, Transport};
 use crate::message::{HeaderName, Message, Method, RequestBuilder};
 
 /// The methods we serve, as the Allow header tells (RFC 3261 s.20.5).
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, MESSAGE";
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, MESSAGE, REFER, SUBSCRIBE, NOTIFY";
 
 /// Content-Type of session descriptions.
 pub(super) const SDP: &str = "application/sdp";
@@ -82,10 +82,11 @@ impl Draft {
             .header(HeaderName::To, &self.to)
             .header(HeaderName::CallId, &self.call_id)
             .header(HeaderName::CSeq, &text);
+        if matches!(self.method, Method::Invite | Method::Notify) {
+            request = request.header(HeaderName::Contact, contact(listener));
+        }
         if self.method == Method::Invite {
-            request = request
-                .header(HeaderName::Contact, contact(listener))
-                .header(HeaderName::Allow, ALLOW);
+            request = request.header(HeaderName::Allow, ALLOW);
         }
         if !product.is_empty() {
             request = request.header(HeaderName::UserAgent, product);

@@ -164,6 +164,7 @@ impl UserAgent {
     }
 
     pub(super) fn on_invite_response(&mut self, now: Instant, id: SessionId, key: ClientKey, flow: Flow, response: &Message) {
+        self.note_talk(id, response);
         match response.status().unwrap_or(500) {
             status @ 100..200 => self.on_provisional(now, id, key, flow, response, status),
             200..300 => self.on_success(now, id, key, flow, response),

@@ -28,10 +28,14 @@ mod draft;
 mod ident;
 mod invite;
 mod outside;
+mod refer;
 mod reinvite;
+mod replaces;
 mod route;
 mod server;
 mod sessions;
+mod subscription;
+mod talk;
 mod within;
 
 #[cfg(test)]
@@ -47,6 +51,7 @@ use rand::rngs::StdRng;
 
 pub use api::*;
 pub use ident::owner;
+pub use replaces::{may_replace, replaces_of};
 
 use crate::flow::Flow;
 use crate::message::{Message, Method};
@@ -55,6 +60,7 @@ use client::{ClientKey, ClientTransaction};
 use route::Closed;
 use server::{ServerKey, ServerTransaction};
 use sessions::{Phase, Resolving, Session};
+use subscription::Subscriptions;
 
 /// How long a caller that was turned away should wait.
 const RETRY_AFTER_SECONDS: u8 = 5;
@@ -65,6 +71,7 @@ enum Owner {
     Client(ClientKey),
     Server(ServerKey),
     Session(SessionId),
+    Subscription(SubscriptionId),
 }
 
 /// A SIP user agent for any number of sessions. See the module for what it promises.
@@ -89,6 +96,7 @@ pub struct UserAgent {
     requests: HashMap<ServerRequestId, (ServerKey, Message)>,
     sessions: HashMap<SessionId, Session>,
     by_tag: HashMap<u64, SessionId>,
+    subscriptions: Subscriptions,
     /// Sessions that the shell knows.
     live_sessions: usize,
     /// Dialogs of all sessions, so that the shell may ask for [`UserAgent::stats`] at any time.
@@ -123,6 +131,7 @@ impl UserAgent {
             requests: HashMap::new(),
             sessions: HashMap::new(),
             by_tag: HashMap::new(),
+            subscriptions: Subscriptions::default(),
             live_sessions: 0,
             dialogs: 0,
             closed: Closed::default(),
@@ -134,10 +143,12 @@ impl UserAgent {
     /// An empty user agent in the place of this one: it knows none of its sessions, and its ids go on where these end, so that an answer
     /// to the old one's question is never taken for an answer to the new one's.
     pub fn successor(&self, rng: StdRng) -> Self {
-        Self {
+        let mut successor = Self {
             last_id: self.last_id,
             ..Self::new(self.config.clone(), rng)
-        }
+        };
+        successor.set_notifier(self.subscriptions.notifier.clone());
+        successor
     }
 
     /// Takes a message that came over `flow`.
@@ -181,6 +192,9 @@ impl UserAgent {
             Method::Invite => self.receive_invite(now, flow, request),
             Method::Bye => self.answer_stateless(flow, &request, &method, 481),
             Method::Options | Method::Register | Method::Message | Method::Info => self.hand_up(now, flow, request, &method),
+            Method::Subscribe => self.receive_subscribe(now, flow, request),
+            // Who may have a call transferred is known by the call.
+            Method::Refer => self.answer_stateless(flow, &request, &method, 403),
             // RFC 3261 s.21.5.2: 501 for a method that no user agent of ours knows, 405 for one that is known and not allowed.
             Method::Other(_) => self.answer(now, flow, &request, &method, 501),
             _ => self.answer_stateless(flow, &request, &method, 405),
@@ -228,6 +242,7 @@ impl UserAgent {
                 (Owner::Session(id), Timer::NoAck) => self.ack_expired(now, id),
                 (Owner::Session(id), Timer::Refresh) => self.refresh_progress(now, id),
                 (Owner::Session(id), Timer::Glare) => self.glare_over(now, id),
+                (Owner::Subscription(id), _) => self.subscription_expired(now, id),
                 (Owner::Session(_), _) => {}
             }
         }
@@ -249,6 +264,7 @@ impl UserAgent {
             transactions_active: self.clients.len() + self.servers.len(),
             sessions_active: self.live_sessions,
             dialogs_active: self.dialogs,
+            subscriptions_active: self.subscriptions.open.len(),
             ..self.stats
         }
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::api::{ServerRequestId, SessionId, UaOutput};
+use super::api::{ServerRequestId, SessionId, SubscriptionId, UaOutput};
 use super::draft::ALLOW;
 use super::{Owner, UserAgent, ident};
 use crate::flow::Flow;
@@ -31,6 +31,8 @@ pub(super) enum ServerUser {
     Reinvite(SessionId),
     /// The shell, through `respond`.
     Request(ServerRequestId),
+    /// The shell, through `refer_progress`, `accept_subscription` or `reject_subscription`.
+    Subscription(SubscriptionId),
     /// The user agent core, at once.
     Core,
 }
@@ -235,7 +237,7 @@ impl UserAgent {
         self.send_stateless(flow, request, response);
     }
 
-    fn plain_response(&self, flow: Flow, request: &Message, method: &Method, status: u16) -> ResponseBuilder {
+    pub(super) fn plain_response(&self, flow: Flow, request: &Message, method: &Method, status: u16) -> ResponseBuilder {
         let tag = self.stateless_tag(request);
         let mut response = self.response(request, flow, status).to_tag(&tag);
         if status == 405 || (*method == Method::Options && status == 200) {
@@ -390,8 +392,12 @@ impl UserAgent {
         if let Some(merge_key) = &gone.merge_key {
             self.merge_index.remove(merge_key);
         }
-        if let ServerUser::Request(request) = gone.user {
-            self.requests.remove(&request);
+        match gone.user {
+            ServerUser::Request(request) => {
+                self.requests.remove(&request);
+            }
+            ServerUser::Subscription(id) => self.subscription_unanswered(id),
+            _ => {}
         }
     }
 }

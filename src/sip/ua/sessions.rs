@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::api::{Credentials, ResolveId, SessionId, UaEvent, UaOutput};
+use super::api::{Credentials, ResolveId, SessionId, SubscriptionId, UaEvent, UaOutput};
 use super::client::{ClientKey, ClientUser};
 use super::draft::{Body, Draft, Path};
 use super::server::ServerKey;
+use super::talk::TakesTalk;
 use super::{Owner, UserAgent};
 use crate::dialog::Dialog;
 use crate::flow::Flow;
@@ -129,6 +130,9 @@ pub(super) struct Session {
     pub remote_sdp: Option<Bytes>,
     /// A BYE of ours is in flight.
     pub closing: bool,
+    /// Transfers and subscriptions in its dialog (RFC 5057).
+    pub usages: SmallVec<[SubscriptionId; 1]>,
+    pub takes_talk: TakesTalk,
 }
 
 impl Session {
@@ -149,6 +153,8 @@ impl Session {
             bye_wanted: None,
             remote_sdp: None,
             closing: false,
+            usages: SmallVec::new(),
+            takes_talk: TakesTalk::default(),
         }
     }
 
@@ -213,6 +219,7 @@ impl UserAgent {
         self.live_sessions -= 1;
         self.timers.stop_all(Owner::Session(id));
         self.event(terminal);
+        self.end_usages(now, id);
         if !closing {
             self.forget(id);
         }
@@ -221,8 +228,8 @@ impl UserAgent {
     /// The BYE of a session is done with: forgets the session. Where there was no way to send it, its end is still to be told.
     pub(super) fn forget(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        if session.phase != Phase::Ending {
-            session.closing = false;
+        session.closing = false;
+        if session.phase != Phase::Ending || !session.usages.is_empty() {
             return;
         }
         self.by_tag.remove(&session.local_tag);
@@ -255,6 +262,8 @@ impl UserAgent {
                 .get(&id)
                 .is_some_and(|session| session.calling.as_ref().is_some_and(|calling| calling.cancel.is_none())),
             ClientUser::Reinvite(id) | ClientUser::Info(id) => self.sessions.get(&id).is_some_and(|s| s.phase == Phase::Talking),
+            ClientUser::Talk(id) => self.sessions.get(&id).is_some_and(|session| session.phase != Phase::Ending),
+            ClientUser::Notify(id) => self.subscriptions.open.contains_key(&id),
             ClientUser::Bye(_) | ClientUser::Request(_) | ClientUser::Nobody => true,
         }
     }
@@ -262,7 +271,10 @@ impl UserAgent {
     /// The CSeq of a request sent again after a challenge (s.8.1.3.5).
     pub(super) fn raise_cseq(&mut self, user: ClientUser, last: u32) -> u32 {
         let session = match user {
-            ClientUser::Reinvite(id) | ClientUser::Info(id) | ClientUser::Bye(id) => self.sessions.get_mut(&id),
+            ClientUser::Reinvite(id) | ClientUser::Info(id) | ClientUser::Bye(id) | ClientUser::Talk(id) => {
+                self.sessions.get_mut(&id)
+            }
+            ClientUser::Notify(id) => return self.subscription_dialog(id).map_or(last + 1, Dialog::next_cseq),
             _ => None,
         };
         session

@@ -86,7 +86,7 @@ impl UserAgent {
     /// A request with a To tag.
     pub(super) fn receive_within(&mut self, now: Instant, flow: Flow, request: Message, method: &Method) {
         let Some(id) = self.session_of(&request) else {
-            return self.answer_stateless(flow, &request, method, 481);
+            return self.receive_in_subscription(now, flow, request, method);
         };
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let number = request.cseq().map_or(0, |(number, _)| number);
@@ -99,6 +99,8 @@ impl UserAgent {
         match (method, phase) {
             // Both sides hung up (RFC 5407 s.3.2.1); anything else came too late.
             (Method::Bye, Phase::Ending) => self.answer(now, flow, &request, method, 200),
+            // It may be about a transfer that outlives the session.
+            (Method::Subscribe, _) => self.receive_subscribe_within(now, flow, id, request),
             (_, Phase::Ending) => self.answer(now, flow, &request, method, 481),
             (Method::Bye, _) => self.receive_bye(now, flow, id, &request),
             (Method::Invite, Phase::Talking) => self.receive_reinvite(now, flow, id, request),
@@ -114,6 +116,8 @@ impl UserAgent {
                     body: request.body().clone(),
                 });
             }
+            (Method::Refer, _) => self.receive_refer(now, flow, id, request),
+            (Method::Notify, _) => self.receive_notify(now, flow, &request),
             (Method::Options, _) => self.answer(now, flow, &request, method, 200),
             (Method::Message | Method::Register, _) => self.hand_up(now, flow, request, method),
             (Method::Other(_), _) => self.answer(now, flow, &request, method, 501),

@@ -25,6 +25,9 @@ enum Act {
     AcceptReinvite(SessionId),
     RejectReinvite(SessionId),
     Info(SessionId),
+    Talk(SessionId),
+    Refer(SessionId),
+    ReferProgress(ReferKey, u16),
     Bye(SessionId),
     Fail,
 }
@@ -74,6 +77,9 @@ impl Chaos {
             (Act::Reinvite(session), 40),
             (Act::Reinvite(session), 20),
             (Act::Info(session), 20),
+            (Act::Talk(session), 15),
+            (Act::Refer(session), 30),
+            (Act::Refer(session), 15),
             (Act::Cancel(session), 10),
             (Act::Bye(session), 30),
             (Act::Bye(session), 10),
@@ -110,6 +116,11 @@ impl Chaos {
             Act::RejectReinvite(session) => ua.reject_reinvite(now, session, 488),
             Act::Info(session) => ua.info(now, session, "text/plain", "x".into()),
             Act::Bye(session) => ua.bye(now, session, None),
+            Act::Talk(session) => {
+                ua.talk(now, session);
+            }
+            Act::Refer(session) => ua.send_refer(now, session, "<sip:carol@tandem.test>", &[]),
+            Act::ReferProgress(refer, status) => ua.refer_progress(now, refer, status),
         }
     }
 
@@ -153,7 +164,20 @@ impl Chaos {
             | UaEvent::Failed { session, .. }
             | UaEvent::Cancelled { session, .. }
             | UaEvent::Ended { session, .. } => session,
-            UaEvent::Request { .. } | UaEvent::Response { .. } => return,
+            UaEvent::Referred { session, refer, .. } => {
+                self.plan(agent, Act::ReferProgress(refer, 100), 500);
+                if self.chance(80) {
+                    self.plan(agent, Act::ReferProgress(refer, 180), 2000);
+                    let status = if self.chance(50) { 200 } else { 486 };
+                    self.plan(agent, Act::ReferProgress(refer, status), 5000);
+                }
+                session
+            }
+            UaEvent::Request { .. }
+            | UaEvent::Response { .. }
+            | UaEvent::Subscribed { .. }
+            | UaEvent::SubscriptionRefreshed { .. }
+            | UaEvent::SubscriptionEnded { .. } => return,
         };
         let ends = self.ends[agent]
             .get_mut(&session)

@@ -11,7 +11,9 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::flow::{ConnectionId, Flow, ListenerId, Transport};
-use crate::message::Message;
+use crate::message::{Message, Method};
+use crate::ua::client::ClientUser;
+use crate::ua::sessions::Phase;
 use crate::ua::*;
 
 pub(super) const SDP: &[u8] =
@@ -372,6 +374,19 @@ pub(super) fn header(name: &str, value: &str) -> (Arc<str>, Arc<str>) {
 }
 
 impl UserAgent {
+    /// Asks the peer for a transfer, as a phone does: what the user agent itself never sends.
+    pub(super) fn send_refer(&mut self, now: Instant, id: SessionId, refer_to: &str, more: &[(&str, &str)]) {
+        if self.sessions.get(&id).is_none_or(|session| session.phase != Phase::Talking) {
+            return;
+        }
+        let Some(mut draft) = self.in_dialog(id, Method::Refer, None) else {
+            return;
+        };
+        draft.headers.push(header("Refer-To", refer_to));
+        draft.headers.extend(more.iter().map(|(name, value)| header(name, value)));
+        self.launch(now, draft, ClientUser::Nobody);
+    }
+
     /// No session, dialog, transaction, timer or index entry is left.
     pub(super) fn assert_empty(&self) {
         let left = [
@@ -384,13 +399,14 @@ impl UserAgent {
             self.requests.len(),
             self.sessions.len(),
             self.by_tag.len(),
+            self.subscriptions.len(),
             self.live_sessions,
             self.dialogs,
             self.timers.len(),
         ];
         assert_eq!(
-            left, [0; 12],
-            "clients, awaiting, resolving, servers, 2 indexes, requests, sessions, tags, live, dialogs, timers"
+            left, [0; 13],
+            "clients, awaiting, resolving, servers, 2 indexes, requests, sessions, tags, subscriptions, live, dialogs, timers"
         );
     }
 }
