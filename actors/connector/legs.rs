@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use tandem_model::leg::{AckBody, Description, Direction, LegCommand, LegEvent};
+use tandem_model::leg::{AckBody, Description, Dialog, Direction, LegCommand, LegEvent, ReferId};
 use tandem_model::{ConferenceId, DnId, LegId};
 use tandem_sip::session;
-use tandem_sip::ua::{Invite, SessionId, UaEvent};
+use tandem_sip::ua::{Invite, ReferKey, ReplacesDialog, SessionId, UaEvent};
 
 use super::{Shard, target};
 use crate::devices::Devices;
@@ -53,8 +53,32 @@ pub fn leg_event(event: UaEvent) -> Option<(SessionId, LegEvent, bool)> {
         ),
         // The conference answers the offer as if it stood; the user agent takes that answer for the end of the matter.
         UaEvent::ReinviteCancelled { .. } => return None,
+        UaEvent::Referred {
+            session,
+            refer,
+            refer_to,
+            replaces,
+            ..
+        } => {
+            let referred = LegEvent::Referred {
+                refer: ReferId(refer.0),
+                to: refer_to,
+                replaces: replaces.map(replaced),
+            };
+            (session, referred, false)
+        }
         UaEvent::Incoming { .. } | UaEvent::Request { .. } | UaEvent::Response { .. } => return None,
+        UaEvent::Subscribed { .. } | UaEvent::SubscriptionRefreshed { .. } | UaEvent::SubscriptionEnded { .. } => return None,
     })
+}
+
+fn replaced(dialog: ReplacesDialog) -> Dialog {
+    Dialog {
+        call_id: dialog.call_id,
+        to_tag: dialog.to_tag,
+        from_tag: dialog.from_tag,
+        early_only: dialog.early_only,
+    }
 }
 
 /// The session that an event is about.
@@ -71,8 +95,10 @@ pub fn session_of(event: &UaEvent) -> Option<SessionId> {
         | UaEvent::ReinviteAnswered { session, .. }
         | UaEvent::ReinviteFailed { session, .. }
         | UaEvent::Info { session, .. }
+        | UaEvent::Referred { session, .. }
         | UaEvent::Ended { session, .. } => Some(*session),
         UaEvent::Request { .. } | UaEvent::Response { .. } => None,
+        UaEvent::Subscribed { .. } | UaEvent::SubscriptionRefreshed { .. } | UaEvent::SubscriptionEnded { .. } => None,
     }
 }
 
@@ -134,7 +160,10 @@ pub fn carry_out(
             let reason = q850.map(|cause| format!("Q.850;cause={cause}"));
             shard.ua.bye(now, session, reason.as_deref());
         }
-        LegCommand::Talk | LegCommand::ReferProgress { .. } => {}
+        LegCommand::Talk => {
+            shard.ua.talk(now, session);
+        }
+        LegCommand::ReferProgress { refer, status } => shard.ua.refer_progress(now, ReferKey(refer.0), status),
     }
     None
 }

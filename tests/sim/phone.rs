@@ -324,6 +324,8 @@ impl Phone {
             }
             UaEvent::Progress { .. } | UaEvent::Acked { .. } | UaEvent::ReinviteFailed { .. } | UaEvent::Info { .. } => {}
             UaEvent::ReinviteCancelled { .. } => {}
+            UaEvent::Referred { refer, .. } => self.ua.refer_progress(at, refer, 603),
+            UaEvent::Subscribed { .. } | UaEvent::SubscriptionRefreshed { .. } | UaEvent::SubscriptionEnded { .. } => {}
         }
     }
 
