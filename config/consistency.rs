@@ -2,6 +2,8 @@
 //!
 //! Each option by itself is valid when this runs; that is the registry's part.
 
+mod services;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::dial_pattern::DialPattern;
@@ -42,6 +44,10 @@ pub(crate) fn check(config: &Config, places: &BTreeMap<String, Place>) -> Found 
     check.ranges();
     check.trunks();
     check.dial_rules();
+    check.session_timer();
+    check.media();
+    check.conferences();
+    check.dial_plans();
     check.found
 }
 
@@ -181,7 +187,11 @@ impl Check<'_> {
             .iter()
             .enumerate()
             .map(|(n, trunk)| (format!("trunk[{n}].dn"), trunk.dn.clone(), false));
-        for (at, dn, is_extension) in single.chain(trunks) {
+        let conferences = config.conference_dn.iter().enumerate();
+        let conferences = conferences.map(|(n, conference)| (format!("conference_dn[{n}].dn"), conference.dn.clone(), false));
+        let plans = config.dial_plan.iter().enumerate();
+        let plans = plans.map(|(n, plan)| (format!("dial_plan[{n}].dn"), plan.dn.clone(), false));
+        for (at, dn, is_extension) in single.chain(trunks).chain(conferences).chain(plans) {
             if is_extension {
                 self.host_is_ours(&at, &dn);
             }
@@ -237,17 +247,19 @@ impl Check<'_> {
 
     /// Numbers: each leads to one DN, other DNs' user parts included.
     fn numbers(&mut self) {
-        let numbers: HashSet<&str> = self.config.dn.iter().filter_map(|dn| dn.number.as_deref()).collect();
+        let config = self.config;
+        let numbered = || {
+            let dns = config.dn.iter().enumerate();
+            let dns = dns.map(|(n, dn)| (format!("dn[{n}]"), dn.dn.as_str(), dn.number.as_deref()));
+            let conferences = config.conference_dn.iter().enumerate();
+            dns.chain(conferences.map(|(n, dn)| (format!("conference_dn[{n}]"), dn.dn.as_str(), dn.number.as_deref())))
+        };
+        let numbers: HashSet<&str> = numbered().filter_map(|(_, _, number)| number).collect();
         if numbers.is_empty() {
             return;
         }
-        let single = self
-            .config
-            .dn
-            .iter()
-            .enumerate()
-            .map(|(n, dn)| (format!("dn[{n}].dn"), dn.dn.clone()));
-        let ranges = self.config.dn_range.iter().enumerate();
+        let single = numbered().map(|(at, dn, _)| (format!("{at}.dn"), dn.to_owned()));
+        let ranges = config.dn_range.iter().enumerate();
         let ranged = ranges.flat_map(|(n, range)| self.expanded(range).map(move |dn| (format!("dn_range[{n}].dn"), dn.dn)));
         let mut leads_to: HashMap<String, (String, String)> = HashMap::new();
         for (at, dn) in single.chain(ranged) {
@@ -256,17 +268,17 @@ impl Check<'_> {
                 leads_to.entry(user.to_owned()).or_insert((dn.clone(), at));
             }
         }
-        for (n, dn) in self.config.dn.iter().enumerate() {
-            let Some(number) = &dn.number else { continue };
-            let at = format!("dn[{n}].number");
+        for (at, dn, number) in numbered() {
+            let Some(number) = number else { continue };
+            let at = format!("{at}.number");
             match leads_to.get(number) {
-                Some((other, first)) if *other != dn.dn => {
+                Some((other, first)) if *other != dn => {
                     let text = format!("number {number} leads to `{other}` already{}", self.first_at(first));
                     self.error(&at, text);
                 }
                 Some(_) => {}
                 None => {
-                    leads_to.insert(number.clone(), (dn.dn.clone(), at));
+                    leads_to.insert(number.to_owned(), (dn.to_owned(), at));
                 }
             }
         }

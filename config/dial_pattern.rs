@@ -41,9 +41,51 @@ impl DialPattern {
     }
 }
 
+/// Checks a rule of a dial-plan DN: braces are paired and not nested (seed 002 line 1971).
+pub(crate) fn check_dial_plan_rule(rule: &str) -> Result<(), &'static str> {
+    if rule.trim().is_empty() {
+        return Err("it is empty");
+    }
+    if rule.chars().count() > MAX_RULE {
+        return Err("it has more than 256 characters");
+    }
+    let mut open = false;
+    for c in rule.chars() {
+        match c {
+            '{' if open => return Err("a brace stands in braces"),
+            '}' if !open => return Err("a brace is closed that was not opened"),
+            '{' => open = true,
+            '}' => open = false,
+            _ => {}
+        }
+    }
+    if open { Err("a brace is not closed") } else { Ok(()) }
+}
+
+/// The most characters of a rule of a dial-plan DN.
+const MAX_RULE: usize = 256;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rule_of_a_dial_plan_dn_has_its_braces_closed() {
+        for good in [
+            "+{DDDDDDDD}",
+            "+{69DDDDDD}",
+            "+69{DDDDDD}",
+            "{DD812#}",
+            "sip:{SSSS}@{*}",
+            "tel: + {#}",
+            "2001",
+        ] {
+            assert_eq!(check_dial_plan_rule(good), Ok(()), "{good}");
+        }
+        for bad in ["", " ", "{D", "D}", "{{D}}"] {
+            assert!(check_dial_plan_rule(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn patterns_are_held_against_the_grammar() {

@@ -13,6 +13,7 @@
 mod consistency;
 mod dial_pattern;
 mod documentation;
+mod header;
 mod load;
 mod overrides;
 mod problem;

@@ -101,6 +101,7 @@ impl Config {
         config.normalise();
         let found = consistency::check(&config, &reading.places);
         problems.extend(found.errors);
+        config.media.resolve_paths(file.parent().unwrap_or(Path::new("")));
         problems.extend(secret_file::read_all(&mut config, file.parent(), &reading.places));
         if problems.is_empty() {
             Ok(Loaded {
@@ -119,7 +120,15 @@ impl Config {
             .dn
             .iter_mut()
             .map(|dn| &mut dn.dn)
-            .chain(self.trunk.iter_mut().map(|trunk| &mut trunk.dn));
+            .chain(self.trunk.iter_mut().map(|trunk| &mut trunk.dn))
+            .chain(self.conference_dn.iter_mut().map(|conference| &mut conference.dn))
+            .chain(
+                self.dial_plan
+                    .iter_mut()
+                    .flat_map(|plan| std::iter::once(&mut plan.dn).chain(plan.cpn.as_mut())),
+            )
+            .chain(self.calls.cpn.as_mut())
+            .chain(self.calls.calling_method_dialplan.as_mut());
         let ranges = self.dn_range.iter_mut().map(|range| &mut range.dn);
         let rules = self.dial_rule.iter_mut().filter_map(|rule| rule.trunk.as_mut());
         let keys = self.cti.api_key.iter_mut().filter_map(|key| key.key_sha256.as_mut());

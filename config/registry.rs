@@ -11,8 +11,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-pub(crate) use kind::found;
 pub use kind::{Kind, Refusal};
+pub(crate) use kind::{MAX_PIN, found};
 pub use table::{OPTIONS, TABLES};
 
 /// What kind of object an option belongs to.
@@ -31,6 +31,12 @@ pub enum Level {
     Trunk,
     /// One rule of the dial plan.
     DialRule,
+    /// One conference that is dialled into.
+    #[serde(rename = "conference DN")]
+    ConferenceDn,
+    /// One dial-plan DN.
+    #[serde(rename = "dial-plan DN")]
+    DialPlan,
 }
 
 /// When a changed value takes effect.
@@ -130,6 +136,8 @@ impl fmt::Display for Level {
             Self::Dn => "DN",
             Self::Trunk => "Trunk",
             Self::DialRule => "Dial rule",
+            Self::ConferenceDn => "Conference DN",
+            Self::DialPlan => "Dial-plan DN",
         })
     }
 }

@@ -11,6 +11,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::secret::Secret;
 
+mod calling;
+mod conference;
+mod media;
+
+pub use calling::{CallingMethod, Calls, DialPlan, DirectMedia, HandleDirectCalls, PassThrough};
+pub(crate) use conference::NumberedUri;
+pub use conference::{Announce, Conference, ConferenceDn};
+pub use media::{Codec, DtmfMode, Media, MediaMode, SymmetricRtp, ToneLocale};
+
 /// The whole configuration.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +40,12 @@ pub struct Config {
     pub log: Log,
     /// Upper limits of what is held in memory.
     pub limits: Limits,
+    /// The media plane.
+    pub media: Media,
+    /// The resources of conferences.
+    pub conference: Conference,
+    /// How destinations are called, and which calls are kept hold of.
+    pub calls: Calls,
     /// DNs, one by one.
     pub dn: Vec<Dn>,
     /// DNs by the thousand.
@@ -39,6 +54,10 @@ pub struct Config {
     pub trunk: Vec<Trunk>,
     /// The dial plan; the first rule that matches decides.
     pub dial_rule: Vec<DialRule>,
+    /// Conferences that are dialled into.
+    pub conference_dn: Vec<ConferenceDn>,
+    /// Dial-plan DNs: which destinations are called back-to-back.
+    pub dial_plan: Vec<DialPlan>,
 }
 
 /// `[server]`
@@ -95,6 +114,14 @@ pub struct Sip {
     pub require_auth: bool,
     /// Failed authentications of one source, or one user, per minute; more are refused with 503, unread.
     pub auth_failures_per_minute: u32,
+    /// How long a session lives without a refresh, in seconds; 0: no session timer is asked for.
+    pub session_expires_s: u32,
+    /// A shorter one is refused with 422, in seconds.
+    pub min_se_s: u32,
+    /// Whether provisional responses are sent reliably.
+    pub reliable_provisionals: ReliableProvisionals,
+    /// The headers that are copied from an incoming leg to the outgoing one.
+    pub pass_through_headers: Vec<String>,
 }
 
 /// `[[sip.listener]]`
@@ -128,6 +155,18 @@ pub enum DigestAlgorithm {
     /// MD5, for devices that know nothing better.
     #[serde(rename = "MD5")]
     Md5,
+}
+
+/// Whether provisional responses are sent reliably (RFC 3262).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReliableProvisionals {
+    /// Never.
+    Off,
+    /// To peers that can; it is offered.
+    Supported,
+    /// It is asked of the devices that are called, and given to callers that can.
+    Required,
 }
 
 /// `[registrar]`
@@ -263,6 +302,16 @@ pub struct Dn {
     pub auto_answer: bool,
     /// Networks from which no digest is asked.
     pub trusted_sources: Vec<IpNet>,
+    /// Where its audio goes; as in `[media]` where absent.
+    pub media: Option<MediaMode>,
+    /// The digest algorithms of its challenges; those of `[sip]` where absent.
+    pub digest_algorithms: Option<Vec<DigestAlgorithm>>,
+    /// Whether calls of its own client are handled; as in `[calls]` where absent.
+    pub handle_direct_calls: Option<HandleDirectCalls>,
+    /// Which media of them are; as in `[calls]` where absent.
+    pub handle_direct_calls_media: Option<Vec<DirectMedia>>,
+    /// Whether a call from which it is the last of ours to leave may go on; as in `[calls]` where absent.
+    pub allow_pass_through_calls: Option<PassThrough>,
 }
 
 /// What kind of DN a `[[dn]]` is.
@@ -289,6 +338,16 @@ pub struct DnRange {
     pub auto_answer: bool,
     /// As in [`Dn`].
     pub trusted_sources: Vec<IpNet>,
+    /// As in [`Dn`].
+    pub media: Option<MediaMode>,
+    /// As in [`Dn`].
+    pub digest_algorithms: Option<Vec<DigestAlgorithm>>,
+    /// As in [`Dn`].
+    pub handle_direct_calls: Option<HandleDirectCalls>,
+    /// As in [`Dn`].
+    pub handle_direct_calls_media: Option<Vec<DirectMedia>>,
+    /// As in [`Dn`].
+    pub allow_pass_through_calls: Option<PassThrough>,
 }
 
 /// `[[trunk]]`: a peer that carries calls from and to the outside.
@@ -309,6 +368,10 @@ pub struct Trunk {
     pub password_file: Option<PathBuf>,
     /// The realm the credentials are for; any where absent.
     pub realm: Option<String>,
+    /// Where the audio of its calls goes; as in `[media]` where absent.
+    pub media: Option<MediaMode>,
+    /// Headers that stand in every INVITE sent to it, `Name: value`. See [`Trunk::custom_headers`].
+    pub headers: Vec<String>,
 }
 
 /// `[[dial_rule]]`: what happens to a dialled number that is no DN of ours.
@@ -346,6 +409,16 @@ impl Connectors {
     }
 }
 
+impl Trunk {
+    /// The headers as (name, value).
+    pub fn custom_headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers
+            .iter()
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, value)| (name.trim(), value.trim()))
+    }
+}
+
 impl Config {
     /// Every DN that is configured: `[[dn]]`, then `[[dn_range]]` expanded.
     pub fn dns(&self) -> impl Iterator<Item = Dn> {
@@ -373,6 +446,11 @@ impl DnRange {
                 password_file: None,
                 auto_answer: self.auto_answer,
                 trusted_sources: self.trusted_sources.clone(),
+                media: self.media,
+                digest_algorithms: self.digest_algorithms.clone(),
+                handle_direct_calls: self.handle_direct_calls,
+                handle_direct_calls_media: self.handle_direct_calls_media.clone(),
+                allow_pass_through_calls: self.allow_pass_through_calls,
             }
         })
     }

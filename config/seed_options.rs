@@ -62,6 +62,7 @@ const KNOWN: &[&str] = &[
     "monitor-consult-calls",
     "monitor-internal-calls",
     "multimedia",
+    "musicOnHoldFilePath",
     "music-on-hold-file-path",
     "no-answer-action",
     "no-answer-timeout",
@@ -108,6 +109,20 @@ pub(crate) struct SeedOption {
 pub(crate) fn find(name: &str) -> Option<SeedOption> {
     let instead = match name {
         "hide-sensitive-data" => Some("it is `hide_sensitive_data` in [log]"),
+        "allow-pass-through-calls" => Some("it is `allow_pass_through_calls` in [calls] and [[dn]]"),
+        "caching-enabled" => Some("it is `caching_enabled` in [conference]"),
+        "calling-method" => Some("it is `calling_method` in [[dial_plan]]"),
+        "calling-method-dialplan" => Some("it is `calling_method_dialplan` in [calls]"),
+        "conference-pool-size" => Some("it is `pool_size` in [conference]"),
+        "cpn" => Some("it is `cpn` in [calls] and [[dial_plan]]"),
+        "handle-direct-calls" => Some("it is `handle_direct_calls` in [calls] and [[dn]]"),
+        "handle-direct-calls-media" => Some("it is `handle_direct_calls_media` in [calls] and [[dn]]"),
+        "lobby-bypass-enabled" => Some("it is `lobby_bypass_enabled` in [conference]"),
+        "music-on-hold-file-path" | "musicOnHoldFilePath" => Some("it is `music` in [media]"),
+        "reuse-avcall" => Some("it is `reuse_avcall` in [conference]"),
+        "service-type" => Some("a dial-plan DN is a [[dial_plan]]"),
+        "uri-pattern" => Some("it is `uri_pattern` in [conference]"),
+        _ if name.starts_with("dial-plan-rule-") => Some("the rules of a dial plan are `rules` in [[dial_plan]]"),
         "no-answer-timeout" => Some("how long a device rings is `ring_timeout_ms` in [sip]"),
         _ => None,
     };

@@ -1,17 +1,21 @@
 //! Types of options: what a value must look like, and how the valid values are described.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::{Range, RangeInclusive};
 
 use ipnet::IpNet;
 use serde::Serialize;
 use toml_edit::Value;
 
-use crate::dial_pattern::DialPattern;
-use crate::schema::DnRange;
+use crate::dial_pattern::{DialPattern, check_dial_plan_rule};
+use crate::header;
+use crate::schema::{DnRange, NumberedUri};
 use crate::secret::Secret;
 use crate::sip_uri::{self, SipUri};
+
+/// The most digits of a PIN.
+pub(crate) const MAX_PIN: usize = 16;
 
 /// The type of an option with its valid values.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -45,8 +49,12 @@ pub enum Kind {
         /// The words.
         values: &'static [&'static str],
     },
+    /// The digits of a PIN: never shown.
+    Pin,
     /// `ip:port`.
     SocketAddress,
+    /// An IP address.
+    IpAddress,
     /// A network, `10.0.0.0/8`.
     CidrBlock,
     /// A host name or an IP address.
@@ -64,6 +72,14 @@ pub enum Kind {
     },
     /// A pattern of dialled numbers.
     DialPattern,
+    /// A pattern of destinations, as the seed has it.
+    DialPlanRule,
+    /// The name of a SIP header that may be passed on.
+    HeaderName,
+    /// A SIP header that may be added: `Name: value`.
+    HeaderLine,
+    /// A SIP URI with `{DD}` where its number stands.
+    NumberedUri,
     /// A path to a file.
     File,
     /// A SHA-256 in hex digits.
@@ -101,7 +117,7 @@ pub struct Refusal {
 impl Kind {
     /// Whether its value must not be shown.
     pub fn is_secret(&self) -> bool {
-        matches!(self, Self::Secret { .. })
+        matches!(self, Self::Secret { .. } | Self::Pin)
     }
 
     /// Whether it is written as a TOML string.
@@ -149,10 +165,17 @@ impl Kind {
         match self {
             Self::Boolean | Self::Integer { .. } | Self::List { .. } => Err(None),
             Self::Text { min, max } => fits(text, *min, *max),
-            Self::Secret { .. } if Secret::is_masked_form(text) => Err(said("this is a masked value as `config show` prints it")),
+            Self::Secret { .. } | Self::Pin if Secret::is_masked_form(text) => {
+                Err(said("this is a masked value as `config show` prints it"))
+            }
             Self::Secret { min, max } => fits(text, *min, *max),
             Self::OneOf { values } => values.contains(&text).then_some(()).ok_or_else(|| suggested(text, values)),
+            Self::Pin => {
+                fits(text, 1, MAX_PIN)?;
+                text.bytes().all(|b| b.is_ascii_digit()).then_some(()).ok_or(None)
+            }
             Self::SocketAddress => text.parse::<SocketAddr>().map(drop).map_err(|_| None),
+            Self::IpAddress => text.parse::<IpAddr>().map(drop).map_err(|_| None),
             Self::CidrBlock => check_network(text),
             Self::Host => sip_uri::check_host(text).map_err(said),
             Self::DnUri => SipUri::parse(text).and_then(|uri| uri.check_dn()).map_err(said),
@@ -166,6 +189,10 @@ impl Kind {
                     .ok_or(None)
             }
             Self::DialPattern => DialPattern::parse(text).map(drop).map_err(Some),
+            Self::DialPlanRule => check_dial_plan_rule(text).map_err(said),
+            Self::HeaderName => header::check_name(text).map_err(said),
+            Self::HeaderLine => header::check_line(text).map_err(said),
+            Self::NumberedUri => check_numbered(text),
             Self::File => fits(text, 1, 4096),
             Self::HexDigest => (text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()))
                 .then_some(())
@@ -191,6 +218,8 @@ impl fmt::Display for Kind {
                 }
                 Ok(())
             }
+            Self::Pin => write!(f, "1 to {MAX_PIN} digits"),
+            Self::IpAddress => f.write_str("an IP address, such as 192.0.2.1 or 2001:db8::1"),
             Self::SocketAddress => f.write_str("ip:port, such as 127.0.0.1:5060 or [::1]:5060"),
             Self::CidrBlock => f.write_str("address/bits, such as 10.0.0.0/8 or ::1/128"),
             Self::Host => f.write_str("a host name or an IP address"),
@@ -199,6 +228,12 @@ impl fmt::Display for Kind {
             Self::PeerUri => f.write_str("sip:host, sip:host:port, with ;transport=udp or ;transport=tcp"),
             Self::Digits { .. } => f.write_str("digits, *, #, a leading +; at most 32"),
             Self::DialPattern => f.write_str("digits, +, *, #, X, Z, N, . at the end; with @host for addresses there"),
+            Self::DialPlanRule => {
+                f.write_str("text with { } round its variable part, in there D, S, #, * and characters for themselves")
+            }
+            Self::HeaderName => f.write_str("the name of a SIP header that does not belong to one leg"),
+            Self::HeaderLine => f.write_str("Name: value, a SIP header that does not belong to one leg"),
+            Self::NumberedUri => f.write_str("sip:user@host with {D} to {DDDDDD} once in its user part"),
             Self::File => f.write_str("a path to a file"),
             Self::HexDigest => f.write_str("64 hex digits"),
             Self::LogFilter => {
@@ -269,7 +304,7 @@ fn check_network(text: &str) -> Result<(), Option<String>> {
     if text.parse::<IpNet>().is_ok() {
         return Ok(());
     }
-    match text.parse::<std::net::IpAddr>() {
+    match text.parse::<IpAddr>() {
         Ok(address) => Err(Some(format!("for that one address write \"{}\"", IpNet::from(address)))),
         Err(_) => Err(None),
     }
@@ -279,12 +314,21 @@ fn check_template(text: &str) -> Result<(), Option<String>> {
     if text.matches(DnRange::PLACEHOLDER).count() != 1 {
         return Err(None);
     }
-    let one = text.replace(DnRange::PLACEHOLDER, "0");
-    let uri = SipUri::parse(&one)
+    check_filled(text, &text.replace(DnRange::PLACEHOLDER, "0"))
+}
+
+fn check_numbered(text: &str) -> Result<(), Option<String>> {
+    let pattern = NumberedUri::parse(text).ok_or(None)?;
+    check_filled(text, &pattern.name(1))
+}
+
+/// Checks what a template becomes once filled, and that its placeholder is in the user part.
+fn check_filled(template: &str, one: &str) -> Result<(), Option<String>> {
+    let uri = SipUri::parse(one)
         .and_then(|uri| uri.check_dn().map(|()| uri))
         .map_err(|why| Some(why.to_owned()))?;
     // The placeholder is in the user part exactly where the host is the same without it.
-    if text.ends_with(uri.host_and_port) {
+    if template.ends_with(uri.host_and_port) {
         Ok(())
     } else {
         Err(None)

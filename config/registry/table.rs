@@ -1,10 +1,11 @@
 //! The table itself: every option of Tandem, in the order of the documentation.
 
 use super::Fallback::{Absent, Required, Value};
-use super::Level::{ApiKey, App, DialRule, Dn, Listener, Trunk};
+use super::Level::{ApiKey, App, ConferenceDn, DialPlan, DialRule, Dn, Listener, Trunk};
 use super::TakesEffect::AfterRestart;
 use super::kind::Kind::{self, Boolean, CidrBlock, DialPattern, Digits, DnTemplate, DnUri, File, HexDigest, Host};
-use super::kind::Kind::{Integer, List, LogFilter, OneOf, Origin, PeerUri, Secret, SocketAddress, Text};
+use super::kind::Kind::{DialPlanRule, HeaderLine, HeaderName, NumberedUri, Pin};
+use super::kind::Kind::{Integer, IpAddress, List, LogFilter, OneOf, Origin, PeerUri, Secret, SocketAddress, Text};
 use super::{OptionSpec, TableSpec};
 
 const TRANSPORT: Kind = OneOf { values: &["udp", "tcp"] };
@@ -13,6 +14,21 @@ const DIGEST: Kind = OneOf {
 };
 const SCOPE: Kind = OneOf {
     values: &["cti", "read", "admin"],
+};
+const MEDIA_MODE: Kind = OneOf {
+    values: &["direct", "anchored"],
+};
+const CODEC: Kind = OneOf {
+    values: &["PCMU", "PCMA", "G722", "opus"],
+};
+const PASS_THROUGH: Kind = OneOf {
+    values: &["all", "none", "iscc"],
+};
+const HANDLE_DIRECT: Kind = OneOf {
+    values: &["true", "false", "on-login"],
+};
+const DIRECT_MEDIA: Kind = OneOf {
+    values: &["all", "av", "im"],
 };
 
 const fn integer(min: i64, max: i64) -> Kind {
@@ -63,6 +79,12 @@ pub const TABLES: &[TableSpec] = &[
     single("http", "HTTP beside the CTI protocol, on the port of `cti.bind`."),
     single("log", "Logs, on standard error."),
     single("limits", "Upper limits of what is held in memory."),
+    single(
+        "media",
+        "The media plane: music, tones, conferences, and audio that must pass through Tandem.",
+    ),
+    single("conference", "The resources of conferences."),
+    single("calls", "How destinations are called, and which calls Tandem keeps hold of."),
     array(
         "dn[]",
         "[]",
@@ -83,6 +105,16 @@ pub const TABLES: &[TableSpec] = &[
         "[]",
         "What happens to a dialled number that is no DN of ours. The first rule that matches decides; a number that no rule \
          matches is refused.",
+    ),
+    array(
+        "conference_dn[]",
+        "[]",
+        "A conference that is dialled into. At most one of `pin` and `pin_file`, and of `moderator_pin` and `moderator_pin_file`.",
+    ),
+    array(
+        "dial_plan[]",
+        "[]",
+        "A dial-plan DN: which destinations are called back-to-back. It is in force where `calling_method_dialplan` of `[calls]` names it.",
     ),
 ];
 
@@ -148,6 +180,15 @@ options! {
     "sip.auth_failures_per_minute" App, integer(1, 100_000), Value("30"), AfterRestart, "":
         "Failed authentications that one source, or one user, may have in a minute. More are refused with 503 and Retry-After, unread; \
          a source that the user got in from lately is not held to the user's count.";
+    "sip.session_expires_s" App, integer(0, 86_400), Value("1800"), AfterRestart, "RFC 4028 s.4":
+        "How long a session lives without a refresh. 0: Tandem asks for no session timer (and still follows one that a device asks for).";
+    "sip.min_se_s" App, integer(90, 86_400), Value("90"), AfterRestart, "RFC 4028 s.5":
+        "A shorter session timer is refused with 422 and Min-SE.";
+    "sip.reliable_provisionals" App, OneOf { values: &["off", "supported", "required"] }, Value("\"supported\""), AfterRestart, "RFC 3262 s.3, 4":
+        "Whether provisional responses are sent reliably (100rel, PRACK): never; to callers that can, and offered to devices that are \
+         called; or asked of devices that are called.";
+    "sip.pass_through_headers" App, list(&HeaderName, 0, 64), Value("[]"), AfterRestart, "seed 004 line 21":
+        "Headers that are copied from the INVITE of an incoming leg to that of the outgoing one. Never those that belong to one leg.";
 
     "sip.listener[].transport" Listener, TRANSPORT, Value("\"udp\""), AfterRestart, "RFC 3261 s.18": "The transport.";
     "sip.listener[].bind" Listener, SocketAddress, Required, AfterRestart, "RFC 3261 s.18.2.1":
@@ -206,6 +247,64 @@ options! {
     "limits.max_calls" App, integer(1, 1_000_000), Value("50000"), AfterRestart, "":
         "The most live calls; a new one above it is refused with 503 and Retry-After, a MakeCall with error 111.";
 
+    "media.mode" App, MEDIA_MODE, Value("\"direct\""), AfterRestart, "":
+        "Where the audio of two parties goes: from device to device until something needs the media plane (music on hold, a third party, a \
+         tone, a prompt), or through the media plane always.";
+    "media.descend" App, Boolean, Value("false"), AfterRestart, "":
+        "Whether a call that needs the media plane no more goes back to direct, with one more re-INVITE for each device.";
+    "media.bind" App, IpAddress, Value("\"127.0.0.1\""), AfterRestart, "": "The address that the ports of the media plane are bound to.";
+    "media.advertised" App, IpAddress, Absent, AfterRestart, "RFC 8866 s.5.7":
+        "The address that stands in session descriptions, where it is not the bound one (behind NAT, or bound to `0.0.0.0`).";
+    "media.port_first" App, integer(1_024, 65_534), Value("20000"), AfterRestart, "RFC 3550 s.11":
+        "The first UDP port. A leg has two: an even one for RTP, the odd one above it for RTCP.";
+    "media.port_last" App, integer(1_025, 65_535), Value("39999"), AfterRestart, "RFC 3550 s.11": "The last UDP port, included.";
+    "media.threads" App, integer(0, 256), Value("0"), AfterRestart, "": "How many threads carry media; 0 is one per core.";
+    "media.codecs" App, list(&CODEC, 1, 4), Value("[\"PCMU\", \"PCMA\", \"G722\", \"opus\"]"), AfterRestart, "RFC 3264 s.5.1":
+        "The codecs that the media plane offers, the preferred one first.";
+    "media.dtmf" App, OneOf { values: &["rfc4733", "info", "inband"] }, Value("\"rfc4733\""), AfterRestart, "RFC 4733, RFC 6086":
+        "How digits are sent to a device: as telephone events (in the audio to one that cannot do that), as SIP INFO, or in the audio.";
+    "media.symmetric" App, OneOf { values: &["learn", "strict", "follow"] }, Value("\"learn\""), AfterRestart, "RFC 4961":
+        "Packets that come from elsewhere than the device said (NAT): the first such source is learnt and held to; none is taken; or the \
+         newest is followed, which lets a stranger who finds the port take the audio.";
+    "media.stall_timeout_s" App, integer(0, 86_400), Value("30"), AfterRestart, "":
+        "How long nothing may come from a device that is to send before that counts as a failure. 0: it never does.";
+    "media.locale" App, OneOf { values: &["us", "uk", "de", "fr"] }, Value("\"us\""), AfterRestart, "ITU-T E.180":
+        "Whose ringback, busy and other tones are played.";
+    "media.music_directory" App, File, Absent, AfterRestart, "":
+        "The directory with the music on hold; a relative path starts at the configuration file.";
+    "media.music" App, File, Absent, AfterRestart, "seed 002 line 2641":
+        "The music on hold where nothing else is asked for, in `music_directory`. Without it those on hold hear a soft tone from time to \
+         time. (`music-on-hold-file-path` of the seed.)";
+    "media.prompt_directory" App, File, Absent, AfterRestart, "":
+        "The directory with the prompts; a relative path starts at the configuration file. A tone stands for a prompt that is not there.";
+
+    "conference.max_parties" App, integer(2, 10_000), Value("100"), AfterRestart, "": "The most parties of one conference.";
+    "conference.pool_size" App, integer(0, 6_000), Value("0"), AfterRestart, "seed 002 line 1299":
+        "How many conferences each connector keeps made in advance: 1.2 times the most calls at a time, divided by the connectors that are \
+         always there. (`conference-pool-size` of the seed.)";
+    "conference.caching_enabled" App, Boolean, Value("true"), AfterRestart, "seed 002 line 846":
+        "Whether a conference that has ended is used again. (`caching-enabled` of the seed.)";
+    "conference.reuse_avcall" App, integer(0, 1_000_000), Value("0"), AfterRestart, "seed 002 line 1305":
+        "How many times a conference is used again before it is given up; 0: as often as it is wanted. (`reuse-avcall` of the seed.)";
+    "conference.uri_pattern" App, NumberedUri, Absent, AfterRestart, "seed 002 line 1089":
+        "The names of the conference endpoints: `{DD}` is each number from 1 to `count`, filled up with zeros.";
+    "conference.count" App, integer(0, 999_999), Value("0"), AfterRestart, "seed 002 line 1089": "How many conference endpoints there are.";
+    "conference.lobby_bypass_enabled" App, Boolean, Value("true"), AfterRestart, "seed 002 line 2203":
+        "Whether those who dial into a conference are admitted at once; else they wait in a lobby. (`lobby-bypass-enabled` of the seed.)";
+
+    "calls.calling_method_dialplan" App, DnUri, Absent, AfterRestart, "seed 002 line 1953":
+        "The dial plan in force: the `dn` of a `[[dial_plan]]`. (`calling-method-dialplan` of the seed.)";
+    "calls.cpn" App, DnUri, Absent, AfterRestart, "seed 002 line 1953":
+        "The caller identity that the destination of a back-to-back call is shown. The dial plan's comes first, and `CPNDigits` of the request before it.";
+    "calls.allow_pass_through_calls" App, PASS_THROUGH, Value("\"all\""), AfterRestart, "seed 002 line 2412":
+        "Whether a call may go on when none of its parties is a DN of ours: always; never (it is released, and a request that would make \
+         one is refused); or where a party is at another T-Server. (`allow-pass-through-calls` of the seed.)";
+    "calls.handle_direct_calls" App, HANDLE_DIRECT, Value("\"true\""), AfterRestart, "seed 002 line 2396":
+        "Whether calls that a DN's own client makes or gets are handled: always, never, or while an agent is logged in there. \
+         (`handle-direct-calls` of the seed.)";
+    "calls.handle_direct_calls_media" App, list(&DIRECT_MEDIA, 1, 3), Value("[\"all\"]"), AfterRestart, "seed 002 line 2377":
+        "Which media of such calls are handled. (`handle-direct-calls-media` of the seed.)";
+
     "dn[].dn" Dn, DnUri, Required, AfterRestart, "": "The SIP URI that names it, without parameters (`sip:alice@tandem.local`). Case does not matter.";
     "dn[].type" Dn, OneOf { values: &["extension"] }, Value("\"extension\""), AfterRestart, "seed 002 line 611": "What kind of DN it is.";
     "dn[].number" Dn, Digits { min: 1 }, Absent, AfterRestart, "": "A number that reaches it too. The user part of `dn` does so always.";
@@ -217,6 +316,12 @@ options! {
     "dn[].auto_answer" Dn, Boolean, Value("false"), AfterRestart, "RFC 5373, RFC 3261 s.20.9":
         "Whether the device is asked to answer by itself (Call-Info `answer-after=0`, Alert-Info) when a MakeCall calls it first.";
     "dn[].trusted_sources" Dn, list(&CidrBlock, 0, 64), Value("[]"), AfterRestart, "": "Networks from which this DN needs no digest (`10.1.0.0/16`).";
+    "dn[].media" Dn, MEDIA_MODE, Absent, AfterRestart, "": "Where its audio goes. Without it, as in `[media]`.";
+    "dn[].digest_algorithms" Dn, list(&DIGEST, 1, 2), Absent, AfterRestart, "RFC 8760 s.2.2":
+        "The digest algorithms of its challenges, for a device that knows one only. Without it, those of `[sip]`.";
+    "dn[].handle_direct_calls" Dn, HANDLE_DIRECT, Absent, AfterRestart, "seed 002 line 2396": "As in `[calls]`, for this DN.";
+    "dn[].handle_direct_calls_media" Dn, list(&DIRECT_MEDIA, 1, 3), Absent, AfterRestart, "seed 002 line 2377": "As in `[calls]`, for this DN.";
+    "dn[].allow_pass_through_calls" Dn, PASS_THROUGH, Absent, AfterRestart, "seed 002 line 2435": "As in `[calls]`, for this DN.";
 
     "dn_range[].dn" Dn, DnTemplate, Required, AfterRestart, "": "The SIP URI, with `{n}` once in its user part (`sip:{n}@tandem.local`).";
     "dn_range[].first" Dn, integer(0, 999_999_999_999), Required, AfterRestart, "": "The first number.";
@@ -224,6 +329,12 @@ options! {
     "dn_range[].password" Dn, Secret { min: 1, max: 256 }, Absent, AfterRestart, "RFC 3261 s.22": "The digest password; may contain `{n}`.";
     "dn_range[].auto_answer" Dn, Boolean, Value("false"), AfterRestart, "RFC 5373, RFC 3261 s.20.9": "As `auto_answer` of `[[dn]]`.";
     "dn_range[].trusted_sources" Dn, list(&CidrBlock, 0, 64), Value("[]"), AfterRestart, "": "As `trusted_sources` of `[[dn]]`.";
+    "dn_range[].media" Dn, MEDIA_MODE, Absent, AfterRestart, "": "Where its audio goes. Without it, as in `[media]`.";
+    "dn_range[].digest_algorithms" Dn, list(&DIGEST, 1, 2), Absent, AfterRestart, "RFC 8760 s.2.2":
+        "The digest algorithms of its challenges, for a device that knows one only. Without it, those of `[sip]`.";
+    "dn_range[].handle_direct_calls" Dn, HANDLE_DIRECT, Absent, AfterRestart, "seed 002 line 2396": "As in `[calls]`, for this DN.";
+    "dn_range[].handle_direct_calls_media" Dn, list(&DIRECT_MEDIA, 1, 3), Absent, AfterRestart, "seed 002 line 2377": "As in `[calls]`, for this DN.";
+    "dn_range[].allow_pass_through_calls" Dn, PASS_THROUGH, Absent, AfterRestart, "seed 002 line 2435": "As in `[calls]`, for this DN.";
 
     "trunk[].dn" Trunk, DnUri, Required, AfterRestart, "": "The SIP URI that names the Trunk DN (`sip:trunk-a@tandem.local`).";
     "trunk[].address" Trunk, PeerUri, Required, AfterRestart, "RFC 3263":
@@ -236,6 +347,9 @@ options! {
     "trunk[].password_file" Trunk, File, Absent, AfterRestart, "":
         "A file with the password in its first line; a relative path starts at the configuration file.";
     "trunk[].realm" Trunk, Text { min: 1, max: 128 }, Absent, AfterRestart, "RFC 3261 s.22.2": "The realm the credentials are for. Without it, any.";
+    "trunk[].media" Trunk, MEDIA_MODE, Absent, AfterRestart, "": "Where the audio of its calls goes. Without it, as in `[media]`.";
+    "trunk[].headers" Trunk, list(&HeaderLine, 0, 32), Value("[]"), AfterRestart, "seed 004 line 17":
+        "Headers that stand in every INVITE sent to it (`X-Tenant: 7`).";
 
     "dial_rule[].pattern" DialRule, DialPattern, Required, AfterRestart, "":
         "The numbers it is for: digits, `+`, `*`, `#` for themselves, `X` any digit, `Z` 1 to 9, `N` 2 to 9, `.` at the end any rest. With \
@@ -246,4 +360,31 @@ options! {
     "dial_rule[].allow" DialRule, Boolean, Value("true"), AfterRestart, "": "`false` refuses the call.";
     "dial_rule[].from_trunk" DialRule, Boolean, Value("false"), AfterRestart, "":
         "Whether calls that come in over a trunk may use it too. Off, so that nobody calls through Tandem at the owner's cost.";
+
+    "conference_dn[].dn" ConferenceDn, DnUri, Required, AfterRestart, "": "The SIP URI that names it (`sip:meeting@tandem.local`).";
+    "conference_dn[].number" ConferenceDn, Digits { min: 1 }, Absent, AfterRestart, "": "A number that reaches it too. The user part of `dn` does so always.";
+    "conference_dn[].display_name" ConferenceDn, Text { min: 1, max: 128 }, Absent, AfterRestart, "RFC 4575 s.5.3": "The name shown.";
+    "conference_dn[].pin" ConferenceDn, Pin, Absent, AfterRestart, "":
+        "The digits that let a joiner in, ended with `#`. Without any PIN, all are let in.";
+    "conference_dn[].pin_file" ConferenceDn, File, Absent, AfterRestart, "":
+        "A file with the PIN in its first line; a relative path starts at the configuration file.";
+    "conference_dn[].moderator_pin" ConferenceDn, Pin, Absent, AfterRestart, "": "The digits that let a joiner in as moderator.";
+    "conference_dn[].moderator_pin_file" ConferenceDn, File, Absent, AfterRestart, "":
+        "A file with the moderator's PIN in its first line; a relative path starts at the configuration file.";
+    "conference_dn[].max_parties" ConferenceDn, integer(2, 10_000), Absent, AfterRestart, "":
+        "The most parties, those who have not given their PIN yet included. Without it, as in `[conference]`.";
+    "conference_dn[].announce" ConferenceDn, OneOf { values: &["tone", "none"] }, Value("\"tone\""), AfterRestart, "":
+        "How those in the conference learn that somebody comes or goes.";
+    "conference_dn[].lobby" ConferenceDn, Boolean, Absent, AfterRestart, "seed 002 line 2203":
+        "Whether a joiner waits, with music, until a moderator is there or a desktop admits it. Without it, as `lobby_bypass_enabled` of `[conference]` says.";
+    "conference_dn[].music" ConferenceDn, Boolean, Value("true"), AfterRestart, "": "Whether a party that is alone hears music.";
+
+    "dial_plan[].dn" DialPlan, DnUri, Required, AfterRestart, "seed 002 line 1953": "The SIP URI that names it (`sip:dialplan@tandem.local`).";
+    "dial_plan[].rules" DialPlan, list(&DialPlanRule, 1, 1_000), Required, AfterRestart, "seed 002 line 1969":
+        "The destinations it is for, one pattern each: `{` and `}` round its variable part, in there `D` one digit, `S` one character, `#` any \
+         digits, `*` any characters; case does not matter. (`dial-plan-rule-<n>` of the seed.)";
+    "dial_plan[].calling_method" DialPlan, OneOf { values: &["b2b", "dialout"] }, Value("\"dialout\""), AfterRestart, "seed 002 line 1953":
+        "How such a destination is called: by a back-to-back leg, or out of the conference. (`calling-method` of the seed.)";
+    "dial_plan[].cpn" DialPlan, DnUri, Absent, AfterRestart, "seed 002 line 1953":
+        "The caller identity that such a destination is shown, where it is called back-to-back. (`cpn` of the seed.)";
 }

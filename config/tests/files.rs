@@ -6,7 +6,13 @@ use crate::Config;
 
 #[test]
 fn the_files_that_come_with_tandem_have_no_problem() {
-    for (name, dns) in [("default.toml", 8), ("bench.toml", 0), ("load.toml", 4000)] {
+    for (name, dns) in [
+        ("default.toml", 8),
+        ("bench.toml", 0),
+        ("bench-media.toml", 0),
+        ("bench-conf.toml", 0),
+        ("load.toml", 4000),
+    ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
         let loaded = match Config::load(Some(&path), &[], []) {
             Ok(loaded) => loaded,

@@ -282,6 +282,86 @@ const WRONG: &[(&str, &[&str])] = &[
         &["x.toml:4:9: `strip` = 3 takes off more than the shortest number of \"0X.\" has (2)"],
     ),
     (
+        "[sip]\nsession_expires_s = 60\n",
+        &["x.toml:2:21: `session_expires_s` = 60 is less than `min_se_s` = 90; 0 asks for no session timer"],
+    ),
+    (
+        "[sip]\npass_through_headers = [\"X-Tenant\", \"Via\", \"a b\"]\n",
+        &[
+            "x.toml:2:37: `pass_through_headers` = \"Via\" is not valid: this header belongs to one leg and is never passed on; valid: the \
+             name of a SIP header that does not belong to one leg",
+            "x.toml:2:44: `pass_through_headers` = \"a b\" is not valid: that is no name of a header; valid: the name of a SIP header that \
+             does not belong to one leg",
+        ],
+    ),
+    (
+        "[media]\nport_first = 20001\nport_last = 20002\nadvertised = \"::1\"\n",
+        &[
+            "x.toml:3:13: the ports 20001 to 20002 hold no pair of an even port and the odd one above it",
+            "x.toml:4:14: `advertised` and `bind` are addresses of different families",
+        ],
+    ),
+    (
+        "[media]\nport_first = 30000\nport_last = 20000\nbind = \"0.0.0.0\"\n",
+        &[
+            "x.toml:3:13: `port_last` = 20000 is less than `port_first` = 30000",
+            "x.toml:4:8: `bind` = \"0.0.0.0\" is no address that stands in session descriptions; set `advertised`",
+        ],
+    ),
+    (
+        "[media]\nmode = \"relayed\"\ncodecs = [\"G729\"]\nbind = \"localhost\"\n",
+        &[
+            "x.toml:2:8: `mode` = \"relayed\" is not valid; valid: \"direct\", \"anchored\"",
+            "x.toml:3:11: `codecs` = \"G729\" is not valid: did you mean \"G722\"?; valid: \"PCMU\", \"PCMA\", \"G722\", \"opus\"",
+            "x.toml:4:8: `bind` = \"localhost\" is not valid; valid: an IP address, such as 192.0.2.1 or 2001:db8::1",
+        ],
+    ),
+    (
+        "[media]\nmusic-on-hold-file-path = \"x.wav\"\nmusicOnHoldFilePath = \"x.wav\"\n",
+        &[
+            "x.toml:2:1: `music-on-hold-file-path` is a known T-Server option, not supported by this version; it is `music` in [media]",
+            "x.toml:3:1: `musicOnHoldFilePath` is a known T-Server option, not supported by this version; it is `music` in [media]",
+        ],
+    ),
+    (
+        "[conference]\nuri_pattern = \"sip:conf{DD}@skype.lab\"\ncount = 100\n",
+        &["x.toml:3:9: `count` = 100 has more digits than `uri_pattern`"],
+    ),
+    (
+        "[conference]\ncount = 9\n",
+        &["x.toml:2:9: there is a `count` but no `uri_pattern`"],
+    ),
+    (
+        "[[conference_dn]]\ndn = \"sip:m@tandem.local\"\nmoderator_pin = \"12\"\nmax_parties = 101\n\
+         [[conference_dn]]\ndn = \"sip:n@tandem.local\"\npin = \"12\"\nmoderator_pin = \"12\"\n",
+        &[
+            "x.toml:1:1: conference `sip:m@tandem.local` has a `moderator_pin` but no `pin`",
+            "x.toml:4:15: `max_parties` = 101 is more than 100 in [conference]",
+            "x.toml:8:17: `pin` and `moderator_pin` of conference `sip:n@tandem.local` are the same",
+        ],
+    ),
+    (
+        "[[conference_dn]]\ndn = \"sip:m@tandem.local\"\npin = \"abc\"\n",
+        &["x.toml:3:7: `pin` = **** (length:03) is not valid; valid: 1 to 16 digits"],
+    ),
+    (
+        "[[dn]]\ndn = \"sip:7@tandem.local\"\npassword = \"x\"\n[[conference_dn]]\ndn = \"sip:m@tandem.local\"\nnumber = \"7\"\n",
+        &["x.toml:6:10: number 7 leads to `sip:7@tandem.local` already (first in line 2)"],
+    ),
+    (
+        "[calls]\ncalling_method_dialplan = \"sip:plna@tandem.local\"\n\
+         [[dial_plan]]\ndn = \"sip:plan@tandem.local\"\nrules = [\"+{DDD}\", \"{\"]\n",
+        &[
+            "x.toml:5:20: `rules` = \"{\" is not valid: a brace is not closed; valid: text with { } round its variable part, in there D, S, \
+             #, * and characters for themselves",
+        ],
+    ),
+    (
+        "[calls]\ncalling_method_dialplan = \"sip:plna@tandem.local\"\n\
+         [[dial_plan]]\ndn = \"sip:plan@tandem.local\"\nrules = [\"+{DDD}\"]\n",
+        &["x.toml:2:27: `sip:plna@tandem.local` is none of the DNs in [[dial_plan]]; did you mean `sip:plan@tandem.local`?"],
+    ),
+    (
         "[sip]\nt1_ms = 5\nt2_ms\n",
         &["x.toml:3:6: not valid TOML: key with no value, expected `=`"],
     ),
@@ -346,7 +426,10 @@ fn what_only_looks_wrong_is_a_warning() {
     ];
     assert_eq!(lines(&loaded(text).warnings), expected);
     let open = "[sip]\nrequire_auth = false\n[[sip.listener]]\nbind = \"10.0.0.1:5060\"\n[[cti.api_key]]\nname = \"a\"\nkey = \"12345678\"\n";
-    let expected = ["x.toml:2:16: `require_auth` = false on an address that others reach: anybody can call as anybody"];
+    let expected = [
+        "x.toml:2:16: `require_auth` = false on an address that others reach: anybody can call as anybody",
+        "configuration: `bind` = \"127.0.0.1\": SIP comes from other machines, and audio cannot reach the media plane from there",
+    ];
     assert_eq!(lines(&loaded(open).warnings), expected);
 }
 

@@ -6,7 +6,8 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde::forward_to_deserialize_any;
 
 use crate::registry::{Fallback, OPTIONS, TABLES, option, table};
-use crate::{ApiKey, Config, Connectors, Cti, DialRule, Dn, DnRange, Http, Limits, Listener, Log, Registrar, Server, Sip, Trunk};
+use crate::{ApiKey, Calls, Conference, ConferenceDn, Config, Connectors, Cti, DialPlan, DialRule, Dn, DnRange};
+use crate::{Http, Limits, Listener, Log, Media, Registrar, Server, Sip, Trunk};
 
 /// A deserializer that has nothing to read: it only listens to which fields a struct asks for.
 struct FieldNames<'a>(&'a mut Vec<&'static str>);
@@ -67,6 +68,11 @@ fn every_field() -> BTreeSet<String> {
         fields_of::<DnRange>("dn_range[]"),
         fields_of::<Trunk>("trunk[]"),
         fields_of::<DialRule>("dial_rule[]"),
+        fields_of::<Media>("media"),
+        fields_of::<Conference>("conference"),
+        fields_of::<Calls>("calls"),
+        fields_of::<ConferenceDn>("conference_dn[]"),
+        fields_of::<DialPlan>("dial_plan[]"),
     ]
     .concat()
     .into_iter()

@@ -248,3 +248,46 @@ fn a_range_is_every_dn_from_first_to_last() {
         Some("pw-100")
     );
 }
+
+#[test]
+fn paths_of_the_media_plane_start_at_the_configuration_file() -> Result<(), Vec<Problem>> {
+    let text = "[media]\nmusic_directory = \"music\"\nmusic = \"default.wav\"\nprompt_directory = \"/prompts\"\n";
+    let loaded = Config::from_toml(text, Path::new("/etc/tandem/x.toml"), &[], [])?;
+    let media = &loaded.config.media;
+    assert_eq!(media.music_directory.as_deref(), Some(Path::new("/etc/tandem/music")));
+    assert_eq!(media.music.as_deref(), Some(Path::new("/etc/tandem/music/default.wav")));
+    assert_eq!(media.prompt_directory.as_deref(), Some(Path::new("/prompts")));
+    Ok(())
+}
+
+#[test]
+fn conferences_and_trunks_say_what_is_in_effect_for_them() -> Result<(), Vec<Problem>> {
+    let text = "[conference]\nuri_pattern = \"sip:conf{DD}@skype.lab\"\ncount = 99\nlobby_bypass_enabled = false\n\
+                [[conference_dn]]\ndn = \"sip:M@tandem.local\"\nmax_parties = 5\n\
+                [[conference_dn]]\ndn = \"sip:n@tandem.local\"\nlobby = false\n\
+                [[trunk]]\ndn = \"sip:t@tandem.local\"\naddress = \"sip:127.0.0.1\"\nheaders = [\"X-Tenant: 7:8\"]\n";
+    let config = with(text, &[], &[])?.config;
+    let endpoints: Vec<_> = config.conference.endpoints().collect();
+    assert_eq!(
+        (endpoints.len(), endpoints.first().map(String::as_str)),
+        (99, Some("sip:conf01@skype.lab"))
+    );
+    let resolved: Vec<_> = config
+        .conference_dn
+        .iter()
+        .map(|dn| {
+            (
+                dn.dn.as_str(),
+                dn.resolved_max_parties(&config.conference),
+                dn.resolved_lobby(&config.conference),
+            )
+        })
+        .collect();
+    assert_eq!(
+        resolved,
+        [("sip:m@tandem.local", 5, true), ("sip:n@tandem.local", 100, false)]
+    );
+    let headers: Vec<_> = config.trunk.iter().flat_map(|trunk| trunk.custom_headers()).collect();
+    assert_eq!(headers, [("X-Tenant", "7:8")]);
+    Ok(())
+}
