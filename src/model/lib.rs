@@ -32,6 +32,7 @@
 
 pub mod call;
 pub mod conference;
+pub mod conference_pool;
 pub mod dn;
 pub mod error;
 pub mod event;

@@ -1,0 +1,309 @@
+//! The conference resources of one connector: made in advance, used again, replaced when they are worn out (seed 002 lines 1285-1305,
+//! 2118-2167).
+//!
+//! A resource serves one call at a time. It belongs to a conference service, one of those that `uri-pattern` and `count` name; the pool
+//! spreads its resources evenly over them. Pure: the shell makes what [`ConferencePool::missing`] asks for, outside the path of a call.
+//!
+//! Invariants: a resource is idle or with one call, never both; a call is never refused for want of a resource, the pool grows instead
+//! (what it grew by is not kept beyond `pool_size`); no resource is used more than `reuse_limit` times over.
+//!
+//! It knows no actor and no SIP.
+
+use std::sync::Arc;
+
+/// How a pool behaves.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PoolSettings {
+    /// `conference-pool-size`: how many resources stand ready. 0: each is made when a call needs it.
+    pub pool_size: usize,
+    /// `caching-enabled`: whether a resource serves another call after its first.
+    pub caching_enabled: bool,
+    /// `reuse-avcall`: how often it does at most; 0 for any number of times.
+    pub reuse_limit: u32,
+    /// `uri-pattern` and `count`: the conference services by name, in order. Empty where none are configured.
+    pub services: Vec<Arc<str>>,
+}
+
+impl Default for PoolSettings {
+    fn default() -> Self {
+        Self {
+            pool_size: 0,
+            caching_enabled: true,
+            reuse_limit: 0,
+            services: Vec::new(),
+        }
+    }
+}
+
+/// One resource; numbered by the pool, never reused as a number.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Resource {
+    /// Its number.
+    pub id: u64,
+    /// Its service, where there are any.
+    pub service: Option<Arc<str>>,
+    /// How many calls it has served, the present one included.
+    pub uses: u32,
+}
+
+/// The machine. See the module.
+#[derive(Debug)]
+pub struct ConferencePool<T> {
+    settings: PoolSettings,
+    /// The resources that stand ready, with what the shell made for each; the one idle for the shortest time last.
+    idle: Vec<(Resource, T)>,
+    /// How many resources each service has, idle and in use.
+    load: Vec<usize>,
+    next: u64,
+    in_use: usize,
+    counts: PoolCounts,
+}
+
+/// What a pool has done so far. Counters only grow.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct PoolCounts {
+    /// Calls that found a resource ready.
+    pub ready: u64,
+    /// Calls for which one had to be made.
+    pub made: u64,
+    /// Resources that were given up: worn out, beyond the size of the pool, or lost with a crash.
+    pub retired: u64,
+}
+
+impl<T> ConferencePool<T> {
+    /// An empty pool; [`Self::missing`] says how many to make.
+    pub fn new(settings: PoolSettings) -> Self {
+        let load = vec![0; settings.services.len()];
+        Self {
+            settings,
+            idle: Vec::new(),
+            load,
+            next: 1,
+            in_use: 0,
+            counts: PoolCounts::default(),
+        }
+    }
+
+    /// How many resources are to be made so that enough stand ready.
+    pub fn missing(&self) -> usize {
+        self.settings.pool_size.saturating_sub(self.idle.len() + self.in_use)
+    }
+
+    /// Names a new resource, of the service with the fewest.
+    pub fn create(&mut self) -> Resource {
+        let id = self.next;
+        self.next += 1;
+        let service = self
+            .load
+            .iter_mut()
+            .zip(&self.settings.services)
+            .min_by_key(|(load, _)| **load)
+            .map(|(load, name)| {
+                *load += 1;
+                name.clone()
+            });
+        Resource { id, service, uses: 0 }
+    }
+
+    /// Stores a new resource as ready.
+    pub fn store(&mut self, resource: Resource, made: T) {
+        self.idle.push((resource, made));
+    }
+
+    /// A resource for a call: one that stands ready, else a new one (`None`) that the shell makes now.
+    pub fn take(&mut self) -> (Resource, Option<T>) {
+        self.in_use += 1;
+        let (mut resource, made) = match self.idle.pop() {
+            Some((resource, made)) => {
+                self.counts.ready += 1;
+                (resource, Some(made))
+            }
+            None => {
+                self.counts.made += 1;
+                (self.create(), None)
+            }
+        };
+        resource.uses = resource.uses.saturating_add(1);
+        (resource, made)
+    }
+
+    /// The call is over. Gives `made` back where the resource is not kept.
+    pub fn give_back(&mut self, resource: Resource, made: T) -> Option<T> {
+        self.in_use = self.in_use.saturating_sub(1);
+        let fresh = self.settings.reuse_limit == 0 || resource.uses <= self.settings.reuse_limit;
+        let room = self.idle.len() + self.in_use < self.settings.pool_size;
+        if self.settings.caching_enabled && fresh && room {
+            self.idle.push((resource, made));
+            return None;
+        }
+        self.retire(&resource);
+        Some(made)
+    }
+
+    /// The resource was lost with its call.
+    pub fn lose(&mut self, resource: &Resource) {
+        self.in_use = self.in_use.saturating_sub(1);
+        self.retire(resource);
+    }
+
+    /// How many stand ready.
+    pub fn idle(&self) -> usize {
+        self.idle.len()
+    }
+
+    /// How many are with calls.
+    pub fn in_use(&self) -> usize {
+        self.in_use
+    }
+
+    /// What it has done so far.
+    pub fn counts(&self) -> PoolCounts {
+        self.counts
+    }
+
+    fn retire(&mut self, resource: &Resource) {
+        self.counts.retired += 1;
+        let names = self.settings.services.iter();
+        if let Some((load, _)) = self
+            .load
+            .iter_mut()
+            .zip(names)
+            .find(|(_, name)| Some(*name) == resource.service.as_ref())
+        {
+            *load = load.saturating_sub(1);
+        }
+    }
+}
+
+/// The names of `uri-pattern` and `count`: `sip:conf{DD}@skype.lab` and 99 are `sip:conf01@skype.lab` to `sip:conf99@skype.lab`. A pattern
+/// without digits names one service.
+pub fn service_names(pattern: &str, count: u32) -> Vec<Arc<str>> {
+    let parts = pattern
+        .split_once('{')
+        .and_then(|(prefix, rest)| Some((prefix, rest.split_once('}')?)));
+    match parts {
+        Some((prefix, (digits, suffix))) => {
+            let width = digits.len();
+            (1..=count)
+                .map(|number| format!("{prefix}{number:0width$}{suffix}").into())
+                .collect()
+        }
+        None => vec![pattern.into()],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pool(pool_size: usize, caching_enabled: bool, reuse_limit: u32, services: &[&str]) -> ConferencePool<()> {
+        let mut pool = ConferencePool::new(PoolSettings {
+            pool_size,
+            caching_enabled,
+            reuse_limit,
+            services: services.iter().map(|name| (*name).into()).collect(),
+        });
+        refill(&mut pool);
+        pool
+    }
+
+    fn refill(pool: &mut ConferencePool<()>) -> usize {
+        let missing = pool.missing();
+        for _ in 0..missing {
+            let resource = pool.create();
+            pool.store(resource, ());
+        }
+        missing
+    }
+
+    #[test]
+    fn names_are_those_of_the_seed() {
+        let names = service_names("sip:conf{DD}@skype.lab", 99);
+        assert_eq!(
+            (&*names[0], &*names[98], names.len()),
+            ("sip:conf01@skype.lab", "sip:conf99@skype.lab", 99)
+        );
+        assert_eq!(service_names("sip:conf@skype.lab", 99), ["sip:conf@skype.lab".into()]);
+    }
+
+    #[test]
+    fn a_pool_stands_ready_and_its_resources_are_used_again() {
+        let mut pool = pool(2, true, 0, &[]);
+        assert_eq!(pool.idle(), 2);
+        for _ in 0..5 {
+            let (resource, made) = pool.take();
+            assert!(made.is_some());
+            assert_eq!(pool.give_back(resource, ()), None);
+        }
+        assert_eq!(
+            pool.counts(),
+            PoolCounts {
+                ready: 5,
+                made: 0,
+                retired: 0
+            }
+        );
+        assert_eq!(pool.missing(), 0);
+    }
+
+    #[test]
+    fn it_grows_under_load_and_shrinks_again() {
+        let mut pool = pool(2, true, 0, &[]);
+        let taken: Vec<_> = (0..5).map(|_| pool.take().0).collect();
+        assert_eq!((pool.in_use(), pool.counts().ready, pool.counts().made), (5, 2, 3));
+        for resource in taken {
+            pool.give_back(resource, ());
+        }
+        assert_eq!((pool.idle(), pool.in_use(), pool.counts().retired), (2, 0, 3));
+    }
+
+    #[test]
+    fn a_worn_out_resource_is_replaced_outside_the_call() {
+        let mut pool = pool(1, true, 2, &[]);
+        for served in 1..=3 {
+            let (resource, _) = pool.take();
+            assert_eq!(pool.give_back(resource, ()).is_some(), served == 3, "one use and two reuses");
+        }
+        assert_eq!((pool.idle(), refill(&mut pool), pool.idle()), (0, 1, 1));
+    }
+
+    #[test]
+    fn without_caching_each_serves_once() {
+        let mut pool = pool(3, false, 0, &[]);
+        let (resource, _) = pool.take();
+        assert!(pool.give_back(resource, ()).is_some());
+        assert_eq!(refill(&mut pool), 1);
+    }
+
+    #[test]
+    fn resources_spread_over_the_services() {
+        let mut pool = pool(6, true, 0, &["sip:conf1@h", "sip:conf2@h", "sip:conf3@h"]);
+        assert_eq!(pool.load, [2, 2, 2]);
+        let (resource, _) = pool.take();
+        pool.lose(&resource);
+        assert_eq!(refill(&mut pool), 1);
+        assert_eq!(pool.load, [2, 2, 2]);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_counted_twice(size in 0usize..5, limit in 0u32..4, caching in any::<bool>(), moves in proptest::collection::vec(0u8..4, 0..60)) {
+            let mut pool = pool(size, caching, limit, &["a", "b"]);
+            let mut taken = Vec::new();
+            for step in moves {
+                match step {
+                    0 => taken.push(pool.take().0),
+                    1 => { if let Some(resource) = taken.pop() { pool.give_back(resource, ()); } }
+                    2 => { if let Some(resource) = taken.pop() { pool.lose(&resource); } }
+                    _ => { refill(&mut pool); }
+                }
+                prop_assert_eq!(pool.in_use(), taken.len());
+                prop_assert_eq!(pool.load.iter().sum::<usize>(), pool.idle() + taken.len());
+                prop_assert!(pool.idle() <= size);
+                prop_assert!(limit == 0 || taken.iter().all(|resource| resource.uses <= limit + 1));
+            }
+        }
+    }
+}
