@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use tandem_model::DnId;
+use tandem_model::link::Headers;
+use tandem_sip::digest::Algorithm;
 use tandem_sip::message::Uri;
 use tandem_sip::ua::Credentials;
 
@@ -33,6 +35,17 @@ pub struct Trunk {
     pub trusted_sources: Vec<IpNet>,
 }
 
+/// What is special about the legs of one DN, a device's or a trunk's.
+#[derive(Clone, Default, Debug)]
+pub struct LegPolicy {
+    /// Whether its audio goes through the media plane always; `None` where that is as with all.
+    pub anchored: Option<bool>,
+    /// The digest algorithms of its challenges; `None` where they are the usual ones.
+    pub algorithms: Option<Vec<Algorithm>>,
+    /// Headers that stand in every INVITE sent to it.
+    pub headers: Headers,
+}
+
 /// Devices, trunks and our own names.
 #[derive(Debug, Default)]
 pub struct Devices {
@@ -40,6 +53,9 @@ pub struct Devices {
     addresses: Vec<SocketAddr>,
     devices: HashMap<DnId, Device>,
     trunks: Vec<Trunk>,
+    policies: HashMap<DnId, LegPolicy>,
+    anchored: bool,
+    pass_through: Vec<Arc<str>>,
 }
 
 impl Devices {
@@ -60,6 +76,41 @@ impl Devices {
     /// Adds a trunk.
     pub fn add_trunk(&mut self, trunk: Trunk) {
         self.trunks.push(trunk);
+    }
+
+    /// Whether audio goes through the media plane where a DN says nothing else, and the names of the headers that are copied from an
+    /// incoming leg to the outgoing one.
+    pub fn set_common(&mut self, anchored: bool, pass_through: Vec<Arc<str>>) {
+        self.anchored = anchored;
+        self.pass_through = pass_through;
+    }
+
+    /// Says what is special about a DN.
+    pub fn set_policy(&mut self, dn: DnId, policy: LegPolicy) {
+        self.policies.insert(dn, policy);
+    }
+
+    /// Whether the audio of this DN's legs goes through the media plane always.
+    pub fn is_anchored(&self, dn: &DnId) -> bool {
+        self.policies
+            .get(dn)
+            .and_then(|policy| policy.anchored)
+            .unwrap_or(self.anchored)
+    }
+
+    /// The digest algorithms of this DN's challenges, where they are not the usual ones.
+    pub fn algorithms(&self, dn: &DnId) -> Option<&[Algorithm]> {
+        self.policies.get(dn)?.algorithms.as_deref()
+    }
+
+    /// The headers that stand in every INVITE sent to this DN.
+    pub fn headers(&self, dn: &DnId) -> &[(Arc<str>, Arc<str>)] {
+        self.policies.get(dn).map_or(&[], |policy| &policy.headers)
+    }
+
+    /// The names of the headers that are copied from an incoming leg to the outgoing one.
+    pub fn pass_through(&self) -> &[Arc<str>] {
+        &self.pass_through
     }
 
     /// The settings of an Extension's device.

@@ -83,7 +83,7 @@ impl Authenticator {
             return Admission::Admit(dn);
         }
         let Some(authorization) = request.header(HeaderName::Authorization) else {
-            return self.challenge(now, false);
+            return self.challenge(now, false, &dn);
         };
         if let Verdict::Blocked { retry_after } = self.throttle.check(now, source, dn.user()) {
             let seconds = retry_after.as_secs().max(1).to_string();
@@ -102,7 +102,11 @@ impl Authenticator {
                 .filter(|_| user.eq_ignore_ascii_case(dn.user()))
                 .map(Secret::Password)
         };
-        match self.challenger.verify(now, authorization, method, uri, lookup) {
+        let algorithms = self.devices.algorithms(&dn);
+        match self
+            .challenger
+            .verify_with(now, authorization, (method, uri), algorithms, lookup)
+        {
             Ok(_) => {
                 self.throttle.succeeded(now, source, dn.user());
                 Admission::Admit(dn)
@@ -114,13 +118,14 @@ impl Authenticator {
                     Metrics::of_process().auth_failures.increment(1);
                     tracing::warn!(%source, "wrong credentials");
                 }
-                self.challenge(now, denied.is_stale())
+                self.challenge(now, denied.is_stale(), &dn)
             }
         }
     }
 
-    fn challenge<T>(&mut self, now: Instant, stale: bool) -> Admission<T> {
-        let values = self.challenger.challenge(now, stale);
+    /// A DN that has algorithms of its own can be told by its challenge from one that is not there; that is their price.
+    fn challenge<T>(&mut self, now: Instant, stale: bool, dn: &DnId) -> Admission<T> {
+        let values = self.challenger.challenge_with(now, stale, self.devices.algorithms(dn));
         let headers = values
             .into_iter()
             .map(|value| ("WWW-Authenticate".into(), value.into()))

@@ -181,12 +181,12 @@ options! {
         "Failed authentications that one source, or one user, may have in a minute. More are refused with 503 and Retry-After, unread; \
          a source that the user got in from lately is not held to the user's count.";
     "sip.session_expires_s" App, integer(0, 86_400), Value("1800"), AfterRestart, "RFC 4028 s.4":
-        "How long a session lives without a refresh. 0: Tandem asks for no session timer (and still follows one that a device asks for).";
+        "How long a session lives without a refresh. 0: no session timers.";
     "sip.min_se_s" App, integer(90, 86_400), Value("90"), AfterRestart, "RFC 4028 s.5":
         "A shorter session timer is refused with 422 and Min-SE.";
     "sip.reliable_provisionals" App, OneOf { values: &["off", "supported", "required"] }, Value("\"supported\""), AfterRestart, "RFC 3262 s.3, 4":
-        "Whether provisional responses are sent reliably (100rel, PRACK): never; to callers that can, and offered to devices that are \
-         called; or asked of devices that are called.";
+        "Whether provisional responses are sent reliably (100rel, PRACK): never; where both sides can; or always, which refuses callers that \
+         cannot with 421.";
     "sip.pass_through_headers" App, list(&HeaderName, 0, 64), Value("[]"), AfterRestart, "seed 004 line 21":
         "Headers that are copied from the INVITE of an incoming leg to that of the outgoing one. Never those that belong to one leg.";
 

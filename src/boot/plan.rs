@@ -5,21 +5,22 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tandem_actors::connector::algorithms;
-use tandem_actors::devices::{Device, Devices, Trunk};
+use tandem_actors::devices::{Device, Devices, LegPolicy, Trunk};
 use tandem_actors::ingress::Ingress;
 use tandem_actors::tree::Plan;
 use tandem_actors::tserver::ClientSettings;
-use tandem_config::{Config, Scope};
+use tandem_config::{Config, MediaMode, Scope};
 use tandem_model::DnId;
 use tandem_model::call::CallSettings;
 use tandem_model::conference::ConferenceSettings;
+use tandem_model::link::Headers;
 use tandem_model::numbering::{DialRule, DnConfig, Numbering};
 use tandem_sip::digest::throttle::ThrottleConfig;
 use tandem_sip::message::Uri;
 use tandem_sip::registrar::RegistrarConfig;
 use tandem_sip::session;
 use tandem_sip::source_rate::SourceRateConfig;
-use tandem_sip::ua::{Credentials, Listener, UaConfig};
+use tandem_sip::ua::{Credentials, Listener, ReliableProvisionals, UaConfig};
 
 use crate::api::auth::digest_of;
 
@@ -48,7 +49,13 @@ pub fn plan(config: &Config, listeners: Vec<Listener>, cores: usize) -> Result<P
             invite_timeout: INVITE_TIMEOUT,
             max_sessions: config.sip.max_sessions,
             max_transactions: config.sip.max_transactions,
-            ..UaConfig::default()
+            reliable_provisionals: match config.sip.reliable_provisionals {
+                tandem_config::ReliableProvisionals::Off => ReliableProvisionals::Off,
+                tandem_config::ReliableProvisionals::Supported => ReliableProvisionals::Supported,
+                tandem_config::ReliableProvisionals::Required => ReliableProvisionals::Required,
+            },
+            session_expires: Duration::from_secs(config.sip.session_expires_s.into()),
+            min_se: Duration::from_secs(config.sip.min_se_s.into()),
         },
         registrar: RegistrarConfig {
             min_expires: config.registrar.min_expires_s,
@@ -149,7 +156,18 @@ fn numbering(config: &Config) -> Result<Numbering, Vec<String>> {
 
 fn devices(config: &Config, addresses: Vec<SocketAddr>) -> Result<Devices, Vec<String>> {
     let mut devices = Devices::new(config.sip.domains.clone(), addresses);
+    let pass_through = config.sip.pass_through_headers.iter().map(|name| name.as_str().into());
+    devices.set_common(config.media.mode == MediaMode::Anchored, pass_through.collect());
+    let anchored = |mode: Option<MediaMode>| mode.map(|mode| mode == MediaMode::Anchored);
     for dn in config.dns() {
+        if dn.media.is_some() || dn.digest_algorithms.is_some() {
+            let policy = LegPolicy {
+                anchored: anchored(dn.media),
+                algorithms: dn.digest_algorithms.as_deref().map(algorithms),
+                headers: Headers::new(),
+            };
+            devices.set_policy(DnId::new(&dn.dn), policy);
+        }
         let password = dn.password.as_ref().map(|password| password.reveal().into());
         devices.add_device(
             DnId::new(&dn.dn),
@@ -160,6 +178,13 @@ fn devices(config: &Config, addresses: Vec<SocketAddr>) -> Result<Devices, Vec<S
         );
     }
     for trunk in &config.trunk {
+        let headers = trunk.custom_headers().map(|(name, value)| (name.into(), value.into()));
+        let policy = LegPolicy {
+            anchored: anchored(trunk.media),
+            algorithms: None,
+            headers: headers.collect(),
+        };
+        devices.set_policy(DnId::new(&trunk.dn), policy);
         devices.add_trunk(trunk_of(trunk).map_err(|error| vec![error])?);
     }
     Ok(devices)

@@ -147,6 +147,11 @@ impl Challenger {
 
     /// The WWW-Authenticate (or Proxy-Authenticate) values of a 401 (407), one per algorithm, best first (RFC 8760 s.2.3).
     pub fn challenge(&mut self, now: Instant, stale: bool) -> Vec<String> {
+        self.challenge_with(now, stale, None)
+    }
+
+    /// The same with other algorithms than the usual ones, for a device that knows fewer. It must be checked with the same.
+    pub fn challenge_with(&mut self, now: Instant, stale: bool, algorithms: Option<&[Algorithm]>) -> Vec<String> {
         let nonce = self.new_nonce(now);
         let realm = escape(&self.realm);
         let stale = if stale { ", stale=true" } else { "" };
@@ -156,7 +161,7 @@ impl Challenger {
                 "Digest realm=\"{realm}\", nonce=\"{nonce}\", opaque=\"{opaque}\", algorithm={algorithm}, qop=\"auth\"{stale}"
             )
         };
-        self.algorithms.iter().map(line).collect()
+        algorithms.unwrap_or(&self.algorithms).iter().map(line).collect()
     }
 
     /// Checks one Authorization (or Proxy-Authorization) value against the request it came with. `lookup` is asked once.
@@ -168,6 +173,18 @@ impl Challenger {
         request_uri: &str,
         lookup: impl FnOnce(&str) -> Option<Secret>,
     ) -> Result<Authenticated, Denied> {
+        self.verify_with(now, authorization, (method, request_uri), None, lookup)
+    }
+
+    /// The same, of a request (method and request URI) whose challenge had other algorithms than the usual ones.
+    pub fn verify_with(
+        &mut self,
+        now: Instant,
+        authorization: &str,
+        (method, request_uri): (&str, &str),
+        algorithms: Option<&[Algorithm]>,
+        lookup: impl FnOnce(&str) -> Option<Secret>,
+    ) -> Result<Authenticated, Denied> {
         let params = Params::parse(authorization).map_err(|error| match error {
             // Credentials of a scheme that we do not speak are no credentials (RFC 4475 s.3.3.7).
             SyntaxError::Scheme => Denied::NotOffered,
@@ -176,7 +193,7 @@ impl Challenger {
         let claim = Claim::read(&params).ok_or(Denied::Malformed)?;
         let algorithm = claim
             .algorithm
-            .filter(|a| self.algorithms.contains(a))
+            .filter(|a| algorithms.unwrap_or(&self.algorithms).contains(a))
             .ok_or(Denied::NotOffered)?;
         if claim.realm != &*self.realm {
             return Err(Denied::NotOffered);

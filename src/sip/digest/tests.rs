@@ -471,6 +471,18 @@ proptest! {
 }
 
 #[test]
+fn a_device_may_have_algorithms_of_its_own_and_nobody_else_gets_them() {
+    let (now, own) = (Instant::now(), [Algorithm::Md5]);
+    let mut server = challenger(vec![Algorithm::Sha256]);
+    let lines = server.challenge_with(now, false, Some(&own));
+    assert!(lines.len() == 1 && lines[0].contains("algorithm=MD5"), "{lines:?}");
+    let value = answer(&lines, "secret", 1);
+    let usual = server.verify(now, &value, "REGISTER", URI, alice);
+    assert_eq!(usual.err(), Some(Denied::NotOffered));
+    assert!(server.verify_with(now, &value, ("REGISTER", URI), Some(&own), alice).is_ok());
+}
+
+#[test]
 fn a_parameter_list_is_bounded() {
     let long = format!("Digest {}", (0..33).map(|i| format!("p{i}=v,")).collect::<String>());
     assert!(matches!(Params::parse(&long), Err(SyntaxError::List)));
