@@ -1,5 +1,6 @@
 //! SIP without IO: bytes and the time go in, bytes and events come out.
 //!
+//! * [`identity`]: who calls, who forwarded, and which headers go from leg to leg.
 //! * [`message`]: a lazy index over the bytes of one message, typed access to the headers that Tandem uses, builders, stream framing.
 //! * [`transaction`]: the four transaction machines (RFC 3261 s.17, RFC 6026) and their timers.
 //! * [`dialog`]: dialog state (RFC 3261 s.12), early dialogs of forks.
@@ -19,6 +20,7 @@
 pub mod dialog;
 pub mod digest;
 pub mod flow;
+pub mod identity;
 pub mod message;
 pub mod registrar;
 pub mod session;

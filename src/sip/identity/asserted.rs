@@ -1,0 +1,269 @@
+//! Asserted identities and privacy (RFC 3323, RFC 3325).
+//!
+//! A message from a *trusted* side (another server of the same trust domain) tells who calls in P-Asserted-Identity, or in the older
+//! Remote-Party-ID. From a side that is not, those are nothing but claims and are not read (RFC 3325 s.5: "If it does not trust the ...
+//! element, it removes"); who calls is then what the shell authenticated, and P-Preferred-Identity may choose among the identities that
+//! belong to that one.
+//!
+//! What is not here: privacy services (Via and Contact hiding, which a back-to-back user agent does by being one), RFC 8224 identities.
+
+use std::sync::Arc;
+
+use super::{Headers, display_of, uri_of, write_name_addr};
+use crate::message::{HeaderName, Message, NameAddr, Scheme, Uri};
+
+/// How many P-Asserted-Identity values a message may have: "one SIP, SIPS or tel URI", or two of which one is a tel URI (RFC 3325 s.9.1).
+const MAX_ASSERTED: usize = 2;
+
+/// The From URI of a caller that wants to be nobody (RFC 3323 s.4.1.1.3).
+const ANONYMOUS_URI: &str = "sip:anonymous@anonymous.invalid";
+const ANONYMOUS_NAME: &str = "Anonymous";
+
+/// Whether a side belongs to our trust domain (RFC 3324).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trust {
+    /// Its assertions hold, and it keeps what is private.
+    Trusted,
+    /// Neither.
+    Untrusted,
+}
+
+/// A URI and the name that goes with it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// A `sip`, `sips` or `tel` URI.
+    pub uri: Arc<str>,
+    /// The display name, without quotes.
+    pub display: Option<Arc<str>>,
+}
+
+impl Identity {
+    /// The identity of an address, where it can be one.
+    fn of(address: &NameAddr<'_>) -> Option<Self> {
+        let callable = !matches!(address.parse_uri().ok()?.scheme, Scheme::Other(_));
+        Some(Self {
+            uri: uri_of(address).filter(|_| callable)?,
+            display: display_of(address),
+        })
+    }
+
+    fn is_tel(&self) -> bool {
+        Uri::parse(&self.uri).is_ok_and(|uri| uri.scheme == Scheme::Tel)
+    }
+
+    fn is_anonymous(&self) -> bool {
+        Uri::parse(&self.uri).is_ok_and(|uri| uri.host.eq_ignore_ascii_case("anonymous.invalid"))
+    }
+}
+
+/// The privacy that the caller asks for (RFC 3323 s.4.2, RFC 3325 s.9.3, RFC 7044 s.10.1.2).
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Privacy {
+    /// `none`: the identity must be shown.
+    pub none: bool,
+    /// `id`: the asserted identity is not to leave the trust domain.
+    pub id: bool,
+    /// `user`: nothing is to tell who calls.
+    pub user: bool,
+    /// `header`: headers that tell of the caller's network are to be hidden.
+    pub header: bool,
+    /// `session`: the media's addresses are to be hidden.
+    pub session: bool,
+    /// `history`: so is who forwarded.
+    pub history: bool,
+    /// `critical`: rather fail than go without.
+    pub critical: bool,
+}
+
+impl Privacy {
+    /// The Privacy headers of a message; values that nobody knows are left out.
+    pub fn of(message: &Message) -> Self {
+        let mut privacy = Self::default();
+        let values = message.headers(HeaderName::Privacy).flat_map(|value| value.split([';', ',']));
+        for value in values {
+            if let Some((_, flag)) = privacy
+                .flags()
+                .into_iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case(value.trim()))
+            {
+                *flag = true;
+            }
+        }
+        privacy
+    }
+
+    /// Whether the caller's identity is to be withheld from those who are not trusted.
+    pub fn hides_caller(self) -> bool {
+        !self.none && (self.id || self.user)
+    }
+
+    /// The value of a Privacy header; none where nothing is asked.
+    pub fn value(mut self) -> Option<String> {
+        let asked: Vec<&str> = self
+            .flags()
+            .into_iter()
+            .filter(|(_, flag)| **flag)
+            .map(|(name, _)| name)
+            .collect();
+        (!asked.is_empty()).then(|| asked.join(";"))
+    }
+
+    fn flags(&mut self) -> [(&'static str, &mut bool); 7] {
+        [
+            ("none", &mut self.none),
+            ("header", &mut self.header),
+            ("session", &mut self.session),
+            ("user", &mut self.user),
+            ("id", &mut self.id),
+            ("history", &mut self.history),
+            ("critical", &mut self.critical),
+        ]
+    }
+}
+
+/// Who a message says it is from.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Claims {
+    /// Asserted by a trusted side; empty from any other.
+    pub asserted: Vec<Identity>,
+    /// What the sender would like to be asserted (P-Preferred-Identity). A hint.
+    pub preferred: Option<Identity>,
+    /// The From header.
+    pub from: Option<Identity>,
+    /// The privacy asked for.
+    pub privacy: Privacy,
+}
+
+impl Claims {
+    /// Reads a request.
+    pub fn of(request: &Message, sender: Trust) -> Self {
+        let mut privacy = Privacy::of(request);
+        let mut asserted = Vec::new();
+        if sender == Trust::Trusted {
+            asserted = identities(request, HeaderName::PAssertedIdentity);
+            if asserted.is_empty()
+                && let Some((identity, hidden)) = remote_party(request)
+            {
+                asserted.push(identity);
+                privacy.id |= hidden;
+            }
+        }
+        Self {
+            asserted,
+            preferred: identities(request, HeaderName::PPreferredIdentity).into_iter().next(),
+            from: request.from().ok().and_then(|from| Identity::of(&from)),
+            privacy,
+        }
+    }
+
+    /// Who calls, from a trusted side: what it asserts, else what From says, unless that is anonymous.
+    pub fn caller(&self) -> Option<&Identity> {
+        let from = || self.from.as_ref().filter(|from| !from.is_anonymous());
+        self.asserted.first().or_else(from)
+    }
+
+    /// Who calls, of one who proved to own the identities that `owns` accepts: the preferred one where it is his, else the one in From
+    /// (RFC 3325 s.6).
+    pub fn caller_among(&self, owns: impl Fn(&Uri<'_>) -> bool) -> Option<&Identity> {
+        let is_his = |identity: &&Identity| Uri::parse(&identity.uri).is_ok_and(|uri| owns(&uri));
+        let preferred = self.preferred.as_ref().filter(is_his);
+        preferred.or_else(|| self.from.as_ref().filter(is_his))
+    }
+}
+
+/// The identities of a P-Asserted-Identity or P-Preferred-Identity: the first that is no tel URI and the first that is one.
+fn identities(message: &Message, name: HeaderName) -> Vec<Identity> {
+    let mut found: Vec<Identity> = Vec::new();
+    let readable = message
+        .headers(name)
+        .filter_map(|value| Identity::of(&NameAddr::parse(value).ok()?));
+    for identity in readable {
+        if found.iter().all(|known| known.is_tel() != identity.is_tel()) {
+            found.push(identity);
+        }
+        if found.len() == MAX_ASSERTED {
+            break;
+        }
+    }
+    found
+}
+
+/// The calling party of a Remote-Party-ID (draft-ietf-sip-privacy-04), and whether it is to be hidden.
+fn remote_party(message: &Message) -> Option<(Identity, bool)> {
+    let mut values = message
+        .fields()
+        .filter(|(name, _)| name.eq_ignore_ascii_case(REMOTE_PARTY_ID))
+        .filter_map(|(_, value)| NameAddr::parse(value).ok());
+    let address = values.find(|address| {
+        address
+            .param("party")
+            .is_none_or(|party| party.eq_ignore_ascii_case("calling"))
+            && Identity::of(address).is_some()
+    })?;
+    let privacy = address.param("privacy").unwrap_or("off");
+    let hidden = ["full", "uri", "name"].iter().any(|kind| kind.eq_ignore_ascii_case(privacy));
+    Some((Identity::of(&address)?, hidden))
+}
+
+const REMOTE_PARTY_ID: &str = "Remote-Party-ID";
+
+/// How the receiver wants to be told who calls.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum IdentityStyle {
+    /// P-Asserted-Identity: between servers that trust each other, and to phones.
+    #[default]
+    Asserted,
+    /// P-Preferred-Identity: to a provider that asserts on our behalf (RFC 3325 s.9.2).
+    Preferred,
+    /// Remote-Party-ID: to what is older than RFC 3325.
+    RemoteParty,
+    /// From, and nothing else.
+    FromOnly,
+}
+
+/// How a caller stands on a leg.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Presented {
+    /// URI and display name of From.
+    pub from: (Arc<str>, Option<Arc<str>>),
+    /// The identity headers.
+    pub headers: Headers,
+}
+
+/// Presents a caller to a side. Where the caller is hidden, From is anonymous; the identity itself goes to a trusted side only, with the
+/// Privacy that keeps it there (RFC 3325 s.7), and to no other.
+pub fn present(caller: &Identity, privacy: Privacy, receiver: Trust, style: IdentityStyle) -> Presented {
+    let hidden = privacy.hides_caller();
+    let from = if hidden {
+        (ANONYMOUS_URI.into(), Some(ANONYMOUS_NAME.into()))
+    } else {
+        (caller.uri.clone(), caller.display.clone())
+    };
+    let mut headers = Headers::new();
+    if !hidden || receiver == Trust::Trusted {
+        headers.extend(identity_header(caller, hidden, style));
+    }
+    if let Some(value) = privacy.value() {
+        headers.push((HeaderName::Privacy.as_str().into(), value.into()));
+    }
+    Presented { from, headers }
+}
+
+fn identity_header(caller: &Identity, hidden: bool, style: IdentityStyle) -> Option<(Arc<str>, Arc<str>)> {
+    let mut value = String::with_capacity(caller.uri.len() + 48);
+    write_name_addr(&mut value, &caller.uri, caller.display.as_deref());
+    let name = match style {
+        IdentityStyle::Asserted => HeaderName::PAssertedIdentity.as_str(),
+        IdentityStyle::Preferred => HeaderName::PPreferredIdentity.as_str(),
+        IdentityStyle::RemoteParty => {
+            value.push_str(if hidden {
+                ";party=calling;screen=yes;privacy=full"
+            } else {
+                ";party=calling;screen=yes;privacy=off"
+            });
+            REMOTE_PARTY_ID
+        }
+        IdentityStyle::FromOnly => return None,
+    };
+    Some((name.into(), value.into()))
+}

@@ -1,0 +1,159 @@
+use super::*;
+use crate::identity::*;
+
+const ALICE: &str = "<sip:alice@tandem.test>;tag=a";
+
+#[test]
+fn a_forwarding_is_added_on_top_and_the_ones_before_are_kept() {
+    let request = invite(
+        ALICE,
+        &[
+            (
+                "Diversion",
+                "\"Bob\" <sip:bob@tandem.test>;reason=user-busy;counter=2;privacy=off, <tel:+4930>;reason=strange",
+            ),
+            ("Diversion", "not an address"),
+        ],
+    );
+    let mut diversions = Diversions::of(&request);
+    assert_eq!((diversions.entries.len(), diversions.count()), (2, 3));
+    assert_eq!(diverted_by(&request).as_deref(), Some("sip:bob@tandem.test"));
+    diversions.push(Diversion::new("sip:carol@tandem.test".into(), None, ForwardReason::NoAnswer));
+    assert_eq!(
+        lines(&diversions.headers()),
+        [
+            "Diversion: <sip:carol@tandem.test>;reason=no-answer;counter=1",
+            "Diversion: \"Bob\" <sip:bob@tandem.test>;reason=user-busy;counter=2;privacy=off",
+            "Diversion: <tel:+4930>;reason=unknown;counter=1",
+        ]
+    );
+    assert_eq!(Diversions::of(&invite_with(&diversions.headers())), diversions);
+}
+
+#[test]
+fn the_same_forwarding_again_is_counted_and_the_oldest_are_forgotten_but_for_their_number() {
+    let mut diversions = Diversions::default();
+    for at in 0..30 {
+        let by = format!("sip:d{}@tandem.test", at / 2).into();
+        diversions.push(Diversion::new(by, None, ForwardReason::Unconditional));
+    }
+    assert_eq!((diversions.entries.len(), diversions.count()), (10, 30));
+    assert_eq!(diversions.entries[0].counter, 2);
+    assert!(diversions.is_exhausted(30) && !diversions.is_exhausted(31));
+    let named = invite(ALICE, &[("Diversion", "<sip:a@b.c>;limit=1")]);
+    assert!(Diversions::of(&named).is_exhausted(5));
+    let absurd = invite(ALICE, &[("Diversion", "<sip:a@b.c>;counter=99999999999")]);
+    assert!(Diversions::of(&absurd).is_exhausted(5));
+}
+
+#[test]
+fn a_history_grows_by_the_target_and_tells_why() {
+    let mut history = History::default();
+    history.push(
+        "sip:bob@tandem.test?Subject=x",
+        "sip:carol@tandem.test",
+        ForwardReason::UserBusy,
+    );
+    history.push("sip:carol@tandem.test", "tel:+4930", ForwardReason::NoAnswer);
+    let headers = history.headers();
+    assert_eq!(
+        lines(&headers),
+        [
+            "History-Info: <sip:bob@tandem.test?Reason=SIP%3Bcause%3D486>;index=1",
+            "History-Info: <sip:carol@tandem.test;cause=486?Reason=SIP%3Bcause%3D408>;index=1.1;mp=1",
+            "History-Info: <tel:+4930>;index=1.1.1;mp=1.1",
+        ]
+    );
+    let again = History::of(&invite_with(&headers));
+    assert_eq!(again, history);
+    assert_eq!(
+        diverted_by(&invite_with(&headers)).as_deref(),
+        Some("sip:carol@tandem.test;cause=486")
+    );
+}
+
+#[test]
+fn a_history_without_mapped_targets_tells_by_its_reasons() {
+    let request = invite(
+        ALICE,
+        &[(
+            "History-Info",
+            "<sip:bob@tandem.test?Reason=SIP%3Bcause%3D302&Privacy=history>;index=1, <sip:carol@tandem.test>;index=1.1, <sip:x@y.z>;index=a",
+        )],
+    );
+    let history = History::of(&request);
+    assert_eq!(history.entries.len(), 2);
+    assert_eq!(history.diverted_by().as_deref(), Some("sip:bob@tandem.test"));
+    assert_eq!(
+        lines(&history.public_headers()),
+        ["History-Info: <sip:carol@tandem.test>;index=1.1"]
+    );
+}
+
+#[test]
+fn a_history_keeps_its_first_entry_and_its_newest_ones() {
+    let values: Vec<String> = (1..=40).map(|at| format!("<sip:u{at}@tandem.test>;index={at}")).collect();
+    let headers: Vec<(&str, &str)> = values.iter().map(|value| ("History-Info", value.as_str())).collect();
+    let history = History::of(&invite(ALICE, &headers));
+    assert_eq!(history.entries.len(), 16);
+    assert_eq!((&*history.entries[0].index, &*history.entries[15].index), ("1", "40"));
+}
+
+#[test]
+fn reasons_are_read_and_written() {
+    let request = invite(
+        ALICE,
+        &[(
+            "Reason",
+            "SIP;cause=200;text=\"Call completed elsewhere\", Q.850 ; cause=16 , bad protocol;cause=1",
+        )],
+    );
+    let reasons = Reason::all_of(&request);
+    let written: Vec<String> = reasons.iter().map(Reason::to_string).collect();
+    assert_eq!(written, ["SIP;cause=200;text=\"Call completed elsewhere\"", "Q.850;cause=16"]);
+    assert_eq!(reasons[1], Reason::q850(16));
+    let spoiled = Reason::sip(486).with_text("a \"b\"\r\nVia: c\\");
+    assert_eq!(spoiled.to_string(), "SIP;cause=486;text=\"a \\\"b\\\"Via: c\\\\\"");
+}
+
+#[test]
+fn who_referred_is_read_where_it_can_be() {
+    let by = |value| referred_by(&invite(ALICE, &[("Referred-By", value)]));
+    assert_eq!(by("<sip:bob@tandem.test>;cid=\"x\"").as_deref(), Some("sip:bob@tandem.test"));
+    assert_eq!(by("nonsense"), None);
+}
+
+proptest::proptest! {
+    #[test]
+    fn whatever_comes_is_read_bounded_and_written_so_that_it_reads_the_same(
+        values in proptest::collection::vec("(\"\\PC{0,10}\" )?<(sip:[a-z%0-9]{1,6}@[a-z.]{1,8}|tel:[0-9]{1,5}|\\PC{0,12})(\\?[A-Za-z=%0-9&;]{0,30})?>(;[a-z]{1,8}=[ -~]{0,8}){0,3}(;index=[0-9.]{1,8})?", 0..20),
+        more in "\\PC{0,60}",
+    ) {
+        let all = |name: &'static str| -> Vec<(&'static str, String)> {
+            values.iter().chain([&more]).map(|value| (name, value.clone())).collect()
+        };
+        let request = |name| {
+            let headers = all(name);
+            let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            invite(ALICE, &headers)
+        };
+        let mut diversions = Diversions::of(&request("Diversion"));
+        let again = Diversions::of(&invite_with(&diversions.headers()));
+        proptest::prop_assert_eq!(&again, &diversions);
+        let before = diversions.count();
+        diversions.push(Diversion::new("sip:x@tandem.test".into(), None, ForwardReason::Away));
+        proptest::prop_assert!(diversions.entries.len() <= 10 && diversions.count() == before.saturating_add(1));
+
+        let mut history = History::of(&request("History-Info"));
+        proptest::prop_assert_eq!(&History::of(&invite_with(&history.headers())), &history);
+        for at in 0..20 {
+            history.push("sip:a@tandem.test", &format!("sip:b{at}@tandem.test"), ForwardReason::UserBusy);
+        }
+        proptest::prop_assert!(history.entries.len() <= 16);
+        proptest::prop_assert_eq!(&History::of(&invite_with(&history.headers())), &history);
+
+        let reasons = Reason::all_of(&request("Reason"));
+        let written: Headers = reasons.iter().map(|reason| ("Reason".into(), reason.to_string().into())).collect();
+        proptest::prop_assert_eq!(Reason::all_of(&invite_with(&written)), reasons);
+    }
+}
