@@ -5,6 +5,7 @@ pub mod conceal;
 pub mod endpoint;
 pub mod g711;
 pub mod mixer;
+pub mod plane;
 pub mod rate;
 pub mod rtp;
 pub mod sdp;

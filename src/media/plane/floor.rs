@@ -1,0 +1,282 @@
+//! The ports of one thread, and what is done with them: orders carried out, ports that come, go and move.
+
+use std::collections::HashMap;
+use std::os::fd::AsFd;
+use std::sync::{Arc, PoisonError};
+
+use socket2::SockAddr;
+
+use super::event::{PlaneEvent, PlaneEventKind, PortId};
+use super::kernel::Epoll;
+use super::latch::Latch;
+use super::line::{Line, Slot};
+use super::settings::PlaneSettings;
+use super::stats::PlaneStats;
+use super::wire::{Order, PortOrder, Wire};
+use super::{Homes, Sink};
+use crate::endpoint::PortSettings;
+
+/// Orders kept for one port that is on its way from another thread.
+const WAITING: usize = 64;
+/// How long a port may be on its way.
+const ARRIVAL_US: u64 = 2_000_000;
+/// Digits that may wait at one port.
+const MAX_KEYS: usize = 256;
+
+/// The thread's time: microseconds since it started.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Now {
+    pub(super) us: u64,
+}
+
+/// See the module.
+pub(super) struct Floor {
+    pub(super) settings: Arc<PlaneSettings>,
+    homes: Arc<Homes>,
+    sink: Sink,
+    /// Boxed, so that a port moves as a pointer; none where no port is, or while it is served.
+    pub(super) lines: Vec<Option<Box<Line>>>,
+    free: Vec<Slot>,
+    pub(super) slots: HashMap<PortId, Slot>,
+    /// Who hears a port, also one that is not here.
+    pub(super) hearers: HashMap<PortId, Vec<PortId>>,
+    /// Ports on their way here, with what they are to do when they come.
+    expected: HashMap<PortId, (u64, Vec<PortOrder>)>,
+    /// Who is being served: lost where it makes us crash.
+    pub(super) serving: Option<(PortId, u64)>,
+    /// Ports of which something changed that routes depend on.
+    pub(super) changed: Vec<PortId>,
+    /// Digits that a port has to repeat for its device, which is not sent the event itself.
+    pub(super) repeated: Vec<(Slot, char)>,
+    pub(super) counters: PlaneStats,
+    pub(super) scratch: Vec<u8>,
+}
+
+impl Floor {
+    pub(super) fn new(settings: Arc<PlaneSettings>, homes: Arc<Homes>, sink: Sink) -> Self {
+        Self {
+            settings,
+            homes,
+            sink,
+            lines: Vec::new(),
+            free: Vec::new(),
+            slots: HashMap::new(),
+            hearers: HashMap::new(),
+            expected: HashMap::new(),
+            serving: None,
+            changed: Vec::new(),
+            repeated: Vec::new(),
+            counters: PlaneStats::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// No port, and none on its way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.is_empty() && self.expected.is_empty()
+    }
+
+    pub(super) fn obey(&mut self, order: Order, epoll: &Epoll, now: Now) {
+        match order {
+            Order::Open(line) => self.place(line, epoll, now),
+            Order::Expect(port) => {
+                self.expected.insert(port, (now.us, Vec::new()));
+            }
+            Order::Adopt(line) => self.adopt(line, epoll, now),
+            Order::Rehome(port, session, to) => self.rehome(port, session, &to, epoll, now),
+            Order::Port(port, order) => match self.expected.get_mut(&port) {
+                Some((_, waiting)) if waiting.len() < WAITING => waiting.push(order),
+                Some(_) => tracing::error!(port = port.0, "too many orders for a port on its way"),
+                None => self.obey_for(port, order, epoll, now),
+            },
+        }
+    }
+
+    fn obey_for(&mut self, port: PortId, order: PortOrder, epoll: &Epoll, now: Now) {
+        let Some(slot) = self.slots.get(&port).copied() else { return };
+        let Some(line) = self.lines.get_mut(slot).and_then(Option::as_mut) else {
+            return;
+        };
+        self.serving = Some((line.id, line.owner));
+        match order {
+            PortOrder::Set(settings) => {
+                apply(line, settings, &self.settings, now);
+                self.changed.push(port);
+            }
+            PortOrder::Hear(sources) => self.hear(slot, sources),
+            PortOrder::Digits(digits) => {
+                let room = MAX_KEYS.saturating_sub(line.keys.len());
+                line.keys.extend(digits.chars().take(room));
+                self.changed.push(port);
+            }
+            PortOrder::Close => self.close(slot, epoll, now),
+            #[cfg(test)]
+            PortOrder::Panic => panic!("as the test asked"),
+        }
+        self.serving = None;
+    }
+
+    fn place(&mut self, line: Box<Line>, epoll: &Epoll, now: Now) {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.lines.push(None);
+            self.lines.len() - 1
+        });
+        let token = 2 * slot as u64;
+        let watched = epoll
+            .add(line.lease.rtp.as_fd(), token)
+            .and_then(|()| epoll.add(line.lease.rtcp.as_fd(), token + 1));
+        if let Err(error) = watched {
+            tracing::error!(%error, "a port cannot be watched");
+            self.free.push(slot);
+            self.forget(line.id, line.owner);
+            return;
+        }
+        let mut line = line;
+        line.heard_us = now.us;
+        self.slots.insert(line.id, slot);
+        self.changed.push(line.id);
+        if let Some(entry) = self.lines.get_mut(slot) {
+            *entry = Some(line);
+        }
+    }
+
+    fn adopt(&mut self, line: Box<Line>, epoll: &Epoll, now: Now) {
+        let port = line.id;
+        let waiting = self.expected.remove(&port).map(|(_, waiting)| waiting);
+        self.place(line, epoll, now);
+        let Some(slot) = self.slots.get(&port).copied() else { return };
+        let sources = self.line(slot).map(|line| std::mem::take(&mut line.hears)).unwrap_or_default();
+        self.hear(slot, sources);
+        for order in waiting.into_iter().flatten() {
+            self.obey_for(port, order, epoll, now);
+        }
+    }
+
+    fn rehome(&mut self, port: PortId, session: u64, to: &Arc<Wire>, epoll: &Epoll, now: Now) {
+        let Some(slot) = self.slots.get(&port).copied() else { return };
+        let here = to.bell().as_fd();
+        let _ = here;
+        let Some(mut line) = self.take_out(slot, epoll, now) else { return };
+        line.session = session;
+        let owner = line.owner;
+        if to.give(Order::Adopt(line)).is_err() {
+            self.forget(port, owner);
+        }
+    }
+
+    fn close(&mut self, slot: Slot, epoll: &Epoll, now: Now) {
+        let Some(line) = self.take_out(slot, epoll, now) else { return };
+        let report = Box::new(line.report);
+        self.tell(line.id, line.owner, PlaneEventKind::Closed(report));
+    }
+
+    /// The port is not of this thread any more.
+    fn take_out(&mut self, slot: Slot, epoll: &Epoll, _now: Now) -> Option<Box<Line>> {
+        let sources = self.line(slot)?.hears.clone();
+        self.hear(slot, Vec::new());
+        let mut line = self.lines.get_mut(slot)?.take()?;
+        line.hears = sources;
+        line.relays.clear();
+        line.decoded = false;
+        epoll.remove(line.lease.rtp.as_fd());
+        epoll.remove(line.lease.rtcp.as_fd());
+        self.slots.remove(&line.id);
+        self.free.push(slot);
+        self.changed.push(line.id);
+        self.follow_up(_now);
+        Some(line)
+    }
+
+    /// After a panic: whoever was served then is gone, and everybody where that is not known.
+    pub(super) fn recover(&mut self, epoll: &Epoll) {
+        self.counters.crashes += 1;
+        let Some((port, owner)) = self.serving.take() else {
+            tracing::error!("a media thread crashed: its ports are lost");
+            return self.lose_all();
+        };
+        tracing::error!(port = port.0, "a media thread crashed: the port it served is lost");
+        if let Some(slot) = self.slots.remove(&port) {
+            if let Some(line) = self.lines.get_mut(slot).and_then(Option::take) {
+                epoll.remove(line.lease.rtp.as_fd());
+                epoll.remove(line.lease.rtcp.as_fd());
+            }
+            for line in self.lines.iter_mut().flatten() {
+                line.relays.retain(|listener| *listener != slot);
+            }
+            self.free.push(slot);
+            for hearers in self.hearers.values_mut() {
+                hearers.retain(|hearer| *hearer != port);
+            }
+            self.changed.push(port);
+        }
+        self.forget(port, owner);
+    }
+
+    pub(super) fn lose_all(&mut self) {
+        for line in std::mem::take(&mut self.lines).into_iter().flatten() {
+            self.forget(line.id, line.owner);
+        }
+        self.free.clear();
+        self.slots.clear();
+        self.hearers.clear();
+        self.changed.clear();
+        self.repeated.clear();
+    }
+
+    /// The port is gone, and nobody asked for it.
+    fn forget(&self, port: PortId, owner: u64) {
+        self.homes.lock().unwrap_or_else(PoisonError::into_inner).remove(&port);
+        self.tell(port, owner, PlaneEventKind::Lost);
+    }
+
+    pub(super) fn tell(&self, port: PortId, owner: u64, kind: PlaneEventKind) {
+        (self.sink)(PlaneEvent { owner, port, kind });
+    }
+
+    pub(super) fn line(&mut self, slot: Slot) -> Option<&mut Line> {
+        self.lines.get_mut(slot)?.as_deref_mut()
+    }
+
+    /// What takes seconds: stalls, the port that is kept open, ports that never came.
+    pub(super) fn sweep(&mut self, now: Now) {
+        self.expected
+            .retain(|_, (since, _)| now.us.saturating_sub(*since) < ARRIVAL_US);
+        for slot in 0..self.lines.len() {
+            self.sweep_port(slot, now);
+        }
+    }
+
+    fn sweep_port(&mut self, slot: Slot, now: Now) {
+        let stall_us = self.settings.stall_after.as_micros() as u64;
+        let Some(line) = self.line(slot) else { return };
+        let silent = now.us.saturating_sub(line.heard_us) > stall_us;
+        if silent && !line.stall_told && line.may_speak() && line.latch.is_some() {
+            line.stall_told = true;
+            line.flowing = false;
+            let (port, owner) = (line.id, line.owner);
+            self.tell(port, owner, PlaneEventKind::Stalled);
+        }
+    }
+}
+
+/// What was negotiated, for a port.
+fn apply(line: &mut Line, settings: Box<PortSettings>, plane: &PlaneSettings, now: Now) {
+    if let Some(remote) = settings.remote {
+        match &mut line.latch {
+            Some(latch) => latch.signal(remote, now.us),
+            None => {
+                let learn_us = plane.learn_within.as_micros() as u64;
+                line.latch = Some(Latch::new(plane.symmetric, learn_us, remote, now.us));
+            }
+        }
+    }
+    let current = line.latch.as_ref().map(Latch::current);
+    line.to = current.filter(|_| settings.remote.is_some()).map(SockAddr::from);
+    line.stamper.run_at(settings.codec.clock_hz());
+    // A device that was not to send has not been silent.
+    if !line.may_speak() {
+        line.heard_us = now.us;
+        line.stall_told = false;
+    }
+    line.settings = Some(settings);
+}

@@ -1,0 +1,106 @@
+//! One port, as its thread has it.
+
+use std::collections::VecDeque;
+
+use smallvec::SmallVec;
+use socket2::SockAddr;
+
+use super::event::{PortId, PortReport, Source};
+use super::latch::Latch;
+use super::pairs::Lease;
+use super::stamp::Stamper;
+use crate::codec::Codec;
+use crate::endpoint::{Format, PortSettings};
+
+/// Where a port is in its thread's table.
+pub(super) type Slot = usize;
+
+/// How a port's stream is made.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub(super) enum Route {
+    /// It hears nothing.
+    #[default]
+    Silent,
+    /// It gets the packets of that port as they come.
+    Relay(Slot),
+    /// Its frames are made every 20 ms.
+    Made,
+}
+
+/// See the module.
+pub(super) struct Line {
+    pub(super) id: PortId,
+    pub(super) owner: u64,
+    pub(super) session: u64,
+    pub(super) lease: Lease,
+    pub(super) settings: Option<Box<PortSettings>>,
+    pub(super) latch: Option<Latch>,
+    /// Where RTP goes: none while the device wants none.
+    pub(super) to: Option<SockAddr>,
+    pub(super) stamper: Stamper,
+    pub(super) hears: Vec<Source>,
+    pub(super) route: Route,
+    /// Ports that get this one's packets as they come.
+    pub(super) relays: SmallVec<[Slot; 2]>,
+    /// Whether somebody needs this one's packets decoded.
+    pub(super) decoded: bool,
+    /// The codec and length in milliseconds of the device's last audio packet.
+    pub(super) heard: Option<(Codec, u32)>,
+    pub(super) flowing: bool,
+    pub(super) stall_told: bool,
+    pub(super) heard_us: u64,
+    pub(super) sent_us: u64,
+    /// The window of the flood guard, and what came in it.
+    pub(super) window: u64,
+    pub(super) taken: u32,
+    /// The timestamp of the telephone event that the device sent last.
+    pub(super) event: Option<u32>,
+    pub(super) keys: VecDeque<char>,
+    pub(super) report: PortReport,
+}
+
+impl Line {
+    pub(super) fn new(id: PortId, owner: u64, session: u64, lease: Lease) -> Self {
+        let [ssrc, sequence, timestamp] = lease.random;
+        Self {
+            id,
+            owner,
+            session,
+            lease,
+            settings: None,
+            latch: None,
+            to: None,
+            stamper: Stamper::new(ssrc, sequence as u16, timestamp, 0),
+            hears: Vec::new(),
+            route: Route::Silent,
+            relays: SmallVec::new(),
+            decoded: false,
+            heard: None,
+            flowing: false,
+            stall_told: false,
+            heard_us: 0,
+            sent_us: 0,
+            window: 0,
+            taken: 0,
+            event: None,
+            keys: VecDeque::new(),
+            report: PortReport::default(),
+        }
+    }
+
+    /// Whether anything is to be sent to the device.
+    pub(super) fn may_hear(&self) -> bool {
+        self.to.is_some() && self.settings.as_ref().is_some_and(|settings| settings.direction.sends())
+    }
+
+    /// Whether the device is to send.
+    pub(super) fn may_speak(&self) -> bool {
+        self.settings.as_ref().is_some_and(|settings| settings.direction.receives())
+    }
+
+    /// What a payload type of the device means.
+    pub(super) fn meaning(&self, payload_type: u8) -> Option<Format> {
+        let receives = &self.settings.as_ref()?.receives;
+        receives.iter().find(|(number, _)| *number == payload_type).map(|(_, format)| *format)
+    }
+}

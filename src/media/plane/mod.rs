@@ -1,0 +1,224 @@
+//! The media plane: the threads that carry the packets.
+pub mod event;
+mod floor;
+mod kernel;
+mod latch;
+mod line;
+mod packet;
+mod pairs;
+mod pump;
+mod route;
+mod settings;
+mod stamp;
+mod stats;
+mod wire;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+pub use event::{OpenError, PlaneEvent, PlaneEventKind, Port, PortId, PortReport, Source};
+pub use latch::SymmetricRtp;
+pub use settings::PlaneSettings;
+pub use stats::PlaneStats;
+
+use crate::endpoint::PortSettings;
+use line::Line;
+use pairs::Pairs;
+use pump::Pump;
+use wire::{Order, PortOrder, Wire};
+
+/// Which thread has a port.
+type Homes = Mutex<HashMap<PortId, usize>>;
+
+/// Whom events go to.
+type Sink = Arc<dyn Fn(PlaneEvent) + Send + Sync>;
+
+/// The handle of a running plane. Its clones are the same plane, which stops when the last one is dropped.
+#[derive(Clone)]
+pub struct Plane {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: Arc<PlaneSettings>,
+    wires: Vec<Arc<Wire>>,
+    homes: Arc<Homes>,
+    pairs: Arc<Pairs>,
+    next: AtomicU64,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Plane {
+    /// Starts the threads. `sink` is called on them: it must not block.
+    pub fn start(settings: PlaneSettings, sink: impl Fn(PlaneEvent) + Send + Sync + 'static) -> io::Result<Self> {
+        let count = match settings.threads {
+            0 => thread::available_parallelism().map_or(1, usize::from),
+            count => count,
+        };
+        let settings = Arc::new(settings);
+        let (homes, sink): (Arc<Homes>, Sink) = (Arc::default(), Arc::new(sink));
+        let (mut wires, mut threads) = (Vec::new(), Vec::new());
+        for index in 0..count {
+            let (wire, orders) = Wire::new()?;
+            let pump = Pump::new(wire.clone(), orders, settings.clone(), homes.clone(), sink.clone())?;
+            let name = format!("media-{index}");
+            threads.push(thread::Builder::new().name(name).spawn(move || pump::serve(pump))?);
+            wires.push(wire);
+        }
+        let pairs = Arc::new(Pairs::new(settings.bind, &settings.ports));
+        let shared = Shared {
+            settings,
+            wires,
+            homes,
+            pairs,
+            next: AtomicU64::new(1),
+            threads: Mutex::new(threads),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Opens a port of a session, in the caller's thread: when this returns, packets have a place to come to. Events name `owner`.
+    pub fn open(&self, session: u64, owner: u64) -> Result<Port, OpenError> {
+        let shared = &*self.shared;
+        let home = shared.home_of(session);
+        let wire = shared.wires.get(home).ok_or(OpenError::Stopped)?;
+        if wire.is_stopped() {
+            return Err(OpenError::Stopped);
+        }
+        if wire.is_busy() {
+            return Err(OpenError::Busy);
+        }
+        let lease = shared
+            .pairs
+            .lease(shared.settings.receive_buffer)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::AddrNotAvailable => OpenError::NoPort,
+                _ => OpenError::Socket(error),
+            })?;
+        if let Some(dscp) = shared.settings.dscp {
+            // Where the system does not want it, the call is no worse than without.
+            let _ = socket2::SockRef::from(&lease.rtp).set_tos_v4(u32::from(dscp) << 2);
+        }
+        let id = PortId(shared.next.fetch_add(1, Ordering::Relaxed));
+        let ip = shared.settings.advertised.unwrap_or(shared.settings.bind);
+        let local = SocketAddr::new(ip, lease.port());
+        shared.homes().insert(id, home);
+        let line = Box::new(Line::new(id, owner, session, lease));
+        if wire.give(Order::Open(line)).is_err() {
+            shared.homes().remove(&id);
+            return Err(OpenError::Busy);
+        }
+        Ok(Port { id, local })
+    }
+
+    /// How the port is to send and receive from now on.
+    pub fn set(&self, port: PortId, settings: PortSettings) {
+        self.order(port, PortOrder::Set(Box::new(settings)));
+    }
+
+    /// What the port's device hears from now on: these, mixed; nothing: silence.
+    pub fn hear(&self, port: PortId, sources: Vec<Source>) {
+        self.order(port, PortOrder::Hear(sources));
+    }
+
+    /// Lets the port's device hear these digits (0-9 * # A-D, `,` for a pause), after those that it still waits for.
+    pub fn digits(&self, port: PortId, digits: Arc<str>) {
+        self.order(port, PortOrder::Digits(digits));
+    }
+
+    /// Closes the port. [`PlaneEventKind::Closed`] follows.
+    pub fn close(&self, port: PortId) {
+        self.order(port, PortOrder::Close);
+        self.shared.homes().remove(&port);
+    }
+
+    /// The port belongs to that session from now on; what it sends goes on without a seam.
+    pub fn rehome(&self, port: PortId, session: u64) {
+        let shared = &*self.shared;
+        let home = shared.home_of(session);
+        // Held until both threads know, so that nothing overtakes.
+        let mut homes = shared.homes();
+        let Some(now) = homes.get_mut(&port) else { return };
+        let (Some(from), Some(to)) = (shared.wires.get(*now), shared.wires.get(home)) else {
+            return;
+        };
+        if *now != home && to.give(Order::Expect(port)).is_err() {
+            return lost_order(port);
+        }
+        if from.give(Order::Rehome(port, session, to.clone())).is_err() {
+            return lost_order(port);
+        }
+        *now = home;
+    }
+
+    /// Counters of all threads.
+    pub fn stats(&self) -> PlaneStats {
+        let mut sum = PlaneStats::default();
+        for wire in &self.shared.wires {
+            wire.counters.add_to(&mut sum);
+        }
+        sum
+    }
+
+    /// Ports that are open now.
+    pub fn open_ports(&self) -> usize {
+        self.shared.pairs.in_use()
+    }
+
+    /// Stops the threads and waits for them. Ports end without a farewell. Not to be called from the sink.
+    pub fn stop(&self) {
+        self.shared.stop();
+        let threads = std::mem::take(&mut *self.shared.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // A thread that crashed has said so.
+            let _ = thread.join();
+        }
+    }
+
+    fn order(&self, port: PortId, order: PortOrder) {
+        let homes = self.shared.homes();
+        let Some(wire) = homes.get(&port).and_then(|home| self.shared.wires.get(*home)) else {
+            return;
+        };
+        if wire.give(Order::Port(port, order)).is_err() {
+            lost_order(port);
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn crash(&self, port: PortId) {
+        self.order(port, PortOrder::Panic);
+    }
+}
+
+impl Shared {
+    fn home_of(&self, session: u64) -> usize {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(session);
+        (hash % self.wires.len().max(1) as u64) as usize
+    }
+
+    fn homes(&self) -> MutexGuard<'_, HashMap<PortId, usize>> {
+        self.homes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stop(&self) {
+        for wire in &self.wires {
+            wire.stop();
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn lost_order(port: PortId) {
+    tracing::error!(port = port.0, "a media thread does not keep up: an order is lost");
+}

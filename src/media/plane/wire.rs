@@ -1,0 +1,97 @@
+//! Orders to a pump thread: the only way into it. Bounded; never a packet.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
+
+use super::event::{PortId, Source};
+use super::kernel::Bell;
+use super::line::Line;
+use super::stats::SharedCounters;
+use crate::endpoint::PortSettings;
+
+/// Orders that may wait for one thread. It empties them every few milliseconds.
+const QUEUE: usize = 16_384;
+/// With so many waiting no port is opened: the rest is for those that are.
+const BUSY: usize = QUEUE / 4;
+
+/// An order.
+pub(super) enum Order {
+    /// A port begins here.
+    Open(Box<Line>),
+    /// A port of another thread will come: what is said to it waits until it does.
+    Expect(PortId),
+    /// Here it is.
+    Adopt(Box<Line>),
+    /// Give it to this session, of that thread.
+    Rehome(PortId, u64, Arc<Wire>),
+    /// Something for a port that is here.
+    Port(PortId, PortOrder),
+}
+
+/// An order to one port.
+pub(super) enum PortOrder {
+    Set(Box<PortSettings>),
+    Hear(Vec<Source>),
+    Digits(Arc<str>),
+    Close,
+    #[cfg(test)]
+    Panic,
+}
+
+/// The way to one thread.
+pub(super) struct Wire {
+    queue: Sender<Order>,
+    bell: Bell,
+    rung: AtomicBool,
+    stopped: AtomicBool,
+    pub(super) counters: SharedCounters,
+}
+
+impl Wire {
+    pub(super) fn new() -> std::io::Result<(Arc<Self>, Receiver<Order>)> {
+        let (queue, orders) = bounded(QUEUE);
+        let wire = Self {
+            queue,
+            bell: Bell::new()?,
+            rung: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+            counters: SharedCounters::default(),
+        };
+        Ok((Arc::new(wire), orders))
+    }
+
+    /// `Err` with the order where the thread has too many or is gone.
+    pub(super) fn give(&self, order: Order) -> Result<(), Order> {
+        self.queue.try_send(order).map_err(TrySendError::into_inner)?;
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            self.bell.ring();
+        }
+        Ok(())
+    }
+
+    /// The thread ends, whatever waits.
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.bell.ring();
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.queue.len() > BUSY
+    }
+
+    pub(super) fn bell(&self) -> &Bell {
+        &self.bell
+    }
+
+    /// The thread heard the bell: whoever gives an order from now on rings again.
+    pub(super) fn heard(&self) {
+        self.bell.silence();
+        self.rung.store(false, Ordering::Release);
+    }
+}
