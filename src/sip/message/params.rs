@@ -97,7 +97,7 @@ pub struct Params<'a> {
 
 impl<'a> Params<'a> {
     /// The parameters of this text, which is empty or starts with a semicolon.
-    pub(super) fn new(text: &'a str) -> Self {
+    pub(crate) fn new(text: &'a str) -> Self {
         Self { text: text.trim() }
     }
 

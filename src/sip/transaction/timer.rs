@@ -51,14 +51,25 @@ pub enum Timer {
     Refresh,
     /// Try our re-INVITE again after 491 (s.14.1).
     Glare,
+    /// Retransmission of a reliable provisional response, T1 doubling without bound, over every transport (RFC 3262 s.3).
+    Reliable,
+    /// No PRACK came for a reliable provisional response, 64*T1 (RFC 3262 s.3).
+    NoPrack,
+    /// Nobody answered the peer's UPDATE, 60*T1: shortly before it gives up itself.
+    Answer,
+    /// Refresh the session, at half its interval (RFC 4028 s.7.2).
+    Renew,
+    /// The session was not refreshed in time (RFC 4028 s.10).
+    Overdue,
     /// A subscription runs out (RFC 6665 s.4.2.1).
     Expires,
 }
 
 impl Timer {
-    /// Whether its doubling stops at T2 (RFC 3261 table 4); timer A doubles on until timer B ends it.
+    /// Whether its doubling stops at T2 (RFC 3261 table 4); timer A doubles on until timer B ends it, as does that of reliable provisional
+    /// responses.
     pub fn doubles_up_to_t2(self) -> bool {
-        !matches!(self, Self::A)
+        !matches!(self, Self::A | Self::Reliable)
     }
 }
 
@@ -81,23 +92,30 @@ impl Timing {
         self.t1 * 64
     }
 
+    /// How long an UPDATE of the peer may wait for its answer.
+    pub fn answer(&self) -> Duration {
+        self.t1 * 60
+    }
+
     /// A provisional response every minute keeps the INVITE alive in the proxies between (s.13.3.1.1).
     pub fn refresh(&self) -> Duration {
         Duration::from_secs(60)
     }
 
-    /// The first interval of a timer; `None` where it is not used on this kind of transport. [`Timer::Glare`] and [`Timer::Expires`] have no fixed interval.
+    /// The first interval of a timer; `None` where it is not used on this kind of transport. [`Timer::Glare`], [`Timer::Expires`] and those of
+    /// a session's interval have none that is fixed.
     pub fn first(&self, timer: Timer, reliable: bool) -> Option<Duration> {
         match timer {
             Timer::A | Timer::E | Timer::G => (!reliable).then_some(self.t1),
             Timer::I | Timer::K => Some(if reliable { Duration::ZERO } else { self.t4 }),
             Timer::D | Timer::J => Some(if reliable { Duration::ZERO } else { self.patience() }),
             Timer::C => Some(self.c),
-            Timer::Success => Some(self.t1),
+            Timer::Success | Timer::Reliable => Some(self.t1),
             Timer::Refresh => Some(self.refresh()),
-            Timer::Glare | Timer::Expires => None,
+            Timer::Answer => Some(self.answer()),
+            Timer::Glare | Timer::Renew | Timer::Overdue | Timer::Expires => None,
             Timer::B | Timer::F | Timer::H | Timer::L | Timer::M => Some(self.patience()),
-            Timer::Abandon | Timer::NoAck | Timer::Cancel => Some(self.patience()),
+            Timer::Abandon | Timer::NoAck | Timer::NoPrack | Timer::Cancel => Some(self.patience()),
         }
     }
 

@@ -26,6 +26,17 @@ impl UserAgent {
         if self.live_sessions >= self.config.max_sessions {
             return self.refuse_stateless(flow, &request, 503, None, Some(RETRY_AFTER_SECONDS));
         }
+        if self.lacks_100rel(&request) {
+            return self.refuse_with(
+                flow,
+                &request,
+                421,
+                &[(HeaderName::Require.as_str().into(), super::prack::TAG.into())],
+            );
+        }
+        if let Some(min_se) = self.interval_too_small(&request) {
+            return self.refuse_with(flow, &request, 422, &[(HeaderName::MinSe.as_str().into(), min_se.into())]);
+        }
         let local_tag = self.rng.random();
         let tag = ident::tag(self.config.shard, local_tag);
         let local: Arc<str> = format!("{};tag={tag}", request.header(HeaderName::To).unwrap_or_default()).into();
@@ -43,11 +54,14 @@ impl UserAgent {
         session.dialogs.push(dialog);
         self.dialogs += 1;
         session.heard(offer.as_ref());
+        session.note_allow(&request);
+        session.reliable = self.reliability(&request, offer.is_some());
         session.pending = Some(Box::new(Pending {
             transaction,
             request: request.clone(),
             flow,
             progress: None,
+            quiet: false,
         }));
         self.sessions.insert(id, session);
         self.by_tag.insert(local_tag, id);
@@ -59,13 +73,21 @@ impl UserAgent {
         self.reply(now, transaction, 100, trying);
     }
 
-    /// Sends a provisional response above 100 on an incoming session; repeated every minute so that no proxy gives up (s.13.3.1.1).
-    pub fn progress(&mut self, now: Instant, id: SessionId, status: u16, sdp: Option<Bytes>) {
+    /// Sends a provisional response above 100 on an incoming session; repeated every minute so that no proxy gives up (s.13.3.1.1). It goes
+    /// reliably where the caller takes part in that (RFC 3262). A description for a caller that made no offer is left out: it would be an
+    /// offer, and those are made reliably only (s.13.2.1).
+    pub fn progress(&mut self, now: Instant, id: SessionId, status: u16, mut sdp: Option<Bytes>) {
         if !self.commanded_in(id, Phase::Ringing) {
             return;
         }
         if !(101..200).contains(&status) {
             self.stats.commands_ignored += 1;
+            return;
+        }
+        if self.live(id).is_some_and(|session| session.remote_sdp.is_none()) {
+            sdp = None;
+        }
+        if self.progress_reliably(now, id, status, &mut sdp) {
             return;
         }
         let Some((transaction, bytes)) = self.write_final(id, status, &[], sdp) else {
@@ -83,6 +105,14 @@ impl UserAgent {
         let Some(pending) = self.live(id).and_then(|session| session.pending.as_ref()) else {
             return;
         };
+        if pending.progress.is_none()
+            && let Some(status) = self.status_to_repeat(id)
+        {
+            return self.progress(now, id, status, None);
+        }
+        let Some(pending) = self.live(id).and_then(|session| session.pending.as_ref()) else {
+            return;
+        };
         let (transaction, Some((status, bytes))) = (pending.transaction, pending.progress.clone()) else {
             return;
         };
@@ -92,8 +122,9 @@ impl UserAgent {
     }
 
     /// Answers an incoming session with 200; `sdp` is the answer, or the offer where the INVITE had none.
-    pub fn accept(&mut self, now: Instant, id: SessionId, sdp: Option<Bytes>) {
-        if !self.commanded_in(id, Phase::Ringing) {
+    /// It waits for the PRACK of a provisional response that carried the answer (RFC 3262 s.3); `sdp` is then left out of it.
+    pub fn accept(&mut self, now: Instant, id: SessionId, mut sdp: Option<Bytes>) {
+        if !self.commanded_in(id, Phase::Ringing) || !self.success_may_go(id, &mut sdp) {
             return;
         }
         self.accept_pending(now, id, sdp);
@@ -101,24 +132,29 @@ impl UserAgent {
 
     /// Sends the 200 of an INVITE or re-INVITE and waits for its ACK (s.13.3.1.4).
     pub(super) fn accept_pending(&mut self, now: Instant, id: SessionId, sdp: Option<Bytes>) {
-        let Some((transaction, bytes)) = self.write_final(id, 200, &[], sdp) else {
+        let Some((transaction, bytes)) = self.write_final(id, 200, &[], sdp.clone()) else {
             return;
         };
+        self.end_reliability(id);
         let (t1, patience) = (self.timing.t1, self.timing.patience());
         let Some(session) = self.live(id) else { return };
         let Some(pending) = session.pending.take() else { return };
         let cseq = pending.request.cseq().map_or(0, |(number, _)| number);
         session.phase = Phase::Talking;
+        session.local_sdp = sdp.or(session.local_sdp.take());
         session.unacked = Some(Box::new(Unacked {
             transaction,
             status: 200,
             cseq,
             interval: t1,
+            quiet: pending.quiet,
         }));
         let owner = Owner::Session(id);
         self.timers.stop(owner, Timer::Refresh);
         self.timers.start(owner, Timer::Success, now + t1);
         self.timers.start(owner, Timer::NoAck, now + patience);
+        let agreed = self.grant_interval(&pending.request).map(|grant| grant.keepalive());
+        self.keep_alive(now, id, agreed);
         self.reply(now, transaction, 200, bytes);
     }
 
@@ -158,12 +194,13 @@ impl UserAgent {
         if let Some(session) = self.sessions.get_mut(&id) {
             session.pending = None;
         }
+        self.end_reliability(id);
         self.timers.stop(Owner::Session(id), Timer::Refresh);
         self.reply(now, transaction, status, bytes);
     }
 
     /// Writes a response to the INVITE or re-INVITE that waits for one.
-    fn write_final(
+    pub(super) fn write_final(
         &mut self,
         id: SessionId,
         status: u16,
@@ -179,6 +216,9 @@ impl UserAgent {
             response = response
                 .header(HeaderName::Contact, draft::contact(listener))
                 .header(HeaderName::Allow, ALLOW);
+        }
+        if let Some(grant) = self.grant_interval(&pending.request).filter(|_| (200..300).contains(&status)) {
+            response = grant.write(response);
         }
         for (name, value) in headers {
             response = response.header(name, value);
@@ -272,7 +312,9 @@ impl UserAgent {
         match bye_wanted {
             Some(reason) => self.end(now, id, reason.as_deref()),
             None => {
-                self.event(UaEvent::Acked { session: id, sdp });
+                if !unacked.quiet {
+                    self.event(UaEvent::Acked { session: id, sdp });
+                }
                 self.send_queued_reinvite(now, id);
             }
         }

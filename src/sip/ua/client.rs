@@ -33,6 +33,10 @@ pub(super) enum ClientUser {
     Invite(SessionId),
     /// A re-INVITE.
     Reinvite(SessionId),
+    /// UPDATE (RFC 3311).
+    Update(SessionId),
+    /// PRACK (RFC 3262).
+    Prack(SessionId),
     /// INFO.
     Info(SessionId),
     /// The BYE of a session; the session is forgotten after it.
@@ -71,6 +75,8 @@ pub(super) struct ClientTransaction {
     ack: Option<Bytes>,
     /// The 2xx seen, one per fork.
     pub accepted: SmallVec<[Accepted; 1]>,
+    /// The largest CSeq number of a request of ours in an early dialog of this INVITE.
+    pub spent_cseq: u32,
     draft: Option<Box<Draft>>,
     interval: Duration,
     sent: bool,
@@ -260,6 +266,7 @@ impl UserAgent {
             request,
             ack: None,
             accepted: SmallVec::new(),
+            spent_cseq: 0,
             draft,
             interval: Duration::ZERO,
             sent: false,
@@ -419,8 +426,10 @@ impl UserAgent {
         let status = response.status().unwrap_or(500);
         if let Some(mut draft) = draft.filter(|_| self.may_retry(user)) {
             let cnonce = format!("{:016x}", self.rng.random::<u64>());
-            if matches!(status, 401 | 407) && draft.authorize(response, &cnonce) {
-                draft.cseq = self.raise_cseq(user, draft.cseq);
+            if (matches!(status, 401 | 407) && draft.authorize(response, &cnonce))
+                || (status == 422 && draft.lengthen_interval(response))
+            {
+                draft.cseq = self.raise_cseq(user, &draft);
                 draft.path.flow = Some(self.clients.get(&key).map_or(flow, |transaction| transaction.flow));
                 return self.launch(now, draft, user);
             }
@@ -432,6 +441,8 @@ impl UserAgent {
         match user {
             ClientUser::Invite(id) => self.on_invite_response(now, id, key, flow, response),
             ClientUser::Reinvite(id) => self.on_reinvite_response(now, id, key, flow, response),
+            ClientUser::Update(id) => self.on_update_response(now, id, key, response),
+            ClientUser::Prack(id) => self.on_prack_response(id, response),
             ClientUser::Info(id) => self.on_info_response(now, id, status),
             ClientUser::Bye(id) if status >= 200 => self.forget(id),
             ClientUser::Talk(_) => self.on_talk_response(status),
@@ -453,12 +464,14 @@ impl UserAgent {
         match user {
             ClientUser::Invite(id) => self.on_invite_unanswered(now, id, why),
             ClientUser::Reinvite(id) => self.on_reinvite_unanswered(now, id, why),
+            ClientUser::Update(id) => self.on_update_unanswered(now, id, why),
             ClientUser::Info(id) => self.on_info_response(now, id, why.status()),
             ClientUser::Bye(id) => self.forget(id),
             ClientUser::Talk(_) => self.on_talk_response(why.status()),
             ClientUser::Notify(id) => self.on_notify_response(now, id, why.status()),
             ClientUser::Request(id) => self.on_request_unanswered(id),
-            ClientUser::Nobody => {}
+            // The INVITE goes on; its callee gives up where it must (RFC 3262 s.3).
+            ClientUser::Prack(_) | ClientUser::Nobody => {}
         }
     }
 }

@@ -10,13 +10,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::api::{Credentials, Hop, Listener};
+use super::refresh::Interval;
 use crate::dialog::Routes;
 use crate::digest::client::Challenge;
 use crate::flow::{Flow, Transport};
 use crate::message::{HeaderName, Message, Method, RequestBuilder};
 
 /// The methods we serve, as the Allow header tells (RFC 3261 s.20.5).
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, MESSAGE, REFER, SUBSCRIBE, NOTIFY";
+pub(super) const ALLOW: &str =
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, MESSAGE, PRACK, UPDATE, REFER, SUBSCRIBE, NOTIFY";
 
 /// Content-Type of session descriptions.
 pub(super) const SDP: &str = "application/sdp";
@@ -52,6 +54,8 @@ pub(super) struct Draft {
     /// The answer to a challenge: header and value.
     pub authorization: Option<(HeaderName, String)>,
     pub authorizations: u8,
+    /// The session interval it asks for (RFC 4028 s.7.1).
+    pub interval: Option<Interval>,
     /// The URI whose host the request goes to.
     pub next_hop: Arc<str>,
     pub path: Path,
@@ -82,10 +86,10 @@ impl Draft {
             .header(HeaderName::To, &self.to)
             .header(HeaderName::CallId, &self.call_id)
             .header(HeaderName::CSeq, &text);
-        if matches!(self.method, Method::Invite | Method::Notify) {
+        if matches!(self.method, Method::Invite | Method::Update | Method::Notify) {
             request = request.header(HeaderName::Contact, contact(listener));
         }
-        if self.method == Method::Invite {
+        if matches!(self.method, Method::Invite | Method::Update) {
             request = request.header(HeaderName::Allow, ALLOW);
         }
         if !product.is_empty() {
@@ -94,6 +98,9 @@ impl Draft {
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
+        if let Some(interval) = &self.interval {
+            request = interval.write(request);
+        }
         if let Some((name, value)) = &self.authorization {
             request = request.header(*name, value);
         }
@@ -101,6 +108,11 @@ impl Draft {
             Some((content_type, body)) => request.body(content_type, body).finish(),
             None => request.finish(),
         }
+    }
+
+    /// Asks for the interval that a 422 wants (RFC 4028 s.7.3). Says whether the request may be sent again.
+    pub fn lengthen_interval(&mut self, refusal: &Message) -> bool {
+        self.interval.as_mut().is_some_and(|interval| interval.lengthen(refusal))
     }
 
     /// Answers the challenge of a 401 or 407, where there are credentials for it. Says whether the request may be sent again; its CSeq is the

@@ -10,15 +10,16 @@ use bytes::Bytes;
 use rand::Rng;
 use smallvec::SmallVec;
 
-use super::api::{Invite, SessionId, UaEvent, UaOutput};
+use super::api::{Invite, ReliableProvisionals, SessionId, UaEvent, UaOutput};
 use super::client::{Accepted, ClientKey, ClientUser, Unanswered};
 use super::draft::{self, Draft, Path};
+use super::prack::Taken;
 use super::server::exact;
 use super::sessions::{AckDue, Calling, Cancel, Phase, Session, Stage};
 use super::{Owner, UserAgent, ident};
 use crate::dialog::{Dialog, route_uri};
 use crate::flow::Flow;
-use crate::message::{Contacts, Message, Method};
+use crate::message::{Contacts, HeaderName, Message, Method};
 use crate::session;
 use crate::transaction::timer::Timer;
 
@@ -33,7 +34,13 @@ impl UserAgent {
         let call_id = ident::call_id(self.config.shard, &mut self.rng);
         let mut session = Session::new(Phase::Calling, local_tag, call_id.clone());
         session.credentials = invite.credentials.clone().map(Box::new);
-        session.calling = Some(Box::default());
+        let extensions = self.extensions(invite.offer.is_some());
+        let reliable = extensions.iter().any(|(_, options)| options.contains(super::prack::TAG));
+        session.calling = Some(Box::new(Calling {
+            reliable,
+            ..Calling::default()
+        }));
+        session.local_sdp = invite.offer.clone();
         self.sessions.insert(id, session);
         self.by_tag.insert(local_tag, id);
         self.live_sessions += 1;
@@ -57,11 +64,12 @@ impl UserAgent {
             to: draft::name_addr(&invite.to, None, None),
             call_id,
             cseq: 1,
-            headers: invite.headers,
+            headers: extensions.into_iter().chain(invite.headers).collect(),
             body: invite.offer.map(|offer| (draft::SDP.into(), offer)),
             credentials: invite.credentials.map(Box::new),
             authorization: None,
             authorizations: 0,
+            interval: self.interval(None, true),
             next_hop,
             path,
         };
@@ -69,11 +77,42 @@ impl UserAgent {
         id
     }
 
-    /// Acknowledges the 2xx of an INVITE or re-INVITE.
+    /// What our INVITE says about extensions. Without an offer it does not take reliable responses, which would have to bring one.
+    fn extensions(&self, has_offer: bool) -> Vec<(Arc<str>, Arc<str>)> {
+        let mut headers: Vec<(Arc<str>, Arc<str>)> = Vec::new();
+        let mut supported = Vec::new();
+        match self.config.reliable_provisionals {
+            ReliableProvisionals::Off => {}
+            _ if !has_offer => {}
+            ReliableProvisionals::Supported => supported.push(super::prack::TAG),
+            ReliableProvisionals::Required => headers.push((HeaderName::Require.as_str().into(), super::prack::TAG.into())),
+        }
+        if !self.config.session_expires.is_zero() {
+            supported.push(super::refresh::TAG);
+        }
+        if !supported.is_empty() {
+            headers.push((HeaderName::Supported.as_str().into(), supported.join(", ").into()));
+        }
+        headers
+    }
+
+    /// Acknowledges the 2xx of an INVITE or re-INVITE; after one to UPDATE it has no effect.
     pub fn ack(&mut self, now: Instant, id: SessionId, body: Option<Bytes>) {
-        let Some(due) = self.commanded(id).and_then(|session| session.ack_due.take()) else {
+        let Some(session) = self.commanded(id) else { return };
+        if session.moot_acks > 0 {
+            session.moot_acks -= 1;
             return;
-        };
+        }
+        self.acknowledge_due(now, id, body);
+    }
+
+    /// Sends the ACK that is due, if one is.
+    pub(super) fn acknowledge_due(&mut self, now: Instant, id: SessionId, body: Option<Bytes>) {
+        let Some(session) = self.live(id) else { return };
+        let Some(due) = session.ack_due.take() else { return };
+        if body.is_some() {
+            session.local_sdp = body.clone();
+        }
         let Some(dialog) = self.sessions.get(&id).and_then(|session| session.dialogs.first()).cloned() else {
             return;
         };
@@ -134,6 +173,7 @@ impl UserAgent {
             transaction: Some(key),
             provisional: true,
             cancel: Some(cancel),
+            ..
         } = &mut **calling
         else {
             return;
@@ -186,13 +226,18 @@ impl UserAgent {
         if status == 100 || cancelled {
             return;
         }
+        let Some(session) = self.live(id) else { return };
+        session.note_allow(response);
         self.note_fork(id, key, flow, response);
-        let sdp = response.sdp().filter(|sdp| session::check(sdp).is_ok());
-        self.event(UaEvent::Progress {
-            session: id,
-            status,
-            sdp,
-        });
+        match self.take_provisional(now, id, response) {
+            Taken::New(sdp) => self.event(UaEvent::Progress {
+                session: id,
+                status,
+                sdp,
+            }),
+            Taken::Again => self.stats.retransmissions_received += 1,
+            Taken::Early => self.drop_message(),
+        }
     }
 
     /// An early dialog for each To tag (s.12.1.2).
@@ -227,7 +272,7 @@ impl UserAgent {
             .as_ref()
             .and_then(|calling| calling.cancel.as_ref())
             .map(|cancel| cancel.status);
-        let sdp = response.sdp();
+        let sdp = session.answer_of(&dialog.remote_tag, response);
         let unusable = sdp
             .as_ref()
             .is_some_and(|sdp| session::check(sdp).is_err())
@@ -236,8 +281,12 @@ impl UserAgent {
             self.acknowledge_and_end(now, key, dialog, &invite);
             return self.finish(now, id, failed(id, status));
         }
+        let winner = dialog.remote_tag.clone();
+        self.leave_forks(now, id, &winner);
+        let Some(session) = self.live(id) else { return };
         session.phase = Phase::Talking;
         session.calling = None;
+        session.note_allow(response);
         // Requests of the peer may have come through the early dialog already.
         let remote_cseq = session
             .dialogs
@@ -252,7 +301,9 @@ impl UserAgent {
         }));
         session.heard(sdp.as_ref());
         self.dialogs = self.dialogs + 1 - early;
-        self.timers.stop_all(Owner::Session(id));
+        self.timers.stop(Owner::Session(id), Timer::C);
+        self.timers.stop(Owner::Session(id), Timer::Cancel);
+        self.note_interval(now, id, response);
         self.event(UaEvent::Answered { session: id, sdp });
     }
 
@@ -276,8 +327,9 @@ impl UserAgent {
             tag: tag.into(),
             ack: None,
         });
-        let invite = Message::parse(transaction.request.clone()).ok()?;
-        let dialog = Dialog::of_response(&invite, response, flow)?;
+        let (invite, spent) = (Message::parse(transaction.request.clone()).ok()?, transaction.spent_cseq);
+        let mut dialog = Dialog::of_response(&invite, response, flow)?;
+        dialog.local_cseq = dialog.local_cseq.max(spent);
         Some((invite, dialog))
     }
 
@@ -335,10 +387,25 @@ impl UserAgent {
         if session.phase == Phase::Calling {
             return self.cancel_with(now, id, 408, None);
         }
-        if let Some(Stage::Sent(Some(key))) = session.reinvite.as_ref().map(|reinvite| reinvite.stage) {
+        let invite = session.reinvite.as_ref().filter(|reinvite| !reinvite.update);
+        if let Some(Stage::Sent(Some(key))) = invite.map(|reinvite| reinvite.stage) {
             self.send_cancel(now, key, None);
             self.abandon(now, key);
             self.on_reinvite_unanswered(now, id, Unanswered::Timeout);
+        }
+    }
+}
+
+impl Session {
+    /// The answer that a 2xx stands for: what that fork said reliably before (and UPDATE since), else what the 2xx says; of a callee that says
+    /// it in an unreliable response only, against RFC 3261 s.13.2.1, that.
+    fn answer_of(&self, tag: &str, response: &Message) -> Option<Bytes> {
+        let early = self.calling.iter().flat_map(|calling| &calling.early);
+        let early = early.filter(|_| self.local_sdp.is_some()).find(|early| &*early.tag == tag);
+        match early {
+            Some(early) if early.answered => early.sdp.clone(),
+            Some(early) => response.sdp().or_else(|| early.sdp.clone()),
+            None => response.sdp(),
         }
     }
 }

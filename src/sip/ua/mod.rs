@@ -1,5 +1,5 @@
 //! The user agent core: what an actor holds to speak SIP (RFC 3261 s.8, 12 to 15, 17, 18 as far as they go without sockets; RFC 6026, 3581,
-//! 3263, 3326).
+//! 3263, 3326, 3262, 3311, 4028).
 //!
 //! Messages, resolver answers, failures and the time go in; [`UaOutput`]s come out of [`UserAgent::poll`], in order. Invariants:
 //!
@@ -9,7 +9,7 @@
 //! * what nobody answers goes away by its timers: 64*T1 after the last session ended, no transaction and no dialog is left.
 //!
 //! What it does not do: authenticate peers, know DNs and calls, open connections, fragment over UDP (s.18.1.1: a request over the path MTU
-//! goes out as it is), TLS, reliable provisional responses (RFC 3262), UPDATE, REFER, subscriptions, session timers (RFC 4028).
+//! goes out as it is), TLS, REFER, subscriptions.
 //!
 //! | file | what |
 //! |---|---|
@@ -17,6 +17,8 @@
 //! | `draft`, `route` | a request before it has a way, and the ways |
 //! | `invite`, `answer` | outgoing and incoming sessions up to the ACK |
 //! | `reinvite`, `within` | what happens inside a session |
+//! | `update`, `prack` | offers outside INVITE, reliable provisional responses |
+//! | `refresh` | session timers |
 //! | `outside` | requests outside sessions |
 //! | `sessions` | what is kept of a session, and its end |
 
@@ -28,7 +30,9 @@ mod draft;
 mod ident;
 mod invite;
 mod outside;
+mod prack;
 mod refer;
+mod refresh;
 mod reinvite;
 mod replaces;
 mod route;
@@ -36,6 +40,7 @@ mod server;
 mod sessions;
 mod subscription;
 mod talk;
+mod update;
 mod within;
 
 #[cfg(test)]
@@ -167,6 +172,9 @@ impl UserAgent {
             }
             return;
         }
+        if self.switched_off(&request).is_some() {
+            return self.refuse_stateless(flow, &request, 420, None, None);
+        }
         match method {
             Method::Ack => return self.receive_ack(now, &request),
             Method::Cancel => return self.receive_cancel(now, flow, &request),
@@ -185,12 +193,13 @@ impl UserAgent {
         if request.to().is_ok_and(|to| to.tag().is_some()) && method != Method::Register {
             return self.receive_within(now, flow, request, &method);
         }
-        if self.is_merged(&request) {
+        if self.is_merged(&request) || self.is_our_own(&request) {
             return self.answer(now, flow, &request, &method, 482);
         }
         match method {
             Method::Invite => self.receive_invite(now, flow, request),
-            Method::Bye => self.answer_stateless(flow, &request, &method, 481),
+            // They have a meaning in a dialog only.
+            Method::Bye | Method::Prack | Method::Update => self.answer_stateless(flow, &request, &method, 481),
             Method::Options | Method::Register | Method::Message | Method::Info => self.hand_up(now, flow, request, &method),
             Method::Subscribe => self.receive_subscribe(now, flow, request),
             // Who may have a call transferred is known by the call.
@@ -199,6 +208,20 @@ impl UserAgent {
             Method::Other(_) => self.answer(now, flow, &request, &method, 501),
             _ => self.answer_stateless(flow, &request, &method, 405),
         }
+    }
+
+    /// Whether an INVITE is one of ours that came back as it went: whoever we sent it to sent it here (a loop, and not the spiral that has
+    /// another Request-URI, RFC 3261 s.16.3). Behind other shards Max-Forwards ends it.
+    fn is_our_own(&self, request: &Message) -> bool {
+        let tag = request.from().ok().and_then(|from| ident::parse_tag(from.tag()?));
+        let Some((_, key)) = tag.filter(|(shard, _)| *shard == self.config.shard) else {
+            return false;
+        };
+        let session = self.by_tag.get(&key).and_then(|id| self.sessions.get(id));
+        let calling = session.and_then(|session| session.calling.as_ref());
+        let ours = calling.and_then(|calling| self.clients.get(&calling.transaction?));
+        let sent = ours.and_then(|transaction| Message::parse(transaction.request.clone()).ok());
+        sent.is_some_and(|sent| sent.uri() == request.uri() && sent.call_id() == request.call_id())
     }
 
     /// Whether there is no room for a new request. Sessions that are there are served on, up to twice the limit: a flood of strangers must
@@ -242,6 +265,11 @@ impl UserAgent {
                 (Owner::Session(id), Timer::NoAck) => self.ack_expired(now, id),
                 (Owner::Session(id), Timer::Refresh) => self.refresh_progress(now, id),
                 (Owner::Session(id), Timer::Glare) => self.glare_over(now, id),
+                (Owner::Session(id), Timer::Reliable) => self.repeat_reliable(now, id),
+                (Owner::Session(id), Timer::NoPrack) => self.prack_expired(now, id),
+                (Owner::Session(id), Timer::Answer) => self.answer_expired(now, id),
+                (Owner::Session(id), Timer::Renew) => self.refresh_due(now, id),
+                (Owner::Session(id), Timer::Overdue) => self.session_expired(now, id),
                 (Owner::Subscription(id), _) => self.subscription_expired(now, id),
                 (Owner::Session(_), _) => {}
             }

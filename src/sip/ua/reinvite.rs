@@ -1,7 +1,11 @@
 //! Re-INVITE, both ways, and its glare (RFC 3261 s.14).
 //!
 //! Invariant: one INVITE at a time in a dialog, in whatever direction. Ours waits for the ACK of what went before; the peer's gets 491 while
-//! ours is open and 500 while its own is.
+//! ours is open and 500 while its own is ([`open_offer`], which UPDATE shares). One that says what the peer said last is a session refresh
+//! and is answered here ([`super::refresh`]).
+//!
+//! A request with the tags of a dialog is served wherever it comes from (s.12.2.2: a peer may move), and a re-INVITE that is accepted takes
+//! the dialog's flow along; a CANCEL alone must come from where its INVITE came from.
 
 use std::time::{Duration, Instant};
 
@@ -9,10 +13,11 @@ use bytes::Bytes;
 use rand::Rng;
 
 use super::api::{SessionId, UaEvent};
-use super::client::{ClientKey, ClientUser, Unanswered};
+use super::client::{ClientKey, Unanswered};
 use super::draft::SDP;
 use super::server::ServerUser;
 use super::sessions::{AckDue, Pending, Phase, Reinvite, Stage, Withdrawn};
+use super::update::open_offer;
 use super::{Owner, UserAgent};
 use crate::flow::Flow;
 use crate::message::{HeaderName, Message, Method};
@@ -27,28 +32,62 @@ impl UserAgent {
     /// answered it fails with 491 at once, since that answer may depend on the one who asks.
     pub fn reinvite(&mut self, now: Instant, id: SessionId, offer: Option<Bytes>) {
         let Some(session) = self.commanded(id) else { return };
-        if session.phase != Phase::Talking || session.bye_wanted.is_some() {
+        if session.bye_wanted.is_some() {
             self.stats.commands_ignored += 1;
             return;
         }
-        if session.pending.is_some() || session.withdrawn.is_some() || session.reinvite.is_some() {
+        if session.phase != Phase::Talking {
+            return self.offer_early(now, id, offer);
+        }
+        let refresh = session
+            .reinvite
+            .as_ref()
+            .filter(|reinvite| reinvite.quiet)
+            .map(|refresh| refresh.stage);
+        let busy = session.reinvite.is_some() && refresh.is_none();
+        if busy
+            || session.pending.is_some()
+            || session.withdrawn.is_some()
+            || session.offered.is_some()
+            || session.wanted.is_some()
+        {
             return self.event(UaEvent::ReinviteFailed {
                 session: id,
                 status: 491,
             });
         }
-        session.reinvite = Some(Box::new(Reinvite {
-            offer,
-            stage: Stage::Queued,
-            glares: 0,
-        }));
+        if matches!(refresh, Some(Stage::Sent(_))) {
+            session.wanted = Some(offer);
+            return;
+        }
+        // One that has not gone out yet is not needed any more: this is a refresh too.
+        session.renewed = None;
+        session.reinvite = Some(Box::new(Reinvite::queued(offer)));
+        self.timers.stop(Owner::Session(id), Timer::Glare);
         self.send_queued_reinvite(now, id);
+    }
+
+    /// Our session refresh is over: what the shell wanted meanwhile goes out.
+    pub(super) fn send_wanted_reinvite(&mut self, now: Instant, id: SessionId) {
+        match self.live(id).and_then(|session| session.wanted.take()) {
+            Some(offer) => self.reinvite(now, id, offer),
+            None => self.send_queued_reinvite(now, id),
+        }
     }
 
     /// Sends the re-INVITE that waits, where nothing is open any more.
     pub(super) fn send_queued_reinvite(&mut self, now: Instant, id: SessionId) {
         let Some(session) = self.live(id) else { return };
-        let busy = session.pending.is_some() || session.unacked.is_some() || session.ack_due.is_some();
+        let talking = session.phase == Phase::Talking;
+        let busy = talking && (session.pending.is_some() || session.unacked.is_some() || session.ack_due.is_some());
+        if talking && !busy && session.reinvite.is_none() && session.offered.is_none() {
+            session.reinvite = session.renewed.take().map(|sdp| {
+                Box::new(Reinvite {
+                    quiet: true,
+                    ..Reinvite::queued(Some(sdp))
+                })
+            });
+        }
         let Some(reinvite) = session
             .reinvite
             .as_mut()
@@ -58,8 +97,15 @@ impl UserAgent {
         };
         reinvite.stage = Stage::Sent(None);
         let body = reinvite.offer.clone().map(|offer| (SDP.into(), offer));
-        if let Some(draft) = self.in_dialog(id, Method::Invite, body) {
-            self.launch(now, draft, ClientUser::Reinvite(id));
+        let (method, user) = Self::request_of(reinvite, id);
+        let (fork, keepalive) = (reinvite.fork.clone(), session.keepalive.filter(|_| talking));
+        if let Some(mut draft) = self.in_fork(id, fork.as_deref(), method, body) {
+            draft.interval = self.interval(keepalive, false);
+            if !self.config.session_expires.is_zero() {
+                let supported = (HeaderName::Supported.as_str().into(), super::refresh::TAG.into());
+                draft.headers.push(supported);
+            }
+            self.launch(now, draft, user);
         }
     }
 
@@ -71,14 +117,14 @@ impl UserAgent {
                     self.timers.start(Owner::Session(id), Timer::C, now + self.timing.c);
                 }
             }
-            200..300 => self.on_reinvite_success(id, key, flow, response),
+            200..300 => self.on_reinvite_success(now, id, key, flow, response),
             491 => self.on_glare(now, id),
             408 | 481 => self.dialog_lost(now, id, status),
             _ => self.reinvite_failed(now, id, status),
         }
     }
 
-    fn on_reinvite_success(&mut self, id: SessionId, key: ClientKey, flow: Flow, response: &Message) {
+    fn on_reinvite_success(&mut self, now: Instant, id: SessionId, key: ClientKey, flow: Flow, response: &Message) {
         let Some((invite, dialog)) = self.accepted_dialog(key, flow, response) else {
             return;
         };
@@ -87,7 +133,8 @@ impl UserAgent {
             // The session ended meanwhile (BYE crossed the re-INVITE): the transaction still wants its ACK.
             return self.acknowledge_only(key, &dialog, &invite);
         };
-        session.reinvite = None;
+        let done = session.reinvite.take();
+        session.note_allow(response);
         if let Some(confirmed) = session.dialogs.first_mut() {
             confirmed.refresh_target(response);
         }
@@ -96,14 +143,24 @@ impl UserAgent {
             invite,
         }));
         let sdp = response.sdp().filter(|sdp| session::check(sdp).is_ok());
-        session.heard(sdp.as_ref());
+        let (offer, quiet) = done.map_or((None, false), |done| (done.offer, done.quiet));
+        session.local_sdp = offer.or(session.local_sdp.take());
         self.timers.stop(Owner::Session(id), Timer::C);
+        self.note_interval(now, id, response);
+        if quiet {
+            self.renewed_by_peer(id, sdp);
+            self.acknowledge_due(now, id, None);
+            return self.send_wanted_reinvite(now, id);
+        }
+        if let Some(session) = self.live(id) {
+            session.heard(sdp.as_ref());
+        }
         self.event(UaEvent::ReinviteAnswered { session: id, sdp });
     }
 
     /// 491: "If the UAC is the owner of the Call-ID of the dialog ID (meaning it generated the value), T has a randomly chosen value between
     /// 2.1 and 4 seconds in units of 10 ms. If not, between 0 and 2 seconds in units of 10 ms" (s.14.1).
-    fn on_glare(&mut self, now: Instant, id: SessionId) {
+    pub(super) fn on_glare(&mut self, now: Instant, id: SessionId) {
         let tens = self.rng.random_range(0..=190u64);
         let Some(session) = self.live(id) else { return };
         let wait = if session.outgoing { 2_100 + tens * 10 } else { tens * 10 };
@@ -120,7 +177,8 @@ impl UserAgent {
 
     pub(super) fn glare_over(&mut self, now: Instant, id: SessionId) {
         let Some(session) = self.live(id) else { return };
-        if session.pending.is_some() {
+        let talking = session.phase == Phase::Talking;
+        if session.offered.is_some() || (talking && session.pending.is_some()) {
             return self.reinvite_failed(now, id, 491);
         }
         if let Some(reinvite) = session.reinvite.as_mut() {
@@ -129,10 +187,30 @@ impl UserAgent {
         self.send_queued_reinvite(now, id);
     }
 
-    fn reinvite_failed(&mut self, _now: Instant, id: SessionId, status: u16) {
-        if self.live(id).is_some_and(|session| session.reinvite.take().is_some()) {
+    pub(super) fn reinvite_failed(&mut self, now: Instant, id: SessionId, status: u16) {
+        let Some(failed) = self.live(id).and_then(|session| session.reinvite.take()) else {
+            return;
+        };
+        if self.live(id).is_some_and(|session| session.phase == Phase::Talking) {
             self.timers.stop(Owner::Session(id), Timer::C);
-            self.timers.stop(Owner::Session(id), Timer::Glare);
+        }
+        self.timers.stop(Owner::Session(id), Timer::Glare);
+        if failed.quiet {
+            self.refresh_failed(now, id, status);
+        } else {
+            self.event(UaEvent::ReinviteFailed { session: id, status });
+        }
+        self.send_wanted_reinvite(now, id);
+    }
+
+    /// An offer of the peer was accepted: what of ours waits to be offered was made before that answer.
+    pub(super) fn drop_stale_offer(&mut self, now: Instant, id: SessionId) {
+        let Some(session) = self.live(id) else { return };
+        session.renewed = None;
+        let wanted = session.wanted.take().is_some();
+        self.reinvite_failed(now, id, 491);
+        if wanted {
+            let status = 491;
             self.event(UaEvent::ReinviteFailed { session: id, status });
         }
     }
@@ -146,30 +224,19 @@ impl UserAgent {
 
     /// A re-INVITE of the peer, in its confirmed dialog and in order.
     pub(super) fn receive_reinvite(&mut self, now: Instant, flow: Flow, id: SessionId, request: Message) {
+        if let Some(min_se) = self.interval_too_small(&request) {
+            let header = [(HeaderName::MinSe.as_str().into(), min_se.into())];
+            return self.answer_with(now, flow, &request, &Method::Invite, 422, &header);
+        }
         let Some(session) = self.live(id) else { return };
-        // s.14.2: its own INVITE is not answered yet.
-        if session.pending.is_some() {
-            let wait = self.rng.random_range(0..=10u8).to_string();
-            let transaction = self.start_server(now, flow, &request, &Method::Invite, ServerUser::Core);
-            let response = self
-                .response(&request, flow, 500)
-                .header(HeaderName::RetryAfter, wait)
-                .finish();
-            return self.reply(now, transaction, 500, response);
+        match open_offer(session, "") {
+            // s.14.2: its own INVITE is not answered yet.
+            _ if session.pending.is_some() => return self.ask_for_patience(now, flow, &request, &Method::Invite),
+            Some(500) => return self.ask_for_patience(now, flow, &request, &Method::Invite),
+            Some(status) => return self.answer(now, flow, &request, &Method::Invite, status),
+            None => {}
         }
-        // s.14.2: ours is open. The ACK of a 2xx that is under way counts as open too (RFC 5407 s.3.1.4).
-        let sent = session
-            .reinvite
-            .as_ref()
-            .is_some_and(|reinvite| matches!(reinvite.stage, Stage::Sent(_)));
-        if sent
-            || session.withdrawn.is_some()
-            || session.unacked.is_some()
-            || session.ack_due.is_some()
-            || session.bye_wanted.is_some()
-        {
-            return self.answer(now, flow, &request, &Method::Invite, 491);
-        }
+        session.note_allow(&request);
         let offer = request.sdp();
         if offer.as_ref().is_some_and(|sdp| session::check(sdp).is_err()) {
             return self.answer(now, flow, &request, &Method::Invite, session::SdpError::STATUS);
@@ -177,38 +244,32 @@ impl UserAgent {
         let transaction = self.start_server(now, flow, &request, &Method::Invite, ServerUser::Reinvite(id));
         let trying = self.response(&request, flow, 100).finish();
         self.reply(now, transaction, 100, trying);
-        if let Some(session) = self.live(id) {
-            session.pending = Some(Box::new(Pending {
-                transaction,
-                request,
-                flow,
-                progress: None,
-            }));
+        let Some(session) = self.live(id) else { return };
+        let ours = offer.as_ref().and_then(|offer| session.refresh_answer(offer));
+        session.pending = Some(Box::new(Pending {
+            transaction,
+            request,
+            flow,
+            progress: None,
+            quiet: ours.is_some(),
+        }));
+        match ours {
+            Some(ours) => self.answer_reinvite(now, id, Some(ours)),
+            None => self.event(UaEvent::Reinvited { session: id, offer }),
         }
-        self.event(UaEvent::Reinvited { session: id, offer });
     }
 
-    /// The peer cancelled its re-INVITE. The shell is not told: its answer, when it comes, ends the matter.
-    pub(super) fn withdraw_reinvite(&mut self, now: Instant, id: SessionId) {
+    /// 500 with Retry-After: an offer of the peer is not answered yet (s.14.2).
+    pub(super) fn ask_for_patience(&mut self, now: Instant, flow: Flow, request: &Message, method: &Method) {
+        let wait = self.rng.random_range(0..=10u8).to_string();
+        let header = [(HeaderName::RetryAfter.as_str().into(), wait.into())];
+        self.answer_with(now, flow, request, method, 500, &header);
+    }
+
+    /// Sends the 200 of the re-INVITE that waits, which is a target refresh.
+    fn answer_reinvite(&mut self, now: Instant, id: SessionId, sdp: Option<Bytes>) {
         let Some(session) = self.live(id) else { return };
         let Some(pending) = session.pending.as_ref() else { return };
-        let late = pending.request.sdp().is_none();
-        session.withdrawn = Some(if late { Withdrawn::LateOffer } else { Withdrawn::Offer });
-        self.refuse_pending(now, id, 487, &[]);
-    }
-
-    /// Answers the peer's re-INVITE with 200. Where the peer cancelled it meanwhile, `Acked` follows at once, with the peer's last description
-    /// where it had asked for an offer: that is what it goes on with.
-    pub fn accept_reinvite(&mut self, now: Instant, id: SessionId, sdp: Option<Bytes>) {
-        let Some(session) = self.commanded(id) else { return };
-        if let Some(withdrawn) = session.withdrawn.take() {
-            let sdp = session.remote_sdp.clone().filter(|_| withdrawn == Withdrawn::LateOffer);
-            return self.event(UaEvent::Acked { session: id, sdp });
-        }
-        let (Phase::Talking, Some(pending)) = (session.phase, session.pending.as_ref()) else {
-            self.stats.commands_ignored += 1;
-            return;
-        };
         let (request, flow) = (pending.request.clone(), pending.flow);
         if let Some(dialog) = session.dialogs.first_mut() {
             dialog.refresh_target(&request);
@@ -216,15 +277,46 @@ impl UserAgent {
         }
         session.heard(request.sdp().as_ref());
         self.accept_pending(now, id, sdp);
-        // What waits to be offered again was made before this answer.
-        self.reinvite_failed(now, id, 491);
     }
 
-    /// Refuses the peer's re-INVITE; the session goes on as it was.
+    /// The peer cancelled its re-INVITE. The shell is told; its answer, when it comes, ends the matter.
+    pub(super) fn withdraw_reinvite(&mut self, now: Instant, id: SessionId) {
+        let Some(session) = self.live(id) else { return };
+        let Some(pending) = session.pending.as_ref() else { return };
+        let late = pending.request.sdp().is_none();
+        session.withdrawn = Some(if late { Withdrawn::LateOffer } else { Withdrawn::Offer });
+        self.refuse_pending(now, id, 487, &[]);
+        self.event(UaEvent::ReinviteCancelled { session: id });
+    }
+
+    /// Answers the peer's re-INVITE or UPDATE with 200. Where the peer cancelled it meanwhile, `Acked` follows at once, with the peer's last description
+    /// where it had asked for an offer: that is what it goes on with.
+    pub fn accept_reinvite(&mut self, now: Instant, id: SessionId, sdp: Option<Bytes>) {
+        let Some(session) = self.commanded(id) else { return };
+        if let Some(withdrawn) = session.withdrawn.take() {
+            let sdp = session.remote_sdp.clone().filter(|_| withdrawn == Withdrawn::LateOffer);
+            return self.event(UaEvent::Acked { session: id, sdp });
+        }
+        if let Some(offered) = session.offered.take() {
+            return self.accept_offered(now, id, *offered, sdp);
+        }
+        if session.phase != Phase::Talking || session.pending.is_none() {
+            self.stats.commands_ignored += 1;
+            return;
+        }
+        self.answer_reinvite(now, id, sdp);
+        self.drop_stale_offer(now, id);
+    }
+
+    /// Refuses the peer's re-INVITE or UPDATE; the session goes on as it was.
     pub fn reject_reinvite(&mut self, now: Instant, id: SessionId, status: u16) {
         let Some(session) = self.commanded(id) else { return };
         if session.withdrawn.take().is_some() {
             return;
+        }
+        if session.offered.is_some() {
+            self.refuse_offered(now, id, status);
+            return self.send_queued_reinvite(now, id);
         }
         if session.phase != Phase::Talking || session.pending.is_none() {
             self.stats.commands_ignored += 1;

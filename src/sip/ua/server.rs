@@ -29,6 +29,8 @@ pub(super) enum ServerUser {
     Invite(SessionId),
     /// A re-INVITE.
     Reinvite(SessionId),
+    /// An UPDATE with an offer.
+    Update(SessionId),
     /// The shell, through `respond`.
     Request(ServerRequestId),
     /// The shell, through `refer_progress`, `accept_subscription` or `reject_subscription`.
@@ -275,7 +277,8 @@ impl UserAgent {
         if !self.config.product.is_empty() {
             response = response.header(HeaderName::Server, &*self.config.product);
         }
-        for option in request.unsupported().filter(|_| status == 420) {
+        let off = self.switched_off(request).into_iter();
+        for option in request.unsupported().chain(off).filter(|_| status == 420) {
             response = response.header(HeaderName::Unsupported, option);
         }
         if let Some(seconds) = retry_after {

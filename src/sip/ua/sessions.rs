@@ -12,8 +12,11 @@ use smallvec::SmallVec;
 use super::api::{Credentials, ResolveId, SessionId, SubscriptionId, UaEvent, UaOutput};
 use super::client::{ClientKey, ClientUser};
 use super::draft::{Body, Draft, Path};
+use super::prack::{Early, Reliable};
+use super::refresh::Keepalive;
 use super::server::ServerKey;
 use super::talk::TakesTalk;
+use super::update::Offered;
 use super::{Owner, UserAgent};
 use crate::dialog::Dialog;
 use crate::flow::Flow;
@@ -40,6 +43,10 @@ pub(super) struct Calling {
     /// A provisional response came: a CANCEL may be sent (s.9.1).
     pub provisional: bool,
     pub cancel: Option<Cancel>,
+    /// It says that we support reliable provisional responses.
+    pub reliable: bool,
+    /// The forks that sent a description, or reliably. Bounded as the early dialogs are.
+    pub early: Vec<Early>,
 }
 
 /// The INVITE is to be cancelled.
@@ -59,6 +66,8 @@ pub(super) struct Pending {
     pub flow: Flow,
     /// The last provisional response above 100, to be sent again every minute (s.13.3.1.1).
     pub progress: Option<(u16, Bytes)>,
+    /// The shell does not know of it: a session refresh.
+    pub quiet: bool,
 }
 
 /// A re-INVITE that was cancelled before the shell answered it.
@@ -77,6 +86,8 @@ pub(super) struct Unacked {
     pub status: u16,
     pub cseq: u32,
     pub interval: Duration,
+    /// The shell does not know of it.
+    pub quiet: bool,
 }
 
 /// Their 2xx, which waits for the shell's word on the ACK.
@@ -86,13 +97,38 @@ pub(super) struct AckDue {
     pub invite: Message,
 }
 
-/// Our re-INVITE.
+/// Our re-INVITE, or the UPDATE in its place.
 #[derive(Debug)]
 pub(super) struct Reinvite {
     pub offer: Option<Bytes>,
     pub stage: Stage,
     /// How often it met glare.
     pub glares: u8,
+    /// It goes out as UPDATE (RFC 3311).
+    pub update: bool,
+    /// The shell does not know of it: a session refresh.
+    pub quiet: bool,
+    /// The remote tag of the early dialog it belongs to; in a confirmed dialog there is no choice.
+    pub fork: Option<Box<str>>,
+}
+
+impl Reinvite {
+    /// A re-INVITE in a confirmed dialog that waits to be sent.
+    pub fn queued(offer: Option<Bytes>) -> Self {
+        Self {
+            offer,
+            stage: Stage::Queued,
+            glares: 0,
+            update: false,
+            quiet: false,
+            fork: None,
+        }
+    }
+
+    /// Whether an offer is out with it, or asked for: everything but an UPDATE without a body.
+    pub fn is_open_offer(&self) -> bool {
+        matches!(self.stage, Stage::Sent(_)) && !(self.update && self.offer.is_none())
+    }
 }
 
 /// How far our re-INVITE is.
@@ -124,6 +160,22 @@ pub(super) struct Session {
     pub unacked: Option<Box<Unacked>>,
     pub ack_due: Option<Box<AckDue>>,
     pub reinvite: Option<Box<Reinvite>>,
+    /// What the shell wants to re-INVITE with once our session refresh is over.
+    pub wanted: Option<Option<Bytes>>,
+    /// An offer of the peer outside INVITE that waits for the shell.
+    pub offered: Option<Box<Offered>>,
+    /// Our side of RFC 3262, for an incoming session whose caller takes part in it.
+    pub reliable: Option<Box<Reliable>>,
+    /// The session interval (RFC 4028).
+    pub keepalive: Option<Keepalive>,
+    /// The peer's Allow has UPDATE.
+    pub allows_update: bool,
+    /// So many calls of `ack` are for an UPDATE, which needs none.
+    pub moot_acks: u8,
+    /// The last description of ours that the peer has.
+    pub local_sdp: Option<Bytes>,
+    /// The description that our 200 could not carry, because a provisional response had the answer: goes out after the ACK.
+    pub renewed: Option<Bytes>,
     /// The shell wants it ended as soon as the ACK of our 2xx came (s.15), with this Reason.
     pub bye_wanted: Option<Option<Arc<str>>>,
     /// The last description of the peer: a copy, which does not hold on to the buffer of its message.
@@ -150,12 +202,41 @@ impl Session {
             unacked: None,
             ack_due: None,
             reinvite: None,
+            wanted: None,
+            offered: None,
+            reliable: None,
+            keepalive: None,
+            allows_update: false,
+            moot_acks: 0,
+            local_sdp: None,
+            renewed: None,
             bye_wanted: None,
             remote_sdp: None,
             closing: false,
             usages: SmallVec::new(),
             takes_talk: TakesTalk::default(),
         }
+    }
+
+    /// Keeps what a message of the peer says about it.
+    pub fn note_allow(&mut self, message: &Message) {
+        let mut methods = message.headers(HeaderName::Allow).peekable();
+        if methods.peek().is_some() {
+            self.allows_update = methods.any(|method| method == Method::Update.as_str());
+        }
+    }
+
+    /// The dialog with that remote tag; the confirmed one where none is asked for.
+    pub fn dialog_mut(&mut self, tag: Option<&str>) -> Option<&mut Dialog> {
+        match tag {
+            Some(tag) => self.dialogs.iter_mut().find(|dialog| &*dialog.remote_tag == tag),
+            None => self.dialogs.first_mut(),
+        }
+    }
+
+    /// The early state of a fork.
+    pub fn early_mut(&mut self, tag: &str) -> Option<&mut Early> {
+        self.calling.as_mut()?.early.iter_mut().find(|early| &*early.tag == tag)
     }
 
     /// Keeps the peer's description.
@@ -204,12 +285,14 @@ impl UserAgent {
     /// Ends a session for the shell, with its terminal event.
     pub(super) fn finish(&mut self, now: Instant, id: SessionId, terminal: UaEvent) {
         let patience = self.timing.patience();
+        self.refuse_offered(now, id, 487);
         let Some(session) = self.live(id) else { return };
         session.phase = Phase::Ending;
         session.pending = None;
         session.unacked = None;
         session.ack_due = None;
-        let reinvite = session.reinvite.take();
+        session.reliable = None;
+        let reinvite = session.reinvite.take().filter(|reinvite| !reinvite.update);
         session.calling = None;
         let closing = session.closing;
         // A re-INVITE that is still open has lost who watched over it.
@@ -241,11 +324,17 @@ impl UserAgent {
     pub(super) fn attach(&mut self, user: ClientUser, key: ClientKey) {
         match user {
             ClientUser::Invite(id) => {
-                if let Some(calling) = self.live(id).and_then(|session| session.calling.as_mut()) {
-                    calling.transaction = Some(key);
+                let Some(session) = self.live(id) else { return };
+                let Some(calling) = session.calling.as_mut() else { return };
+                let is_again = calling.transaction.replace(key).is_some();
+                if is_again {
+                    // The INVITE before it was refused, and its early dialogs are gone (s.12.3).
+                    calling.early.clear();
+                    let gone = std::mem::take(&mut session.dialogs).len();
+                    self.dialogs -= gone;
                 }
             }
-            ClientUser::Reinvite(id) => {
+            ClientUser::Reinvite(id) | ClientUser::Update(id) => {
                 if let Some(reinvite) = self.live(id).and_then(|session| session.reinvite.as_mut()) {
                     reinvite.stage = Stage::Sent(Some(key));
                 }
@@ -262,6 +351,7 @@ impl UserAgent {
                 .get(&id)
                 .is_some_and(|session| session.calling.as_ref().is_some_and(|calling| calling.cancel.is_none())),
             ClientUser::Reinvite(id) | ClientUser::Info(id) => self.sessions.get(&id).is_some_and(|s| s.phase == Phase::Talking),
+            ClientUser::Update(id) | ClientUser::Prack(id) => self.sessions.get(&id).is_some_and(|s| s.phase != Phase::Ending),
             ClientUser::Talk(id) => self.sessions.get(&id).is_some_and(|session| session.phase != Phase::Ending),
             ClientUser::Notify(id) => self.subscriptions.open.contains_key(&id),
             ClientUser::Bye(_) | ClientUser::Request(_) | ClientUser::Nobody => true,
@@ -269,36 +359,54 @@ impl UserAgent {
     }
 
     /// The CSeq of a request sent again after a challenge (s.8.1.3.5).
-    pub(super) fn raise_cseq(&mut self, user: ClientUser, last: u32) -> u32 {
-        let session = match user {
-            ClientUser::Reinvite(id) | ClientUser::Info(id) | ClientUser::Bye(id) | ClientUser::Talk(id) => {
-                self.sessions.get_mut(&id)
-            }
-            ClientUser::Notify(id) => return self.subscription_dialog(id).map_or(last + 1, Dialog::next_cseq),
-            _ => None,
+    pub(super) fn raise_cseq(&mut self, user: ClientUser, draft: &Draft) -> u32 {
+        if let ClientUser::Notify(id) = user {
+            return self.subscription_dialog(id).map_or(draft.cseq + 1, Dialog::next_cseq);
+        }
+        let (ClientUser::Reinvite(id)
+        | ClientUser::Info(id)
+        | ClientUser::Bye(id)
+        | ClientUser::Update(id)
+        | ClientUser::Prack(id)
+        | ClientUser::Talk(id)) = user
+        else {
+            return draft.cseq + 1;
         };
-        session
-            .and_then(|session| session.dialogs.first_mut())
-            .map_or(last + 1, Dialog::next_cseq)
+        let dialogs = self.sessions.get_mut(&id).map(|session| &mut session.dialogs);
+        let raised = dialogs.and_then(|dialogs| dialogs.iter_mut().find(|dialog| dialog.remote == draft.to));
+        let number = raised.map_or(draft.cseq + 1, Dialog::next_cseq);
+        self.spend_cseq(id, number);
+        number
     }
 
     /// A request in the confirmed dialog of a session, with the next CSeq.
     pub(super) fn in_dialog(&mut self, id: SessionId, method: Method, body: Option<Body>) -> Option<Box<Draft>> {
+        self.in_fork(id, None, method, body)
+    }
+
+    /// A request in the dialog with that remote tag, early or confirmed, with the next CSeq.
+    pub(super) fn in_fork(&mut self, id: SessionId, tag: Option<&str>, method: Method, body: Option<Body>) -> Option<Box<Draft>> {
         let session = self.sessions.get_mut(&id)?;
         let credentials = session.credentials.clone();
-        let dialog = session.dialogs.first_mut()?;
-        dialog.next_cseq();
-        let dialog = &*dialog;
-        let mut draft = draft_in(dialog, method, dialog.local_cseq);
+        let dialog = session.dialog_mut(tag)?;
+        let number = dialog.next_cseq();
+        let dialog = dialog.clone();
+        self.spend_cseq(id, number);
+        let mut draft = draft_in(&dialog, method, number);
         draft.credentials = credentials;
         draft.body = body;
-        draft.path.flow = self
-            .sessions
-            .get(&id)
-            .and_then(|s| s.dialogs.first())
-            .and_then(|d| self.dialog_flow(d, &draft.next_hop));
+        draft.path.flow = self.dialog_flow(&dialog, &draft.next_hop);
         draft.path.by_uri = true;
         Some(Box::new(draft))
+    }
+
+    /// Notes at the INVITE which numbers its early dialogs have used: a dialog that its 2xx makes goes on above them.
+    fn spend_cseq(&mut self, id: SessionId, number: u32) {
+        let calling = self.sessions.get(&id).and_then(|session| session.calling.as_ref());
+        let key = calling.and_then(|calling| calling.transaction);
+        if let Some(transaction) = key.and_then(|key| self.clients.get_mut(&key)) {
+            transaction.spent_cseq = transaction.spent_cseq.max(number);
+        }
     }
 
     /// Sends BYE in the confirmed dialog; the session is forgotten when it is answered.
@@ -349,6 +457,7 @@ pub(super) fn draft_in(dialog: &Dialog, method: Method, cseq: u32) -> Draft {
         credentials: None,
         authorization: None,
         authorizations: 0,
+        interval: None,
         next_hop: target.next_hop,
         path: Path::default(),
     }

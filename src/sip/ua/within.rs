@@ -39,7 +39,7 @@ impl UserAgent {
     /// Sends BYE and ends the session for the shell.
     pub(super) fn end(&mut self, now: Instant, id: SessionId, reason: Option<&str>) {
         if self.live(id).is_some_and(|session| session.ack_due.is_some()) {
-            self.ack(now, id, None);
+            self.acknowledge_due(now, id, None);
         }
         self.refuse_pending(now, id, 487, &[]);
         self.send_bye(now, id, reason);
@@ -116,6 +116,8 @@ impl UserAgent {
                     body: request.body().clone(),
                 });
             }
+            (Method::Update, _) => self.receive_update(now, flow, id, request),
+            (Method::Prack, _) => self.receive_prack(now, flow, id, &request),
             (Method::Refer, _) => self.receive_refer(now, flow, id, request),
             (Method::Notify, _) => self.receive_notify(now, flow, &request),
             (Method::Options, _) => self.answer(now, flow, &request, method, 200),
@@ -149,7 +151,7 @@ impl UserAgent {
             Some(Phase::Calling) => self.cancel_with(now, id, 487, None),
             _ => {
                 if self.live(id).is_some_and(|session| session.ack_due.is_some()) {
-                    self.ack(now, id, None);
+                    self.acknowledge_due(now, id, None);
                 }
                 self.refuse_pending(now, id, 487, &[]);
                 self.finish(

@@ -344,9 +344,10 @@ fn what_a_request_must_have() {
 
 #[test]
 fn what_a_request_may_ask() {
-    assert_eq!(refusal(&request("INVITE", &["Require: 100rel"])), Some((420, true)));
-    assert_eq!(refusal(&request("CANCEL", &["Require: 100rel"])), None);
-    assert_eq!(refusal(&request("ACK", &["Require: 100rel"])), None);
+    assert_eq!(refusal(&request("INVITE", &["Require: nosuch"])), Some((420, true)));
+    assert_eq!(refusal(&request("INVITE", &["Require: 100rel, timer"])), None);
+    assert_eq!(refusal(&request("CANCEL", &["Require: nosuch"])), None);
+    assert_eq!(refusal(&request("ACK", &["Require: nosuch"])), None);
     assert_eq!(refusal(&request("ACK", &["Max-Forwards: 999"])), Some((400, false)));
     assert_eq!(refusal(&request("REGISTER", &["Require: Path"])), None);
     assert_eq!(refusal(&request("INVITE", &["Content-Encoding: gzip"])), Some((415, true)));

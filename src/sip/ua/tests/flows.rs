@@ -160,7 +160,7 @@ fn a_reinvite_changes_the_session_either_way() {
     let mut rig = Rig::new(10);
     let (caller, callee) = rig.talk();
     for (from, ours, theirs) in [(0, caller, callee), (1, callee, caller)] {
-        rig.agents[from].reinvite(rig.now, ours, sdp());
+        rig.agents[from].reinvite(rig.now, ours, other_sdp(1));
         assert_eq!(rig.wait(1 - from, reinvited), theirs);
         rig.agents[1 - from].accept_reinvite(rig.now, theirs, sdp());
         assert_eq!(rig.wait(from, reinvite_answered), ours);

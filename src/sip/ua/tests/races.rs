@@ -128,7 +128,7 @@ fn both_hang_up_at_once() {
 fn a_bye_that_crosses_a_reinvite_ends_it() {
     let mut rig = Rig::new(8);
     let (caller, callee) = rig.talk();
-    rig.agents[0].reinvite(rig.now, caller, sdp());
+    rig.agents[0].reinvite(rig.now, caller, other_sdp(1));
     rig.agents[1].bye(rig.now, callee, None);
     assert_eq!(rig.settle(), [vec!["Ended by peer"], vec!["Ended here"]]);
     assert_eq!(rig.count("1 481 INVITE"), 1);
@@ -139,7 +139,7 @@ fn a_bye_while_a_reinvite_waits_for_its_answer_refuses_it() {
     for hangs_up in [0, 1] {
         let mut rig = Rig::new(9);
         let sessions = rig.talk();
-        rig.agents[0].reinvite(rig.now, sessions.0, sdp());
+        rig.agents[0].reinvite(rig.now, sessions.0, other_sdp(1));
         rig.wait(1, reinvited);
         let session = if hangs_up == 0 { sessions.0 } else { sessions.1 };
         rig.agents[hangs_up].bye(rig.now, session, None);
@@ -154,8 +154,8 @@ fn a_bye_while_a_reinvite_waits_for_its_answer_refuses_it() {
 fn reinvites_that_cross_are_tried_again_one_after_the_other() {
     let mut rig = Rig::new(10);
     let (caller, callee) = rig.talk();
-    rig.agents[0].reinvite(rig.now, caller, sdp());
-    rig.agents[1].reinvite(rig.now, callee, sdp());
+    rig.agents[0].reinvite(rig.now, caller, other_sdp(1));
+    rig.agents[1].reinvite(rig.now, callee, other_sdp(1));
     rig.run(ms(50));
     assert_eq!((rig.count("0 491 INVITE"), rig.count("1 491 INVITE")), (1, 1));
     // The callee, which did not make the Call-ID, comes first (s.14.1); accepting its offer makes the caller's stale.
@@ -165,7 +165,7 @@ fn reinvites_that_cross_are_tried_again_one_after_the_other() {
     rig.wait(1, reinvite_answered);
     rig.agents[1].ack(rig.now, callee, None);
     rig.wait(0, acked);
-    rig.agents[0].reinvite(rig.now, caller, sdp());
+    rig.agents[0].reinvite(rig.now, caller, other_sdp(1));
     rig.wait(1, reinvited);
     rig.agents[1].bye(rig.now, callee, None);
     rig.settle();
@@ -177,7 +177,7 @@ fn a_reinvite_waits_for_the_ack_of_the_first_invite() {
     let caller = rig.invite(0);
     let callee = rig.wait(1, incoming);
     rig.agents[1].accept(rig.now, callee, sdp());
-    rig.agents[1].reinvite(rig.now, callee, sdp());
+    rig.agents[1].reinvite(rig.now, callee, other_sdp(1));
     rig.wait(0, answered);
     assert_eq!(rig.count("1 INVITE"), 0);
     rig.agents[0].ack(rig.now, caller, None);
@@ -190,9 +190,9 @@ fn a_reinvite_waits_for_the_ack_of_the_first_invite() {
 fn a_reinvite_while_the_peers_is_being_answered_fails_at_once() {
     let mut rig = Rig::new(12);
     let (caller, callee) = rig.talk();
-    rig.agents[0].reinvite(rig.now, caller, sdp());
+    rig.agents[0].reinvite(rig.now, caller, other_sdp(1));
     rig.wait(1, reinvited);
-    rig.agents[1].reinvite(rig.now, callee, sdp());
+    rig.agents[1].reinvite(rig.now, callee, other_sdp(1));
     assert_eq!(rig.wait(1, reinvite_failed), 491);
     rig.agents[1].bye(rig.now, callee, None);
     rig.settle();
@@ -203,7 +203,7 @@ fn a_reinvite_that_nobody_answers_ends_the_session() {
     let mut rig = Rig::new(13);
     let (caller, _) = rig.talk();
     rig.lose = Box::new(|from, _| from == 0);
-    rig.agents[0].reinvite(rig.now, caller, sdp());
+    rig.agents[0].reinvite(rig.now, caller, other_sdp(1));
     assert_eq!(rig.wait(0, any_terminal), "Ended here");
 }
 

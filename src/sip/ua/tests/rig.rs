@@ -23,6 +23,14 @@ pub(super) fn sdp() -> Option<Bytes> {
     Some(Bytes::from_static(SDP))
 }
 
+/// Another description, for each number.
+pub(super) fn other_sdp(number: u16) -> Option<Bytes> {
+    let text = std::str::from_utf8(SDP)
+        .unwrap()
+        .replace("4000", &(4000 + 2 * number).to_string());
+    Some(text.into())
+}
+
 pub(super) fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
 }

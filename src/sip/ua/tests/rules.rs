@@ -7,14 +7,12 @@ use crate::ua::*;
 
 #[test]
 fn methods_that_are_not_served_get_405_with_the_truth() {
-    for method in [Method::Update, Method::Prack, Method::Publish] {
-        let mut peer = Peer::new();
-        peer.deliver(Request::new(method.clone(), "x").finish());
-        let (_, response) = peer.one();
-        assert_eq!(response.status(), Some(405), "{method}");
-        let allow = response.header(HeaderName::Allow).unwrap();
-        assert!(allow.contains("INVITE") && !allow.contains(method.as_str()));
-    }
+    let mut peer = Peer::new();
+    peer.deliver(Request::new(Method::Publish, "x").finish());
+    let (_, response) = peer.one();
+    assert_eq!(response.status(), Some(405));
+    let allow = response.header(HeaderName::Allow).unwrap();
+    assert!(allow.contains("INVITE") && !allow.contains("PUBLISH"));
 }
 
 /// RFC 3261 s.21.5.2.
@@ -26,10 +24,10 @@ fn methods_that_nobody_knows_get_501() {
 }
 
 #[test]
-fn update_in_a_dialog_gets_405_and_the_call_lives() {
+fn publish_in_a_dialog_gets_405_and_the_call_lives() {
     let mut peer = Peer::new();
     let (session, to) = peer.talk();
-    peer.deliver(Request::new(Method::Update, "u").to(&to).cseq(3).finish());
+    peer.deliver(Request::new(Method::Publish, "u").to(&to).cseq(3).finish());
     assert_eq!(peer.lines(), ["405"]);
     peer.agent.bye(peer.now, session, None);
     assert_eq!(peer.lines(), ["BYE"]);
@@ -37,12 +35,19 @@ fn update_in_a_dialog_gets_405_and_the_call_lives() {
 
 #[test]
 fn extensions_that_are_not_supported_get_420() {
-    let mut peer = Peer::new();
-    peer.deliver(Request::new(Method::Invite, "x").header("Require", "100rel, nosuch").finish());
-    let (_, response) = peer.one();
-    let unsupported: Vec<_> = response.headers(HeaderName::Unsupported).collect();
-    assert_eq!((response.status(), unsupported), (Some(420), vec!["100rel", "nosuch"]));
-    assert!(peer.events.is_empty());
+    let off = |config: &mut UaConfig| config.reliable_provisionals = ReliableProvisionals::Off;
+    let no_timers = |config: &mut UaConfig| config.session_expires = std::time::Duration::ZERO;
+    for (mut peer, required, expected) in [
+        (Peer::new(), "100rel, nosuch", vec!["nosuch"]),
+        (Peer::with(off), "100rel", vec!["100rel"]),
+        (Peer::with(no_timers), "timer", vec!["timer"]),
+    ] {
+        peer.deliver(Request::new(Method::Invite, "x").header("Require", required).finish());
+        let (_, response) = peer.one();
+        let unsupported: Vec<_> = response.headers(HeaderName::Unsupported).collect();
+        assert_eq!((response.status(), unsupported), (Some(420), expected));
+        assert!(peer.events.is_empty());
+    }
 }
 
 #[test]
