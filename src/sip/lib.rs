@@ -3,6 +3,7 @@
 //! * [`identity`]: who calls, who forwarded, and which headers go from leg to leg.
 //! * [`message`]: a lazy index over the bytes of one message, typed access to the headers that Tandem uses, builders, stream framing.
 //! * [`transaction`]: the four transaction machines (RFC 3261 s.17, RFC 6026) and their timers.
+//! * [`conference_info`]: the document of the conference event package (RFC 4575).
 //! * [`dialog`]: dialog state (RFC 3261 s.12), early dialogs of forks.
 //! * [`session`]: limits of session descriptions, an origin for each leg, the inactive answer (RFC 8866, RFC 3264).
 //! * [`digest`]: authentication, as a server and as a client (RFC 7616, RFC 8760).
@@ -17,6 +18,7 @@
 //!  UaOutput::Send    ◄── builder ◄── ua ◄── transaction ◄── dialog ◄── command
 //! ```
 
+pub mod conference_info;
 pub mod dialog;
 pub mod digest;
 pub mod flow;
