@@ -2,7 +2,7 @@
 //!
 //! Neither may be one that routes, identifies or secures a message, that names a dialog, or that another policy here writes: those are
 //! [never passed](NEVER). The first group is the set that UCMA's back-to-back calls never pass; the others follow from RFC 3261.
-//! Allow and Supported are passed with the values that this user agent knows itself.
+//! Allow and Supported are passed with the values that this user agent knows itself, and that are not agreed on leg by leg.
 
 use std::fmt;
 use std::sync::Arc;
@@ -78,6 +78,9 @@ const NEVER: [&str; 60] = [
     "User-Agent",
     "Server",
 ];
+
+/// Extensions that each leg agrees on by itself, as it is configured.
+const PER_LEG: [&str; 2] = ["100rel", "timer"];
 
 /// How many names a pass-through list may have.
 pub const MAX_PASSED_NAMES: usize = 64;
@@ -167,7 +170,10 @@ fn passed_value(name: &str, value: &str) -> Option<Arc<str>> {
     }
     let known = |token: &&str| match HeaderName::classify(name.as_bytes()) {
         HeaderName::Allow => !matches!(Method::from_token(token), Method::Other(_)),
-        HeaderName::Supported => EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(token)),
+        HeaderName::Supported => {
+            let is_in = |list: &[&str]| list.iter().any(|known| known.eq_ignore_ascii_case(token));
+            is_in(EXTENSIONS) && !is_in(&PER_LEG)
+        }
         _ => true,
     };
     if !matches!(

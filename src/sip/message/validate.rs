@@ -11,7 +11,7 @@ use super::uri::{Scheme, Uri, UriError};
 use super::{HeaderName, Message, Method};
 
 /// The option tags that a request may require of us (RFC 3261 s.8.2.2.3). A tag is added here when the layers above keep what it promises.
-pub const EXTENSIONS: &[&str] = &["path", "100rel", "timer"];
+pub const EXTENSIONS: &[&str] = &["path", "100rel", "timer", "replaces", "norefersub"];
 
 /// The headers that a message must have once (RFC 3261 s.8.1.1), Max-Forwards and Content-Type that it may have once.
 const AT_MOST_ONCE: [HeaderName; 6] = [

@@ -215,7 +215,8 @@ impl UserAgent {
             let listener = self.listener(pending.flow.listener)?;
             response = response
                 .header(HeaderName::Contact, draft::contact(listener))
-                .header(HeaderName::Allow, ALLOW);
+                .header(HeaderName::Allow, ALLOW)
+                .header(HeaderName::Supported, draft::SUPPORTED.join(", "));
         }
         if let Some(grant) = self.grant_interval(&pending.request).filter(|_| (200..300).contains(&status)) {
             response = grant.write(response);

@@ -20,6 +20,9 @@ use crate::message::{HeaderName, Message, Method, RequestBuilder};
 pub(super) const ALLOW: &str =
     "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, MESSAGE, PRACK, UPDATE, REFER, SUBSCRIBE, NOTIFY";
 
+/// What we support whatever is configured (RFC 3891, RFC 4488), as the Supported header tells.
+pub(super) const SUPPORTED: [&str; 2] = ["replaces", "norefersub"];
+
 /// Content-Type of session descriptions.
 pub(super) const SDP: &str = "application/sdp";
 

@@ -80,7 +80,7 @@ impl UserAgent {
     /// What our INVITE says about extensions. Without an offer it does not take reliable responses, which would have to bring one.
     fn extensions(&self, has_offer: bool) -> Vec<(Arc<str>, Arc<str>)> {
         let mut headers: Vec<(Arc<str>, Arc<str>)> = Vec::new();
-        let mut supported = Vec::new();
+        let mut supported = draft::SUPPORTED.to_vec();
         match self.config.reliable_provisionals {
             ReliableProvisionals::Off => {}
             _ if !has_offer => {}
@@ -90,9 +90,7 @@ impl UserAgent {
         if !self.config.session_expires.is_zero() {
             supported.push(super::refresh::TAG);
         }
-        if !supported.is_empty() {
-            headers.push((HeaderName::Supported.as_str().into(), supported.join(", ").into()));
-        }
+        headers.push((HeaderName::Supported.as_str().into(), supported.join(", ").into()));
         headers
     }
 

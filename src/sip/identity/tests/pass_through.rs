@@ -37,7 +37,7 @@ fn what_is_on_the_list_is_passed_in_order_and_whole() {
             ("X-CUSTOMER", "4711, 4712"),
             ("Subject", "hello"),
             ("X-Other", "no"),
-            ("k", "path, nosuch"),
+            ("k", "path, nosuch, 100rel"),
             ("Allow", "INVITE, DANCE,BYE"),
             ("X-Customer", "second"),
             ("X-Customer", &long),
