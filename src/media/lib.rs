@@ -2,6 +2,7 @@
 
 pub mod codec;
 pub mod conceal;
+pub mod dtmf;
 pub mod endpoint;
 pub mod g711;
 pub mod jitter;

@@ -99,12 +99,14 @@ impl ToneSource {
         out.fill(0);
         let shares: f64 = step.tones.iter().map(|(_, share)| share).sum();
         let ramp = u64::from(self.rate.hz()) / RAMP;
+        // Whole seconds are whole turns of every whole frequency.
+        let phase = self.position % u64::from(self.rate.hz());
         // A pattern of one step has no edges but its start.
         let steady = self.pattern.steps.len() == 1 && self.pattern.repeats;
         for (hz, share) in step.tones {
             let turn = TAU * hz / f64::from(self.rate.hz());
             let (sine, cosine) = turn.sin_cos();
-            let (mut y, mut x) = ((self.position % 1_000_000) as f64 * turn).sin_cos();
+            let (mut y, mut x) = (phase as f64 * turn).sin_cos();
             let peak = PEAK * share / shares;
             for (index, sample) in (at..).zip(out.iter_mut()) {
                 let from_edge = if steady { ramp } else { index.min(length - 1 - index) };
