@@ -81,7 +81,9 @@ impl UserAgent {
         let talking = session.phase == Phase::Talking;
         let busy = talking && (session.pending.is_some() || session.unacked.is_some() || session.ack_due.is_some());
         if talking && !busy && session.reinvite.is_none() && session.offered.is_none() {
-            session.reinvite = session.renewed.take().map(|sdp| {
+            let said = session.local_sdp.as_ref();
+            let is_new = |sdp: &Bytes| said.is_none_or(|said| !session::same_media(said, sdp));
+            session.reinvite = session.renewed.take().filter(is_new).map(|sdp| {
                 Box::new(Reinvite {
                     quiet: true,
                     ..Reinvite::queued(Some(sdp))

@@ -82,6 +82,12 @@ impl Peer {
         sent.remove(0)
     }
 
+    /// The last event, when nothing is to be sent.
+    pub fn told(&mut self) -> Option<&UaEvent> {
+        assert_eq!(self.lines(), Vec::<String>::new());
+        self.events.last()
+    }
+
     /// The statuses and methods that it sends now.
     pub fn lines(&mut self) -> Vec<String> {
         let line = |message: &Message| match message.status() {
