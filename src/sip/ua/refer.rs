@@ -113,7 +113,7 @@ impl UserAgent {
         match (&subscription.stage, refer.quiet) {
             (Stage::Over, _) => self.stats.commands_ignored += 1,
             (Stage::Active, _) => self.notify_refer(now, id, status),
-            (Stage::Asked(_), _) if status >= 300 => self.refuse_asked(now, id, status),
+            (Stage::Asked(_), _) if status >= 300 => self.refuse_asked(now, id, status, true),
             (Stage::Asked(_), true) => self.accept_refer(now, id, true),
             (Stage::Asked(_), false) => {
                 self.accept_refer(now, id, false);
@@ -124,7 +124,7 @@ impl UserAgent {
 
     /// 202 to a REFER (s.2.4.2).
     fn accept_refer(&mut self, now: Instant, id: SubscriptionId, quiet: bool) {
-        let Some(asked) = self.take_asked(id) else { return };
+        let Some(asked) = self.take_asked(id, true) else { return };
         let mut response = self.response(&asked.request, asked.flow, 202);
         if let Some(listener) = self.listener(asked.flow.listener) {
             response = response.header(HeaderName::Contact, draft::contact(listener));

@@ -368,7 +368,7 @@ impl UserAgent {
     /// Grants a subscription for so many seconds (within the limits of the [`Notifier`]; 0 for one look) with 200. The shell notifies the
     /// whole state then, at once (RFC 6665 s.4.2.1.2).
     pub fn accept_subscription(&mut self, now: Instant, id: SubscriptionId, expires: u32) {
-        let Some(asked) = self.take_asked(id) else { return };
+        let Some(asked) = self.take_asked(id, false) else { return };
         let expires = expires.min(self.subscriptions.notifier.max_expires);
         if let Some(subscription) = self.subscriptions.open.get_mut(&id) {
             subscription.stage = Stage::Active;
@@ -380,7 +380,7 @@ impl UserAgent {
     /// Refuses a subscription. Outside a session nothing is kept of it, so that a challenge (401) to a stranger costs no memory: a copy of
     /// the request is a new one.
     pub fn reject_subscription(&mut self, now: Instant, id: SubscriptionId, status: u16, headers: &[(Arc<str>, Arc<str>)]) {
-        let Some(asked) = self.take_asked(id) else { return };
+        let Some(asked) = self.take_asked(id, false) else { return };
         let status = if (300..700).contains(&status) { status } else { 500 };
         self.drop_subscription(id);
         let opens = asked.request.to().is_ok_and(|to| to.tag().is_none());
@@ -397,9 +397,10 @@ impl UserAgent {
         self.end_for_shell(id, SubscriptionEnd::Here);
     }
 
-    /// The request of a subscription that waits for its answer; a command that comes too late is counted.
-    pub(super) fn take_asked(&mut self, id: SubscriptionId) -> Option<Asked> {
+    /// The request that waits for its answer: a REFER, or a SUBSCRIBE. A command that comes too late is counted.
+    pub(super) fn take_asked(&mut self, id: SubscriptionId, refer: bool) -> Option<Asked> {
         let subscription = self.subscriptions.open.get_mut(&id);
+        let subscription = subscription.filter(|known| known.refer.is_some() == refer);
         let asked = subscription.and_then(|subscription| match std::mem::replace(&mut subscription.stage, Stage::Over) {
             Stage::Asked(asked) => Some(*asked),
             other => {
@@ -516,7 +517,7 @@ impl UserAgent {
         if !ends_subscription(status) {
             return self.send_notification(now, id);
         }
-        let told = matches!(subscription.stage, Stage::Over);
+        let told = matches!(subscription.stage, Stage::Over) || subscription.refer.is_some();
         self.drop_subscription(id);
         if !told {
             self.end_for_shell(id, SubscriptionEnd::Lost);
@@ -638,7 +639,7 @@ impl UserAgent {
             let is_refer = subscription.refer.is_some();
             match (&subscription.stage, is_refer) {
                 (Stage::Asked(_), _) => {
-                    self.refuse_asked(now, id, 487);
+                    self.refuse_asked(now, id, 487, is_refer);
                     if !is_refer {
                         self.end_for_shell(id, SubscriptionEnd::SessionOver);
                     }
@@ -655,8 +656,8 @@ impl UserAgent {
     }
 
     /// Answers the request that asked for a subscription with a refusal, and drops it.
-    pub(super) fn refuse_asked(&mut self, now: Instant, id: SubscriptionId, status: u16) {
-        let Some(asked) = self.take_asked(id) else { return };
+    pub(super) fn refuse_asked(&mut self, now: Instant, id: SubscriptionId, status: u16, refer: bool) {
+        let Some(asked) = self.take_asked(id, refer) else { return };
         let method = asked.request.method().unwrap_or(Method::Subscribe);
         let response = self.plain_response(asked.flow, &asked.request, &method, status).finish();
         self.drop_subscription(id);

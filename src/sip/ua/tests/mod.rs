@@ -8,5 +8,6 @@ mod reliable;
 mod rig;
 mod rules;
 mod timers;
+mod transfer;
 mod update;
 mod ways;
