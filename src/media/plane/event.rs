@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::tone::ToneKind;
+
 /// Names a port; never used twice in a plane.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct PortId(pub u64);
@@ -40,6 +42,8 @@ pub enum Source {
     Port(PortId),
     /// The music of this name, or the default one; from its start.
     Music(Option<Arc<str>>),
+    /// A tone of the plane's locale.
+    Tone(ToneKind),
     /// A prompt.
     File {
         /// Its name.

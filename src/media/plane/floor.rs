@@ -4,14 +4,17 @@ use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::sync::{Arc, PoisonError};
 
+use bytes::BytesMut;
 use socket2::SockAddr;
 
 use super::event::{PlaneEvent, PlaneEventKind, PortId};
 use super::kernel::Epoll;
 use super::latch::Latch;
-use super::line::{Line, Slot};
+use super::line::{Line, Route, Slot};
+use super::scene::{Scenes, audio_formats};
 use super::settings::PlaneSettings;
 use super::stats::PlaneStats;
+use super::tick::Frames;
 use super::wire::{Order, PortOrder, Wire};
 use super::{Homes, Sink};
 use crate::endpoint::PortSettings;
@@ -20,8 +23,6 @@ use crate::endpoint::PortSettings;
 const WAITING: usize = 64;
 /// How long a port may be on its way.
 const ARRIVAL_US: u64 = 2_000_000;
-/// Digits that may wait at one port.
-const MAX_KEYS: usize = 256;
 
 /// The thread's time: microseconds since it started.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -50,6 +51,14 @@ pub(super) struct Floor {
     pub(super) repeated: Vec<(Slot, char)>,
     pub(super) counters: PlaneStats,
     pub(super) scratch: Vec<u8>,
+    /// The ports of each session.
+    pub(super) members: HashMap<u64, Vec<Slot>>,
+    pub(super) scenes: Scenes,
+    /// Sessions of which the scene is out of date.
+    pub(super) unarranged: Vec<u64>,
+    pub(super) frames: Frames,
+    pub(super) arena: BytesMut,
+    pub(super) samples: Vec<i16>,
 }
 
 impl Floor {
@@ -68,6 +77,12 @@ impl Floor {
             repeated: Vec::new(),
             counters: PlaneStats::default(),
             scratch: Vec::new(),
+            members: HashMap::new(),
+            scenes: Scenes::default(),
+            unarranged: Vec::new(),
+            frames: Frames::default(),
+            arena: BytesMut::new(),
+            samples: Vec::new(),
         }
     }
 
@@ -78,12 +93,15 @@ impl Floor {
 
     pub(super) fn obey(&mut self, order: Order, epoll: &Epoll, now: Now) {
         match order {
-            Order::Open(line) => self.place(line, epoll, now),
+            Order::Open(mut line) => {
+                line.heard_us = now.us;
+                self.place(line, epoll);
+            }
             Order::Expect(port) => {
                 self.expected.insert(port, (now.us, Vec::new()));
             }
             Order::Adopt(line) => self.adopt(line, epoll, now),
-            Order::Rehome(port, session, to) => self.rehome(port, session, &to, epoll, now),
+            Order::Rehome(port, session, to) => self.rehome(port, session, to, epoll, now),
             Order::Port(port, order) => match self.expected.get_mut(&port) {
                 Some((_, waiting)) if waiting.len() < WAITING => waiting.push(order),
                 Some(_) => tracing::error!(port = port.0, "too many orders for a port on its way"),
@@ -105,8 +123,9 @@ impl Floor {
             }
             PortOrder::Hear(sources) => self.hear(slot, sources),
             PortOrder::Digits(digits) => {
-                let room = MAX_KEYS.saturating_sub(line.keys.len());
-                line.keys.extend(digits.chars().take(room));
+                if let Some(settings) = &line.settings {
+                    line.keys.push(&digits, settings);
+                }
                 self.changed.push(port);
             }
             PortOrder::Close => self.close(slot, epoll, now),
@@ -116,7 +135,7 @@ impl Floor {
         self.serving = None;
     }
 
-    fn place(&mut self, line: Box<Line>, epoll: &Epoll, now: Now) {
+    fn place(&mut self, line: Box<Line>, epoll: &Epoll) {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.lines.push(None);
             self.lines.len() - 1
@@ -131,9 +150,8 @@ impl Floor {
             self.forget(line.id, line.owner);
             return;
         }
-        let mut line = line;
-        line.heard_us = now.us;
         self.slots.insert(line.id, slot);
+        self.members.entry(line.session).or_default().push(slot);
         self.changed.push(line.id);
         if let Some(entry) = self.lines.get_mut(slot) {
             *entry = Some(line);
@@ -143,22 +161,28 @@ impl Floor {
     fn adopt(&mut self, line: Box<Line>, epoll: &Epoll, now: Now) {
         let port = line.id;
         let waiting = self.expected.remove(&port).map(|(_, waiting)| waiting);
-        self.place(line, epoll, now);
+        self.place(line, epoll);
         let Some(slot) = self.slots.get(&port).copied() else { return };
-        let sources = self.line(slot).map(|line| std::mem::take(&mut line.hears)).unwrap_or_default();
+        let sources = self
+            .line(slot)
+            .map(|line| std::mem::take(&mut line.hears))
+            .unwrap_or_default();
         self.hear(slot, sources);
         for order in waiting.into_iter().flatten() {
             self.obey_for(port, order, epoll, now);
         }
     }
 
-    fn rehome(&mut self, port: PortId, session: u64, to: &Arc<Wire>, epoll: &Epoll, now: Now) {
+    fn rehome(&mut self, port: PortId, session: u64, to: Option<Arc<Wire>>, epoll: &Epoll, now: Now) {
         let Some(slot) = self.slots.get(&port).copied() else { return };
-        let here = to.bell().as_fd();
-        let _ = here;
-        let Some(mut line) = self.take_out(slot, epoll, now) else { return };
+        let Some(mut line) = self.take_out(slot, epoll, now) else {
+            return;
+        };
         line.session = session;
         let owner = line.owner;
+        let Some(to) = to else {
+            return self.adopt(line, epoll, now);
+        };
         if to.give(Order::Adopt(line)).is_err() {
             self.forget(port, owner);
         }
@@ -166,25 +190,40 @@ impl Floor {
 
     fn close(&mut self, slot: Slot, epoll: &Epoll, now: Now) {
         let Some(line) = self.take_out(slot, epoll, now) else { return };
-        let report = Box::new(line.report);
-        self.tell(line.id, line.owner, PlaneEventKind::Closed(report));
+        let (port, owner, report) = (line.id, line.owner, Box::new(line.report));
+        // Its place is free when this is told.
+        drop(line);
+        self.tell(port, owner, PlaneEventKind::Closed(report));
     }
 
     /// The port is not of this thread any more.
-    fn take_out(&mut self, slot: Slot, epoll: &Epoll, _now: Now) -> Option<Box<Line>> {
+    fn take_out(&mut self, slot: Slot, epoll: &Epoll, now: Now) -> Option<Box<Line>> {
         let sources = self.line(slot)?.hears.clone();
         self.hear(slot, Vec::new());
         let mut line = self.lines.get_mut(slot)?.take()?;
         line.hears = sources;
         line.relays.clear();
+        line.route = Route::Silent;
         line.decoded = false;
+        line.receiver = None;
+        self.leave(line.session, slot);
         epoll.remove(line.lease.rtp.as_fd());
         epoll.remove(line.lease.rtcp.as_fd());
         self.slots.remove(&line.id);
         self.free.push(slot);
         self.changed.push(line.id);
-        self.follow_up(_now);
+        self.follow_up(now);
         Some(line)
+    }
+
+    fn leave(&mut self, session: u64, slot: Slot) {
+        self.unarranged.push(session);
+        if let Some(members) = self.members.get_mut(&session) {
+            members.retain(|member| *member != slot);
+            if members.is_empty() {
+                self.members.remove(&session);
+            }
+        }
     }
 
     /// After a panic: whoever was served then is gone, and everybody where that is not known.
@@ -204,21 +243,30 @@ impl Floor {
                 line.relays.retain(|listener| *listener != slot);
             }
             self.free.push(slot);
+            for members in self.members.values_mut() {
+                members.retain(|member| *member != slot);
+            }
             for hearers in self.hearers.values_mut() {
                 hearers.retain(|hearer| *hearer != port);
             }
             self.changed.push(port);
         }
+        // The round that crashed took them along.
+        self.unarranged.extend(self.members.keys());
         self.forget(port, owner);
     }
 
     pub(super) fn lose_all(&mut self) {
         for line in std::mem::take(&mut self.lines).into_iter().flatten() {
-            self.forget(line.id, line.owner);
+            let (port, owner) = (line.id, line.owner);
+            drop(line);
+            self.forget(port, owner);
         }
         self.free.clear();
         self.slots.clear();
         self.hearers.clear();
+        self.members.clear();
+        self.scenes.clear();
         self.changed.clear();
         self.repeated.clear();
     }
@@ -256,6 +304,12 @@ impl Floor {
             let (port, owner) = (line.id, line.owner);
             self.tell(port, owner, PlaneEventKind::Stalled);
         }
+        let keep_open_us = self.settings.keep_open_every.as_micros() as u64;
+        let Some(line) = self.line(slot) else { return };
+        let quiet = line.sent_us.is_none_or(|sent| now.us.saturating_sub(sent) >= keep_open_us);
+        if quiet && line.may_hear() && line.route != Route::Made {
+            self.keep_open(slot, now);
+        }
     }
 }
 
@@ -277,6 +331,9 @@ fn apply(line: &mut Line, settings: Box<PortSettings>, plane: &PlaneSettings, no
     if !line.may_speak() {
         line.heard_us = now.us;
         line.stall_told = false;
+    }
+    if let Some(receiver) = &mut line.receiver {
+        receiver.set_formats(&audio_formats(&settings.receives));
     }
     line.settings = Some(settings);
 }

@@ -46,7 +46,14 @@ impl Epoll {
     /// Watches it no more. A descriptor that is closed leaves by itself.
     pub(super) fn remove(&self, watched: BorrowedFd<'_>) {
         // SAFETY: no event is read for this operation. It fails only where the descriptor is not watched.
-        unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_DEL, watched.as_raw_fd(), ptr::null_mut()) };
+        unsafe {
+            libc::epoll_ctl(
+                self.epoll.as_raw_fd(),
+                libc::EPOLL_CTL_DEL,
+                watched.as_raw_fd(),
+                ptr::null_mut(),
+            )
+        };
     }
 
     /// Waits so many milliseconds, and appends the tokens of what can be read. `true` where more may be ready than fitted.
@@ -56,7 +63,11 @@ impl Epoll {
         let count = unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), self.ready.as_mut_ptr(), room, timeout_ms) };
         let Ok(count) = usize::try_from(count) else {
             let error = io::Error::last_os_error();
-            return if error.kind() == io::ErrorKind::Interrupted { Ok(false) } else { Err(error) };
+            return if error.kind() == io::ErrorKind::Interrupted {
+                Ok(false)
+            } else {
+                Err(error)
+            };
         };
         tokens.extend(self.ready.iter().take(count).map(|event| event.u64));
         Ok(count == self.ready.len())
@@ -252,7 +263,10 @@ mod tests {
 
     #[test]
     fn datagrams_wake_come_in_a_batch_and_are_cut_at_the_slot() {
-        let (ours, theirs) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        let (ours, theirs) = (
+            UdpSocket::bind("127.0.0.1:0").unwrap(),
+            UdpSocket::bind("127.0.0.1:0").unwrap(),
+        );
         let (mut epoll, mut tokens, mut batch) = (Epoll::new().unwrap(), Vec::new(), Batch::new());
         epoll.add(ours.as_fd(), 7).unwrap();
         let to = SockAddr::from(ours.local_addr().unwrap());

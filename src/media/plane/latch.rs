@@ -152,9 +152,7 @@ impl Latch {
         if known {
             self.newcomer = None;
         } else {
-            let silent = self
-                .heard_us
-                .is_none_or(|heard| now_us.saturating_sub(heard) > SILENCE_US);
+            let silent = self.heard_us.is_none_or(|heard| now_us.saturating_sub(heard) > SILENCE_US);
             let again = self.newcomer == Some((ssrc, sequence));
             self.newcomer = Some((ssrc, sequence.wrapping_add(1)));
             if !silent && !again {
@@ -218,7 +216,11 @@ mod tests {
             (Follow, "127.0.0.1:4000", "127.0.0.2:4000", None),
         ];
         for (policy, signalled, from, taken) in table {
-            assert_eq!(knocks(&mut latch(policy, signalled), from, 0), taken, "{policy:?} {signalled} {from}");
+            assert_eq!(
+                knocks(&mut latch(policy, signalled), from, 0),
+                taken,
+                "{policy:?} {signalled} {from}"
+            );
         }
     }
 
@@ -242,7 +244,14 @@ mod tests {
 
     #[test]
     fn learning_ends_with_its_time_unless_the_policy_follows() {
-        assert_eq!(knocks(&mut latch(SymmetricRtp::LearnOnce, "192.0.2.1:4000"), "192.0.2.1:4002", 11_000_000), None);
+        assert_eq!(
+            knocks(
+                &mut latch(SymmetricRtp::LearnOnce, "192.0.2.1:4000"),
+                "192.0.2.1:4002",
+                11_000_000
+            ),
+            None
+        );
         let mut follows = latch(SymmetricRtp::Follow, "192.0.2.1:4000");
         follows.judge(address("192.0.2.1:4000"), 1, 1, 0);
         assert_eq!(knocks(&mut follows, "192.0.2.1:4002", 60_000_000), Some(9));

@@ -1,16 +1,19 @@
 //! One port, as its thread has it.
 
-use std::collections::VecDeque;
-
 use smallvec::SmallVec;
 use socket2::SockAddr;
 
 use super::event::{PortId, PortReport, Source};
+use super::keys::{Keys, Pressed};
 use super::latch::Latch;
 use super::pairs::Lease;
+use super::player::Players;
 use super::stamp::Stamper;
-use crate::codec::Codec;
+use crate::codec::{Codec, Encoder};
 use crate::endpoint::{Format, PortSettings};
+use crate::rate::{Converter, Rate};
+use crate::receive::Receiver;
+use crate::speaker::Activity;
 
 /// Where a port is in its thread's table.
 pub(super) type Slot = usize;
@@ -49,13 +52,20 @@ pub(super) struct Line {
     pub(super) flowing: bool,
     pub(super) stall_told: bool,
     pub(super) heard_us: u64,
-    pub(super) sent_us: u64,
+    pub(super) sent_us: Option<u64>,
     /// The window of the flood guard, and what came in it.
     pub(super) window: u64,
     pub(super) taken: u32,
-    /// The timestamp of the telephone event that the device sent last.
-    pub(super) event: Option<u32>,
-    pub(super) keys: VecDeque<char>,
+    pub(super) pressed: Pressed,
+    pub(super) keys: Keys,
+    pub(super) receiver: Option<Receiver>,
+    pub(super) activity: Activity,
+    pub(super) converter: Option<((Rate, Rate), Converter)>,
+    pub(super) encoder: Option<Encoder>,
+    /// Frames that wait until their packet is full.
+    pub(super) packed: Vec<u8>,
+    pub(super) packed_frames: u32,
+    pub(super) players: Players,
     pub(super) report: PortReport,
 }
 
@@ -79,11 +89,18 @@ impl Line {
             flowing: false,
             stall_told: false,
             heard_us: 0,
-            sent_us: 0,
+            sent_us: None,
             window: 0,
             taken: 0,
-            event: None,
-            keys: VecDeque::new(),
+            pressed: Pressed::default(),
+            keys: Keys::default(),
+            receiver: None,
+            activity: Activity::default(),
+            converter: None,
+            encoder: None,
+            packed: Vec::new(),
+            packed_frames: 0,
+            players: Vec::new(),
             report: PortReport::default(),
         }
     }
@@ -98,9 +115,18 @@ impl Line {
         self.settings.as_ref().is_some_and(|settings| settings.direction.receives())
     }
 
+    /// Whether the device sends its keys as events.
+    pub(super) fn sends_events(&self) -> bool {
+        let receives = self.settings.iter().flat_map(|settings| &settings.receives);
+        receives.into_iter().any(|(_, format)| matches!(format, Format::Event { .. }))
+    }
+
     /// What a payload type of the device means.
     pub(super) fn meaning(&self, payload_type: u8) -> Option<Format> {
         let receives = &self.settings.as_ref()?.receives;
-        receives.iter().find(|(number, _)| *number == payload_type).map(|(_, format)| *format)
+        receives
+            .iter()
+            .find(|(number, _)| *number == payload_type)
+            .map(|(_, format)| *format)
     }
 }

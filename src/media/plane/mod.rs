@@ -2,16 +2,23 @@
 pub mod event;
 mod floor;
 mod kernel;
+mod keys;
 mod latch;
 mod line;
 mod packet;
 mod pairs;
+mod player;
 mod pump;
 mod route;
+mod scene;
 mod settings;
 mod stamp;
 mod stats;
+mod tick;
 mod wire;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
@@ -20,6 +27,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 pub use event::{OpenError, PlaneEvent, PlaneEventKind, Port, PortId, PortReport, Source};
 pub use latch::SymmetricRtp;
@@ -27,6 +35,7 @@ pub use settings::PlaneSettings;
 pub use stats::PlaneStats;
 
 use crate::endpoint::PortSettings;
+use floor::Floor;
 use line::Line;
 use pairs::Pairs;
 use pump::Pump;
@@ -62,10 +71,13 @@ impl Plane {
         };
         let settings = Arc::new(settings);
         let (homes, sink): (Arc<Homes>, Sink) = (Arc::default(), Arc::new(sink));
+        // One clock, so that what a port knows of times stays true when it moves.
+        let started = Instant::now();
         let (mut wires, mut threads) = (Vec::new(), Vec::new());
         for index in 0..count {
             let (wire, orders) = Wire::new()?;
-            let pump = Pump::new(wire.clone(), orders, settings.clone(), homes.clone(), sink.clone())?;
+            let floor = Floor::new(settings.clone(), homes.clone(), sink.clone());
+            let pump = Pump::new(wire.clone(), orders, floor, started)?;
             let name = format!("media-{index}");
             threads.push(thread::Builder::new().name(name).spawn(move || pump::serve(pump))?);
             wires.push(wire);
@@ -79,7 +91,9 @@ impl Plane {
             next: AtomicU64::new(1),
             threads: Mutex::new(threads),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
     }
 
     /// Opens a port of a session, in the caller's thread: when this returns, packets have a place to come to. Events name `owner`.
@@ -150,7 +164,8 @@ impl Plane {
         if *now != home && to.give(Order::Expect(port)).is_err() {
             return lost_order(port);
         }
-        if from.give(Order::Rehome(port, session, to.clone())).is_err() {
+        let away = (*now != home).then(|| to.clone());
+        if from.give(Order::Rehome(port, session, away)).is_err() {
             return lost_order(port);
         }
         *now = home;

@@ -2,23 +2,26 @@
 
 use std::os::fd::AsFd;
 
+use bytes::{Bytes, BytesMut};
 use socket2::SockAddr;
 
 use super::event::PlaneEventKind;
 use super::floor::{Floor, Now};
 use super::kernel::{self, BATCH, Batch, Received};
 use super::latch::Verdict;
-use super::line::{Line, Slot};
+use super::line::{Line, Route, Slot};
 use super::pump::TICK_US;
 use super::stamp::{Incoming, Stamp};
+use super::tick::sent;
 use crate::codec::Codec;
 use crate::endpoint::Format;
-use crate::rtp;
+use crate::rate::Rate;
+use crate::{g711, rtp};
 
+/// Bytes of memory taken at once for packets that are kept.
+const ARENA: usize = 64 * 1_024;
 /// Packets of one socket that are looked at within 20 ms. A device sends one or two; ten times as many is a burst after a hiccup.
 const FLOOD: u32 = 64;
-/// The keys of RFC 4733 s.3.2, by event code.
-const KEYS: &[u8; 16] = b"0123456789*#ABCD";
 
 impl Floor {
     /// Takes what one RTP socket holds, up to a batch. `true` where it may hold more.
@@ -34,7 +37,7 @@ impl Floor {
         let count = batch.receive(line.lease.rtp.as_fd()).unwrap_or(0);
         for received in batch.iter() {
             line.taken += 1;
-            self.packet(slot, &mut line, received, now);
+            self.packet(&mut line, received, now);
         }
         if let Some(entry) = self.lines.get_mut(slot) {
             *entry = Some(line);
@@ -43,7 +46,7 @@ impl Floor {
         count == BATCH
     }
 
-    fn packet(&mut self, slot: Slot, line: &mut Line, received: Received<'_>, now: Now) {
+    fn packet(&mut self, line: &mut Line, received: Received<'_>, now: Now) {
         let counters = &mut self.counters;
         counters.packets_in += 1;
         counters.bytes_in += received.bytes.len() as u64;
@@ -82,12 +85,12 @@ impl Floor {
         line.report.packets_in += 1;
         line.report.octets_in += (bytes.len() - rtp::HEADER_LEN) as u64;
         match meaning {
-            Format::Audio(codec) => self.audio(slot, line, codec, header, bytes, now),
-            Format::Event { .. } => self.event(slot, line, header, bytes, now),
+            Format::Audio(codec) => self.audio(line, codec, header, bytes, now),
+            Format::Event { .. } => self.event(line, header, bytes, now),
         }
     }
 
-    fn audio(&mut self, slot: Slot, line: &mut Line, codec: Codec, header: Header, bytes: &mut [u8], now: Now) {
+    fn audio(&mut self, line: &mut Line, codec: Codec, header: Header, bytes: &mut [u8], now: Now) {
         if bytes.len() == rtp::HEADER_LEN {
             self.counters.dropped_malformed += 1;
             return;
@@ -101,6 +104,16 @@ impl Floor {
             line.heard = Some((codec, ms));
             self.changed.push(line.id);
         }
+        let in_band = matches!(codec, Codec::Pcmu | Codec::Pcma) && !line.sends_events();
+        if in_band && let Some(key) = self.listen_for_keys(line, codec, bytes) {
+            self.digit(line, key);
+        }
+        if let Some(receiver) = &mut line.receiver
+            && let Ok((header, payload)) = rtp::parse(bytes)
+        {
+            let payload = keep(&mut self.arena, payload);
+            receiver.push(&header, payload);
+        }
         if line.relays.is_empty() && !line.decoded {
             self.counters.dropped_no_destination += 1;
         }
@@ -109,29 +122,65 @@ impl Floor {
                 self.relay(line.id.0, listener, Format::Audio(codec), header, bytes, now);
             }
         }
-        let _ = slot;
+    }
+
+    /// The key that is pressed in a packet of a device that has no events. Of G.711 alone: to decode others for that would cost too much.
+    fn listen_for_keys(&mut self, line: &mut Line, codec: Codec, bytes: &[u8]) -> Option<char> {
+        let (_, payload) = rtp::parse(bytes).ok()?;
+        let decode = if codec == Codec::Pcma {
+            g711::decode_alaw
+        } else {
+            g711::decode_mulaw
+        };
+        self.samples.clear();
+        self.samples.extend(payload.iter().map(|code| decode(*code)));
+        line.pressed.tone(Rate::Narrow, &self.samples)
     }
 
     /// A packet of a telephone event (RFC 4733 s.2.3): the first one of each event is the digit.
-    fn event(&mut self, _slot: Slot, line: &mut Line, header: Header, bytes: &mut [u8], now: Now) {
-        let Some(code) = bytes.get(rtp::HEADER_LEN).copied() else {
+    fn event(&mut self, line: &mut Line, header: Header, bytes: &mut [u8], now: Now) {
+        let Ok((parsed, payload)) = rtp::parse(bytes) else {
             self.counters.dropped_malformed += 1;
             return;
         };
-        let key = KEYS.get(usize::from(code)).map(|key| char::from(*key));
-        let begins = line.event != Some(header.timestamp);
-        line.event = Some(header.timestamp);
-        if let Some(key) = key.filter(|_| begins) {
-            self.counters.digits_in += 1;
-            self.tell(line.id, line.owner, PlaneEventKind::Digit(key));
+        let key = line.pressed.event(header.ssrc, header.timestamp, payload);
+        if let Some(receiver) = &mut line.receiver {
+            receiver.pass_over(&parsed);
         }
         for listener in line.relays.clone() {
-            let takes = |line: &Line| line.settings.as_ref().is_some_and(|settings| settings.telephone_event.is_some());
+            let takes = |line: &Line| {
+                line.settings
+                    .as_ref()
+                    .is_some_and(|settings| settings.telephone_event.is_some())
+            };
             let taken = self.line(listener).is_some_and(|listener| takes(listener));
             if taken {
                 self.relay(line.id.0, listener, Format::Event { clock_hz: 8_000 }, header, bytes, now);
-            } else if let Some(key) = key.filter(|_| begins) {
+            } else if let Some(key) = key {
                 self.repeated.push((listener, key));
+            }
+        }
+        if let Some(key) = key {
+            self.digit(line, key);
+            self.repeat(line, key);
+        }
+    }
+
+    /// The device pressed a key.
+    fn digit(&mut self, line: &Line, key: char) {
+        self.counters.digits_in += 1;
+        self.tell(line.id, line.owner, PlaneEventKind::Digit(key));
+    }
+
+    /// Who hears this device alone, but not its packets as they are, has the key made again.
+    fn repeat(&mut self, line: &Line, key: char) {
+        for hearer in self.hearers.get(&line.id).into_iter().flatten() {
+            let Some(slot) = self.slots.get(hearer).copied() else {
+                continue;
+            };
+            let alone = |hearer: &Line| hearer.route == Route::Made && hearer.hears.len() == 1;
+            if self.peek(slot).is_some_and(alone) {
+                self.repeated.push((slot, key));
             }
         }
     }
@@ -175,9 +224,7 @@ impl Floor {
             self.counters.send_errors += 1;
             return;
         }
-        line.sent_us = now.us;
-        line.report.packets_out += 1;
-        line.report.octets_out += (bytes.len() - rtp::HEADER_LEN) as u64;
+        sent(line, bytes.len() - rtp::HEADER_LEN, now);
         self.counters.relayed += 1;
         self.counters.packets_out += 1;
         self.counters.bytes_out += bytes.len() as u64;
@@ -189,12 +236,15 @@ impl Floor {
         };
         let _ = batch.receive(line.lease.rtcp.as_fd());
     }
+}
 
-    pub(super) fn makes_frames(&self) -> bool {
-        false
+/// Bytes of a packet to keep, out of memory that is used again when nothing of it is kept any more.
+fn keep(arena: &mut BytesMut, payload: &[u8]) -> Bytes {
+    if arena.capacity() < payload.len() {
+        arena.reserve(ARENA);
     }
-
-    pub(super) fn tick(&mut self, _now: Now) {}
+    arena.extend_from_slice(payload);
+    arena.split().freeze()
 }
 
 /// The fixed header, as far as it counts here.
@@ -234,7 +284,7 @@ impl Header {
 }
 
 /// Puts a header into the first twelve bytes.
-fn write_header(bytes: &mut [u8], payload_type: u8, stamp: Stamp, ssrc: u32) {
+pub(super) fn write_header(bytes: &mut [u8], payload_type: u8, stamp: Stamp, ssrc: u32) {
     if let Some(header) = bytes.first_chunk_mut::<{ rtp::HEADER_LEN }>() {
         let [s1, s0] = stamp.sequence.to_be_bytes();
         let [t3, t2, t1, t0] = stamp.timestamp.to_be_bytes();

@@ -44,7 +44,11 @@ pub(super) struct Lease {
 impl Pairs {
     pub(super) fn new(ip: IpAddr, range: &RangeInclusive<u16>) -> Self {
         let first = range.start().checked_add(range.start() % 2).unwrap_or(u16::MAX);
-        let count = if first < *range.end() { (range.end() - first).div_ceil(2) } else { 0 };
+        let count = if first < *range.end() {
+            (range.end() - first).div_ceil(2)
+        } else {
+            0
+        };
         let drawn = Mutex::new(Drawn {
             used: HashSet::new(),
             random: StdRng::from_os_rng(),
@@ -139,7 +143,15 @@ mod tests {
     #[test]
     fn a_range_holds_its_pairs_and_no_more() {
         let pairs = |range| Pairs::new(IpAddr::from([127, 0, 0, 1]), &range);
-        assert_eq!([pairs(10..=13).count, pairs(11..=13).count, pairs(10..=10).count, pairs(9..=10).count], [2, 1, 0, 0]);
+        assert_eq!(
+            [
+                pairs(10..=13).count,
+                pairs(11..=13).count,
+                pairs(10..=10).count,
+                pairs(9..=10).count
+            ],
+            [2, 1, 0, 0]
+        );
         assert_eq!((pairs(11..=13).first, pairs(65_535..=65_535).count), (12, 0));
         #[allow(clippy::reversed_empty_ranges, reason = "somebody may configure it")]
         let reversed = pairs(20..=10).count;

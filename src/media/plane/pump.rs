@@ -12,9 +12,7 @@ use crossbeam::channel::Receiver;
 use super::floor::{Floor, Now};
 use super::kernel::{Batch, Epoll, thread_cpu_us};
 use super::line::Slot;
-use super::settings::PlaneSettings;
 use super::wire::{Order, Wire};
-use super::{Homes, Sink};
 
 /// The token of the bell.
 const BELL: u64 = u64::MAX;
@@ -63,13 +61,7 @@ pub(super) fn serve(mut pump: Pump) {
 }
 
 impl Pump {
-    pub(super) fn new(
-        wire: Arc<Wire>,
-        orders: Receiver<Order>,
-        settings: Arc<PlaneSettings>,
-        homes: Arc<Homes>,
-        sink: Sink,
-    ) -> io::Result<Self> {
+    pub(super) fn new(wire: Arc<Wire>, orders: Receiver<Order>, floor: Floor, started: Instant) -> io::Result<Self> {
         let epoll = Epoll::new()?;
         epoll.add(wire.bell().as_fd(), BELL)?;
         Ok(Self {
@@ -77,9 +69,9 @@ impl Pump {
             orders,
             epoll,
             batch: Batch::new(),
-            pace: settings.pace,
-            floor: Floor::new(settings, homes, sink),
-            started: Instant::now(),
+            pace: floor.settings.pace,
+            floor,
+            started,
             tokens: Vec::new(),
             unfinished: Vec::new(),
             next_tick_us: 0,
@@ -94,7 +86,11 @@ impl Pump {
             self.wire.counters.publish(&self.floor.counters);
             let until_tick = self.next_tick_us.saturating_sub(self.now().us);
             if ready > FEW && !self.pace.is_zero() {
-                let pace = if self.floor.makes_frames() { self.pace.min(Duration::from_micros(until_tick)) } else { self.pace };
+                let pace = if self.floor.makes_frames() {
+                    self.pace.min(Duration::from_micros(until_tick))
+                } else {
+                    self.pace
+                };
                 thread::sleep(pace);
             }
         }
@@ -175,7 +171,11 @@ impl Pump {
         if !self.unfinished.is_empty() {
             return 0;
         }
-        let next = if self.floor.makes_frames() { self.next_tick_us.min(self.next_sweep_us) } else { self.next_sweep_us };
+        let next = if self.floor.makes_frames() {
+            self.next_tick_us.min(self.next_sweep_us)
+        } else {
+            self.next_sweep_us
+        };
         i32::try_from(next.saturating_sub(now).div_ceil(1_000)).unwrap_or(i32::MAX)
     }
 

@@ -15,6 +15,7 @@ impl Floor {
         let Some(line) = self.line(slot) else { return };
         let port = line.id;
         let before = std::mem::replace(&mut line.hears, sources.clone());
+        line.choose_players();
         for source in before {
             if let Source::Port(source) = source
                 && let Some(hearers) = self.hearers.get_mut(&source)
@@ -34,13 +35,18 @@ impl Floor {
             }
         }
         self.reroute(slot);
+        if let Some(line) = self.peek(slot).filter(|line| line.route == Route::Made) {
+            self.unarranged.push(line.session);
+        }
     }
 
     /// Brings the routes up to date with what has changed.
     pub(super) fn follow_up(&mut self, _now: Now) {
         for (slot, key) in std::mem::take(&mut self.repeated) {
             if let Some(line) = self.line(slot) {
-                line.keys.push_back(key);
+                if let Some(settings) = &line.settings {
+                    line.keys.push(key.encode_utf8(&mut [0; 4]), settings);
+                }
                 let port = line.id;
                 self.changed.push(port);
             }
@@ -55,6 +61,7 @@ impl Floor {
                 }
             }
         }
+        self.arrange();
     }
 
     fn reroute(&mut self, slot: Slot) {
@@ -73,7 +80,12 @@ impl Floor {
             {
                 source.relays.push(slot);
             }
+            if line.route == Route::Made || route == Route::Made {
+                self.unarranged.push(line.session);
+            }
             line.route = route;
+        } else if route == Route::Made {
+            self.unarranged.push(line.session);
         }
         if let Some(entry) = self.lines.get_mut(slot) {
             *entry = Some(line);
@@ -87,7 +99,7 @@ impl Floor {
         let ports: SmallVec<[Slot; 2]> = self.ports_heard(line).collect();
         let others = line.hears.iter().any(|source| !matches!(source, Source::Port(_)));
         match ports.as_slice() {
-            [] if !others && line.keys.is_empty() => Route::Silent,
+            [] if !others && line.keys.is_idle() => Route::Silent,
             [only] if !others && self.can_relay(*only, line) => Route::Relay(*only),
             _ => Route::Made,
         }
@@ -111,6 +123,6 @@ impl Floor {
         let Some(settings) = &listener.settings else { return false };
         let longest = settings.ptime_ms.max(FRAME_MS as u32);
         let fits = |(codec, ms)| codec == settings.codec && ms <= longest;
-        listener.keys.is_empty() && source.heard.is_none_or(fits)
+        listener.keys.is_idle() && source.heard.is_none_or(fits)
     }
 }

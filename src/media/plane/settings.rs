@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::latch::SymmetricRtp;
+use crate::tone::Locale;
 
 /// Settings of a whole plane.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct PlaneSettings {
     pub receive_buffer: Option<usize>,
     /// The differentiated services code point of RTP: 46 is expedited forwarding (RFC 3246).
     pub dscp: Option<u8>,
+    /// Whose tones are played.
+    pub locale: Locale,
     /// The canonical name in RTCP (RFC 3550 s.6.5.1).
     pub cname: Arc<str>,
 }
@@ -54,6 +57,7 @@ impl Default for PlaneSettings {
             pace: Duration::from_millis(1),
             receive_buffer: None,
             dscp: None,
+            locale: Locale::default(),
             cname: Arc::from("tandem"),
         }
     }

@@ -89,7 +89,8 @@ impl Stamper {
 
     /// The timestamp of that time, for a sender report.
     pub(super) fn timestamp_at(&self, now_us: u64) -> u32 {
-        self.timestamp.wrapping_add(self.ticks(now_us.saturating_sub(self.stamped_us)))
+        self.timestamp
+            .wrapping_add(self.ticks(now_us.saturating_sub(self.stamped_us)))
     }
 
     /// Numbers for a relayed packet; `None` for one that is older than its source's turn.
@@ -147,16 +148,6 @@ impl Stamper {
             sequence: self.sequence,
             timestamp: self.timestamp,
             marker: !follows,
-        }
-    }
-
-    /// Numbers for the next packet of an event whose first one [`Self::own`] stamped: the same timestamp.
-    pub(super) fn again(&mut self) -> Stamp {
-        self.sequence = self.sequence.wrapping_add(1);
-        Stamp {
-            sequence: self.sequence,
-            timestamp: self.timestamp,
-            marker: false,
         }
     }
 
@@ -218,16 +209,30 @@ mod tests {
         let first = stamper.relay(incoming(1, 500, 7_000), 20_000).unwrap();
         assert_eq!((first.sequence, first.marker), (u16::MAX, true));
         let second = stamper.relay(incoming(1, 501, 7_160), 40_000).unwrap();
-        assert_eq!((second.sequence, second.timestamp, second.marker), (0, first.timestamp.wrapping_add(160), false));
+        assert_eq!(
+            (second.sequence, second.timestamp, second.marker),
+            (0, first.timestamp.wrapping_add(160), false)
+        );
         let other = stamper.relay(incoming(2, 9, 99), 60_000).unwrap();
-        assert_eq!((other.sequence, other.timestamp, other.marker), (1, second.timestamp.wrapping_add(160), true));
+        assert_eq!(
+            (other.sequence, other.timestamp, other.marker),
+            (1, second.timestamp.wrapping_add(160), true)
+        );
         let own = stamper.own(160, 160_000);
-        assert_eq!((own.sequence, own.timestamp, own.marker), (2, other.timestamp.wrapping_add(800), true));
+        assert_eq!(
+            (own.sequence, own.timestamp, own.marker),
+            (2, other.timestamp.wrapping_add(800), true)
+        );
         let next = stamper.own(160, 180_000);
-        assert_eq!((next.sequence, next.timestamp, next.marker), (3, own.timestamp.wrapping_add(160), false));
-        assert_eq!(stamper.again(), Stamp { sequence: 4, ..next });
+        assert_eq!(
+            (next.sequence, next.timestamp, next.marker),
+            (3, own.timestamp.wrapping_add(160), false)
+        );
         let back = stamper.relay(incoming(2, 17, 1_379), 200_000).unwrap();
-        assert_eq!((back.sequence, back.timestamp, back.marker), (5, next.timestamp.wrapping_add(160), true));
+        assert_eq!(
+            (back.sequence, back.timestamp, back.marker),
+            (4, next.timestamp.wrapping_add(160), true)
+        );
     }
 
     #[test]
@@ -257,8 +262,14 @@ mod tests {
     fn the_packets_of_an_event_keep_one_timestamp_and_the_speech_after_it_keeps_the_time() {
         let mut stamper = stamper();
         let speech = stamper.relay(incoming(1, 1, 160), 0).unwrap();
-        let event: Vec<_> = (2..7).map(|n| stamper.relay(incoming(1, n, 320), u64::from(n) * 20_000).unwrap()).collect();
-        assert!(event.iter().all(|stamp| stamp.timestamp == speech.timestamp.wrapping_add(160)));
+        let event: Vec<_> = (2..7)
+            .map(|n| stamper.relay(incoming(1, n, 320), u64::from(n) * 20_000).unwrap())
+            .collect();
+        assert!(
+            event
+                .iter()
+                .all(|stamp| stamp.timestamp == speech.timestamp.wrapping_add(160))
+        );
         // Four frames after the first packet of the event.
         let own = stamper.own(160, 40_000 + 5 * 20_000);
         assert_eq!(own.timestamp, speech.timestamp.wrapping_add(6 * 160));

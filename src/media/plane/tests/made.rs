@@ -1,0 +1,111 @@
+//! What is made: transcoded, mixed, played.
+
+use super::phone::EVENT;
+use super::*;
+
+#[test]
+fn phones_of_different_codecs_understand_each_other() {
+    let others = [Codec::Pcma, Codec::G722, Codec::Opus];
+    for (last, codec) in (40..).zip(others) {
+        let bench = Bench::at(last);
+        let [mut a, mut b] = bench.phones([Codec::Pcmu, codec]);
+        b.tone_hz = 700.0;
+        bench.all_hear_all(&[&a, &b]);
+        talk(&mut [&mut a, &mut b], |phones| {
+            phones[0].share_of(700.0) > 0.9 && phones[1].share_of(400.0) > 0.9
+        });
+        a.assert_seamless();
+        b.assert_seamless();
+    }
+}
+
+#[test]
+fn in_a_conference_each_hears_the_others_and_not_itself() {
+    let bench = Bench::at(44);
+    let [mut a, mut b, mut c] = bench.phones([Codec::Pcmu, Codec::Pcma, Codec::G722]);
+    (a.tone_hz, b.tone_hz, c.tone_hz) = (400.0, 700.0, 1_100.0);
+    bench.all_hear_all(&[&a, &b, &c]);
+    let tones = [400.0, 700.0, 1_100.0];
+    let right = |phone: &Phone| {
+        tones.iter().all(|tone| {
+            let share = phone.share_of(*tone);
+            if *tone == phone.tone_hz { share < 0.02 } else { share > 0.3 }
+        })
+    };
+    talk(&mut [&mut a, &mut b, &mut c], |phones| {
+        phones.iter().all(|phone| right(phone))
+    });
+    a.assert_seamless();
+}
+
+#[test]
+fn digits_are_sent_as_events_and_then_the_relay_goes_on() {
+    let bench = Bench::at(45);
+    let [mut a, mut b] = bench.phones([Codec::Pcmu; 2]);
+    bench.all_hear_all(&[&a, &b]);
+    talk(&mut [&mut a, &mut b], |phones| phones[1].heard.len() > 3);
+    bench.plane.digits(b.port.id, Arc::from("1#"));
+    let done = |phone: &Phone| {
+        let last = phone.heard.iter().rposition(|(header, _)| header.payload_type == EVENT);
+        last.is_some_and(|last| phone.heard.len() > last + 10)
+    };
+    talk(&mut [&mut a, &mut b], |phones| done(phones[1]));
+    bench.expect(b.port.id, |kind| *kind == PlaneEventKind::DigitsSent);
+    b.assert_seamless();
+    let events: Vec<_> = b.heard.iter().filter(|(header, _)| header.payload_type == EVENT).collect();
+    let codes: Vec<u8> = events.iter().map(|(_, payload)| payload[0]).collect();
+    assert_eq!(codes, [[1; 7], [11; 7]].concat());
+    let ends = events.iter().filter(|(_, payload)| payload[1] & 0x80 != 0).count();
+    assert_eq!(ends, 6);
+    let relayed = bench.plane.stats().relayed;
+    talk(&mut [&mut a, &mut b], |_| bench.plane.stats().relayed > relayed + 5);
+}
+
+#[test]
+fn a_device_without_events_is_sent_tones_and_its_own_are_found() {
+    let bench = Bench::at(46);
+    let [mut a, mut b] = bench.phones([Codec::Pcmu, Codec::Pcma]);
+    for phone in [&a, &b] {
+        let settings = crate::endpoint::PortSettings {
+            telephone_event: None,
+            receives: phone.settings().receives[..1].to_vec(),
+            ..phone.settings()
+        };
+        bench.plane.set(phone.port.id, settings);
+    }
+    bench.all_hear_all(&[&a, &b]);
+    (a.tone_hz, b.tone_hz) = (0.0, 0.0);
+    bench.plane.digits(b.port.id, Arc::from("7"));
+    talk(&mut [&mut a, &mut b], |phones| phones[1].heard.len() > 8);
+    let heard: Vec<_> = b.heard.iter().filter(|(_, payload)| payload.len() == 160).cloned().collect();
+    let samples = b.last_samples(heard.len());
+    let tone = samples
+        .chunks(800)
+        .map(|part| crate::tone::share_of(part, 852.0) + crate::tone::share_of(part, 1_209.0));
+    assert!(tone.fold(0.0, f64::max) > 0.7);
+    for (_, payload) in heard {
+        b.send(&payload);
+    }
+    assert_eq!(
+        bench.expect(b.port.id, |kind| matches!(kind, PlaneEventKind::Digit(_))),
+        PlaneEventKind::Digit('7')
+    );
+}
+
+#[test]
+fn a_tone_is_that_of_the_locale() {
+    let bench = Bench::new(PlaneSettings {
+        locale: crate::tone::Locale::De,
+        ..settings(47)
+    });
+    let [mut a, mut b] = bench.phones([Codec::Pcma, Codec::G722]);
+    for phone in [&a, &b] {
+        bench
+            .plane
+            .hear(phone.port.id, vec![Source::Tone(crate::tone::ToneKind::Dial)]);
+    }
+    talk(&mut [&mut a, &mut b], |phones| {
+        phones.iter().all(|phone| phone.share_of(425.0) > 0.9)
+    });
+    a.assert_seamless();
+}
