@@ -4,7 +4,7 @@
 //! socket, no clock (the time is an argument), no randomness (ids come from the caller).
 //!
 //! Two sides meet at [`link`]:
-//! * the **T-Server side** ([`call`], [`dn`], [`event_log`], [`numbering`]) owns what CTI clients see and knows no SIP;
+//! * the **T-Server side** ([`call`], [`room`], [`dn`], [`event_log`], [`numbering`]) owns what CTI clients see and knows no SIP;
 //! * the **connector side** ([`conference`]) owns what the network sees and knows no agents.
 //!
 //! # Glossary
@@ -43,6 +43,7 @@ pub mod leg;
 pub mod link;
 pub mod numbering;
 pub mod request;
+pub mod room;
 pub mod vocabulary;
 
 pub use error::{TError, TErrorCode};

@@ -1,0 +1,187 @@
+//! A connector that answers late: what it is asked waits, and so does what it tells.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::*;
+use crate::link::{AudioPlan, AudioSource, OperationId};
+
+/// One conference: its parties, and who hears whom.
+#[derive(Debug, Default)]
+struct Bridge {
+    parties: Vec<PartyId>,
+    plan: AudioPlan,
+}
+
+/// What waits to be carried out.
+#[derive(Debug)]
+enum Work {
+    Connect(ConferenceId, PartyId),
+    Ask(LinkRequest),
+}
+
+/// The connector.
+#[derive(Debug, Default)]
+pub(super) struct Connector {
+    bridges: BTreeMap<ConferenceId, Bridge>,
+    work: VecDeque<Work>,
+    told: VecDeque<LinkNotification>,
+    /// The next MoveParty and SetAudio fail.
+    pub(super) fails: bool,
+}
+
+impl Connector {
+    pub(super) fn offer(&mut self, offered: &CallOffered) {
+        self.bridges
+            .entry(offered.conference)
+            .or_default()
+            .parties
+            .push(offered.party);
+    }
+
+    pub(super) fn take(&mut self, out: &[RoomOutput]) {
+        for output in out {
+            match output {
+                RoomOutput::Connect { conference, party } => self.work.push_back(Work::Connect(*conference, *party)),
+                RoomOutput::Link(request) => self.work.push_back(Work::Ask(request.clone())),
+                _ => {}
+            }
+        }
+    }
+
+    /// The next thing that it tells.
+    pub(super) fn next_told(&mut self) -> Option<LinkNotification> {
+        self.told.pop_front()
+    }
+
+    /// Carries out the next request; false where there is none.
+    pub(super) fn work(&mut self) -> bool {
+        match self.work.pop_front() {
+            None => return false,
+            Some(Work::Connect(conference, party)) => {
+                if self.has((conference, party)) {
+                    self.told.push_back(LinkNotification::PartyConnected { conference, party });
+                }
+            }
+            Some(Work::Ask(request)) => self.carry_out(request),
+        }
+        true
+    }
+
+    fn carry_out(&mut self, request: LinkRequest) {
+        match request {
+            LinkRequest::ReleaseParty { conference, party, .. } => self.release((conference, party), ReleasedBy::Server),
+            LinkRequest::SetAudio {
+                conference,
+                operation,
+                plan,
+            } => self.set_audio(conference, operation, plan),
+            LinkRequest::MoveParty {
+                conference,
+                operation,
+                party,
+                from,
+                from_party,
+            } => {
+                let fails = std::mem::take(&mut self.fails) || !self.bridges.contains_key(&conference);
+                if fails || !self.has((from, from_party)) {
+                    return self.failed(conference, operation);
+                }
+                self.told.push_back(LinkNotification::PartyMoved {
+                    conference: from,
+                    party: from_party,
+                });
+                self.remove((from, from_party));
+                if let Some(bridge) = self.bridges.get_mut(&conference) {
+                    bridge.parties.push(party);
+                }
+                self.told.push_back(LinkNotification::OperationDone { conference, operation });
+            }
+            other => panic!("a room never asks for {other:?}"),
+        }
+    }
+
+    fn set_audio(&mut self, conference: ConferenceId, operation: OperationId, plan: AudioPlan) {
+        let fails = std::mem::take(&mut self.fails);
+        match self.bridges.get_mut(&conference) {
+            Some(bridge) if !fails => {
+                bridge.plan = plan;
+                self.told.push_back(LinkNotification::OperationDone { conference, operation });
+            }
+            Some(_) => self.failed(conference, operation),
+            None => {}
+        }
+    }
+
+    fn failed(&mut self, conference: ConferenceId, operation: OperationId) {
+        self.told.push_back(LinkNotification::OperationFailed {
+            conference,
+            operation,
+            cause: Cause::status(ReleasedBy::Server, 481),
+        });
+    }
+
+    fn has(&self, (conference, party): (ConferenceId, PartyId)) -> bool {
+        self.bridges
+            .get(&conference)
+            .is_some_and(|bridge| bridge.parties.contains(&party))
+    }
+
+    fn release(&mut self, place: (ConferenceId, PartyId), by: ReleasedBy) {
+        if self.has(place) {
+            self.told.push_back(LinkNotification::PartyReleased {
+                conference: place.0,
+                party: place.1,
+                cause: Cause::normal(by),
+            });
+            self.remove(place);
+        }
+    }
+
+    fn remove(&mut self, (conference, party): (ConferenceId, PartyId)) {
+        let Some(bridge) = self.bridges.get_mut(&conference) else {
+            return;
+        };
+        bridge.parties.retain(|other| *other != party);
+        if bridge.parties.is_empty() {
+            self.bridges.remove(&conference);
+            self.told.push_back(LinkNotification::ConferenceEnded { conference });
+        }
+    }
+
+    /// Every party there is.
+    pub(super) fn parties(&self) -> Vec<(ConferenceId, PartyId)> {
+        let of = |(conference, bridge): (&ConferenceId, &Bridge)| {
+            bridge.parties.iter().map(|party| (*conference, *party)).collect::<Vec<_>>()
+        };
+        self.bridges.iter().flat_map(of).collect()
+    }
+
+    pub(super) fn hang_up(&mut self, place: (ConferenceId, PartyId)) {
+        self.release(place, ReleasedBy::Device);
+    }
+
+    pub(super) fn press(&mut self, (conference, party): (ConferenceId, PartyId), digit: char) {
+        self.told.push_back(LinkNotification::PartyDigit {
+            conference,
+            party,
+            digit,
+        });
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.work.is_empty() && self.told.is_empty()
+    }
+
+    /// Whether `listener` hears `speaker`, as the plan in force says.
+    pub(super) fn hears(&self, listener: (ConferenceId, PartyId), speaker: (ConferenceId, PartyId)) -> bool {
+        let Some(bridge) = self.bridges.get(&listener.0).filter(|_| listener.0 == speaker.0) else {
+            return false;
+        };
+        let row = |party: PartyId| bridge.plan.rows.iter().find(|row| row.party == party);
+        match row(listener.1) {
+            Some(row) => row.sources.contains(&AudioSource::Party(speaker.1)),
+            None => row(speaker.1).is_none(),
+        }
+    }
+}
