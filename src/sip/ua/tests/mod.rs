@@ -7,6 +7,7 @@ mod races;
 mod reliable;
 mod rig;
 mod rules;
+mod subscriptions;
 mod timers;
 mod transfer;
 mod update;
