@@ -1,13 +1,16 @@
-//! Random calls over a network that loses, delays, reorders, duplicates, garbles and breaks, from a seed: every session ends with exactly one terminal event,
-//! nothing follows it, and nothing is left when the timers have run out.
+//! Random calls over a network that loses, delays, reorders, duplicates, garbles and breaks, from a seed: every session ends with exactly one
+//! terminal event, nothing follows it, and nothing is left when the timers have run out. On the wire each INVITE has one final response and
+//! each reliable provisional response one PRACK; in a session no two offers are open.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use rand::Rng;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 
 use super::rig::*;
 use crate::flow::Transport;
+use crate::message::{HeaderName, Message, Method};
 use crate::ua::*;
 
 /// How many seeds a test run tries; `TANDEM_SIP_SEEDS` sets another number.
@@ -17,6 +20,7 @@ const SEEDS: u64 = 400;
 enum Act {
     Call,
     Progress(SessionId),
+    EarlyMedia(SessionId),
     Accept(SessionId),
     Reject(SessionId),
     Ack(SessionId),
@@ -43,7 +47,14 @@ struct Chaos {
 
 impl Chaos {
     fn new(seed: u64) -> Self {
-        let mut rig = Rig::new(seed);
+        let mut dice = StdRng::seed_from_u64(seed);
+        let mut rig = Rig::with(seed, |_, config| {
+            use ReliableProvisionals::{Off, Required, Supported};
+            config.reliable_provisionals = [Supported, Supported, Required, Off][dice.random_range(0..4)];
+            config.session_expires = Duration::from_secs([0, 10, 20, 1800][dice.random_range(0..4)]);
+            config.min_se = Duration::from_secs([8, 15][dice.random_range(0..2)]);
+        });
+        rig.recorded = Some(Vec::new());
         rig.loss = [0, 50, 200, 400][rig.rng.random_range(0..4)];
         rig.duplication = [0, 100, 300][rig.rng.random_range(0..3)];
         rig.latency_ms = 1..[5, 50, 800][rig.rng.random_range(0..3)];
@@ -76,6 +87,7 @@ impl Chaos {
         for (act, percent) in [
             (Act::Reinvite(session), 40),
             (Act::Reinvite(session), 20),
+            (Act::Reinvite(session), 20),
             (Act::Info(session), 20),
             (Act::Talk(session), 15),
             (Act::Refer(session), 30),
@@ -103,10 +115,13 @@ impl Chaos {
         if let Act::Fail = act {
             return self.rig.fail();
         }
+        // Few, so that some say what was said before.
+        let sdp = || other_sdp(self.sequence as u16 % 3);
         let ua = &mut self.rig.agents[agent];
         match act {
             Act::Call | Act::Fail => {}
             Act::Progress(session) => ua.progress(now, session, 180, None),
+            Act::EarlyMedia(session) => ua.progress(now, session, 183, sdp()),
             Act::Accept(session) => ua.accept(now, session, sdp()),
             Act::Reject(session) => ua.reject(now, session, 486, &[]),
             Act::Ack(session) => ua.ack(now, session, None),
@@ -130,8 +145,14 @@ impl Chaos {
                 let fresh = self.ends[agent].insert(session, Vec::new());
                 assert!(fresh.is_none(), "an INVITE is handed up once");
                 self.plan_session(agent, session);
-                if self.chance(70) {
-                    self.plan(agent, Act::Progress(session), 500);
+                for (act, percent) in [
+                    (Act::Progress(session), 70),
+                    (Act::EarlyMedia(session), 60),
+                    (Act::EarlyMedia(session), 30),
+                ] {
+                    if self.chance(percent) {
+                        self.plan(agent, act, 1500);
+                    }
                 }
                 let answer = if self.chance(75) {
                     Act::Accept(session)
@@ -189,6 +210,7 @@ impl Chaos {
     fn run(&mut self, duration: Duration) {
         let end = self.rig.now + duration;
         loop {
+            self.rig.agents.iter().for_each(UserAgent::assert_one_offer);
             let act = self.plan.first_key_value().map(|((at, _), _)| *at).filter(|at| *at <= end);
             match self.rig.step(act.unwrap_or(end)) {
                 Some(events) => events.into_iter().for_each(|(agent, event)| self.react(agent, event)),
@@ -237,6 +259,37 @@ fn run_seed(seed: u64) {
     }
     for agent in &chaos.rig.agents {
         agent.assert_empty();
+    }
+    if chaos.rig.garbling == 0 {
+        check_wire(chaos.rig.recorded.as_deref().unwrap_or_default());
+    }
+}
+
+/// One final response for each INVITE, one PRACK for each reliable provisional response.
+fn check_wire(sent: &[(usize, Message)]) {
+    let mut finals: HashMap<String, u16> = HashMap::new();
+    let mut pracks: HashMap<String, u32> = HashMap::new();
+    let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+    for (from, message) in sent {
+        let Ok((number, method)) = message.cseq() else { continue };
+        match message.status() {
+            Some(status @ 200..) if method == Method::Invite => {
+                let key = format!("{from} {}", text(message.top_via().unwrap().branch));
+                let first = *finals.entry(key).or_insert(status);
+                assert_eq!(first, status, "a second final response to an INVITE");
+            }
+            None if method == Method::Prack => {
+                let named = text(message.header(HeaderName::RAck));
+                let key = format!(
+                    "{from} {} {} {named}",
+                    text(message.call_id()),
+                    text(message.header(HeaderName::To))
+                );
+                let first = *pracks.entry(key).or_insert(number);
+                assert_eq!(first, number, "a second PRACK for {named}");
+            }
+            _ => {}
+        }
     }
 }
 

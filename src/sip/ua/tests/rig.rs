@@ -98,13 +98,24 @@ pub(super) struct Rig {
     pub events: [Vec<UaEvent>; 2],
     /// Every message that was sent, as `0 INVITE` or `1 200 INVITE`.
     pub sent: Vec<String>,
+    /// Whether the messages themselves are kept.
+    pub recorded: Option<Vec<(usize, Message)>>,
     wire: BTreeMap<(Instant, u64), Arriving>,
     sequence: u64,
 }
 
 impl Rig {
     pub fn new(seed: u64) -> Self {
-        let agent = |index: usize| UserAgent::new(config(index), StdRng::seed_from_u64(seed * 2 + index as u64));
+        Self::with(seed, |_, _| {})
+    }
+
+    /// With a change to the configuration of each agent.
+    pub fn with(seed: u64, mut change: impl FnMut(usize, &mut UaConfig)) -> Self {
+        let mut agent = |index: usize| {
+            let mut config = config(index);
+            change(index, &mut config);
+            UserAgent::new(config, StdRng::seed_from_u64(seed * 2 + index as u64))
+        };
         Self {
             now: Instant::now(),
             agents: [agent(0), agent(1)],
@@ -118,6 +129,7 @@ impl Rig {
             transport: Transport::Udp,
             events: [Vec::new(), Vec::new()],
             sent: Vec::new(),
+            recorded: None,
             wire: BTreeMap::new(),
             sequence: 0,
         }
@@ -167,6 +179,9 @@ impl Rig {
         match message.status() {
             Some(status) => self.sent.push(format!("{from} {status} {cseq}")),
             None => self.sent.push(format!("{from} {cseq}")),
+        }
+        if let Some(recorded) = &mut self.recorded {
+            recorded.push((from, message.clone()));
         }
         if (self.lose)(from, &message) || self.rng.random_range(0..1000) < self.loss {
             return;
@@ -382,6 +397,20 @@ pub(super) fn header(name: &str, value: &str) -> (Arc<str>, Arc<str>) {
 }
 
 impl UserAgent {
+    /// In no session are two offers open, one of each side or two of the peer.
+    pub(super) fn assert_one_offer(&self) {
+        for session in self.sessions.values() {
+            let invited = session.phase == sessions::Phase::Talking && session.pending.is_some();
+            let ours = session.reinvite.as_ref().is_some_and(|reinvite| reinvite.is_open_offer());
+            let open = [invited, session.offered.is_some(), ours];
+            assert!(
+                open.iter().filter(|open| **open).count() <= 1,
+                "re-INVITE, UPDATE, ours: {open:?} in {:?}",
+                session.call_id
+            );
+        }
+    }
+
     /// Asks the peer for a transfer, as a phone does: what the user agent itself never sends.
     pub(super) fn send_refer(&mut self, now: Instant, id: SessionId, refer_to: &str, more: &[(&str, &str)]) {
         if self.sessions.get(&id).is_none_or(|session| session.phase != Phase::Talking) {
