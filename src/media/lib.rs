@@ -8,6 +8,7 @@ pub mod g711;
 pub mod jitter;
 pub mod mixer;
 pub mod plane;
+pub mod prompt;
 pub mod rate;
 pub mod receive;
 pub mod rtp;
