@@ -43,6 +43,8 @@ struct Chaos {
     sequence: u64,
     /// The terminal events of each session.
     ends: [HashMap<SessionId, Vec<String>>; 2],
+    /// Everybody hangs up, also on what a garbled re-INVITE still opens.
+    closing: bool,
 }
 
 impl Chaos {
@@ -69,6 +71,7 @@ impl Chaos {
             plan: BTreeMap::new(),
             sequence: 0,
             ends: [HashMap::new(), HashMap::new()],
+            closing: false,
         }
     }
 
@@ -144,6 +147,9 @@ impl Chaos {
             UaEvent::Incoming { session, .. } => {
                 let fresh = self.ends[agent].insert(session, Vec::new());
                 assert!(fresh.is_none(), "an INVITE is handed up once");
+                if self.closing {
+                    return self.plan(agent, Act::Bye(session), 1000);
+                }
                 self.plan_session(agent, session);
                 for (act, percent) in [
                     (Act::Progress(session), 70),
@@ -236,6 +242,7 @@ fn run_seed(seed: u64) {
     }
     chaos.run(Duration::from_secs(20));
     // Whoever still talks hangs up.
+    chaos.closing = true;
     for agent in 0..2 {
         let open: Vec<_> = chaos.ends[agent]
             .iter()
