@@ -128,6 +128,7 @@ impl Floor {
                 }
                 self.changed.push(port);
             }
+            PortOrder::Loaded(name, prompt) => self.loaded(slot, &name, prompt.as_ref()),
             PortOrder::Close => self.close(slot, epoll, now),
             #[cfg(test)]
             PortOrder::Panic => panic!("as the test asked"),
@@ -199,9 +200,11 @@ impl Floor {
     /// The port is not of this thread any more.
     fn take_out(&mut self, slot: Slot, epoll: &Epoll, now: Now) -> Option<Box<Line>> {
         let sources = self.line(slot)?.hears.clone();
+        let players = std::mem::take(&mut self.line(slot)?.players);
         self.hear(slot, Vec::new());
         let mut line = self.lines.get_mut(slot)?.take()?;
         line.hears = sources;
+        line.players = players;
         line.relays.clear();
         line.route = Route::Silent;
         line.decoded = false;

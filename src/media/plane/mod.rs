@@ -1,5 +1,6 @@
 //! The media plane: the threads that carry the packets.
 pub mod event;
+mod files;
 mod floor;
 mod kernel;
 mod keys;
@@ -35,6 +36,7 @@ pub use settings::PlaneSettings;
 pub use stats::PlaneStats;
 
 use crate::endpoint::PortSettings;
+use files::Files;
 use floor::Floor;
 use line::Line;
 use pairs::Pairs;
@@ -58,6 +60,7 @@ struct Shared {
     wires: Vec<Arc<Wire>>,
     homes: Arc<Homes>,
     pairs: Arc<Pairs>,
+    files: Files,
     next: AtomicU64,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -82,12 +85,16 @@ impl Plane {
             threads.push(thread::Builder::new().name(name).spawn(move || pump::serve(pump))?);
             wires.push(wire);
         }
+        let files = Files::start(settings.prompts.clone(), homes.clone(), wires.clone())?;
+        // Made now, not on the thread that wants it first.
+        settings.music_named(None);
         let pairs = Arc::new(Pairs::new(settings.bind, &settings.ports));
         let shared = Shared {
             settings,
             wires,
             homes,
             pairs,
+            files,
             next: AtomicU64::new(1),
             threads: Mutex::new(threads),
         };
@@ -137,7 +144,13 @@ impl Plane {
 
     /// What the port's device hears from now on: these, mixed; nothing: silence.
     pub fn hear(&self, port: PortId, sources: Vec<Source>) {
+        let files: Vec<Arc<str>> = sources.iter().filter_map(file_of).cloned().collect();
         self.order(port, PortOrder::Hear(sources));
+        for name in files {
+            if let Some(loaded) = self.shared.files.find(port, &name) {
+                self.order(port, loaded);
+            }
+        }
     }
 
     /// Lets the port's device hear these digits (0-9 * # A-D, `,` for a pause), after those that it still waits for.
@@ -231,6 +244,13 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+fn file_of(source: &Source) -> Option<&Arc<str>> {
+    match source {
+        Source::File { name, .. } => Some(name),
+        _ => None,
     }
 }
 

@@ -1,6 +1,10 @@
 //! What a listener hears that no device sends: music, tones, files.
 
+use std::sync::Arc;
+
 use super::event::Source;
+use super::settings::PlaneSettings;
+use crate::prompt::{self, Prompt};
 use crate::rate::Rate;
 use crate::tone::{Locale, ToneKind, ToneSource};
 
@@ -8,6 +12,8 @@ use crate::tone::{Locale, ToneKind, ToneSource};
 pub(super) enum Player {
     /// A tone, made at a rate as soon as that is known.
     Tone(ToneKind, Option<(Rate, ToneSource)>),
+    /// Music or a file.
+    Clip(Box<prompt::Player>),
     /// A file that is not loaded yet.
     Waiting,
     /// It is over, or cannot be had.
@@ -29,10 +35,11 @@ pub(super) enum Played {
 pub(super) type Players = Vec<(Source, Player)>;
 
 impl Player {
-    pub(super) fn new(source: &Source) -> Self {
+    pub(super) fn new(source: &Source, settings: &PlaneSettings) -> Self {
         match source {
             Source::Tone(kind) => Self::Tone(*kind, None),
-            Source::Music(_) | Source::File { .. } => Self::Waiting,
+            Source::Music(name) => Self::Clip(Box::new(prompt::Player::new(settings.music_named(name.as_deref()), true))),
+            Source::File { .. } => Self::Waiting,
             Source::Port(_) => Self::Over,
         }
     }
@@ -45,8 +52,24 @@ impl Player {
                 tone(*kind, source, rate, locale).fill(frame);
                 Played::Frame
             }
+            Self::Clip(player) => {
+                player.read(rate, frame);
+                if player.advance() {
+                    return Played::Frame;
+                }
+                *self = Self::Over;
+                Played::Last
+            }
             Self::Waiting | Self::Over => Played::Nothing,
         }
+    }
+
+    /// The file that this one waits for was loaded, or cannot be had: then it is over.
+    pub(super) fn load(&mut self, prompt: Option<Arc<Prompt>>, repeat: bool) {
+        *self = match prompt {
+            Some(prompt) => Self::Clip(Box::new(prompt::Player::new(prompt, repeat))),
+            None => Self::Over,
+        };
     }
 }
 

@@ -2,20 +2,25 @@
 //!
 //! Invariant: `relays` of a port holds exactly the ports of this thread whose route is [`Route::Relay`] of it.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
-use super::event::Source;
+use super::event::{PlaneEventKind, Source};
 use super::floor::{Floor, Now};
 use super::line::{Line, Route, Slot};
+use super::player::Player;
 use crate::FRAME_MS;
+use crate::prompt::Prompt;
 
 impl Floor {
     /// What the port hears from now on.
     pub(super) fn hear(&mut self, slot: Slot, sources: Vec<Source>) {
+        let settings = self.settings.clone();
         let Some(line) = self.line(slot) else { return };
         let port = line.id;
         let before = std::mem::replace(&mut line.hears, sources.clone());
-        line.choose_players();
+        line.choose_players(&settings);
         for source in before {
             if let Source::Port(source) = source
                 && let Some(hearers) = self.hearers.get_mut(&source)
@@ -37,6 +42,25 @@ impl Floor {
         self.reroute(slot);
         if let Some(line) = self.peek(slot).filter(|line| line.route == Route::Made) {
             self.unarranged.push(line.session);
+        }
+    }
+
+    /// A file that a port hears was loaded, or cannot be had.
+    pub(super) fn loaded(&mut self, slot: Slot, name: &str, prompt: Option<&Arc<Prompt>>) {
+        let Some(line) = self.line(slot) else { return };
+        let (port, owner) = (line.id, line.owner);
+        let mut missing = 0;
+        for (source, player) in &mut line.players {
+            if let (Source::File { name: wanted, repeat }, Player::Waiting) = (&*source, &*player)
+                && **wanted == *name
+            {
+                let repeat = *repeat;
+                player.load(prompt.cloned(), repeat);
+                missing += usize::from(prompt.is_none());
+            }
+        }
+        for _ in 0..missing {
+            self.tell(port, owner, PlaneEventKind::FileEnded);
         }
     }
 

@@ -10,6 +10,7 @@ use super::event::Source;
 use super::floor::Floor;
 use super::line::{Line, Route, Slot};
 use super::player::Player;
+use super::settings::PlaneSettings;
 use crate::FRAME_MS;
 use crate::codec::{Codec, Encoder};
 use crate::mixer::{Mixer, Row};
@@ -168,13 +169,13 @@ impl Line {
     }
 
     /// Brings the players in line with what is heard; those that go on are kept.
-    pub(super) fn choose_players(&mut self) {
+    pub(super) fn choose_players(&mut self, settings: &PlaneSettings) {
         let mut before = std::mem::take(&mut self.players);
         for source in self.hears.iter().filter(|source| !matches!(source, Source::Port(_))) {
             let known = before.iter().position(|(known, _)| known == source);
             let player = known.map(|index| before.swap_remove(index));
             self.players
-                .push(player.unwrap_or_else(|| (source.clone(), Player::new(source))));
+                .push(player.unwrap_or_else(|| (source.clone(), Player::new(source, settings))));
         }
     }
 }

@@ -1,11 +1,14 @@
 //! How a plane is set up, and how one port of it is.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::latch::SymmetricRtp;
+use crate::prompt::Prompt;
 use crate::tone::Locale;
 
 /// Settings of a whole plane.
@@ -37,8 +40,24 @@ pub struct PlaneSettings {
     pub dscp: Option<u8>,
     /// Whose tones are played.
     pub locale: Locale,
+    /// Music on hold, by name.
+    pub music: HashMap<Arc<str>, Arc<Prompt>>,
+    /// The name of what is played where none is asked for, or one that is not there. Without it: [`Prompt::music_on_hold`].
+    pub default_music: Option<Arc<str>>,
+    /// Where prompts are.
+    pub prompts: Option<PathBuf>,
     /// The canonical name in RTCP (RFC 3550 s.6.5.1).
     pub cname: Arc<str>,
+}
+
+impl PlaneSettings {
+    /// The music of that name, or what stands for it.
+    pub fn music_named(&self, name: Option<&str>) -> Arc<Prompt> {
+        let named = |name: &str| self.music.get(name).cloned();
+        name.and_then(named)
+            .or_else(|| self.default_music.as_deref().and_then(named))
+            .unwrap_or_else(Prompt::music_on_hold)
+    }
 }
 
 impl Default for PlaneSettings {
@@ -58,6 +77,9 @@ impl Default for PlaneSettings {
             receive_buffer: None,
             dscp: None,
             locale: Locale::default(),
+            music: HashMap::new(),
+            default_music: None,
+            prompts: None,
             cname: Arc::from("tandem"),
         }
     }

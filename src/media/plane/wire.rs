@@ -10,6 +10,7 @@ use super::kernel::Bell;
 use super::line::Line;
 use super::stats::SharedCounters;
 use crate::endpoint::PortSettings;
+use crate::prompt::Prompt;
 
 /// Orders that may wait for one thread. It empties them every few milliseconds.
 const QUEUE: usize = 16_384;
@@ -35,6 +36,8 @@ pub(super) enum PortOrder {
     Set(Box<PortSettings>),
     Hear(Vec<Source>),
     Digits(Arc<str>),
+    /// A file that it hears was loaded, or cannot be.
+    Loaded(Arc<str>, Option<Arc<Prompt>>),
     Close,
     #[cfg(test)]
     Panic,

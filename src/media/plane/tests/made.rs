@@ -109,3 +109,42 @@ fn a_tone_is_that_of_the_locale() {
     });
     a.assert_seamless();
 }
+
+#[test]
+fn music_and_files_are_played_and_their_end_is_told() {
+    let directory = std::env::temp_dir().join(format!("tandem-plane-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let tone: Vec<i16> = crate::tone::Tone::new(1_000.0).take(4_000).collect();
+    let format = hound::WavSpec {
+        channels: 1,
+        sample_rate: 8_000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut file = hound::WavWriter::create(directory.join("hello.wav"), format).unwrap();
+    tone.iter().for_each(|sample| file.write_sample(*sample).unwrap());
+    file.finalize().unwrap();
+    let name = |name: &str| Some(Arc::<str>::from(name));
+    let bench = Bench::new(PlaneSettings {
+        music: [(name("soft").unwrap(), Arc::new(crate::prompt::Prompt::from_narrow(tone)))].into(),
+        prompts: Some(directory.clone()),
+        ..settings(48)
+    });
+    let [mut a, mut b] = bench.phones([Codec::Pcma, Codec::Opus]);
+    bench.plane.hear(b.port.id, vec![Source::Music(name("soft"))]);
+    let file = |file: &str| Source::File {
+        name: file.into(),
+        repeat: false,
+    };
+    bench.plane.hear(a.port.id, vec![file("hello.wav")]);
+    talk(&mut [&mut a, &mut b], |phones| {
+        phones.iter().all(|phone| phone.share_of(1_000.0) > 0.9)
+    });
+    bench.expect(a.port.id, |kind| *kind == PlaneEventKind::FileEnded);
+    a.assert_seamless();
+    for missing in ["none.wav", "../hello.wav"] {
+        bench.plane.hear(a.port.id, vec![file(missing)]);
+        bench.expect(a.port.id, |kind| *kind == PlaneEventKind::FileEnded);
+    }
+    std::fs::remove_dir_all(directory).unwrap();
+}
