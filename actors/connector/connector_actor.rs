@@ -360,6 +360,7 @@ impl ConnectorActor {
             LinkRequest::ReleaseParty { party, cause, .. } => ConferenceInput::ReleaseParty { party, cause },
             LinkRequest::ReleaseConference { cause, .. } => ConferenceInput::ReleaseConference { cause },
             LinkRequest::SetAudio { operation, plan, .. } => ConferenceInput::SetAudio { operation, plan },
+            LinkRequest::ConnectParty { party, .. } => ConferenceInput::ConnectParty { party },
             LinkRequest::AnswerParty { party, .. } => ConferenceInput::AnswerParty { party },
             LinkRequest::SendDigits {
                 operation,

@@ -63,7 +63,7 @@ pub struct AudioPlan {
 }
 
 /// How far the media towards a party is known to be there (UCMA's RemoteMediaFlowState): wait for Connected before playing anything.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Debug)]
 pub enum MediaFlowState {
     /// Nothing is known.
     #[default]
@@ -100,6 +100,15 @@ pub enum PartyTarget {
         /// The number as the far side wants it (dial plan applied): the user part of the request URI.
         number: Arc<str>,
     },
+}
+
+impl PartyTarget {
+    /// The DN that is called, or through which it is.
+    pub fn dn(&self) -> &DnId {
+        match self {
+            Self::Dn(dn) | Self::Trunk { trunk: dn, .. } => dn,
+        }
+    }
 }
 
 /// How a party's device is to be called.
@@ -157,6 +166,14 @@ pub enum LinkRequest {
         /// The matrix.
         plan: AudioPlan,
     },
+    /// Answer a party that was offered, as it is: to the parties that are there, or to the media plane alone (a pickup, a dial-in
+    /// conference, a treatment). `PartyConnected` follows. It may stay alone from then on. Without effect on any other party.
+    ConnectParty {
+        /// The conference.
+        conference: ConferenceId,
+        /// The party.
+        party: PartyId,
+    },
     /// Ask a ringing device to answer. Without effect on one that does not ring or cannot; the party shows what came of it.
     AnswerParty {
         /// The conference.
@@ -207,6 +224,7 @@ impl LinkRequest {
             Self::MakeParty(make) => make.conference,
             Self::ReleaseParty { conference, .. }
             | Self::ReleaseConference { conference, .. }
+            | Self::ConnectParty { conference, .. }
             | Self::SetAudio { conference, .. }
             | Self::AnswerParty { conference, .. }
             | Self::SendDigits { conference, .. }
@@ -253,6 +271,15 @@ pub enum CallerId {
         /// The display name, where there was one.
         name: Option<Arc<str>>,
     },
+}
+
+impl CallerId {
+    /// The DN that calls, or through which the call comes.
+    pub fn dn(&self) -> &DnId {
+        match self {
+            Self::Extension(dn) | Self::Trunk { trunk: dn, .. } => dn,
+        }
+    }
 }
 
 /// What a connector tells.

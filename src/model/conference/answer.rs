@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::fork::Failure;
 use super::join::MediaJoin;
-use super::leg::LegPhase;
+use super::leg::{Invited, LegMedia, LegPhase};
 use super::party::PartyPhase;
 use super::{Conference, ConferenceOutput};
 use crate::leg::{AckBody, LegCommand};
@@ -14,7 +14,7 @@ use crate::link::LinkNotification;
 use crate::{LegId, PartyId};
 
 /// A 200 without the description it must carry (RFC 3264 s.4): the device cannot be talked to.
-const DESCRIPTION_MISSING: Failure = Failure { status: 500, q850: None };
+const DESCRIPTION_MISSING: u16 = 500;
 
 impl Conference {
     pub(super) fn answered(&mut self, leg: LegId, sdp: Option<Bytes>, now: Instant, out: &mut Vec<ConferenceOutput>) {
@@ -24,12 +24,16 @@ impl Conference {
             LegPhase::Incoming | LegPhase::Talking => {}
             LegPhase::Cancelling { .. } => self.decline_answer(leg, sdp.is_some(), out),
             LegPhase::Calling => {
-                let early = fork.early.take().filter(|_| fork.offered);
+                let early = fork.early.take().filter(|_| fork.invited != Invited::Bare);
                 match sdp.or(early) {
                     Some(sdp) => self.fork_won(party, leg, sdp, now, out),
                     None => {
                         self.decline_answer(leg, false, out);
-                        self.fork_failed(party, DESCRIPTION_MISSING, now, out);
+                        let failure = Failure {
+                            status: DESCRIPTION_MISSING,
+                            ..Failure::default()
+                        };
+                        self.fork_failed(party, failure, now, out);
                     }
                 }
             }
@@ -39,7 +43,7 @@ impl Conference {
     /// Acknowledges a 2xx that nobody wants any more and ends the leg.
     fn decline_answer(&mut self, leg: LegId, with_description: bool, out: &mut Vec<ConferenceOutput>) {
         let Some(fork) = self.remove_leg(leg) else { return };
-        let answer = if with_description && !fork.offered {
+        let answer = if with_description && fork.invited == Invited::Bare {
             AckBody::Inactive
         } else {
             AckBody::Nothing
@@ -50,21 +54,27 @@ impl Conference {
 
     /// One contact answered: it is the party now.
     fn fork_won(&mut self, id: PartyId, leg: LegId, sdp: Bytes, now: Instant, out: &mut Vec<ConferenceOutput>) {
-        if let Some(fork) = self.leg_mut(leg) {
-            fork.phase = LegPhase::Talking;
-        }
+        let Some(fork) = self.leg_mut(leg) else { return };
+        fork.phase = LegPhase::Talking;
+        fork.acked = true;
+        fork.shared = Some(sdp.clone());
+        let invited = fork.invited;
         let Some(party) = self.party_mut(id) else { return };
         party.phase = PartyPhase::Connected;
         party.leg = Some(leg);
         party.deadline = None;
         party.best_failure = None;
 
-        let is_first = self.parties.first().is_some_and(|first| first.id == id);
-        let caller_answered = if is_first {
-            self.first_party_answered(leg, sdp, out);
-            None
-        } else {
-            self.callee_answered(leg, sdp, out)
+        let caller = self.parties.first().filter(|first| first.phase == PartyPhase::Offered);
+        let caller_answered = match caller.map(|caller| (caller.id, caller.leg)) {
+            Some((caller, Some(caller_leg))) => {
+                self.answered_to_caller(caller, caller_leg, leg, invited, sdp, out);
+                Some(caller)
+            }
+            _ => {
+                self.answered_in_talk(id, leg, invited, sdp, out);
+                None
+            }
         };
         self.cancel_forks(id, true, now, out);
         let conference = self.id;
@@ -73,24 +83,74 @@ impl Conference {
         }
     }
 
-    /// The second party answered: joins it to the first. Gives the first party where it is answered by this.
-    fn callee_answered(&mut self, leg: LegId, sdp: Bytes, out: &mut Vec<ConferenceOutput>) -> Option<PartyId> {
-        let first = self.parties.first_mut()?;
-        let (id, first_leg, offer) = (first.id, first.leg?, first.offer.take());
-        if first.phase == PartyPhase::Connected {
-            self.join_third_party(first_leg, leg, offer, sdp, out);
-            return None;
+    /// A caller waits for this answer: the two are a pair, where they were offered to each other; else each deals with the plane.
+    fn answered_to_caller(
+        &mut self,
+        caller: PartyId,
+        caller_leg: LegId,
+        leg: LegId,
+        invited: Invited,
+        sdp: Bytes,
+        out: &mut Vec<ConferenceOutput>,
+    ) {
+        let pairs = self.connected_legs().count() == 1 && self.media(caller_leg) == Some(LegMedia::Direct);
+        let offer = self.party(caller).and_then(|caller| caller.offer.clone());
+        self.join = match (invited, offer) {
+            (Invited::Passed, Some(offer)) if pairs => Some(MediaJoin::direct(caller_leg, leg, offer, sdp, out)),
+            (Invited::Bare, None) if pairs => Some(MediaJoin::late(caller_leg, leg, sdp, out)),
+            _ => {
+                self.answered_to_plane(leg, invited, sdp, out);
+                self.answer_caller(caller, out);
+                if invited == Invited::Passed {
+                    self.partner(caller_leg, leg);
+                }
+                return;
+            }
+        };
+        self.caller_connected(caller);
+    }
+
+    /// Whoever is connected was so before: a party answered that is to join them, or to be the first.
+    fn answered_in_talk(&mut self, id: PartyId, leg: LegId, invited: Invited, sdp: Bytes, out: &mut Vec<ConferenceOutput>) {
+        let first = match &mut *self.parties {
+            [first, second] if second.id == id && first.phase == PartyPhase::Connected => first.leg.zip(first.offer.take()),
+            _ => None,
+        };
+        match first {
+            Some((first, offered)) if invited == Invited::Passed && !self.wants_plane() => {
+                self.join_third_party(first, leg, offered, sdp, out);
+            }
+            first => {
+                if let Some((first, offered)) = first.filter(|_| invited == Invited::Passed) {
+                    if let Some(first) = self.leg_mut(first) {
+                        first.shared = Some(offered);
+                    }
+                    self.partner(first, leg);
+                }
+                self.answered_to_plane(leg, invited, sdp, out);
+            }
         }
-        first.phase = PartyPhase::Connected;
-        first.deadline = None;
-        if let Some(caller) = self.leg_mut(first_leg) {
-            caller.phase = LegPhase::Talking;
+    }
+
+    /// Two legs that have described themselves to each other, or would have.
+    fn partner(&mut self, one: LegId, other: LegId) {
+        for (leg, partner) in [(one, other), (other, one)] {
+            if let Some(leg) = self.leg_mut(leg) {
+                leg.partner = Some(partner);
+            }
         }
-        self.join = Some(match offer {
-            Some(_) => MediaJoin::direct(first_leg, leg, sdp, out),
-            None => MediaJoin::late(first_leg, leg, sdp, out),
-        });
-        Some(id)
+    }
+
+    /// An answer that no other device is told of. One to another device's offer leaves the leg where it cannot stay: it climbs.
+    fn answered_to_plane(&mut self, leg: LegId, invited: Invited, sdp: Bytes, out: &mut Vec<ConferenceOutput>) {
+        match invited {
+            Invited::Bare => self.answered_by_plane(leg, sdp, out),
+            Invited::Plane => {
+                self.acknowledge(leg, AckBody::Nothing, out);
+                self.set_media(leg, LegMedia::Anchored);
+            }
+            Invited::Passed => self.acknowledge(leg, AckBody::Nothing, out),
+        }
     }
 
     /// Cancels every fork of a party that is still out.

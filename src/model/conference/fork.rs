@@ -2,11 +2,12 @@
 //!
 //! No fork speaks for the party alone before one of them answers or all have failed; only a 6xx does (RFC 3261 s.16.7 step 5).
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::leg::LegPhase;
+use super::leg::{Invited, Leg, LegMedia, LegPhase};
 use super::party::PartyPhase;
 use super::{Conference, ConferenceOutput};
 use crate::leg::{Description, LegCommand};
@@ -14,18 +15,20 @@ use crate::link::{Cause, LinkNotification, ReleasedBy};
 use crate::{LegId, PartyId};
 
 /// How a fork failed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(super) struct Failure {
     /// The final status.
     pub status: u16,
     /// The Q.850 cause of its Reason header.
     pub q850: Option<u8>,
+    /// Where a redirection says to call instead.
+    pub contacts: Vec<Arc<str>>,
 }
 
 impl Failure {
     /// The order of choice among failed forks, the best first (RFC 3261 s.16.7 step 6): 6xx, then what tells the caller how to
     /// call better, then what a person did, then other 4xx, then 5xx; challenges and redirections, not for the caller, last.
-    fn rank(self) -> u8 {
+    fn rank(&self) -> u8 {
         match self.status {
             600..=699 => 0,
             415 | 420 | 484 => 1,
@@ -45,12 +48,12 @@ impl Failure {
     }
 
     /// What the party is released with. Challenges are met below or not at all, a 503 tells of one server and not of the call
-    /// (RFC 3261 s.16.7 step 6), and a redirection is not followed: no device moves a call past the dial policy.
-    pub fn cause(self) -> Cause {
+    /// (RFC 3261 s.16.7 step 6). A redirection says so only where it says whereto; it is the T-Server side that follows it.
+    pub fn cause(&self) -> Cause {
         let sip_status = match self.status {
-            300..=399 => 480,
+            300..=399 if self.contacts.is_empty() => 480,
             401 | 407 | 503 => 500,
-            400..=699 => self.status,
+            300..=699 => self.status,
             _ => 500,
         };
         let by = match sip_status {
@@ -75,10 +78,12 @@ impl Conference {
         let Some(fork) = self.leg_mut(leg).filter(|fork| fork.phase == LegPhase::Calling) else {
             return;
         };
-        let (id, early) = (fork.party, sdp.filter(|_| fork.offered));
+        fork.rang = true;
+        let (id, early) = (fork.party, sdp.filter(|_| fork.invited != Invited::Bare));
         if fork.early.is_none() {
             fork.early = early.clone();
         }
+        let early = early.filter(|_| fork.invited == Invited::Passed);
         let Some(party) = self.party_mut(id) else { return };
         if party.phase == PartyPhase::Calling {
             party.phase = PartyPhase::Alerting;
@@ -91,6 +96,16 @@ impl Conference {
     /// Passes ringing (once) and the early media of the first fork that has any (once) to the caller. Another fork's is left out:
     /// the caller has one early dialog with us, and one answer in it.
     fn tell_caller_progress(&mut self, fork: LegId, early: Option<Bytes>, out: &mut Vec<ConferenceOutput>) {
+        self.mix(out);
+        let anchored = self
+            .parties
+            .first()
+            .and_then(|first| first.leg)
+            .and_then(|leg| self.media(leg));
+        if anchored.is_some_and(LegMedia::is_anchored) {
+            // The plane lets it hear what there is.
+            return;
+        }
         let Some(caller) = self.parties.first_mut().filter(|first| first.phase == PartyPhase::Offered) else {
             return;
         };
@@ -118,16 +133,32 @@ impl Conference {
         );
     }
 
+    /// The T-Server side wants a ringing device to answer by itself.
+    pub(super) fn let_answer(&self, id: PartyId, out: &mut Vec<ConferenceOutput>) {
+        let rings = |leg: &&Leg| leg.party == id && leg.phase == LegPhase::Calling && leg.rang;
+        for leg in self.legs.iter().filter(rings) {
+            self.tell(leg.id, LegCommand::Talk, out);
+        }
+    }
+
     /// A leg failed, or ended before it was answered; it is no longer in the conference.
     pub(super) fn fork_failed(&mut self, id: PartyId, failure: Failure, now: Instant, out: &mut Vec<ConferenceOutput>) {
         let pending = self.legs.iter().any(|leg| leg.party == id && leg.phase == LegPhase::Calling);
         let Some(party) = self.party_mut(id) else { return };
-        let best = party.best_failure.map_or(failure, |best| best.better(failure));
-        party.best_failure = Some(best);
+        let best = match party.best_failure.take() {
+            Some(best) => best.better(failure),
+            None => failure,
+        };
+        party.best_failure = Some(best.clone());
         if pending && !(600..700).contains(&best.status) {
             return;
         }
-        self.callee_failed(id, best.cause(), now, out);
+        let cause = best.cause();
+        if cause.sip_status.is_some_and(|status| status < 400) {
+            let (conference, party, to) = (self.id, id, best.contacts);
+            self.notify(LinkNotification::PartyRedirected { conference, party, to }, out);
+        }
+        self.callee_failed(id, cause, now, out);
     }
 
     /// A party that was called is released unanswered; the one that called it waits for the T-Server side.

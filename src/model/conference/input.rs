@@ -5,7 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::leg::{Contact, LegCommand, LegEvent, MediaCommand, MediaEvent};
-use crate::link::{AudioPlan, CallerId, Cause, Headers, LinkNotification, MakeParty, OperationId, TransferId, TransferTarget};
+use crate::link::{
+    AudioPlan, CallerId, Cause, Headers, LinkNotification, MakeParty, MediaFlowState, OperationId, TransferId, TransferTarget,
+};
 use crate::{ConferenceId, LegId, PartyId};
 
 /// How conferences behave. The same for every conference of a connector.
@@ -19,17 +21,30 @@ pub struct ConferenceSettings {
     /// say what becomes of it, in milliseconds. Then the conference ends it, so that no leg hangs when the T-Server side is
     /// silent.
     pub server_timeout_ms: u64,
+    /// Whether media always goes through the media plane.
+    pub anchored: bool,
+    /// Whether two parties that simply hear each other are brought back to sending their media to each other.
+    pub descend: bool,
+    /// How long nothing may have needed the media plane before they are, in milliseconds.
+    pub descend_after_ms: u64,
+    /// The largest number of parties.
+    pub max_parties: usize,
     /// How long a cancelled leg may take to report its end, in milliseconds. The user agent ends a cancelled INVITE after 64*T1
     /// = 32 s (RFC 3261 s.9.1), so this runs out only when a report was lost.
     pub leg_end_timeout_ms: u64,
 }
 
 impl Default for ConferenceSettings {
-    /// Descriptions are the same when their bytes are; 10 s for the T-Server side; 40 s for a cancelled leg.
+    /// Descriptions are the same when their bytes are; 10 s for the T-Server side; media leg to leg where that serves, and no way back from
+    /// the plane; up to 128 parties; 40 s for a cancelled leg.
     fn default() -> Self {
         Self {
             same_media: |one, other| one == other,
             server_timeout_ms: 10_000,
+            anchored: false,
+            descend: false,
+            descend_after_ms: 5_000,
+            max_parties: 128,
             leg_end_timeout_ms: 40_000,
         }
     }
@@ -88,6 +103,12 @@ pub enum ConferenceInput {
     ReleaseConference {
         /// Why.
         cause: Cause,
+    },
+    /// The T-Server side wants a party that was offered answered, without another party having answered: to the parties that are there, or
+    /// to the media plane alone. It may stay alone from then on.
+    ConnectParty {
+        /// The party.
+        party: PartyId,
     },
     /// A leg tells something.
     Leg {
@@ -204,4 +225,6 @@ pub struct GivenParty {
     pub leg: LegId,
     /// Whether its device has it on hold.
     pub device_held: bool,
+    /// How far its media was told to be.
+    pub media_flow: MediaFlowState,
 }

@@ -4,12 +4,13 @@
 //! answer on its way back (RFC 3264). What comes in the middle of one is refused with 491, so a leg never has two offers
 //! outstanding (RFC 3261 s.14.1 and s.14.2).
 //!
-//! A join knows nothing of parties, of calls being set up or of why a leg ends. Hold and mixing will be further exchanges and
-//! another kind of far side; a call of N parties has one join for each leg, with the mixer.
+//! A join knows nothing of parties, of calls being set up or of why a leg ends, nor of the media plane: it is dissolved when a side's media
+//! goes there, and a new one is made when both come back. It keeps what each device described last, for that way back.
 
 use bytes::Bytes;
 
 use super::ConferenceOutput;
+use super::leg::LegMedia;
 use crate::LegId;
 use crate::leg::{AckBody, Description, LegCommand};
 
@@ -24,7 +25,7 @@ const ANSWER_MISSING: u16 = 488;
 
 /// How often a re-INVITE of our own is sent again after 491. The user agent waits out glare on the wire by itself (RFC 3261
 /// s.14.1); this is for a device's re-INVITE that was on its way to us when we sent ours, and is refused by now.
-const GLARES: u8 = 4;
+pub(super) const GLARES: u8 = 4;
 
 /// What is under way.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ enum Exchange {
     /// The offer of one side's 200 stands in our 200 to the other side, whose ACK has to bring the answer.
     LateAnswer { offerer: LegId, answerer: LegId },
     /// One side's re-INVITE is with the other side.
-    Passed { from: LegId, to: LegId, with_offer: bool },
+    Passed { from: LegId, to: LegId, offer: Option<Bytes> },
     /// Third-party call: the second side's answer is with the first side, which had given `offered` before.
     FirstReoffered { offered: Bytes, ours: Reoffer },
     /// Third-party call: the description that the first side gave then is with the second side.
@@ -52,44 +53,93 @@ struct Reoffer {
 pub(super) struct MediaJoin {
     sides: [LegId; 2],
     exchange: Exchange,
+    /// What the device of each side described last, as the other one has it.
+    known: [Option<Bytes>; 2],
+}
+
+/// What a side of a dissolved join goes on with.
+pub(super) struct Freed {
+    pub leg: LegId,
+    pub media: LegMedia,
+    pub shared: Option<Bytes>,
 }
 
 impl MediaJoin {
     /// The callee answered the caller's offer.
-    pub fn direct(caller: LegId, callee: LegId, answer: Bytes, out: &mut Vec<ConferenceOutput>) -> Self {
+    pub fn direct(caller: LegId, callee: LegId, offer: Bytes, answer: Bytes, out: &mut Vec<ConferenceOutput>) -> Self {
         acknowledge(out, callee, AckBody::Nothing);
         tell(
             out,
             caller,
             LegCommand::Accept {
-                sdp: Some(answer.into()),
+                sdp: Some(answer.clone().into()),
             },
         );
-        Self::new(caller, callee, Exchange::Quiet)
+        Self::quiet([caller, callee], [Some(offer), Some(answer)])
     }
 
     /// The callee answered an INVITE without an offer by giving one; the caller's ACK has to bring the answer, and the callee's
     /// ACK waits for it.
     pub fn late(caller: LegId, callee: LegId, offer: Bytes, out: &mut Vec<ConferenceOutput>) -> Self {
-        tell(out, caller, LegCommand::Accept { sdp: Some(offer.into()) });
-        let exchange = Exchange::LateAnswer {
-            offerer: callee,
-            answerer: caller,
-        };
-        Self::new(caller, callee, exchange)
+        tell(
+            out,
+            caller,
+            LegCommand::Accept {
+                sdp: Some(offer.clone().into()),
+            },
+        );
+        Self {
+            exchange: Exchange::LateAnswer {
+                offerer: callee,
+                answerer: caller,
+            },
+            ..Self::quiet([caller, callee], [None, Some(offer)])
+        }
     }
 
     /// The second party of a third-party call answered `offered`, the first one's description; the first one is in a call with
     /// nobody and now gets the answer as an offer (RFC 3725 s.4.3).
     pub fn third_party(first: LegId, second: LegId, offered: Bytes, answer: Bytes, out: &mut Vec<ConferenceOutput>) -> Self {
         acknowledge(out, second, AckBody::Nothing);
-        let ours = Reoffer::send(first, answer, out);
-        Self::new(first, second, Exchange::FirstReoffered { offered, ours })
+        Self::restored(first, second, offered, answer, out)
     }
 
-    fn new(first: LegId, second: LegId, exchange: Exchange) -> Self {
-        let sides = [first, second];
-        Self { sides, exchange }
+    /// `first` gets what `second` describes, which has `offered` of it.
+    pub fn restored(first: LegId, second: LegId, offered: Bytes, description: Bytes, out: &mut Vec<ConferenceOutput>) -> Self {
+        let ours = Reoffer::send(first, description.clone(), out);
+        let known = [Some(offered.clone()), Some(description)];
+        Self {
+            exchange: Exchange::FirstReoffered { offered, ours },
+            ..Self::quiet([first, second], known)
+        }
+    }
+
+    /// Each side has the other's description, `known`.
+    pub fn quiet(sides: [LegId; 2], known: [Option<Bytes>; 2]) -> Self {
+        let exchange = Exchange::Quiet;
+        Self { sides, exchange, known }
+    }
+
+    /// Whether nothing is under way.
+    pub fn is_quiet(&self) -> bool {
+        matches!(self.exchange, Exchange::Quiet)
+    }
+
+    /// The side that has to be told first where the media goes now.
+    pub fn is_leaving(&self, leg: LegId) -> bool {
+        matches!(self.exchange, Exchange::FirstReoffered { .. }) && self.sides[0] == leg
+    }
+
+    /// Its two sides.
+    pub fn sides(&self) -> [LegId; 2] {
+        self.sides
+    }
+
+    fn learn(&mut self, leg: LegId, description: Option<Bytes>) {
+        if let Some(description) = description {
+            let side = usize::from(self.sides[0] != leg);
+            self.known[side] = Some(description);
+        }
     }
 
     /// The other side of `leg`; `None` where `leg` is no side of this join.
@@ -121,7 +171,7 @@ impl MediaJoin {
                 self.exchange = Exchange::Passed {
                     from: leg,
                     to,
-                    with_offer: offer.is_some(),
+                    offer: offer.clone(),
                 };
                 tell(
                     out,
@@ -144,13 +194,14 @@ impl MediaJoin {
         out: &mut Vec<ConferenceOutput>,
     ) -> Result<(), Broken> {
         match std::mem::replace(&mut self.exchange, Exchange::Quiet) {
-            Exchange::Passed { from, to, with_offer } if to == leg => {
-                self.pass_answer(from, to, with_offer, sdp, out);
+            Exchange::Passed { from, to, offer } if to == leg => {
+                self.pass_answer(from, to, offer, sdp, out);
                 Ok(())
             }
             Exchange::FirstReoffered { offered, .. } if leg == self.sides[0] => {
                 acknowledge(out, leg, AckBody::Nothing);
                 let now = sdp.ok_or(Broken { status: ANSWER_MISSING })?;
+                self.learn(leg, Some(now.clone()));
                 if !same_media(&offered, &now) {
                     let ours = Reoffer::send(self.sides[1], now, out);
                     self.exchange = Exchange::SecondReoffered { ours };
@@ -159,6 +210,7 @@ impl MediaJoin {
             }
             Exchange::SecondReoffered { .. } if leg == self.sides[1] => {
                 acknowledge(out, leg, AckBody::Nothing);
+                self.learn(leg, sdp);
                 Ok(())
             }
             // No re-INVITE of ours is out on this leg: a 2xx is acknowledged all the same, and changes nothing.
@@ -174,9 +226,10 @@ impl MediaJoin {
     }
 
     /// Brings the answer to a passed re-INVITE back: `to` answered, `from` waits.
-    fn pass_answer(&mut self, from: LegId, to: LegId, with_offer: bool, sdp: Option<Bytes>, out: &mut Vec<ConferenceOutput>) {
-        if with_offer || sdp.is_none() {
+    fn pass_answer(&mut self, from: LegId, to: LegId, offer: Option<Bytes>, sdp: Option<Bytes>, out: &mut Vec<ConferenceOutput>) {
+        if offer.is_some() || sdp.is_none() {
             acknowledge(out, to, AckBody::Nothing);
+            self.learn(from, offer.filter(|_| sdp.is_some()));
         } else {
             // The offer goes on; the ACK of `from` brings the answer for the ACK that `to` waits for.
             self.exchange = Exchange::LateAnswer {
@@ -184,6 +237,7 @@ impl MediaJoin {
                 answerer: from,
             };
         }
+        self.learn(to, sdp.clone());
         if sdp.is_some() {
             tell(
                 out,
@@ -218,6 +272,7 @@ impl MediaJoin {
             Exchange::LateAnswer { offerer, answerer } if answerer == leg => {
                 // When broken, the exchange stays: the offerer's 200 is still to be acknowledged, see `close`.
                 let answer = sdp.ok_or(Broken { status: ANSWER_MISSING })?;
+                self.learn(leg, Some(answer.clone()));
                 acknowledge(out, offerer, AckBody::Answer(answer.into()));
                 self.exchange = Exchange::Quiet;
                 Ok(())
@@ -227,13 +282,45 @@ impl MediaJoin {
     }
 
     /// What `leg` still waits for from us before its BYE: every 200 gets its ACK, every re-INVITE its final response.
-    pub fn close(&mut self, leg: LegId, out: &mut Vec<ConferenceOutput>) {
+    pub fn close(&self, leg: LegId, out: &mut Vec<ConferenceOutput>) {
         match self.exchange {
             Exchange::LateAnswer { offerer, .. } if offerer == leg => acknowledge(out, leg, AckBody::Inactive),
             Exchange::Passed { from, .. } if from == leg => tell(out, leg, LegCommand::RejectReinvite { status: 487 }),
-            _ => return,
+            _ => {}
         }
-        self.exchange = Exchange::Quiet;
+    }
+
+    /// The end of the join; each side that is alive goes on alone. What it waits for is given to it in the plane's name, and what is
+    /// still to come of it is left to its own [`LegMedia`].
+    pub fn dissolve(self, is_alive: impl Fn(LegId) -> bool, out: &mut Vec<ConferenceOutput>) -> Vec<Freed> {
+        let sides = self.sides.iter().zip(&self.known).filter(|(leg, _)| is_alive(**leg));
+        sides
+            .map(|(leg, shared)| Freed {
+                leg: *leg,
+                media: self.free(*leg, out),
+                shared: shared.clone(),
+            })
+            .collect()
+    }
+
+    fn free(&self, leg: LegId, out: &mut Vec<ConferenceOutput>) -> LegMedia {
+        match &self.exchange {
+            Exchange::LateAnswer { offerer, .. } if *offerer == leg => {
+                acknowledge(out, leg, AckBody::Answer(Description::Anchored));
+                LegMedia::Anchored
+            }
+            Exchange::LateAnswer { .. } => LegMedia::AbandonedAnswer,
+            Exchange::Passed { from, .. } if *from == leg => {
+                tell(out, leg, LegCommand::RejectReinvite { status: 491 });
+                LegMedia::Direct
+            }
+            Exchange::Passed { offer, .. } => LegMedia::Abandoned {
+                with_offer: offer.is_some(),
+            },
+            Exchange::FirstReoffered { .. } if self.sides[0] == leg => LegMedia::Abandoned { with_offer: true },
+            Exchange::SecondReoffered { .. } if self.sides[1] == leg => LegMedia::Abandoned { with_offer: true },
+            _ => LegMedia::Direct,
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! One leg of a conference: the little that must be known of a SIP session to end it rightly, whatever it is at.
+//! One leg of a conference: the little that must be known of a SIP session to end it rightly, whatever it is at, and to know where its
+//! media goes.
 
 use std::time::Instant;
 
@@ -19,13 +20,93 @@ pub(super) enum LegPhase {
     Talking,
 }
 
+/// What our INVITE offered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Invited {
+    /// Nothing: its 200 is an offer.
+    Bare,
+    /// Another leg's description.
+    Passed,
+    /// The media plane's.
+    Plane,
+}
+
+/// Where a leg's media goes, and the exchange that is under way on it. While a leg is a side of the direct pair, or of a descent, the
+/// exchange is theirs ([`super::join`], [`super::descend`]).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum LegMedia {
+    /// Past us, or nowhere yet.
+    Direct,
+    /// Past us again as soon as the pair's re-INVITE is answered; so long its port stays.
+    Leaving,
+    /// Past us; a re-INVITE of a pair that is no more is out.
+    Abandoned { with_offer: bool },
+    /// Past us; a 200 of a pair that is no more is out, and its ACK will bring an answer that nobody waits for.
+    AbandonedAnswer,
+    /// Past us; our re-INVITE with the plane's offer is out.
+    Climbing { glares: u8 },
+    /// To the plane.
+    Anchored,
+    /// To the plane; our 200 with the plane's offer is out, and its ACK has to bring the answer.
+    LateAnswer,
+}
+
+impl LegMedia {
+    /// Whether the leg needs its port.
+    pub fn has_port(self) -> bool {
+        matches!(
+            self,
+            Self::Leaving | Self::Climbing { .. } | Self::Anchored | Self::LateAnswer
+        )
+    }
+
+    /// Whether its media goes to the plane, as far as it is agreed.
+    pub fn is_anchored(self) -> bool {
+        matches!(self, Self::Anchored | Self::LateAnswer)
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Leg {
     pub id: LegId,
     pub party: PartyId,
     pub phase: LegPhase,
-    /// Whether our INVITE carried an offer; then its 200 is an answer, else an offer.
-    pub offered: bool,
+    /// What our INVITE offered; for a leg that came in, of no meaning.
+    pub invited: Invited,
+    pub media: LegMedia,
     /// The first description that came in a provisional response: stands in for a 200 that has none.
     pub early: Option<Bytes>,
+    /// It sent 18x.
+    pub rang: bool,
+    /// The ACK of its 200 is known to be there: our own, or the device's.
+    pub acked: bool,
+    /// The device's description that was last passed on, and to which leg.
+    pub shared: Option<Bytes>,
+    pub partner: Option<LegId>,
+    /// Where its media went before the re-INVITE that the plane was to answer last, and whether its device held: for the case that the
+    /// plane cannot.
+    pub before_answer: Option<(LegMedia, bool)>,
+}
+
+impl Leg {
+    pub fn new(id: LegId, party: PartyId, phase: LegPhase) -> Self {
+        Self {
+            id,
+            party,
+            phase,
+            invited: Invited::Bare,
+            media: LegMedia::Direct,
+            early: None,
+            rang: false,
+            acked: false,
+            shared: None,
+            partner: None,
+            before_answer: None,
+        }
+    }
+
+    /// Whether it is a fork whose early media comes to the plane.
+    pub fn sounds_early(&self) -> bool {
+        self.phase == LegPhase::Calling && self.invited == Invited::Plane && self.early.is_some()
+    }
 }

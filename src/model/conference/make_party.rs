@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::leg::{Leg, LegPhase};
+use super::leg::{Invited, Leg, LegMedia, LegPhase};
 use super::party::{Party, PartyPhase};
 use super::{Conference, ConferenceOutput};
 use crate::leg::{Contact, Description, LegCommand};
@@ -29,22 +29,19 @@ impl Conference {
             self.refuse_party(party, cause, out);
             return;
         }
-        // The offer is the description of the party that is there; the first party of all is asked for its own.
-        let offer = self.parties.first().and_then(|first| first.offer.clone());
+        self.changed();
+        let (invited, offer) = self.offer_to(party);
         for contact in contacts {
             let leg = LegId(self.next_leg);
             self.next_leg = self.next_leg.saturating_add(1);
             self.legs.push(Leg {
-                id: leg,
-                party,
-                phase: LegPhase::Calling,
-                offered: offer.is_some(),
-                early: None,
+                invited,
+                ..Leg::new(leg, party, LegPhase::Calling)
             });
             let command = LegCommand::Invite {
                 party,
                 contact,
-                offer: offer.clone().map(Description::Passed),
+                offer: offer.clone(),
                 caller: request.caller.clone(),
                 caller_name: request.caller_name.clone(),
                 auto_answer: request.auto_answer,
@@ -67,13 +64,33 @@ impl Conference {
         match &*self.parties {
             // The call it was meant for is over: the request crossed its end.
             [] if !self.is_fresh() => refusal(481),
-            [first] if first.is_called() => refusal(491),
-            [_, _, ..] => refusal(501),
+            [_, ..] if self.parties.iter().all(Party::is_called) => refusal(491),
+            parties if parties.len() >= self.settings.max_parties => refusal(503),
             _ if contacts.is_empty() => Err(Cause {
                 q850: Some(super::release::SUBSCRIBER_ABSENT),
                 ..Cause::status(ReleasedBy::Network, 480)
             }),
             _ => Ok(()),
+        }
+    }
+
+    /// What a new party is offered: the description of the one other party, where the two can talk leg to leg; else the plane's. The first
+    /// party of all is asked for its own.
+    fn offer_to(&self, party: PartyId) -> (Invited, Option<Description>) {
+        let plane = (Invited::Plane, Some(Description::Anchored));
+        match &*self.parties {
+            [] if !self.settings.anchored => (Invited::Bare, None),
+            [other] if !self.needs_plane_with(Some(party)) => {
+                let early =
+                    other.phase == PartyPhase::Offered && other.leg.and_then(|leg| self.media(leg)) != Some(LegMedia::Direct);
+                match &other.offer {
+                    _ if early => plane,
+                    Some(offer) => (Invited::Passed, Some(Description::Passed(offer.clone()))),
+                    None if other.phase == PartyPhase::Offered => (Invited::Bare, None),
+                    None => plane,
+                }
+            }
+            _ => plane,
         }
     }
 

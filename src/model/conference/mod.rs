@@ -91,50 +91,73 @@
 //!   connector has chosen ([`ConferenceId::maker`]); to the T-Server side, `ConferenceEnded` ends what it had asked for since.
 
 mod answer;
+mod connect;
+mod descend;
 mod fork;
+mod info;
 mod input;
 mod join;
+mod ladder;
 mod leg;
 mod make_party;
+mod matrix;
+mod moving;
 mod offered;
+mod operation;
 mod party;
+mod plan;
 mod release;
 mod reoffer;
 #[cfg(test)]
 mod tests;
 mod third_party;
 mod timeout;
+mod transfer;
 
 use std::time::Instant;
 
-pub use self::input::{ConferenceInput, ConferenceOutput, ConferenceSettings, OfferedCall};
+pub use self::input::{ConferenceInput, ConferenceOutput, ConferenceSettings, GivenParty, OfferedCall};
 use self::join::MediaJoin;
-use self::leg::{Leg, LegPhase};
+use self::ladder::Ladder;
+use self::leg::{Leg, LegMedia, LegPhase};
+use self::matrix::Matrix;
+use self::operation::{Operations, Wish};
 use self::party::Party;
 pub use self::party::{PartyPhase, PartySummary};
+use self::transfer::Transfers;
 use crate::leg::{LegCommand, LegEvent};
-use crate::link::{Cause, LinkNotification, OperationId, ReleasedBy};
+use crate::link::{AudioPlan, Cause, LinkNotification, OperationId, ReleasedBy};
 use crate::{ConferenceId, LegId, PartyId};
 
 /// The leg of a call that came in.
 pub const OFFERED_LEG: LegId = LegId(0);
+
+/// Legs that a conference takes over from another are numbered by the shell from here on, each number once in a connector.
+pub const MOVED_LEGS: u64 = 1 << 56;
 
 /// One live call on a connector. See the module's page.
 #[derive(Debug)]
 pub struct Conference {
     id: ConferenceId,
     settings: ConferenceSettings,
-    /// The live parties, the one that calls first.
+    /// The live parties, in the order they came.
     parties: Vec<Party>,
-    /// The parties that were released, so that a repeated request does not bring them back. Bounded by what the T-Server side
-    /// asks of this one call.
+    /// The parties that were released or given away, so that a repeated request does not bring them back. Bounded by what the T-Server
+    /// side asks of this one call.
     gone: Vec<PartyId>,
     /// The legs that are not gone, one for each contact called at the same time.
     legs: Vec<Leg>,
     /// The number of the next leg.
     next_leg: u64,
-    /// What joins the media of the two parties in talk.
+    /// What joins the media of the direct pair.
     join: Option<MediaJoin>,
+    /// The way from the direct pair to the media plane and back.
+    ladder: Ladder,
+    /// Who hears whom; everybody everybody where it is none.
+    plan: Option<AudioPlan>,
+    matrix: Matrix,
+    operations: Operations,
+    transfers: Transfers,
     ended: bool,
 }
 
@@ -143,11 +166,12 @@ pub struct Conference {
 pub struct ConferenceSummary {
     /// The conference.
     pub id: ConferenceId,
-    /// Its live parties, the one that calls first.
+    /// Its live parties, in the order they came.
     pub parties: Vec<PartySummary>,
     /// Its legs that have not ended.
     pub legs: usize,
-    /// What runs between two parties in talk (`quiet`, `reinvite-passed`, ...); `None` before.
+    /// Where the media of those in talk goes: what runs between the direct pair (`quiet`, `reinvite-passed`, ...), or `climbing`,
+    /// `anchored`, `descending`; `None` before.
     pub exchange: Option<&'static str>,
     /// Whether all is over.
     pub ended: bool,
@@ -164,6 +188,11 @@ impl Conference {
             legs: Vec::new(),
             next_leg: OFFERED_LEG.0 + 1,
             join: None,
+            ladder: Ladder::default(),
+            plan: None,
+            matrix: Matrix::default(),
+            operations: Operations::default(),
+            transfers: Transfers::default(),
             ended: false,
         }
     }
@@ -177,27 +206,36 @@ impl Conference {
                 offered,
                 offer,
             } => self.offered(party, leg, offered, offer, out),
+            // Another conference waits for the answer, or has a leg that nobody else looks after.
+            ConferenceInput::Give {
+                party,
+                to,
+                operation,
+                as_party,
+            } => {
+                if self.ended {
+                    self.give_nothing(to, operation, as_party, out);
+                } else {
+                    self.wish(operation, Wish::Give { party, to, as_party }, out);
+                }
+            }
+            ConferenceInput::Take { operation, party, given } => self.take(operation, party, given, out),
             _ if self.ended => {}
             ConferenceInput::MakeParty { request, contacts } => self.make_party(request, contacts, now, out),
             ConferenceInput::ReleaseParty { party, cause } => self.release_party(party, cause, now, out),
             ConferenceInput::ReleaseConference { cause } => self.release_conference(cause, now, out),
+            ConferenceInput::ConnectParty { party } => self.connect_party(party, out),
             ConferenceInput::Leg { leg, event } => self.leg_event(leg, event, now, out),
-            ConferenceInput::SetAudio { operation, .. } | ConferenceInput::SendDigits { operation, .. } => {
-                self.refuse(operation, 501, out)
-            }
-            ConferenceInput::Take { operation, .. } => self.refuse(operation, 501, out),
-            ConferenceInput::Give {
-                to, operation, as_party, ..
-            } => out.push(ConferenceOutput::GiveAway {
-                to,
+            ConferenceInput::SetAudio { operation, plan } => self.wish(operation, Wish::Audio(plan), out),
+            ConferenceInput::SendDigits {
                 operation,
-                as_party,
-                given: None,
-            }),
-            ConferenceInput::TransferRequested { leg, refer, .. } => {
-                self.tell(leg, LegCommand::ReferProgress { refer, status: 501 }, out);
-            }
-            ConferenceInput::AnswerParty { .. } | ConferenceInput::TransferProgress { .. } | ConferenceInput::Media { .. } => {}
+                party,
+                digits,
+            } => self.wish(operation, Wish::Digits { party, digits }, out),
+            ConferenceInput::AnswerParty { party } => self.let_answer(party, out),
+            ConferenceInput::TransferRequested { leg, refer, to } => self.request_transfer(leg, refer, to, now, out),
+            ConferenceInput::TransferProgress { transfer, status } => self.transfer_went_on(transfer, status, out),
+            ConferenceInput::Media { leg, event } => self.media_event(leg, event, now, out),
             ConferenceInput::Timeout => self.timed_out(now, out),
             ConferenceInput::Abort => self.abort(now, out),
         }
@@ -209,7 +247,7 @@ impl Conference {
         self.ended
     }
 
-    /// The live parties, the one that calls first.
+    /// The live parties, in the order they came.
     pub fn parties(&self) -> impl Iterator<Item = PartySummary> + '_ {
         self.parties.iter().map(|party| PartySummary {
             id: party.id,
@@ -224,8 +262,22 @@ impl Conference {
             id: self.id,
             parties: self.parties().collect(),
             legs: self.legs.len(),
-            exchange: self.join.as_ref().map(MediaJoin::exchange_name),
+            exchange: self.exchange_name(),
             ended: self.ended,
+        }
+    }
+
+    fn exchange_name(&self) -> Option<&'static str> {
+        let anchored = || {
+            self.connected_legs()
+                .all(|(_, leg)| self.media(leg).is_some_and(LegMedia::is_anchored))
+        };
+        match &self.join {
+            Some(join) => Some(join.exchange_name()),
+            None if self.connected_legs().next().is_none() => None,
+            None if self.ladder.descent.is_some() => Some("descending"),
+            None if anchored() => Some("anchored"),
+            None => Some("climbing"),
         }
     }
 
@@ -237,8 +289,8 @@ impl Conference {
         match event {
             LegEvent::Progress { status, sdp } => self.progress(leg, status, sdp, out),
             LegEvent::Answered { sdp } => self.answered(leg, sdp, now, out),
-            LegEvent::Reoffered { offer, .. } => self.reoffered(leg, offer, out),
-            LegEvent::Referred { refer, .. } => self.tell(leg, LegCommand::ReferProgress { refer, status: 501 }, out),
+            LegEvent::Reoffered { offer, direction } => self.reoffered(leg, offer, direction, out),
+            LegEvent::Referred { refer, .. } => self.refuse_transfer(leg, refer, out),
             LegEvent::Info { content_type, body } => self.info(leg, content_type, body, out),
             LegEvent::Failed { .. } | LegEvent::Cancelled { .. } | LegEvent::Ended { .. } => self.leg_over(leg, &event, now, out),
             LegEvent::Acked { .. } | LegEvent::ReinviteAnswered { .. } | LegEvent::ReinviteFailed { .. } => {
@@ -249,7 +301,11 @@ impl Conference {
 
     /// What follows from the state alone, after every input.
     fn settle(&mut self, now: Instant, out: &mut Vec<ConferenceOutput>) {
-        self.watch_lonely_party(now);
+        if !self.ended {
+            self.drive(now, out);
+            self.mix(out);
+            self.watch_lonely_party(now);
+        }
         if self.parties.is_empty() && self.legs.is_empty() && !self.ended {
             self.ended = true;
             let conference = self.id;

@@ -27,13 +27,7 @@ impl Conference {
             return;
         }
         self.next_leg = self.next_leg.max(leg.0.saturating_add(1));
-        self.legs.push(Leg {
-            id: leg,
-            party,
-            phase: LegPhase::Incoming,
-            offered: false,
-            early: None,
-        });
+        self.legs.push(Leg::new(leg, party, LegPhase::Incoming));
         self.parties.push(Party {
             leg: Some(leg),
             offer,

@@ -5,6 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::fork::Failure;
+use crate::link::MediaFlowState;
 use crate::{LegId, PartyId};
 
 /// How far a party is.
@@ -29,7 +30,7 @@ pub(super) struct Party {
     pub leg: Option<LegId>,
     /// The end of ringing, or of waiting alone.
     pub deadline: Option<Instant>,
-    /// The party's own description while nobody answered it: the offer of its INVITE, or of its 200 in a third-party call.
+    /// The party's own description while nobody has taken it up: the offer of its INVITE, or of its 200 in a third-party call.
     pub offer: Option<Bytes>,
     /// Whether a caller was sent 180.
     pub ringing_told: bool,
@@ -37,6 +38,12 @@ pub(super) struct Party {
     pub early_media_of: Option<LegId>,
     /// The best failure among the party's forks so far.
     pub best_failure: Option<Failure>,
+    /// Its device put the call on hold.
+    pub held: bool,
+    /// The T-Server side wants it here though it is alone.
+    pub kept: bool,
+    /// How far its media was told to be.
+    pub flow: MediaFlowState,
     /// How the last party that this one called has failed: what the caller is told when the T-Server side says nothing.
     pub callee_failed: Option<u16>,
 }
@@ -52,6 +59,9 @@ impl Party {
             ringing_told: false,
             early_media_of: None,
             best_failure: None,
+            held: false,
+            kept: false,
+            flow: MediaFlowState::Unknown,
             callee_failed: None,
         }
     }

@@ -1,13 +1,15 @@
 //! Parties end: by the T-Server side, by their devices, by time. Each ends once, and takes along whom it must.
 //!
-//! * The first party takes every other one along: without the caller there is no call.
-//! * A party in talk takes the other one along: the conference ends the peer's leg at once and tells the T-Server side, rather
+//! * One of two in talk takes the other one along: the conference ends the peer's leg at once and tells the T-Server side, rather
 //!   than waiting to be asked, so that no leg hangs when the T-Server side is gone. A ReleaseParty that crosses finds nobody.
+//! * The last one that is not being called takes along whoever is: without a caller there is no call.
+//! * One of three or more leaves the others alone.
 //! * A party that is released while it is called takes nobody along: the T-Server side may call another.
 
 use std::time::Instant;
 
 use super::fork::Failure;
+use super::join::MediaJoin;
 use super::leg::LegPhase;
 use super::party::{Party, PartyPhase};
 use super::{Conference, ConferenceOutput};
@@ -19,6 +21,9 @@ use crate::{LegId, PartyId};
 pub(super) const NO_USER_RESPONDING: u8 = 18;
 pub(super) const NO_ANSWER: u8 = 19;
 pub(super) const SUBSCRIBER_ABSENT: u8 = 20;
+
+/// How many targets of a redirection are told.
+const REDIRECTIONS: usize = 8;
 
 impl Conference {
     /// The T-Server side ends a party.
@@ -42,17 +47,19 @@ impl Conference {
     /// A leg said that it is over; it is told nothing any more.
     pub(super) fn leg_over(&mut self, leg: LegId, event: &LegEvent, now: Instant, out: &mut Vec<ConferenceOutput>) {
         let Some(leg) = self.remove_leg(leg) else { return };
-        let (cause, failure) = match *event {
-            LegEvent::Failed { status, q850, .. } => {
-                let failure = Failure { status, q850 };
+        self.end_transfers(leg.id, false, out);
+        let failure = |status, q850, contacts| Failure { status, q850, contacts };
+        let (cause, failure) = match event {
+            LegEvent::Failed { status, q850, contacts } => {
+                let failure = failure(*status, *q850, contacts.iter().take(REDIRECTIONS).cloned().collect());
                 (failure.cause(), failure)
             }
             LegEvent::Cancelled { q850 } => {
-                let failure = Failure { status: 487, q850 };
+                let failure = failure(487, *q850, Vec::new());
                 (failure.cause(), failure)
             }
-            LegEvent::Ended { by_device: true, q850 } => (device_cause(q850), Failure { status: 480, q850 }),
-            LegEvent::Ended { by_device: false, q850 } => (network_cause(q850), Failure { status: 408, q850 }),
+            LegEvent::Ended { by_device: true, q850 } => (device_cause(*q850), failure(480, *q850, Vec::new())),
+            LegEvent::Ended { by_device: false, q850 } => (network_cause(*q850), failure(408, *q850, Vec::new())),
             _ => return,
         };
         match leg.phase {
@@ -68,14 +75,31 @@ impl Conference {
             return;
         };
         let party = self.parties.remove(index);
-        let takes_along = index == 0 || party.phase == PartyPhase::Connected;
-        let peers = Cause {
-            by: ReleasedBy::Server,
-            sip_status: None,
-            q850: cause.q850,
-        };
+        let talked = party.phase == PartyPhase::Connected;
+        let peers = taken_along(&cause);
         self.end_party(party, cause, now, out);
-        if takes_along {
+        self.changed();
+        let peer_talks = matches!(&*self.parties, [peer] if peer.phase == PartyPhase::Connected);
+        if (talked && peer_talks) || self.parties.iter().all(Party::is_called) {
+            self.release_all(peers, now, out);
+        }
+    }
+
+    /// Ends the two of the direct pair, whose media cannot be brought together.
+    pub(super) fn release_pair(&mut self, cause: Cause, now: Instant, out: &mut Vec<ConferenceOutput>) {
+        let Some(sides) = self.join.as_ref().map(MediaJoin::sides) else {
+            return;
+        };
+        let of_pair = |party: &Party| party.leg.is_some_and(|leg| sides.contains(&leg));
+        let (pair, others) = std::mem::take(&mut self.parties).into_iter().partition(of_pair);
+        self.parties = others;
+        let pair: Vec<Party> = pair;
+        let peers = taken_along(&cause);
+        for party in pair {
+            self.end_party(party, cause.clone(), now, out);
+        }
+        self.changed();
+        if self.parties.iter().all(Party::is_called) {
             self.release_all(peers, now, out);
         }
     }
@@ -98,8 +122,12 @@ impl Conference {
                 },
                 _ => LegCommand::Bye { q850: cause.q850 },
             };
-            if let Some(join) = &mut self.join {
+            self.end_transfers(leg.id, leg.phase == LegPhase::Talking, out);
+            if let Some(join) = &self.join {
                 join.close(leg.id, out);
+            }
+            if let Some(descent) = &self.ladder.descent {
+                descent.close(leg.id, out);
             }
             self.tell(leg.id, end, out);
         }
@@ -119,6 +147,15 @@ impl Conference {
 /// The status a caller is refused with: the cause's, where it refuses anything (a redirection would go where we do not say).
 fn refusal(sip_status: Option<u16>) -> u16 {
     sip_status.filter(|status| (400..700).contains(status)).unwrap_or(480)
+}
+
+/// Why those are released whom another one's end takes along.
+fn taken_along(cause: &Cause) -> Cause {
+    Cause {
+        by: ReleasedBy::Server,
+        sip_status: None,
+        q850: cause.q850,
+    }
 }
 
 fn device_cause(q850: Option<u8>) -> Cause {

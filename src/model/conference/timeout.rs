@@ -1,4 +1,5 @@
-//! The times that run out in a conference: ringing, waiting alone for the T-Server side, and the end of cancelled legs.
+//! The times that run out in a conference: ringing, waiting alone for the T-Server side, the end of cancelled legs, transfers that the
+//! T-Server side says nothing of, and the rest before a descent.
 
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,10 @@ use super::{Conference, ConferenceOutput};
 use crate::PartyId;
 use crate::link::{Cause, ReleasedBy};
 
+/// How long a caller that is not answered may hear what the T-Server side lets it hear: as long as a proxy lets a call ring (timer C, RFC
+/// 3261 s.16.6).
+const EARLY: Duration = Duration::from_secs(180);
+
 impl Conference {
     /// When [`super::ConferenceInput::Timeout`] is due; `None` while nothing runs.
     pub fn next_timeout(&self) -> Option<Instant> {
@@ -17,10 +22,12 @@ impl Conference {
             LegPhase::Cancelling { until } => Some(until),
             _ => None,
         });
-        parties.chain(legs).min()
+        let others = [self.ladder.descend_at, self.transfers.next_timeout()];
+        parties.chain(legs).chain(others.into_iter().flatten()).min()
     }
 
     pub(super) fn timed_out(&mut self, now: Instant, out: &mut Vec<ConferenceOutput>) {
+        self.time_out_transfers(now, out);
         self.legs
             .retain(|leg| !matches!(leg.phase, LegPhase::Cancelling { until } if until <= now));
         let due = |party: &Party| party.deadline.is_some_and(|deadline| deadline <= now);
@@ -41,7 +48,9 @@ impl Conference {
         let wait = Duration::from_millis(self.settings.server_timeout_ms);
         let alone = self.parties.len() == 1;
         for party in self.parties.iter_mut().filter(|party| !party.is_called()) {
-            party.deadline = alone.then(|| party.deadline.unwrap_or(now + wait));
+            let wait = if party.kept { EARLY } else { wait };
+            let watched = alone && !(party.kept && party.phase == PartyPhase::Connected);
+            party.deadline = watched.then(|| party.deadline.unwrap_or(now + wait));
         }
     }
 

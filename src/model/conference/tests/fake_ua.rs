@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
+use super::oracle::LegView;
 use crate::LegId;
-use crate::leg::{AckBody, Description, Direction, LegCommand, LegEvent};
+use crate::leg::{AckBody, Description, Direction, LegCommand, LegEvent, ReferId};
 
 /// An INVITE or re-INVITE of ours, as the conference sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,6 +53,7 @@ enum Life {
 #[derive(Debug)]
 struct FakeLeg {
     id: u64,
+    party: u32,
     incoming: bool,
     /// What the conference knows.
     known: Life,
@@ -76,6 +78,12 @@ struct FakeLeg {
     got: Option<Bytes>,
     giving: Option<Bytes>,
     getting: Option<Bytes>,
+    /// It was invited with the plane's offer; it sent early media that the conference heard of.
+    to_plane: bool,
+    early: bool,
+    /// Its REFERs, as the conference knows them, that have no final status.
+    refers: Vec<u64>,
+    last_refer: u64,
     /// A message broke the rules of offer and answer: nobody knows what is agreed.
     blurred: bool,
 }
@@ -97,14 +105,17 @@ impl FakeUa {
         self.descriptions
     }
 
-    /// Whether two legs in talk, with nothing under way, have each other's description.
+    /// Whether the legs in talk, with nothing under way on any of them, have each other's description, or the plane's each.
     pub fn agreed(&self) -> Result<(), String> {
         let talking: Vec<_> = self.legs.values().filter(|leg| leg.known == Life::Talking).collect();
-        let [one, other] = &*talking else { return Ok(()) };
-        let busy = |leg: &FakeLeg| leg.blurred || leg.ours != Ours::None || leg.theirs != Theirs::None;
-        if busy(one) || busy(other) {
+        let busy = |leg: &&FakeLeg| leg.blurred || leg.ours != Ours::None || leg.theirs != Theirs::None;
+        let anchored = |leg: &&FakeLeg| leg.got == Some(plane(leg.id));
+        if talking.iter().any(busy) || talking.iter().all(anchored) {
             return Ok(());
         }
+        let [one, other] = &*talking else {
+            return Err(format!("not all are anchored: {talking:?}"));
+        };
         let port = |sdp: &Option<Bytes>| {
             sdp.as_ref()
                 .and_then(|sdp| sdp.split(|b| *b == b'+').next().map(<[u8]>::to_vec))
@@ -123,26 +134,61 @@ impl FakeUa {
     }
 
     /// The call that makes a conference.
-    pub fn call(&mut self, leg: LegId, with_offer: bool) -> Option<Bytes> {
+    pub fn call(&mut self, leg: LegId, party: u32, with_offer: bool) -> Option<Bytes> {
         let offer = with_offer.then(|| own(leg.0, self.description(), 0));
         let fake = FakeLeg {
             theirs: Theirs::Asked { with_offer },
             device_asks: Some(with_offer),
             giving: offer.clone(),
+            party,
             ..FakeLeg::new(leg.0, true)
         };
         self.legs.insert(leg.0, fake);
         offer
     }
 
+    /// A leg that comes from another conference, where its media was with the plane.
+    pub fn brought(&mut self, leg: LegId, party: u32) {
+        let fake = FakeLeg {
+            party,
+            known: Life::Talking,
+            actual: Life::Talking,
+            gave: Some(own(leg.0, 0, 0)),
+            got: Some(plane(leg.0)),
+            ..FakeLeg::new(leg.0, false)
+        };
+        self.legs.insert(leg.0, fake);
+    }
+
+    /// A leg that another conference takes over; says whether it was at rest.
+    pub fn left(&mut self, leg: LegId) -> bool {
+        self.legs.remove(&leg.0).is_some_and(|fake| {
+            let acked = !matches!(fake.theirs, Theirs::Asked { .. } | Theirs::Answered { late: true });
+            acked && fake.ours == Ours::None && fake.refers.is_empty() && fake.got == Some(plane(leg.0))
+        })
+    }
+
+    /// Every leg, as the media plane's oracle wants to see it.
+    pub fn views(&self) -> Vec<LegView> {
+        self.legs.values().map(FakeLeg::view).collect()
+    }
+
+    /// The legs that are alive to the conference.
+    pub fn known(&self) -> Vec<LegId> {
+        let alive = self.legs.iter().filter(|(_, leg)| leg.known != Life::Over);
+        alive.map(|(id, _)| LegId(*id)).collect()
+    }
+
     /// Carries a command out, or says which rule it breaks.
     pub fn command(&mut self, leg: LegId, command: &LegCommand) -> Result<(), String> {
-        if let LegCommand::Invite { offer, .. } = command {
+        if let LegCommand::Invite { offer, party, .. } = command {
             let with_offer = offer.is_some();
             let fake = FakeLeg {
                 ours: Ours::Asked { with_offer },
                 asked_device: Some(with_offer),
                 getting: meant(leg.0, offer),
+                party: party.0,
+                to_plane: *offer == Some(Description::Anchored),
                 ..FakeLeg::new(leg.0, false)
             };
             return match self.legs.insert(leg.0, fake) {
@@ -233,6 +279,7 @@ impl FakeLeg {
     fn new(id: u64, incoming: bool) -> Self {
         Self {
             id,
+            party: 0,
             incoming,
             known: Life::Early,
             ours: Ours::None,
@@ -249,7 +296,26 @@ impl FakeLeg {
             got: None,
             giving: None,
             getting: None,
+            to_plane: false,
+            early: false,
+            refers: Vec::new(),
+            last_refer: 0,
             blurred: false,
+        }
+    }
+
+    fn at_rest(&self) -> bool {
+        self.known == Life::Talking && self.ours == Ours::None && self.theirs == Theirs::None
+    }
+
+    fn view(&self) -> LegView {
+        LegView {
+            leg: LegId(self.id),
+            party: self.party,
+            at_rest: self.at_rest() && !self.blurred,
+            talking: self.known == Life::Talking,
+            anchored: self.got == Some(plane(self.id)),
+            early: self.known == Life::Early && self.to_plane && self.early,
         }
     }
 
@@ -326,9 +392,18 @@ impl FakeLeg {
             }
             LegCommand::Info { .. } => ensure(self.known == Life::Talking, "not in talk"),
             LegCommand::Talk => ensure(!self.incoming && self.known == Life::Early, "nothing rings"),
-            LegCommand::ReferProgress { .. } => ensure(self.known == Life::Talking, "not in talk"),
+            LegCommand::ReferProgress { refer, status } => {
+                ensure(self.known == Life::Talking, "not in talk")?;
+                ensure(self.refers.contains(&refer.0), "no such transfer")?;
+                ensure((100..700).contains(status), "no status")?;
+                if *status >= 200 {
+                    self.refers.retain(|open| *open != refer.0);
+                }
+                Ok(())
+            }
             LegCommand::Bye { .. } => {
                 ensure(matches!(self.known, Life::Talking | Life::Cancelling), "not in talk")?;
+                ensure(self.refers.is_empty(), "a transfer has no end")?;
                 let unacknowledged = matches!(self.ours, Ours::Answered { .. });
                 ensure(!unacknowledged, "a 2xx is not acknowledged")?;
                 ensure(!matches!(self.theirs, Theirs::Asked { .. }), "a re-INVITE is not answered")?;
@@ -436,7 +511,9 @@ impl FakeLeg {
                 };
             }
             LegEvent::Failed { .. } | LegEvent::Cancelled { .. } | LegEvent::Ended { .. } => self.known = Life::Over,
-            LegEvent::Progress { .. } | LegEvent::Info { .. } | LegEvent::Referred { .. } => {}
+            LegEvent::Progress { status, sdp } => self.early |= (180..199).contains(status) && sdp.is_some(),
+            LegEvent::Referred { refer, .. } => self.refers.push(refer.0),
+            LegEvent::Info { .. } => {}
         }
     }
 
@@ -493,11 +570,23 @@ impl FakeLeg {
                 self.queue.push_back(LegEvent::ReinviteFailed { status });
             }
             7..=12 => self.acknowledge_us(sdp, choose(16) == 0),
-            13..=18 => self.reoffer(sdp, choose(3) == 0),
+            13..=18 => self.reoffer(
+                sdp,
+                choose(3) == 0,
+                [Direction::SendRecv, Direction::SendOnly, Direction::Inactive][choose(3)],
+            ),
             19 => self.queue.push_back(LegEvent::Info {
                 content_type: "x".into(),
                 body: sdp,
             }),
+            21 => {
+                self.last_refer += 1;
+                self.queue.push_back(LegEvent::Referred {
+                    refer: ReferId(self.last_refer),
+                    to: "sip:z@x".into(),
+                    replaces: None,
+                });
+            }
             20 if choose(3) == 0 => self.finish(LegEvent::Ended {
                 by_device: choose(2) == 0,
                 q850: Some(16),
@@ -517,12 +606,12 @@ impl FakeLeg {
     }
 
     /// The device sends a re-INVITE, ours on its way or not: that is glare.
-    fn reoffer(&mut self, sdp: Bytes, bare: bool) {
+    fn reoffer(&mut self, sdp: Bytes, bare: bool, direction: Direction) {
         if self.device_asks.is_none() && self.owes_ack.is_none() && !self.awaits_ack {
             self.device_asks = Some(!bare);
             self.queue.push_back(LegEvent::Reoffered {
                 offer: (!bare).then_some(sdp),
-                direction: Direction::SendRecv,
+                direction: if bare { Direction::SendRecv } else { direction },
             });
         }
     }
@@ -550,8 +639,12 @@ fn own(leg: u64, port: usize, version: usize) -> Bytes {
 fn meant(leg: u64, description: &Option<Description>) -> Option<Bytes> {
     description.as_ref().map(|description| match description {
         Description::Passed(sdp) => sdp.clone(),
-        Description::Anchored => Bytes::from(format!("plane{leg}")),
+        Description::Anchored => plane(leg),
     })
+}
+
+fn plane(leg: u64) -> Bytes {
+    Bytes::from(format!("plane{leg}"))
 }
 
 fn failed(status: u16, q850: Option<u8>) -> LegEvent {

@@ -1,7 +1,9 @@
 //! Tests of the conference, lowest level first: [`table`] (one transition each), [`transcripts`] (whole flows, golden),
-//! [`property`] (random interleavings against [`fake_ua`], which keeps the user agent's contract and checks ours).
+//! [`property`] (random interleavings against [`fake_ua`], which keeps the user agent's contract and checks ours, and [`oracle`], which
+//! keeps the books of the T-Server side and the media plane).
 
 mod fake_ua;
+mod oracle;
 mod property;
 mod scene;
 mod table;

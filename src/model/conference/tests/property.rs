@@ -8,17 +8,26 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::fake_ua::FakeUa;
+use super::oracle::Oracle;
 use super::scene::{CONFERENCE, make_party, offered, settings, show};
-use crate::conference::{Conference, ConferenceInput, ConferenceOutput, OFFERED_LEG, PartyPhase};
-use crate::leg::{Direction, LegEvent};
-use crate::link::{Cause, LinkNotification, ReleasedBy};
-use crate::{LegId, PartyId};
+use crate::conference::{
+    Conference, ConferenceInput, ConferenceOutput, ConferenceSettings, GivenParty, MOVED_LEGS, OFFERED_LEG, PartyPhase,
+};
+use crate::leg::{Direction, LegEvent, MediaEvent};
+use crate::link::{
+    AudioPlan, AudioSource, Cause, Hearing, LinkNotification, MediaFlowState, OperationId, ReleasedBy, Tone, TransferId,
+    TransferTarget,
+};
+use crate::{ConferenceId, LegId, PartyId};
 
 /// The conference, its devices, and what the T-Server side heard.
 struct World {
     conference: Conference,
     now: Instant,
     ua: FakeUa,
+    oracle: Oracle,
+    next_operation: u32,
+    next_moved: u64,
     next_party: u32,
     /// Every party that was asked for or offered: how often it was released.
     released: BTreeMap<u32, usize>,
@@ -29,11 +38,14 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(settings: ConferenceSettings) -> Self {
         Self {
-            conference: Conference::new(CONFERENCE, settings()),
+            conference: Conference::new(CONFERENCE, settings),
             now: Instant::now(),
             ua: FakeUa::default(),
+            oracle: Oracle::default(),
+            next_operation: 0,
+            next_moved: MOVED_LEGS,
             next_party: 0,
             released: BTreeMap::new(),
             connected: BTreeMap::new(),
@@ -59,15 +71,34 @@ impl World {
             prop_assert!(self.ended == 0, "after the end:\n{}", self.story());
             match output {
                 ConferenceOutput::Leg { leg, command } => {
+                    self.oracle.commanded(leg, &command);
                     let obeyed = self.ua.command(leg, &command);
                     prop_assert!(obeyed.is_ok(), "{}\n{}", obeyed.unwrap_err(), self.story());
                 }
                 ConferenceOutput::Notify(notification) => self.hear(&notification)?,
-                ConferenceOutput::Media(_) | ConferenceOutput::GiveAway { .. } => {}
+                ConferenceOutput::Media(command) => {
+                    let kept = self.oracle.mixed(&command);
+                    self.rule(kept)?;
+                }
+                ConferenceOutput::GiveAway { operation, given, .. } => {
+                    let kept = self.oracle.answered(operation.0);
+                    self.rule(kept)?;
+                    if let Some(given) = given {
+                        let at_rest = self.ua.left(given.leg);
+                        prop_assert!(at_rest, "leg {} leaves in an exchange:\n{}", given.leg, self.story());
+                        self.oracle.left(given.leg);
+                    }
+                }
             }
         }
         let agreed = self.ua.agreed();
         prop_assert!(agreed.is_ok(), "{}\n{}", agreed.unwrap_err(), self.story());
+        let matrix = self.oracle.check_matrix(&self.ua.views());
+        self.rule(matrix)
+    }
+
+    fn rule(&self, kept: Result<(), String>) -> Result<(), TestCaseError> {
+        prop_assert!(kept.is_ok(), "{}\n{}", kept.unwrap_err(), self.story());
         Ok(())
     }
 
@@ -84,8 +115,10 @@ impl World {
     }
 
     fn hear(&mut self, notification: &LinkNotification) -> Result<(), TestCaseError> {
+        let kept = self.oracle.told(notification);
+        self.rule(kept)?;
         match notification {
-            LinkNotification::PartyReleased { party, .. } => {
+            LinkNotification::PartyReleased { party, .. } | LinkNotification::PartyMoved { party, .. } => {
                 let times = self.released.entry(party.0).or_default();
                 *times += 1;
                 prop_assert!(*times == 1, "released again:\n{}", self.story());
@@ -118,8 +151,8 @@ impl World {
         match choose(3) {
             0 => self.call_party(choose),
             kind => {
-                let offer = self.ua.call(OFFERED_LEG, kind == 1);
                 let party = self.new_party();
+                let offer = self.ua.call(OFFERED_LEG, party, kind == 1);
                 self.feed(offered(party, offer))
             }
         }
@@ -140,11 +173,12 @@ impl World {
         let cause = Cause::status(ReleasedBy::Server, [486, 200, 302][choose(3)]);
         match choose(100) {
             0..=35 => self.deliver_one(choose),
-            36..=84 => {
+            36..=75 => {
                 self.ua.act(choose);
                 Ok(())
             }
-            85..=92 => self.call_party(choose),
+            76..=87 => self.operate(known, choose),
+            88..=92 => self.call_party(choose),
             93 => self.feed(make_party(known.0, &["again"], false, 20_000)),
             94 => self.feed(ConferenceInput::ReleaseParty { party: known, cause }),
             95 if choose(4) == 0 => self.feed(ConferenceInput::ReleaseConference { cause }),
@@ -155,6 +189,118 @@ impl World {
                 self.feed(ConferenceInput::Timeout)
             }
         }
+    }
+
+    /// The T-Server side asks something of a call that is there.
+    fn operate(&mut self, party: PartyId, choose: &mut dyn FnMut(usize) -> usize) -> Result<(), TestCaseError> {
+        self.next_operation += 1;
+        let operation = OperationId(self.next_operation);
+        match choose(9) {
+            0..=2 => {
+                let plan = self.plan(choose);
+                self.oracle.asked(operation.0, Some(plan.clone()));
+                self.feed(ConferenceInput::SetAudio { operation, plan })
+            }
+            3 => {
+                self.oracle.asked(operation.0, None);
+                let digits = "12".into();
+                self.feed(ConferenceInput::SendDigits {
+                    operation,
+                    party,
+                    digits,
+                })
+            }
+            4 => self.feed(ConferenceInput::AnswerParty { party }),
+            5 => self.feed(ConferenceInput::ConnectParty { party }),
+            6 => {
+                let transfers = &self.oracle.transfers;
+                let Some(nth) = (!transfers.is_empty()).then(|| choose(transfers.len())) else {
+                    return Ok(());
+                };
+                let transfer = TransferId(transfers[nth]);
+                let status = [100, 180, 200, 486][choose(4)];
+                self.feed(ConferenceInput::TransferProgress { transfer, status })
+            }
+            7 if choose(2) == 0 => {
+                self.oracle.asked(operation.0, None);
+                self.feed(ConferenceInput::Give {
+                    party,
+                    to: ConferenceId(9),
+                    operation,
+                    as_party: PartyId(1),
+                })
+            }
+            7 => self.take(operation, choose),
+            _ => self.media_event(choose),
+        }
+    }
+
+    fn plan(&self, choose: &mut dyn FnMut(usize) -> usize) -> AudioPlan {
+        let parties = self.next_party as usize + 1;
+        let mut rows = Vec::new();
+        for party in 1..=parties as u32 {
+            let mut source = || match choose(parties + 3) {
+                0 => AudioSource::Music(None),
+                1 => AudioSource::Tone(Tone::Busy),
+                other => AudioSource::Party(PartyId(other as u32 - 1)),
+            };
+            let sources = [source(), source()];
+            let count = choose(4);
+            if count < 3 {
+                rows.push(Hearing {
+                    party: PartyId(party),
+                    sources: sources.into_iter().take(count).collect(),
+                });
+            }
+        }
+        AudioPlan { rows }
+    }
+
+    fn take(&mut self, operation: OperationId, choose: &mut dyn FnMut(usize) -> usize) -> Result<(), TestCaseError> {
+        self.oracle.asked(operation.0, None);
+        self.next_moved += 1;
+        let (leg, device_held) = (LegId(self.next_moved), choose(3) == 0);
+        let given = (choose(4) > 0).then_some(GivenParty {
+            leg,
+            device_held,
+            media_flow: MediaFlowState::Connecting,
+        });
+        let Some(given) = given else {
+            let party = PartyId(1_000);
+            return self.feed(ConferenceInput::Take {
+                operation,
+                party,
+                given: None,
+            });
+        };
+        let party = self.new_party();
+        self.ua.brought(leg, party);
+        self.oracle.brought(leg);
+        if self.conference.parties().next().is_some() {
+            self.oracle.took(party, device_held);
+        } else {
+            self.released.remove(&party);
+        }
+        self.feed(ConferenceInput::Take {
+            operation,
+            party: PartyId(party),
+            given: Some(given),
+        })
+    }
+
+    fn media_event(&mut self, choose: &mut dyn FnMut(usize) -> usize) -> Result<(), TestCaseError> {
+        let legs = self.ua.known();
+        if legs.is_empty() {
+            return Ok(());
+        }
+        let leg = legs[choose(legs.len())];
+        let event = [
+            MediaEvent::Flowing,
+            MediaEvent::Stalled,
+            MediaEvent::Digit('5'),
+            MediaEvent::Ended,
+        ][choose(4)];
+        self.feed(ConferenceInput::Media { leg, event })
     }
 
     /// Brings the call into talk where the devices agree: more of a random walk would seldom get there.
@@ -179,15 +325,27 @@ impl World {
 
     fn deliver_all(&mut self, choose: &mut dyn FnMut(usize) -> usize) -> Result<(), TestCaseError> {
         while let Some((leg, event)) = self.ua.deliver(choose) {
-            self.feed(ConferenceInput::Leg { leg, event })?;
+            self.leg_event(leg, event, choose)?;
         }
         Ok(())
     }
 
     fn deliver_one(&mut self, choose: &mut dyn FnMut(usize) -> usize) -> Result<(), TestCaseError> {
         match self.ua.deliver(choose) {
-            Some((leg, event)) => self.feed(ConferenceInput::Leg { leg, event }),
+            Some((leg, event)) => self.leg_event(leg, event, choose),
             None => Ok(()),
+        }
+    }
+
+    /// The shell looks up where a device wants to be transferred to, and does not always find it.
+    fn leg_event(&mut self, leg: LegId, event: LegEvent, choose: &mut dyn FnMut(usize) -> usize) -> Result<(), TestCaseError> {
+        match event {
+            LegEvent::Referred { refer, to, .. } if choose(4) > 0 => self.feed(ConferenceInput::TransferRequested {
+                leg,
+                refer,
+                to: TransferTarget::Address(to),
+            }),
+            event => self.feed(ConferenceInput::Leg { leg, event }),
         }
     }
 
@@ -200,7 +358,7 @@ impl World {
             1 => self.abort()?,
             _ => {}
         }
-        for _ in 0..200 {
+        for _ in 0..400 {
             if self.ua.do_duties() {
                 continue;
             }
@@ -225,7 +383,8 @@ impl World {
             self.ua.alive(),
             self.story()
         );
-        Ok(())
+        let kept = self.oracle.check_end();
+        self.rule(kept)
     }
 }
 
@@ -249,7 +408,7 @@ fn chooser(script: Vec<u16>) -> impl FnMut(usize) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_party_and_every_leg_ends_once_whatever_happens(
@@ -257,7 +416,7 @@ proptest! {
         steps in 1usize..80,
     ) {
         let mut choose = chooser(script);
-        let mut world = World::new();
+        let mut world = World::new(any_settings(&mut choose));
         world.begin(&mut choose)?;
         if choose(2) == 0 {
             world.talk(&mut choose)?;
@@ -266,6 +425,14 @@ proptest! {
             world.step(&mut choose)?;
         }
         world.finish(&mut choose)?;
+    }
+}
+
+fn any_settings(choose: &mut dyn FnMut(usize) -> usize) -> ConferenceSettings {
+    ConferenceSettings {
+        anchored: choose(4) == 0,
+        descend: choose(2) == 0,
+        ..settings()
     }
 }
 
@@ -326,7 +493,7 @@ fn any_input(choose: &mut dyn FnMut(usize) -> usize) -> ConferenceInput {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// A user agent that breaks its contract harms the call, never the conference.
     #[test]

@@ -11,15 +11,32 @@
 //! | `L: reoffered [SDP]`, `L: re-answered [SDP]`, `L: re-failed 488`, `L: info TEXT`, `L: ended [Q850]`, `L: lost` | a leg in talk |
 //! | `wait MS` | time goes by, then Timeout |
 //! | `abort` | the connector goes down |
+//! | `set anchored`, `set descend` | begins anew with this setting |
+//! | `audio OP P=S,S P=-` | SetAudio; a source is a party's number, `music`, `busy`, `file` |
+//! | `digits OP P 12`, `answer P`, `connect P` | the other requests |
+//! | `transfer L R`, `progress T STATUS` | a REFER that was looked up, and what the T-Server side says of it |
+//! | `give P OP`, `take OP P LEG [held]` (`-`: nothing given) | MoveParty |
+//! | `L: held SDP`, `L: referred R`, `L: failed 302 >URI` | more of a leg |
+//! | `L: flowing`, `L: pressed 5`, `L: file-over`, `L: refused` | the media plane |
+//!
+//! What is told of media flow is in transcripts only: [`Scene::step`] leaves it out.
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::conference::{Conference, ConferenceInput, ConferenceOutput, ConferenceSettings, OFFERED_LEG, OfferedCall};
-use crate::leg::{AckBody, Contact, ContactVia, Description, Direction, LegCommand, LegEvent};
-use crate::link::{CallerId, Cause, LinkNotification, MakeParty, PartyTarget, ReleasedBy};
+use crate::conference::MOVED_LEGS;
+use crate::conference::{
+    Conference, ConferenceInput, ConferenceOutput, ConferenceSettings, GivenParty, OFFERED_LEG, OfferedCall,
+};
+use crate::leg::{
+    AckBody, Contact, ContactVia, Description, Direction, LegCommand, LegEvent, MediaCommand, MediaEvent, MediaSource, ReferId,
+};
+use crate::link::{
+    AudioPlan, AudioSource, CallerId, Cause, Hearing, LinkNotification, MakeParty, MediaFlowState, OperationId, PartyTarget,
+    ReleasedBy, Tone, TransferId, TransferTarget,
+};
 use crate::{ConferenceId, LegId, PartyId};
 
 /// The id of every conference in tests.
@@ -101,15 +118,25 @@ impl Scene {
 
     /// Runs one input; gives what came of it, separated by `; `.
     pub fn step(&mut self, line: &str) -> String {
+        let _ = writeln!(self.transcript, "> {line}");
+        if let Some(setting) = line.strip_prefix("set ") {
+            let settings = ConferenceSettings {
+                anchored: setting == "anchored",
+                descend: setting == "descend",
+                ..settings()
+            };
+            self.conference = Conference::new(CONFERENCE, settings);
+            return String::new();
+        }
         let mut out = Vec::new();
         let input = self.read(line);
         self.conference.handle(input, self.now, &mut out);
-        let _ = writeln!(self.transcript, "> {line}");
         let answers: Vec<String> = out.iter().map(show).collect();
         for answer in &answers {
             let _ = writeln!(self.transcript, "    {answer}");
         }
-        answers.join("; ")
+        let told: Vec<String> = answers.into_iter().filter(|answer| !answer.starts_with("* flow")).collect();
+        told.join("; ")
     }
 
     fn read(&mut self, line: &str) -> ConferenceInput {
@@ -134,22 +161,101 @@ impl Scene {
                 party: PartyId(number(0)),
                 cause: cause(1),
             },
+            "audio" => ConferenceInput::SetAudio {
+                operation: OperationId(number(0)),
+                plan: plan(&rest[1..]),
+            },
+            "digits" => ConferenceInput::SendDigits {
+                operation: OperationId(number(0)),
+                party: PartyId(number(1)),
+                digits: rest[2].into(),
+            },
+            "answer" => ConferenceInput::AnswerParty {
+                party: PartyId(number(0)),
+            },
+            "connect" => ConferenceInput::ConnectParty {
+                party: PartyId(number(0)),
+            },
+            "transfer" => ConferenceInput::TransferRequested {
+                leg: LegId(number(0).into()),
+                refer: ReferId(number(1).into()),
+                to: TransferTarget::Address("sip:z@x".into()),
+            },
+            "progress" => ConferenceInput::TransferProgress {
+                transfer: TransferId(number(0)),
+                status: rest[1].parse().expect("a status"),
+            },
+            "give" => ConferenceInput::Give {
+                party: PartyId(number(0)),
+                to: ConferenceId(9),
+                operation: OperationId(number(1)),
+                as_party: PartyId(77),
+            },
+            "take" => ConferenceInput::Take {
+                operation: OperationId(number(0)),
+                party: PartyId(number(1)),
+                given: (rest[2] != "-").then(|| GivenParty {
+                    leg: LegId(MOVED_LEGS + u64::from(number(2))),
+                    device_held: rest.contains(&"held"),
+                    media_flow: MediaFlowState::Connected,
+                }),
+            },
             "release-all" => ConferenceInput::ReleaseConference { cause: cause(0) },
             "wait" => {
                 self.now += Duration::from_millis(number(0).into());
                 ConferenceInput::Timeout
             }
             "abort" => ConferenceInput::Abort,
-            leg => ConferenceInput::Leg {
-                leg: LegId(leg.trim_end_matches(':').parse().expect("a leg")),
-                event: event(&rest),
-            },
+            leg => {
+                let leg: u64 = leg.trim_end_matches(':').trim_start_matches('m').parse().expect("a leg");
+                let leg = LegId(if verb.starts_with('m') { MOVED_LEGS + leg } else { leg });
+                match media_event(&rest) {
+                    Some(event) => ConferenceInput::Media { leg, event },
+                    None => ConferenceInput::Leg {
+                        leg,
+                        event: event(&rest),
+                    },
+                }
+            }
         }
     }
 }
 
 fn text(word: Option<&&str>) -> Option<Bytes> {
     word.map(|word| Bytes::copy_from_slice(word.as_bytes()))
+}
+
+fn media_event(words: &[&str]) -> Option<MediaEvent> {
+    match words[0] {
+        "flowing" => Some(MediaEvent::Flowing),
+        "pressed" => Some(MediaEvent::Digit(words[1].chars().next().expect("a key"))),
+        "file-over" => Some(MediaEvent::Ended),
+        "refused" => Some(MediaEvent::Refused),
+        _ => None,
+    }
+}
+
+/// `0=1,music 1=-`.
+fn plan(rows: &[&str]) -> AudioPlan {
+    let source = |word: &str| match word {
+        "music" => AudioSource::Music(None),
+        "busy" => AudioSource::Tone(Tone::Busy),
+        "file" => AudioSource::File {
+            name: "file".into(),
+            repeat: false,
+        },
+        party => AudioSource::Party(PartyId(party.parse().expect("a party"))),
+    };
+    let row = |row: &&str| {
+        let (party, sources) = row.split_once('=').expect("a row");
+        Hearing {
+            party: PartyId(party.parse().expect("a party")),
+            sources: sources.split(',').filter(|word| *word != "-").map(source).collect(),
+        }
+    };
+    AudioPlan {
+        rows: rows.iter().map(row).collect(),
+    }
 }
 
 fn event(words: &[&str]) -> LegEvent {
@@ -164,14 +270,30 @@ fn event(words: &[&str]) -> LegEvent {
         "answered" => LegEvent::Answered { sdp },
         "failed" => LegEvent::Failed {
             status: status(),
-            q850: q850(2),
-            contacts: Vec::new(),
+            q850: words
+                .get(2)
+                .filter(|word| !word.starts_with('>'))
+                .map(|cause| cause.parse().expect("a Q.850 cause")),
+            contacts: words
+                .iter()
+                .filter_map(|word| word.strip_prefix('>'))
+                .map(Into::into)
+                .collect(),
         },
         "acked" => LegEvent::Acked { sdp },
         "cancelled" => LegEvent::Cancelled { q850: q850(1) },
         "reoffered" => LegEvent::Reoffered {
             offer: sdp,
             direction: Direction::SendRecv,
+        },
+        "held" => LegEvent::Reoffered {
+            offer: sdp,
+            direction: Direction::SendOnly,
+        },
+        "referred" => LegEvent::Referred {
+            refer: ReferId(words[1].parse().expect("a number")),
+            to: "sip:z@x".into(),
+            replaces: None,
         },
         "re-answered" => LegEvent::ReinviteAnswered { sdp },
         "re-failed" => LegEvent::ReinviteFailed { status: status() },
@@ -194,10 +316,43 @@ fn event(words: &[&str]) -> LegEvent {
 /// An output as one line.
 pub fn show(output: &ConferenceOutput) -> String {
     match output {
-        ConferenceOutput::Leg { leg, command } => format!("{leg}: {}", show_command(command)),
+        ConferenceOutput::Leg { leg, command } => format!("{}: {}", name(*leg), show_command(command)),
         ConferenceOutput::Notify(notification) => format!("* {}", show_notification(notification)),
-        ConferenceOutput::Media(command) => format!("media {command:?}"),
-        ConferenceOutput::GiveAway { to, given, .. } => format!("give to {to}: {given:?}"),
+        ConferenceOutput::Media(command) => show_media(command),
+        ConferenceOutput::GiveAway {
+            to, operation, given, ..
+        } => {
+            let given = given.as_ref().map_or("nothing".to_owned(), |given| {
+                format!("leg {}{}", name(given.leg), if given.device_held { " held" } else { "" })
+            });
+            format!("to {to} for {}: {given}", operation.0)
+        }
+    }
+}
+
+/// A leg's number; one that was taken over is `m` and the rest.
+fn name(leg: LegId) -> String {
+    match leg.0.checked_sub(MOVED_LEGS) {
+        Some(moved) => format!("m{moved}"),
+        None => leg.to_string(),
+    }
+}
+
+fn show_media(command: &MediaCommand) -> String {
+    let source = |source: &MediaSource| match source {
+        MediaSource::Leg(leg) => name(*leg),
+        MediaSource::Music(_) => "music".to_owned(),
+        MediaSource::Tone(tone) => format!("{tone:?}").to_lowercase(),
+        MediaSource::File { name, .. } => name.to_string(),
+    };
+    match command {
+        MediaCommand::Hear { leg, sources } if sources.is_empty() => format!("{} hears -", name(*leg)),
+        MediaCommand::Hear { leg, sources } => {
+            let sources: Vec<String> = sources.iter().map(source).collect();
+            format!("{} hears {}", name(*leg), sources.join(","))
+        }
+        MediaCommand::Digits { leg, digits } => format!("{} digits {digits}", name(*leg)),
+        MediaCommand::Close { leg } => format!("{} closed", name(*leg)),
     }
 }
 
@@ -254,6 +409,16 @@ fn show_notification(notification: &LinkNotification) -> String {
         }
         LinkNotification::ConferenceEnded { .. } => "ended".to_owned(),
         LinkNotification::DnContacts { .. } => "contacts".to_owned(),
-        other => format!("{other:?}"),
+        LinkNotification::PartyHeld { party, held, .. } => format!("{} {party}", if *held { "held" } else { "resumed" }),
+        LinkNotification::PartyRedirected { party, to, .. } => format!("redirected {party} {}", to.join(",")),
+        LinkNotification::TransferRequested { party, transfer, .. } => format!("transfer {} by {party}", transfer.0),
+        LinkNotification::PartyMoved { party, .. } => format!("moved {party}"),
+        LinkNotification::PartyDigit { party, digit, .. } => format!("digit {party} {digit}"),
+        LinkNotification::MediaFlow { party, state, .. } => format!("flow {party} {state:?}"),
+        LinkNotification::PromptEnded { party, .. } => format!("prompt-ended {party}"),
+        LinkNotification::OperationDone { operation, .. } => format!("done {}", operation.0),
+        LinkNotification::OperationFailed { operation, cause, .. } => {
+            format!("failed {} {}", operation.0, cause.sip_status.unwrap_or_default())
+        }
     }
 }

@@ -1,0 +1,53 @@
+//! A caller is answered: because the party it called has answered, or because the T-Server side wants it connected as it is (to the parties
+//! there are, or to the media plane alone).
+
+use super::leg::{LegMedia, LegPhase};
+use super::party::PartyPhase;
+use super::{Conference, ConferenceOutput};
+use crate::leg::{Description, LegCommand};
+use crate::link::LinkNotification;
+use crate::{LegId, PartyId};
+
+impl Conference {
+    /// The T-Server side wants an offered party answered. It may stay alone from now on.
+    pub(super) fn connect_party(&mut self, party: PartyId, out: &mut Vec<ConferenceOutput>) {
+        let Some(entry) = self.party_mut(party).filter(|party| !party.is_called()) else {
+            return;
+        };
+        entry.kept = true;
+        if self.answer_caller(party, out).is_some() {
+            let conference = self.id;
+            self.notify(LinkNotification::PartyConnected { conference, party }, out);
+        }
+    }
+
+    /// Lets the plane answer a caller. Gives it where there was one to answer.
+    pub(super) fn answer_caller(&mut self, party: PartyId, out: &mut Vec<ConferenceOutput>) -> Option<PartyId> {
+        let (leg, offer) = self.caller_connected(party)?;
+        let with_offer = offer.is_some();
+        if let Some(leg) = self.leg_mut(leg) {
+            leg.media = if with_offer {
+                LegMedia::Anchored
+            } else {
+                LegMedia::LateAnswer
+            };
+            leg.shared = offer;
+        }
+        let sdp = Some(Description::Anchored);
+        self.tell(leg, LegCommand::Accept { sdp }, out);
+        Some(party)
+    }
+
+    /// A caller that waits is connected from now on: its leg, and what it offered.
+    pub(super) fn caller_connected(&mut self, party: PartyId) -> Option<(LegId, Option<bytes::Bytes>)> {
+        let party = self.party_mut(party).filter(|party| party.phase == PartyPhase::Offered)?;
+        let leg = party.leg?;
+        party.phase = PartyPhase::Connected;
+        party.deadline = None;
+        let offer = party.offer.take();
+        if let Some(leg) = self.leg_mut(leg) {
+            leg.phase = LegPhase::Talking;
+        }
+        Some((leg, offer))
+    }
+}

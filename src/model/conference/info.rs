@@ -1,0 +1,88 @@
+//! Keys pressed, as a device tells them: by INFO, or by what the media plane hears. And INFO that is no key.
+//!
+//! | leg | INFO with a key | any other INFO |
+//! |---|---|---|
+//! | of the direct pair | passed on | passed on |
+//! | of the plane | `PartyDigit` | passed on where two are in talk |
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::leg::LegMedia;
+use super::{Conference, ConferenceOutput};
+use crate::leg::LegCommand;
+use crate::link::LinkNotification;
+use crate::{LegId, PartyId};
+
+impl Conference {
+    pub(super) fn info(&mut self, leg: LegId, content_type: Arc<str>, body: Bytes, out: &mut Vec<ConferenceOutput>) {
+        if let Some(peer) = self.join.as_ref().and_then(|join| join.peer(leg)) {
+            return self.tell(peer, LegCommand::Info { content_type, body }, out);
+        }
+        let Some((party, _)) = self.connected_legs().find(|(_, of_party)| *of_party == leg) else {
+            return;
+        };
+        if self.media(leg).is_some_and(LegMedia::has_port)
+            && let Some(digit) = digit(&content_type, &body)
+        {
+            return self.pressed(party, digit, out);
+        }
+        let others: Vec<LegId> = self
+            .connected_legs()
+            .map(|(_, other)| other)
+            .filter(|other| *other != leg)
+            .collect();
+        if let [peer] = *others {
+            self.tell(peer, LegCommand::Info { content_type, body }, out);
+        }
+    }
+
+    pub(super) fn pressed(&self, party: PartyId, digit: char, out: &mut Vec<ConferenceOutput>) {
+        let digit = digit.to_ascii_uppercase();
+        if is_digit(digit) {
+            let conference = self.id;
+            let pressed = LinkNotification::PartyDigit {
+                conference,
+                party,
+                digit,
+            };
+            self.notify(pressed, out);
+        }
+    }
+}
+
+/// The key of an INFO body: `application/dtmf-relay` (a line `Signal=5`), or `application/dtmf` (the key alone).
+fn digit(content_type: &str, body: &[u8]) -> Option<char> {
+    let media_type = content_type.split(';').next()?.trim();
+    let text = std::str::from_utf8(body).ok()?;
+    let signal = if media_type.eq_ignore_ascii_case("application/dtmf-relay") {
+        text.lines().find_map(|line| {
+            let (name, value) = line.split_once('=')?;
+            name.trim().eq_ignore_ascii_case("signal").then(|| value.trim())
+        })?
+    } else if media_type.eq_ignore_ascii_case("application/dtmf") {
+        text.trim()
+    } else {
+        return None;
+    };
+    // Some write the event codes of RFC 4733 s.3.2.
+    let signal = match signal {
+        "10" => "*",
+        "11" => "#",
+        "12" => "A",
+        "13" => "B",
+        "14" => "C",
+        "15" => "D",
+        other => other,
+    };
+    let mut keys = signal.chars().map(|key| key.to_ascii_uppercase());
+    match (keys.next(), keys.next()) {
+        (Some(key), None) if is_digit(key) => Some(key),
+        _ => None,
+    }
+}
+
+fn is_digit(key: char) -> bool {
+    matches!(key, '0'..='9' | '*' | '#' | 'A'..='D')
+}

@@ -1,0 +1,139 @@
+//! Transfers that devices ask for. The T-Server side decides what becomes of them; here only the device is kept informed.
+//!
+//! Every REFER gets one final status on a leg that lives: the T-Server side's, 487 where the party leaves first, 503 where the T-Server
+//! side says nothing at all in its time. On a leg that the device ended nobody listens any more.
+
+use std::time::{Duration, Instant};
+
+use super::party::PartyPhase;
+use super::{Conference, ConferenceOutput};
+use crate::LegId;
+use crate::leg::{LegCommand, ReferId};
+use crate::link::{LinkNotification, TransferId, TransferTarget};
+
+/// How many transfers of one device may be open.
+const PER_LEG: usize = 4;
+
+/// Not Found: the target is not known here.
+const NOT_FOUND: u16 = 404;
+/// Request Pending: too many at once, or the call is not up yet.
+const PENDING: u16 = 491;
+/// Request Terminated: the party left.
+const TERMINATED: u16 = 487;
+/// Service Unavailable: the T-Server side is silent.
+const UNAVAILABLE: u16 = 503;
+
+#[derive(Debug)]
+struct Transfer {
+    id: TransferId,
+    leg: LegId,
+    refer: ReferId,
+    /// Until when the T-Server side has to say something.
+    deadline: Option<Instant>,
+}
+
+/// The open transfers.
+#[derive(Debug, Default)]
+pub(super) struct Transfers {
+    open: Vec<Transfer>,
+    last: u32,
+}
+
+impl Transfers {
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.open.iter().filter_map(|transfer| transfer.deadline).min()
+    }
+}
+
+impl Conference {
+    /// A target that the shell could not look up.
+    pub(super) fn refuse_transfer(&self, leg: LegId, refer: ReferId, out: &mut Vec<ConferenceOutput>) {
+        if self.is_talking(leg) {
+            let status = NOT_FOUND;
+            self.tell(leg, LegCommand::ReferProgress { refer, status }, out);
+        }
+    }
+
+    pub(super) fn request_transfer(
+        &mut self,
+        leg: LegId,
+        refer: ReferId,
+        to: TransferTarget,
+        now: Instant,
+        out: &mut Vec<ConferenceOutput>,
+    ) {
+        let of_leg = self.transfers.open.iter().filter(|transfer| transfer.leg == leg);
+        if !self.is_talking(leg) || of_leg.clone().any(|transfer| transfer.refer == refer) {
+            return;
+        }
+        let party = self.leg(leg).and_then(|leg| self.party(leg.party));
+        let Some(party) = party.filter(|party| party.phase == PartyPhase::Connected && of_leg.count() < PER_LEG) else {
+            let status = PENDING;
+            return self.tell(leg, LegCommand::ReferProgress { refer, status }, out);
+        };
+        let party = party.id;
+        self.transfers.last = self.transfers.last.wrapping_add(1);
+        let transfer = TransferId(self.transfers.last);
+        self.transfers.open.push(Transfer {
+            id: transfer,
+            leg,
+            refer,
+            deadline: Some(now + Duration::from_millis(self.settings.server_timeout_ms)),
+        });
+        self.notify(
+            LinkNotification::TransferRequested {
+                conference: self.id,
+                party,
+                transfer,
+                to,
+            },
+            out,
+        );
+    }
+
+    /// The T-Server side tells how a transfer goes.
+    pub(super) fn transfer_went_on(&mut self, id: TransferId, status: u16, out: &mut Vec<ConferenceOutput>) {
+        let Some(index) = self.transfers.open.iter().position(|transfer| transfer.id == id) else {
+            return;
+        };
+        if !(100..700).contains(&status) {
+            return;
+        }
+        let transfer = &mut self.transfers.open[index];
+        transfer.deadline = None;
+        let (leg, refer) = (transfer.leg, transfer.refer);
+        if status >= 200 {
+            self.transfers.open.remove(index);
+        }
+        self.tell(leg, LegCommand::ReferProgress { refer, status }, out);
+    }
+
+    /// The party of a leg leaves; `listens` where its device still hears how its transfers ended.
+    pub(super) fn end_transfers(&mut self, leg: LegId, listens: bool, out: &mut Vec<ConferenceOutput>) {
+        let mut open = std::mem::take(&mut self.transfers.open);
+        open.retain(|transfer| {
+            let ends = transfer.leg == leg;
+            if ends && listens {
+                let (refer, status) = (transfer.refer, TERMINATED);
+                self.tell(leg, LegCommand::ReferProgress { refer, status }, out);
+            }
+            !ends
+        });
+        self.transfers.open = open;
+    }
+
+    /// The T-Server side has said nothing of these.
+    pub(super) fn time_out_transfers(&mut self, now: Instant, out: &mut Vec<ConferenceOutput>) {
+        let overdue = |transfer: &&Transfer| transfer.deadline.is_some_and(|deadline| deadline <= now);
+        let silent: Vec<TransferId> = self
+            .transfers
+            .open
+            .iter()
+            .filter(overdue)
+            .map(|transfer| transfer.id)
+            .collect();
+        for transfer in silent {
+            self.transfer_went_on(transfer, UNAVAILABLE, out);
+        }
+    }
+}
