@@ -76,6 +76,7 @@ fn read(message: &Message) {
         message.reason_q850(),
         message.supports("timer"),
         message.event(),
+        message.redirect_targets().count(),
         message.replaces(),
         message.declines_refer_subscription(),
         message.unsupported().count(),

@@ -1,13 +1,17 @@
-//! Typed access to the headers of transfers and event notification: Refer-To, Referred-By, Refer-Sub, Replaces, Event.
+//! Typed access to the headers of transfers, redirections and event notification: Refer-To, Referred-By, Refer-Sub, Replaces, Contact of a
+//! 3xx, Event.
 //!
 //! Sources: RFC 3515 s.2.1, RFC 3892 s.3, RFC 4488 s.4, RFC 3891 s.6.1, RFC 6665 s.8.2.1. Each call reads the value anew.
 
 use super::error::{HeaderError, HeaderErrorKind};
 use super::params::Params;
-use super::{HeaderName, Message, NameAddr};
+use super::{HeaderName, Message, NameAddr, Scheme};
 
 /// The longest Call-ID or tag that a Replaces header may have [bytes]. Ours are a tenth of it.
 const MAX_DIALOG_PART_BYTES: usize = 512;
+
+/// How many targets of a redirection are read.
+const MAX_TARGETS: usize = 16;
 
 /// A Replaces header (RFC 3891 s.6.1): the dialog as its receiver sees it, `to_tag` being the receiver's own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -97,6 +101,21 @@ impl Message {
             package,
             id: Params::new(params).value("id").filter(|id| !id.is_empty()),
         })
+    }
+
+    /// Where a 3xx sends the caller: its contacts, by falling `q`, those of the same in their order (RFC 3261 s.8.1.3.4). Ones that cannot be
+    /// read or called are left out, as is what is beyond [`MAX_TARGETS`].
+    pub fn redirect_targets(&self) -> impl Iterator<Item = &str> {
+        let redirects = self.status().is_some_and(|status| (300..400).contains(&status));
+        let values = self.headers(HeaderName::Contact).filter(|_| redirects);
+        let callable = |address: &NameAddr<'_>| address.parse_uri().is_ok_and(|uri| !matches!(uri.scheme, Scheme::Other(_)));
+        let mut targets: Vec<NameAddr<'_>> = values
+            .filter_map(|value| NameAddr::parse(value).ok())
+            .filter(callable)
+            .take(MAX_TARGETS)
+            .collect();
+        targets.sort_by_key(|target| std::cmp::Reverse(target.q()));
+        targets.into_iter().map(|target| target.uri)
     }
 
     /// A header that may be there once.

@@ -303,7 +303,7 @@ pub enum UaEvent {
         status: u16,
         /// Q.850 cause of the Reason header (RFC 3326), or what its SIP status stands for ([`Message::reason_cause`]).
         q850: Option<u8>,
-        /// Contacts of a 3xx, as URIs.
+        /// Contacts of a 3xx, as URIs, the preferred ones first (by `q`).
         contacts: Vec<Arc<str>>,
     },
     /// The ACK of our 2xx to an INVITE or re-INVITE. After an accepted UPDATE, which has no ACK, it comes at once.

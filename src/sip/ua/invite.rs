@@ -19,7 +19,7 @@ use super::sessions::{AckDue, Calling, Cancel, Phase, Session, Stage};
 use super::{Owner, UserAgent, ident};
 use crate::dialog::{Dialog, route_uri};
 use crate::flow::Flow;
-use crate::message::{Contacts, HeaderName, Message, Method};
+use crate::message::{HeaderName, Message, Method};
 use crate::session;
 use crate::transaction::timer::Timer;
 
@@ -356,10 +356,7 @@ impl UserAgent {
             Some(cancel) if status == 487 => cancel.status,
             _ => status,
         };
-        let contacts = match response.contacts() {
-            Ok(Contacts::List(list)) if status < 400 => list.iter().map(|contact| contact.uri.into()).collect(),
-            _ => Vec::new(),
-        };
+        let contacts = response.redirect_targets().map(Arc::from).collect();
         self.finish(
             now,
             id,

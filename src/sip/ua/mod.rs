@@ -1,15 +1,17 @@
 //! The user agent core: what an actor holds to speak SIP (RFC 3261 s.8, 12 to 15, 17, 18 as far as they go without sockets; RFC 6026, 3581,
-//! 3263, 3326, 3262, 3311, 4028).
+//! 3263, 3326, 3262, 3311, 4028; as a transfer's server RFC 3515, 3891, 3892, 4488, as a notifier RFC 6665).
 //!
 //! Messages, resolver answers, failures and the time go in; [`UaOutput`]s come out of [`UserAgent::poll`], in order. Invariants:
 //!
 //! * no clock is read and nothing is awaited: the same inputs and the same seed give the same outputs;
 //! * every session ends with exactly one of `Failed`, `Cancelled` and `Ended`, and every request of ours with one `Response`;
 //! * a command for a session that is over is ignored and counted, since commands and ends cross;
-//! * what nobody answers goes away by its timers: 64*T1 after the last session ended, no transaction and no dialog is left.
+//! * every subscription that is handed up ends with exactly one `SubscriptionEnded`;
+//! * what nobody answers goes away by its timers: 64*T1 after the last session and subscription ended, no transaction and no dialog is left
+//!   (a transfer in progress is waited for as long once more, and its last NOTIFY is tried for twice that).
 //!
 //! What it does not do: authenticate peers, know DNs and calls, open connections, fragment over UDP (s.18.1.1: a request over the path MTU
-//! goes out as it is), TLS, REFER, subscriptions.
+//! goes out as it is), TLS, sending REFER, subscribing.
 //!
 //! | file | what |
 //! |---|---|
@@ -19,6 +21,8 @@
 //! | `reinvite`, `within` | what happens inside a session |
 //! | `update`, `prack` | offers outside INVITE, reliable provisional responses |
 //! | `refresh` | session timers |
+//! | `refer`, `replaces`, `talk` | transfers that a peer asks for, the dialogs they name, phones asked to answer |
+//! | `subscription` | subscriptions of peers |
 //! | `outside` | requests outside sessions |
 //! | `sessions` | what is kept of a session, and its end |
 

@@ -154,11 +154,12 @@ fn a_device_that_challenges_gets_no_credentials() {
 }
 
 #[test]
-fn a_redirection_shows_its_contacts() {
+fn a_redirection_shows_its_contacts_the_preferred_first() {
     let mut peer = Peer::new();
     peer.agent.invite(peer.now, invite_to("sip:bob@10.0.0.9"));
     let (_, invite) = peer.one();
-    peer.respond(&invite, 302, "r", &[("Contact", "<sip:bob@elsewhere>, <sip:bob@home>;q=0.5")]);
+    let contacts = "<sip:bob@late>;q=0.1, <sip:bob@elsewhere>, <mailto:bob@x>, <sip:bob@home>;q=0.5, <tel:+4930>, nonsense";
+    peer.respond(&invite, 302, "r", &[("Contact", contacts)]);
     peer.sent();
     let Some(UaEvent::Failed {
         status: 302, contacts, ..
@@ -166,7 +167,8 @@ fn a_redirection_shows_its_contacts() {
     else {
         panic!()
     };
-    assert_eq!(contacts.as_slice(), ["sip:bob@elsewhere".into(), "sip:bob@home".into()]);
+    let contacts: Vec<&str> = contacts.iter().map(|contact| &**contact).collect();
+    assert_eq!(contacts, ["sip:bob@elsewhere", "tel:+4930", "sip:bob@home", "sip:bob@late"]);
 }
 
 fn hop(text: &str) -> Hop {
