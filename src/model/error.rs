@@ -48,6 +48,7 @@ error_codes! {
     InvalidCallingDn = 61, "TERR_INV_CALL_DN", "bad calling DN";
     InvalidCalledDn = 71, "TERR_INV_CALD_DN", "bad called DN";
     DestinationInvalidState = 93, "TERR_DEST_INV_STATE", "the destination is in a wrong state";
+    CannotCompleteTransfer = 98, "TERR_CANT_CMPL_TRN", "the transfer cannot be completed";
     LinkDown = 109, "TERR_LINK_DOWN", "the link is down";
     TooManyRequests = 111, "TERR_TOO_MANY_REQ", "too many outstanding requests";
     DnNotExist = 123, "TERR_DN_NOT_EXIST", "the DN does not exist";
@@ -57,6 +58,7 @@ error_codes! {
     DnBusy = 231, "TERR_DN_BUSY", "the DN is busy";
     DnNoAnswer = 232, "TERR_DN_NO_ANSWER", "no answer at the DN";
     CallRejected = 233, "TERR_CALL_REJECTED", "the destination rejected the call";
+    ConnectionAttemptFailed = 234, "TERR_CONN_ATMPT_FAIL", "the connection attempt failed";
     TimeoutPerformingOperation = 236, "TERR_TIMEOUT_PRF_OP", "no response from the connector in time";
     DisconnectedCall = 237, "TERR_DISCON_CALL", "the main call was disconnected meanwhile";
     OtherOperationPending = 291, "TERR_OTHER_TEL_OPER", "another operation on the same call or device is still pending";
@@ -66,7 +68,9 @@ error_codes! {
     InvalidCallState = 496, "TERR_INV_CALL_STATE", "wrong call state";
     NoCall = 563, "TERR_NO_CALL", "there is no such call";
     InvalidState = 565, "TERR_INVALID_STATE", "invalid state";
+    ProhibitedRoute = 705, "DMS_INVALID_ROUTE_REQUEST", "prohibited route call to external";
     OperationIncompatible = 1140, "TERR_CSTA_OPER_REQ_INCOMPAT", "the request is incompatible with the object";
+    PrivilegeViolation = 1148, "TERR_CSTA_OPER_PRIV_VIOL_CALLED", "privilege violation on called device";
 }
 
 /// A refusal: the code, and what was wrong this time.

@@ -1,7 +1,7 @@
 //! One DN: whether it is in service, and which clients are registered on it and how.
 //!
 //! States: out of service ⇄ in service. An Extension is in service while the link to its connector is up and at least one device is
-//! registered; a Trunk while the link is up. Clients hear of each change once (EventDNOutOfService, EventDNBackInService).
+//! registered; a Trunk and a Conference while the link is up. Clients hear of each change once (EventDNOutOfService, EventDNBackInService).
 //!
 //! Invariant: at most one client holds the DN Private, and while one does no other client holds it Share. Monitor goes beside both.
 //!
@@ -121,7 +121,7 @@ pub struct Dn {
 }
 
 impl Dn {
-    /// A DN without devices and clients. A Trunk is in service at once.
+    /// A DN without devices and clients. A Trunk and a Conference are in service at once.
     pub fn new(dn: DnId, kind: DnKind, settings: DnSettings) -> Self {
         Self {
             dn,
@@ -140,14 +140,14 @@ impl Dn {
 
     /// Whether calls can reach it.
     pub fn in_service(&self) -> bool {
-        self.link_up && (self.kind == DnKind::Trunk || self.contacts > 0)
+        self.link_up && (self.kind != DnKind::Extension || self.contacts > 0)
     }
 
     /// What events say of it.
     pub fn facts(&self) -> DnFacts {
         DnFacts {
             address_type: match self.kind {
-                DnKind::Extension => AddressType::DN,
+                DnKind::Extension | DnKind::Conference => AddressType::DN,
                 DnKind::Trunk => AddressType::Trunk,
             },
             in_service: self.in_service(),
@@ -192,7 +192,7 @@ impl Dn {
 
     fn service_event(&self) -> Event {
         let (name, cause) = match (self.in_service(), self.link_up) {
-            (true, _) if self.kind == DnKind::Trunk => (EventName::EventDNBackInService, "link-up"),
+            (true, _) if self.kind != DnKind::Extension => (EventName::EventDNBackInService, "link-up"),
             (true, _) => (EventName::EventDNBackInService, "registered"),
             (false, false) => (EventName::EventDNOutOfService, "link-down"),
             (false, true) => (EventName::EventDNOutOfService, "unregistered"),

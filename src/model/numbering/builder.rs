@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::pattern::{Pattern, PatternError};
-use super::{CompiledRule, DialRule, DnConfig, DnKind, Numbering};
+use super::{CallingPolicy, CompiledRule, DialRule, DirectCalls, DnConfig, DnKind, Numbering, PassThrough};
 use crate::DnId;
 
 /// What is wrong with a numbering plan. Rules are counted from 1.
@@ -18,7 +18,7 @@ pub enum NumberingError {
     NotSipUri { dn: DnId },
     #[error("DN `{dn}` stands twice (letter case does not count)")]
     DuplicateDn { dn: DnId },
-    #[error("Extension `{dn}` has a host that is none of our domains")]
+    #[error("DN `{dn}` has a host that is none of our domains")]
     ForeignHost { dn: DnId },
     #[error("extension number `{number}` of `{dn}` is no number")]
     ExtensionNumber { dn: DnId, number: Arc<str> },
@@ -50,6 +50,9 @@ pub struct NumberingBuilder {
     domains: Vec<Arc<str>>,
     dns: Vec<DnConfig>,
     rules: Vec<DialRule>,
+    calling: CallingPolicy,
+    pass_through: PassThrough,
+    direct_calls: DirectCalls,
 }
 
 impl NumberingBuilder {
@@ -71,11 +74,32 @@ impl NumberingBuilder {
         self
     }
 
+    /// Says how destinations are called.
+    pub fn calling(mut self, policy: CallingPolicy) -> Self {
+        self.calling = policy;
+        self
+    }
+
+    /// Says whether a call may go on without any DN of ours.
+    pub fn pass_through(mut self, policy: PassThrough) -> Self {
+        self.pass_through = policy;
+        self
+    }
+
+    /// Says which direct calls are handled.
+    pub fn direct_calls(mut self, policy: DirectCalls) -> Self {
+        self.direct_calls = policy;
+        self
+    }
+
     /// The numbering, or everything that is wrong with it.
     pub fn build(self) -> Result<Numbering, Vec<NumberingError>> {
         let mut errors = Vec::new();
         let mut numbering = Numbering {
             domains: self.domains,
+            calling: self.calling,
+            pass_through: self.pass_through,
+            direct_calls: self.direct_calls,
             ..Numbering::default()
         };
         check_domains(&numbering, &mut errors);
@@ -112,7 +136,7 @@ fn add_dn(numbering: &mut Numbering, config: DnConfig, errors: &mut Vec<Numberin
         && !dn.as_str().contains([';', '?', ' ']);
     if !is_uri {
         errors.push(NumberingError::NotSipUri { dn: dn.clone() });
-    } else if config.kind == DnKind::Extension && !numbering.domains.is_empty() && !numbering.is_our_host(dn.host()) {
+    } else if config.kind != DnKind::Trunk && !numbering.domains.is_empty() && !numbering.is_our_host(dn.host()) {
         errors.push(NumberingError::ForeignHost { dn: dn.clone() });
     }
     if let Some(number) = &config.extension_number {

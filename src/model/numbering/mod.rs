@@ -8,20 +8,25 @@
 //! What it does not do: it knows no contact, no service state and no SIP.
 
 mod builder;
+mod calling;
 mod dialled;
 mod pattern;
 #[cfg(test)]
 mod tests;
+mod topology;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::DnId;
+use crate::room::RoomSettings;
+use crate::{DnId, KvList, TError};
 use dialled::Dialled;
 use pattern::Pattern;
 
 pub use builder::{NumberingBuilder, NumberingError};
+pub use calling::{CALLING_METHOD, CPN_DIGITS, Calling, CallingMethod, CallingPolicy, DestinationRule, DialPlan, RuleError};
 pub use pattern::PatternError;
+pub use topology::{DirectCalls, DirectMedia, HandleDirectCalls, PassThrough, Regrouping, Standing};
 
 /// What kind of thing a DN is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -30,6 +35,8 @@ pub enum DnKind {
     Extension,
     /// A way to another switch. It is no party in events.
     Trunk,
+    /// A conference that is dialled into ([`crate::room`]).
+    Conference,
 }
 
 /// One DN of ours.
@@ -41,10 +48,18 @@ pub struct DnConfig {
     pub kind: DnKind,
     /// For an Extension: its phone is asked to answer by itself when a CTI client makes a call from it.
     pub auto_answer: bool,
-    /// For an Extension: the short number that is dialled for it (`2001`).
+    /// For an Extension and a Conference: the short number that is dialled for it (`2001`).
     pub extension_number: Option<Arc<str>>,
     /// For an Extension: the name that the called side is shown.
     pub display_name: Option<Arc<str>>,
+    /// For an Extension: which calls of its own client are handled, where that is not as with all.
+    pub handle_direct_calls: Option<HandleDirectCalls>,
+    /// For an Extension: which media of them, where that is not as with all.
+    pub direct_media: Option<DirectMedia>,
+    /// Whether a call may go on without any DN of ours when this one leaves it, where that is not as with all.
+    pub pass_through: Option<PassThrough>,
+    /// For a Conference: how it behaves.
+    pub room: Option<Arc<RoomSettings>>,
 }
 
 impl DnConfig {
@@ -58,6 +73,14 @@ impl DnConfig {
         Self::new(dn.into(), DnKind::Trunk)
     }
 
+    /// A Conference.
+    pub fn conference(dn: impl Into<DnId>, room: RoomSettings) -> Self {
+        Self {
+            room: Some(Arc::new(room)),
+            ..Self::new(dn.into(), DnKind::Conference)
+        }
+    }
+
     fn new(dn: DnId, kind: DnKind) -> Self {
         Self {
             dn,
@@ -65,6 +88,10 @@ impl DnConfig {
             auto_answer: false,
             extension_number: None,
             display_name: None,
+            handle_direct_calls: None,
+            direct_media: None,
+            pass_through: None,
+            room: None,
         }
     }
 }
@@ -105,7 +132,7 @@ impl DialRule {
 /// Where a dialled number leads.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Destination {
-    /// To a DN of ours.
+    /// To a DN of ours: an Extension, or a Conference ([`Numbering::room`] tells them apart).
     Extension(DnId),
     /// Out through a trunk.
     Trunk {
@@ -135,6 +162,9 @@ pub struct Numbering {
     dns: HashMap<DnId, DnConfig>,
     numbers: HashMap<Arc<str>, DnId>,
     rules: Vec<CompiledRule>,
+    calling: CallingPolicy,
+    pass_through: PassThrough,
+    direct_calls: DirectCalls,
 }
 
 impl Numbering {
@@ -151,6 +181,35 @@ impl Numbering {
     /// Every DN of ours, in no particular order.
     pub fn dns(&self) -> impl Iterator<Item = &DnConfig> {
         self.dns.values()
+    }
+
+    /// The conference that `dialled` leads to for the DN `calling`, where it leads to one.
+    pub fn room(&self, dialled: &str, calling: Option<&DnId>) -> Option<(&DnId, &Arc<RoomSettings>)> {
+        let Destination::Extension(dn) = self.resolve(dialled, calling) else {
+            return None;
+        };
+        let config = self.dn(&dn)?;
+        config.room.as_ref().map(|room| (&config.dn, room))
+    }
+
+    /// How `destination` is called for a request with these extensions.
+    pub fn calling(&self, destination: &str, extensions: &KvList) -> Result<Calling, TError> {
+        self.calling.calling(destination, extensions)
+    }
+
+    /// Whether a call may go on without any DN of ours; `leaving` is the DN that leaves it, or asks for what would make it so.
+    pub fn pass_through(&self, leaving: Option<&DnId>) -> PassThrough {
+        let own = leaving.and_then(|dn| self.dn(dn)).and_then(|dn| dn.pass_through);
+        own.unwrap_or(self.pass_through)
+    }
+
+    /// Which direct calls of a DN are handled.
+    pub fn direct_calls(&self, dn: &DnId) -> DirectCalls {
+        let own = self.dn(dn);
+        DirectCalls {
+            handle: own.and_then(|dn| dn.handle_direct_calls).unwrap_or(self.direct_calls.handle),
+            media: own.and_then(|dn| dn.direct_media).unwrap_or(self.direct_calls.media),
+        }
     }
 
     /// The host name that stands in the URIs we make: the first of our domains.
@@ -204,7 +263,7 @@ impl Numbering {
             None => self.domains.iter().find_map(|domain| at(domain)),
         };
         match found {
-            Some(config) => (config.kind == DnKind::Extension).then(|| config.dn.clone()),
+            Some(config) => (config.kind != DnKind::Trunk).then(|| config.dn.clone()),
             None => self.numbers.get(address.user.as_str()).cloned(),
         }
     }

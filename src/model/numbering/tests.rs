@@ -210,7 +210,7 @@ fn a_plan_that_cannot_work_says_all_that_is_wrong_with_it() {
         texts,
         [
             "domain `bad host` is no host name",
-            "Extension `sip:carol@elsewhere.org` has a host that is none of our domains",
+            "DN `sip:carol@elsewhere.org` has a host that is none of our domains",
             "extension number `2001` of `sip:carol@elsewhere.org` is taken by `sip:bob@tandem.local`",
             "DN `erin` is no SIP URI of the form sip:user@host",
             "extension number `12a` of `erin` is no number",
@@ -254,4 +254,42 @@ proptest! {
     fn any_text_leads_somewhere_or_nowhere(dialled in any::<String>()) {
         let _ = numbering().resolve(&dialled, Some(&ALICE.into()));
     }
+}
+
+#[test]
+fn a_conference_is_reached_like_any_dn_of_ours_and_is_told_from_the_others() {
+    let mut meeting = DnConfig::conference("sip:meeting@tandem.local", RoomSettings::default());
+    meeting.extension_number = Some("700".into());
+    let numbering = builder().dn(meeting).build().unwrap();
+    for dialled in ["meeting", "700", "sip:meeting@tandem.local"] {
+        assert_eq!(
+            numbering.room(dialled, None).map(|(dn, _)| dn.user()),
+            Some("meeting"),
+            "{dialled}"
+        );
+    }
+    assert_eq!(numbering.room("alice", None), None);
+    assert_eq!(numbering.room("nobody", None), None);
+}
+
+#[test]
+fn a_dn_says_for_itself_what_holds_for_all_otherwise() {
+    let mut carol = DnConfig::extension("sip:carol@tandem.local");
+    carol.pass_through = Some(PassThrough::None);
+    carol.handle_direct_calls = Some(HandleDirectCalls::OnLogin);
+    let never = DirectCalls {
+        handle: HandleDirectCalls::Never,
+        ..DirectCalls::default()
+    };
+    let built = builder()
+        .dn(carol)
+        .pass_through(PassThrough::Iscc)
+        .direct_calls(never)
+        .build();
+    let (numbering, carol, alice) = (built.unwrap(), "sip:carol@tandem.local".into(), ALICE.into());
+    assert_eq!(numbering.pass_through(Some(&carol)), PassThrough::None);
+    assert_eq!(numbering.pass_through(Some(&alice)), PassThrough::Iscc);
+    assert_eq!(numbering.pass_through(None), PassThrough::Iscc);
+    assert_eq!(numbering.direct_calls(&carol).handle, HandleDirectCalls::OnLogin);
+    assert_eq!(numbering.direct_calls(&alice), never);
 }
