@@ -42,8 +42,8 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Sets everything up for `concurrency` calls at once.
-    pub async fn open(common: &Common, concurrency: u64) -> Result<Self, String> {
+    /// Sets everything up for `concurrency` calls at once, of so many phones each.
+    pub async fn open(common: &Common, concurrency: u64, phones_per_call: u64) -> Result<Self, String> {
         common.check()?;
         server::lift_file_limit();
         let started = start_server(common).await?;
@@ -69,7 +69,7 @@ impl Bench {
         };
         bench.open_links().await?;
         tokio::task::spawn_local(tick(Rc::downgrade(&bench.world)));
-        bench.add_phones(concurrency)?;
+        bench.add_phones(concurrency, phones_per_call)?;
         if common.trunk_number.is_none() {
             bench.register_all(true).await?;
             bench.open_desks().await?;
@@ -105,10 +105,11 @@ impl Bench {
         Ok(())
     }
 
-    fn add_phones(&mut self, concurrency: u64) -> Result<(), String> {
+    fn add_phones(&mut self, concurrency: u64, per_call: u64) -> Result<(), String> {
         let trunk = self.common.trunk_number.is_some();
         let concurrency = usize::try_from(concurrency.max(1)).map_err(|_| "too many calls".to_owned())?;
-        let needed = concurrency * if trunk { 1 } else { 2 };
+        let per_call = usize::try_from(per_call).unwrap_or(2);
+        let needed = concurrency * if trunk { 1 } else { per_call };
         let agents = self.common.agents.filter(|_| !trunk).unwrap_or(0);
         let phones = self.common.phones.unwrap_or(needed.max(agents));
         let registrar = Uri::try_from(format!("sip:{}", self.common.domain).as_str()).map_err(|error| error.to_string())?;

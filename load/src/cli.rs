@@ -34,6 +34,10 @@ EXAMPLES
       tandem-load ramp --rates 500,1000 --trunk-number 2001 --trunk-answer 127.0.0.1:5090
   A long run, to see whether memory stays flat:
       tandem-load soak --calls 100000 --rate 200 --json soak.json
+  Calls that are held, transferred and made conferences of:
+      tandem-load mix --profile agents --calls 2000 --rate 40 --concurrency 150
+  From MakeCall to INVITE, 200 calls one by one, and again with 1,200 calls up:
+      tandem-load makecall --count 200 --background 1200
 
 EXIT STATUS
   0  every call succeeded, every check passed, every gauge is zero
@@ -55,6 +59,11 @@ pub enum Command {
     /// Flat: the median of the last third of the samples is less than 5 % or less than 8 MB above that of the first third (the
     /// first tenth is left out as warm-up).
     Soak(Soak),
+    /// Calls in which desks hold, transfer, confer and alternate; the report has the times of each request.
+    Mix(Mix),
+    /// Measures the time from MakeCall to the INVITE at the caller's phone, call by call.
+    #[command(name = "makecall")]
+    MakeCall(MakeCall),
 }
 
 impl Command {
@@ -64,6 +73,8 @@ impl Command {
             Self::Hold(hold) => &hold.common,
             Self::Ramp(ramp) => &ramp.common,
             Self::Soak(soak) => &soak.common,
+            Self::Mix(mix) => &mix.common,
+            Self::MakeCall(make_call) => &make_call.common,
         }
     }
 }
@@ -114,6 +125,45 @@ pub struct Soak {
     /// How long each call is held, in milliseconds.
     #[arg(long, default_value_t = 200)]
     pub hold_ms: u64,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub common: Common,
+}
+
+/// Options of `mix`.
+#[derive(Args, Debug)]
+pub struct Mix {
+    /// What the calls do: `agents`, `everything`, `holds`, or a file of JSON with shares, such as
+    /// {"plain": 5, "hold": 3, "transfer": 2, "conference": 1, "alternate": 1, "single_step_transfer": 1,
+    /// "single_step_conference": 1, "pause_ms": 500}.
+    #[arg(long, value_name = "FILE|NAME", default_value = "agents")]
+    pub profile: String,
+    /// How many calls in all.
+    #[arg(long, default_value_t = 400)]
+    pub calls: u64,
+    /// Calls started per second, as long as the concurrency allows.
+    #[arg(long, default_value_t = 20.0)]
+    pub rate: f64,
+    /// How many calls may be up at the same time.
+    #[arg(long, default_value_t = 100)]
+    pub concurrency: u64,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub common: Common,
+}
+
+/// Options of `makecall`.
+#[derive(Args, Debug)]
+pub struct MakeCall {
+    /// How many calls, one after the other.
+    #[arg(long, default_value_t = 200)]
+    pub count: u64,
+    /// Calls that are up while the same is measured once more; 0: it is not.
+    #[arg(long, default_value_t = 0)]
+    pub background: u64,
+    /// Calls of the background set up, and later released, per second.
+    #[arg(long, default_value_t = 50.0)]
+    pub rate: f64,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub common: Common,

@@ -1,7 +1,7 @@
 //! Tandem's load generator: a black box that speaks SIP, RTP and CTI to a server from outside.
 //!
 //! ```text
-//! cli -> hold | ramp | soak -> bench (links, phones, desks, server) -> world -> { call, registration, cti::check }
+//! cli -> hold | ramp | soak | mix | make_call -> bench (links, phones, desks, server) -> world -> { call, registration, cti::check }
 //!                                                                       |
 //!                                            transport, cti::desk, rtp (sockets)      report <- stats, server (/proc, /metrics)
 //! ```
@@ -14,6 +14,9 @@ mod call;
 pub mod cli;
 mod cti;
 mod hold;
+mod make_call;
+mod mix;
+mod profile;
 mod ramp;
 mod registration;
 mod report;
@@ -40,12 +43,20 @@ pub async fn run(cli: &Cli) -> Result<Report, String> {
         Command::Hold(hold) => hold.calls,
         Command::Ramp(ramp) => ramp::concurrency(ramp),
         Command::Soak(soak) => soak.concurrency,
+        Command::Mix(mix) => mix.concurrency,
+        Command::MakeCall(make_call) => make_call.background + 1,
     };
-    let mut bench = bench::Bench::open(common, concurrency).await?;
+    let phones_per_call = match &cli.command {
+        Command::Mix(_) => mix::PHONES_PER_CALL,
+        _ => 2,
+    };
+    let mut bench = bench::Bench::open(common, concurrency, phones_per_call).await?;
     let mut report = match &cli.command {
         Command::Hold(hold) => hold::run(hold, &mut bench).await,
         Command::Ramp(ramp) => ramp::run(ramp, &mut bench).await,
         Command::Soak(soak) => soak::run(soak, &mut bench).await,
+        Command::Mix(mix) => mix::run(mix, &mut bench).await?,
+        Command::MakeCall(make_call) => make_call::run(make_call, &mut bench).await,
     };
     match bench.close().await {
         Ok(left) => report.gauges_not_zero = left,

@@ -13,7 +13,7 @@ use crate::stats::{Faults, Quantiles, Stats};
 /// Everything that is told about a run.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// `hold`, `ramp` or `soak`.
+    /// `hold`, `ramp`, `soak`, `mix` or `makecall`.
     pub command: &'static str,
     /// Repeats this run.
     pub seed: u64,
@@ -41,6 +41,30 @@ pub struct Report {
     pub steps: Vec<Step>,
     /// The memory of a soak.
     pub memory: Option<Memory>,
+    /// The requests in the calls of a mix.
+    pub verbs: Vec<Verb>,
+    /// Calls one by one.
+    pub serial: Vec<Serial>,
+}
+
+/// One kind of request.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verb {
+    /// The request.
+    pub name: &'static str,
+    /// From the request to its answer; the count is of those that were not refused.
+    pub done: Option<Quantiles>,
+    /// How many were refused.
+    pub failed: u64,
+}
+
+/// Calls made one by one.
+#[derive(Clone, Debug, Serialize)]
+pub struct Serial {
+    /// The calls that were up beside them.
+    pub calls_up: u64,
+    /// From MakeCall to the INVITE at the caller's phone.
+    pub make_call_to_invite: Option<Quantiles>,
 }
 
 /// Calls of a run.
@@ -239,6 +263,8 @@ impl Report {
             gauges_not_zero: None,
             steps: Vec::new(),
             memory: None,
+            verbs: verbs(stats),
+            serial: Vec::new(),
         }
     }
 
@@ -277,6 +303,15 @@ impl Report {
     }
 }
 
+fn verbs(stats: &Stats) -> Vec<Verb> {
+    let verbs = stats.verbs.iter().map(|(name, asked)| Verb {
+        name,
+        done: asked.done.quantiles(),
+        failed: asked.failed,
+    });
+    verbs.collect()
+}
+
 fn times(stats: &Stats) -> Times {
     Times {
         invite_to_200: stats.setup_phone.quantiles(),
@@ -300,6 +335,7 @@ impl fmt::Display for Report {
             writeln!(f, "    {count:>8}   {cause}")?;
         }
         self.show_times(f)?;
+        self.show_verbs(f)?;
         let sip = &self.sip;
         writeln!(
             f,
@@ -351,6 +387,33 @@ impl Report {
                 writeln!(
                     f,
                     "  {name:<29} p50 {p50_ms:>9.3}  p99 {p99_ms:>9.3}  max {max_ms:>9.3} ms  (n = {count})"
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    fn show_verbs(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for verb in &self.verbs {
+            let none = Quantiles {
+                count: 0,
+                p50_ms: 0.0,
+                p99_ms: 0.0,
+                max_ms: 0.0,
+            };
+            let done = verb.done.as_ref().unwrap_or(&none);
+            writeln!(
+                f,
+                "  {:<29} p50 {:>9.3}  p99 {:>9.3}  max {:>9.3} ms  ({} done, {} refused)",
+                verb.name, done.p50_ms, done.p99_ms, done.max_ms, done.count, verb.failed
+            )?;
+        }
+        for serial in &self.serial {
+            if let Some(figures) = &serial.make_call_to_invite {
+                writeln!(
+                    f,
+                    "  one by one, {:>5} calls up    MakeCall -> INVITE  p50 {:.3}  p99 {:.3}  max {:.3} ms  (n = {})",
+                    serial.calls_up, figures.p50_ms, figures.p99_ms, figures.max_ms, figures.count
                 )?;
             }
         }

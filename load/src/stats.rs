@@ -82,6 +82,15 @@ impl Faults {
     }
 }
 
+/// Requests of one kind.
+#[derive(Default)]
+pub struct Asked {
+    /// From each request to its answer.
+    pub done: Latency,
+    /// How many were refused.
+    pub failed: u64,
+}
+
 /// Everything that is counted.
 #[derive(Default)]
 pub struct Stats {
@@ -102,6 +111,8 @@ pub struct Stats {
     pub ringing_event: Latency,
     /// The callee's 200 to EventEstablished, at both desktops.
     pub established_event: Latency,
+    /// Requests in calls, by name.
+    pub verbs: BTreeMap<&'static str, Asked>,
     /// SIP messages sent, repeats included.
     pub sip_sent: u64,
     /// SIP messages received.

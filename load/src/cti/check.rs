@@ -58,6 +58,9 @@ impl Parties {
         };
         let conn_number = u64::from_str_radix(conn, 16).map_err(|_| format!("connId {conn:?} is not 16 hex digits"))?;
         let key = (conn_number, dn.clone());
+        if frame.event == "EventPartyChanged" {
+            self.moves(frame, &key)?;
+        }
         let before = self.standings.get(&key).copied();
         let after =
             next(before, &frame.event).map_err(|()| format!("{} of {dn} in call {conn}: {before:?} before", frame.event))?;
@@ -66,6 +69,29 @@ impl Parties {
             self.standings.insert(key, after);
         }
         Ok(())
+    }
+
+    /// A consulted party goes on in the main call: its place in the consultation ends without a terminal event.
+    fn moves(&mut self, frame: &EventFrame, key: &(u64, String)) -> Result<(), String> {
+        let previous = frame
+            .previous_conn_id
+            .as_deref()
+            .and_then(|conn| u64::from_str_radix(conn, 16).ok());
+        let Some(previous) = previous.filter(|previous| *previous != key.0) else {
+            return Ok(());
+        };
+        let (here, there) = ((previous, key.1.clone()), self.standings.get(key).copied());
+        match (self.standings.get(&here).copied(), there) {
+            (Some(standing), None) if standing != Standing::Ended => {
+                self.standings.insert(here, Standing::Ended);
+                self.standings.insert(key.clone(), standing);
+                Ok(())
+            }
+            (from, to) => Err(format!(
+                "EventPartyChanged of {}: {from:?} in {previous:016x}, {to:?} in {:016x}",
+                key.1, key.0
+            )),
+        }
     }
 
     /// How many parties there were.
@@ -81,7 +107,7 @@ impl Parties {
     }
 }
 
-/// The legal orders (two-party calls: dialling, ringing, hold). `None`: the event says nothing about the standing.
+/// The legal orders. `None`: the event says nothing about the standing.
 fn next(before: Option<Standing>, event: &str) -> Result<Option<Standing>, ()> {
     use Standing::*;
     let after = match (before, event) {
@@ -96,6 +122,10 @@ fn next(before: Option<Standing>, event: &str) -> Result<Option<Standing>, ()> {
         (Some(Ringing), "EventAbandoned" | "EventDiverted") => Ended,
         (Some(Dialing | Ringing | Established | Held | Failed), "EventReleased") => Ended,
         (Some(Dialing | Ringing | Established | Held | Failed), "EventAttachedDataChanged") => return Ok(None),
+        (
+            Some(Dialing | Ringing | Established | Held),
+            "EventPartyChanged" | "EventPartyAdded" | "EventPartyDeleted" | "EventMuteOn" | "EventMuteOff" | "EventDTMFSent",
+        ) => return Ok(None),
         _ => return Err(()),
     };
     Ok(Some(after))
@@ -166,5 +196,28 @@ mod tests {
             assert_eq!(results.iter().all(Result::is_ok), legal, "{events:?}: {results:?}");
             assert_eq!(parties.open().len(), open, "{events:?}");
         }
+    }
+
+    #[test]
+    fn a_consulted_party_goes_on_in_the_main_call() {
+        let event = |name: &str, dn: &str, conn: &str, previous: Option<&str>| EventFrame {
+            this_dn: Some(dn.into()),
+            conn_id: Some(conn.into()),
+            previous_conn_id: previous.map(str::to_owned),
+            ..frame(name, 1, 0)
+        };
+        let mut parties = Parties::default();
+        let mut take = |name, dn, conn, previous| parties.take(&event(name, dn, conn, previous));
+        assert_eq!(take("EventDialing", "a", "1", None), Ok(()));
+        assert_eq!(take("EventEstablished", "a", "1", None), Ok(()));
+        assert_eq!(take("EventRinging", "c", "2", Some("1")), Ok(()));
+        assert_eq!(take("EventPartyChanged", "a", "1", Some("1")), Ok(()));
+        assert_eq!(take("EventPartyChanged", "c", "1", Some("2")), Ok(()), "while it rings");
+        assert_eq!(take("EventEstablished", "c", "1", None), Ok(()));
+        assert!(take("EventPartyChanged", "c", "1", Some("2")).is_err(), "twice");
+        assert!(take("EventReleased", "c", "2", None).is_err(), "it is not there any more");
+        assert_eq!(take("EventReleased", "c", "1", None), Ok(()));
+        assert_eq!(take("EventReleased", "a", "1", None), Ok(()));
+        assert_eq!(parties.open(), Vec::<String>::new());
     }
 }

@@ -24,6 +24,8 @@ pub struct EventFrame {
     pub other_dn: Option<String>,
     /// The call.
     pub conn_id: Option<String>,
+    /// The call that the party was known under before.
+    pub previous_conn_id: Option<String>,
     /// The request it answers.
     pub reference_id: Option<u32>,
     /// The error code (EventError).
@@ -58,6 +60,12 @@ pub fn make_call(reference: u32, this_dn: &str, other_dn: &str) -> String {
 pub fn release_call(reference: u32, this_dn: &str, conn_id: &str) -> Option<String> {
     let conn_id = conn_id.parse().ok()?;
     Some(ClientRequest::release_call(this_dn, conn_id).reference(reference).to_json())
+}
+
+/// ClearCall; none where the identity is not one.
+pub fn clear_call(reference: u32, this_dn: &str, conn_id: &str) -> Option<String> {
+    let conn_id = conn_id.parse().ok()?;
+    Some(ClientRequest::clear_call(this_dn, conn_id).reference(reference).to_json())
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 //! | phase | entered when | leaves by |
 //! |---|---|---|
 //! | SettingUp | INVITE or MakeCall sent | both legs up and both EventEstablished seen: Up; a fault or the limit: Releasing |
-//! | Up | | its hold is over: Quiet (with RTP) or Releasing |
+//! | Up | | its hold is over: Asking, Quiet (with RTP) or Releasing |
+//! | Asking | a desk asked for something (see `verbs`) | it is done: Up; refused or the limit: Releasing |
 //! | Quiet | RTP stopped, packets on their way arrive | a moment: Releasing |
 //! | Releasing | somebody hangs up | both legs over and both terminal events seen, or the limit: gone, counted |
 //!
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use rsip::Uri;
 
+use super::verbs::Progress;
 use super::{LegId, Timer, World};
 use crate::call::Note;
 
@@ -75,6 +77,7 @@ pub(super) enum Way {
 enum Phase {
     SettingUp,
     Up,
+    Asking,
     Quiet,
     Releasing,
 }
@@ -83,9 +86,11 @@ enum Phase {
 enum Release {
     Side(usize),
     Desk,
+    /// ClearCall, because more than the two that began may be in it.
+    Clear,
 }
 
-/// One side of a call: 0 the caller, 1 the callee.
+/// One side of a call: 0 the caller, 1 the callee, 2 who is consulted, if anybody.
 #[derive(Default)]
 pub(super) struct Side {
     pub(super) phone: usize,
@@ -100,13 +105,35 @@ pub(super) struct Side {
     pub(super) seen: bool,
     pub(super) established: bool,
     pub(super) ended: bool,
+    /// The phone is kept for this call, but not in it yet.
+    pub(super) reserved: bool,
+    /// The server is to end its leg.
+    pub(super) leaves: bool,
+}
+
+impl Side {
+    /// A phone that is kept for later.
+    pub(super) fn reserve(phone: usize, desk: Option<usize>) -> Self {
+        Self {
+            phone,
+            desk,
+            reserved: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether its leg stands.
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.up
+    }
 }
 
 pub(super) struct Call {
     pub(super) way: Way,
-    pub(super) sides: [Side; 2],
+    pub(super) sides: [Side; 3],
     pub(super) begun: Instant,
     pub(super) conn: Option<String>,
+    pub(super) progress: Progress,
     phase: Phase,
     deadline: Instant,
     release: Release,
@@ -120,6 +147,26 @@ impl Call {
             .all(|side| !side.ours || (side.up && (side.desk.is_none() || side.established)))
     }
 
+    /// The two that began are connected, and nothing else was done yet.
+    pub(super) fn is_setting_up(&self) -> bool {
+        self.phase == Phase::SettingUp
+    }
+
+    /// It will be ended by ClearCall.
+    pub(super) fn clears(&mut self) {
+        self.release = Release::Clear;
+    }
+
+    /// A desk asked for something.
+    pub(super) fn asks(&mut self) {
+        self.phase = Phase::Asking;
+    }
+
+    /// What was asked is done.
+    pub(super) fn goes_on(&mut self) {
+        self.phase = Phase::Up;
+    }
+
     fn is_done(&self) -> bool {
         let told = |side: &Side| side.desk.is_none() || side.ended || (self.failure.is_some() && !side.seen);
         self.sides.iter().all(|side| !side.ours || (side.over && told(side)))
@@ -130,6 +177,7 @@ impl Call {
         let lacks = |side: &Side, name: &str| -> Option<String> {
             let what = match self.phase {
                 _ if !side.ours => return None,
+                Phase::Asking if side.up && (side.desk.is_none() || side.established) => return None,
                 Phase::Releasing if !side.over => "still has its leg",
                 Phase::Releasing if side.desk.is_some() && !side.ended => "got no terminal event",
                 Phase::Releasing => return None,
@@ -140,17 +188,17 @@ impl Call {
             };
             Some(format!("{name} {what}"))
         };
-        let [caller, callee] = &self.sides;
-        let parts: Vec<String> = [lacks(caller, "caller"), lacks(callee, "callee")]
+        let [caller, callee, third] = &self.sides;
+        let parts: Vec<String> = [lacks(caller, "caller"), lacks(callee, "callee"), lacks(third, "third")]
             .into_iter()
             .flatten()
             .collect();
-        let when = if self.phase == Phase::Releasing {
-            "after the release"
-        } else {
-            "in setup"
-        };
-        format!("{when}: {}", parts.join(", "))
+        match (self.phase, self.verb_under_way()) {
+            (Phase::Releasing, _) => format!("after the release: {}", parts.join(", ")),
+            (Phase::Asking, Some(verb)) if parts.is_empty() => format!("{verb}: no answer"),
+            (Phase::Asking, Some(verb)) => format!("{verb}: {}", parts.join(", ")),
+            _ => format!("in setup: {}", parts.join(", ")),
+        }
     }
 }
 
@@ -200,7 +248,7 @@ impl World {
         }
     }
 
-    fn take_pair(&mut self) -> Option<[Side; 2]> {
+    fn take_pair(&mut self) -> Option<[Side; 3]> {
         let side = |world: &Self, phone: usize, ours| Side {
             phone,
             ours,
@@ -210,24 +258,24 @@ impl World {
         let caller = self.free.pop_front()?;
         if let Some((_, answered)) = self.settings.trunk {
             let far = self.phones.len().saturating_sub(1);
-            return Some([side(self, caller, true), side(self, far, answered)]);
+            return Some([side(self, caller, true), side(self, far, answered), Side::default()]);
         }
         let Some(at) = self.free.iter().position(|phone| *phone != caller) else {
             self.free.push_front(caller);
             return None;
         };
         let callee = self.free.remove(at)?;
-        Some([side(self, caller, true), side(self, callee, true)])
+        Some([side(self, caller, true), side(self, callee, true), Side::default()])
     }
 
-    fn begin(&mut self, mut sides: [Side; 2], now: Instant) {
+    fn begin(&mut self, mut sides: [Side; 3], now: Instant) {
         let mut way = if self.toss(self.settings.mix_cti) {
             Way::Desk
         } else {
             Way::Phone
         };
         if way == Way::Desk && sides[0].desk.is_none() {
-            sides.reverse();
+            sides.swap(0, 1);
         }
         if sides[0].desk.is_none() {
             way = Way::Phone;
@@ -247,16 +295,18 @@ impl World {
         self.expect(sides[1].phone, id);
         let deadline = now + self.settings.setup_limit;
         let (conn, phase, failure, begun) = (None, Phase::SettingUp, None, now);
-        let call = Call {
+        let mut call = Call {
             way,
             sides,
             begun,
             conn,
+            progress: Progress::default(),
             phase,
             deadline,
             release,
             failure,
         };
+        self.give_script(&mut call);
         self.calls.insert(id, call);
         self.stats.attempted += 1;
         self.set_deadline(id, deadline);
@@ -302,13 +352,13 @@ impl World {
         let expecting = &self.phones.get(phone)?.expecting;
         let other = |id: &CallId| {
             let call = self.calls.get(id)?;
-            let side = usize::from(call.sides[0].phone == phone);
+            let side = usize::from(call.side_of(phone) != 1);
             Some(self.phones.get(call.sides[side].phone)?.line.user.as_str())
         };
         let at = expecting.iter().position(|id| other(id) == Some(caller)).unwrap_or(0);
         let id = self.phones.get_mut(phone)?.expecting.remove(at)?;
         let call = self.calls.get(&id)?;
-        Some((id, usize::from(call.sides[0].phone != phone)))
+        Some((id, call.side_of(phone)))
     }
 
     pub(super) fn on_invited(&mut self, id: CallId, side: usize, leg: LegId, now: Instant) {
@@ -331,11 +381,12 @@ impl World {
                     self.stats.setup_phone.record(now - call.begun);
                 }
                 self.check_up(id, now);
+                self.check_verb(id, now);
             }
-            Note::Media(_) if call.phase == Phase::Up => self.start_media(id),
+            Note::Media(_) if matches!(call.phase, Phase::Up | Phase::Asking) => self.start_media(id),
             Note::Media(_) | Note::Resent | Note::Repeated => {}
             Note::Ended { by_us } => {
-                let expected = by_us || call.phase == Phase::Releasing;
+                let expected = by_us || call.phase == Phase::Releasing || call.is_ended_by_server(side);
                 self.leg_over(id, side);
                 if !expected {
                     self.fail(id, "the server ended a leg that nobody hung up".into(), now);
@@ -343,7 +394,7 @@ impl World {
                 self.check_done(id);
             }
             Note::Failed(failure) => {
-                let name = if side == 0 { "caller" } else { "callee" };
+                let name = ["caller", "callee", "third"].get(side).copied().unwrap_or_default();
                 self.leg_over(id, side);
                 self.fail(id, format!("{name}: {failure}"), now);
                 self.check_done(id);
@@ -372,11 +423,11 @@ impl World {
         self.start_media(id);
     }
 
-    fn start_media(&mut self, id: CallId) {
+    pub(super) fn start_media(&mut self, id: CallId) {
         let (Some(rtp), Some(call)) = (&self.rtp, self.calls.get(&id)) else {
             return;
         };
-        for leg in call.sides.iter().filter_map(|side| side.leg) {
+        for leg in call.sides.iter().filter(|side| !side.over).filter_map(|side| side.leg) {
             match self.legs.get(&leg).and_then(|entry| entry.media) {
                 Some(to) => rtp.send_to(leg, to),
                 None => rtp.stop(leg),
@@ -390,6 +441,8 @@ impl World {
         };
         match call.phase {
             Phase::SettingUp => self.fail(id, call.missing(), now),
+            Phase::Asking => self.fail(id, call.missing(), now),
+            Phase::Up if call.has_verbs() => self.next_verb(id, now),
             Phase::Up => self.release(id, now),
             Phase::Quiet => self.hang_up(id, now),
             Phase::Releasing => {
@@ -408,7 +461,8 @@ impl World {
         let (release, legs) = (call.release, call.sides.each_ref().map(|side| side.leg));
         self.set_deadline(id, now + RELEASE_LIMIT);
         match release {
-            Release::Desk => self.release_call(id, now),
+            Release::Desk => self.release_call(id, false, now),
+            Release::Clear => self.release_call(id, true, now),
             Release::Side(side) => {
                 if let Some(leg) = legs[side] {
                     self.with_leg(leg, now, |leg, ids, out| leg.hang_up(ids, now, out));
@@ -453,10 +507,10 @@ impl World {
 
     fn finish(&mut self, id: CallId) {
         let Some(call) = self.calls.remove(&id) else { return };
-        if let Some(conn) = &call.conn {
+        for conn in [&call.conn, &call.progress.consult].into_iter().flatten() {
             self.conns.remove(conn);
         }
-        for side in call.sides.iter().filter(|side| side.ours) {
+        for side in call.sides.iter().filter(|side| side.ours || side.reserved) {
             if let Some(phone) = self.phones.get_mut(side.phone) {
                 phone.calls.retain(|other| *other != id);
                 phone.expecting.retain(|other| *other != id);
@@ -473,7 +527,7 @@ impl World {
         }
     }
 
-    fn set_deadline(&mut self, id: CallId, at: Instant) {
+    pub(super) fn set_deadline(&mut self, id: CallId, at: Instant) {
         if let Some(call) = self.calls.get_mut(&id) {
             call.deadline = at;
             self.timers.push(Reverse((at, Timer::Call(id))));

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::World;
 use super::calls::{CallId, Way};
+use super::verbs::{CONTROLLER, THIRD, Verb};
 use crate::cti::check::Chain;
 use crate::cti::desk::{Desk, FromDesk};
 use crate::cti::frame::{self, EventFrame};
@@ -21,10 +22,12 @@ pub struct DeskSeat {
 }
 
 /// What a request was about, to understand its refusal.
+#[derive(Clone, Copy)]
 pub(super) enum Asked {
     Register,
     MakeCall(CallId),
     ReleaseCall(CallId),
+    Verb(CallId, Verb, Instant),
 }
 
 impl DeskSeat {
@@ -124,7 +127,7 @@ impl World {
 
     pub(super) fn make_call(&mut self, id: CallId, now: Instant) {
         let Some(call) = self.calls.get(&id) else { return };
-        let [caller, callee] = call.sides.each_ref().map(|side| side.phone);
+        let [caller, callee, _] = call.sides.each_ref().map(|side| side.phone);
         let Some(seat) = call.sides[0].desk else { return };
         let dn = |phone: usize| self.phones.get(phone).map(|phone| phone.line.aor.clone()).unwrap_or_default();
         let (from, to) = (dn(caller), dn(callee));
@@ -136,7 +139,8 @@ impl World {
         }
     }
 
-    pub(super) fn release_call(&mut self, id: CallId, now: Instant) {
+    /// ReleaseCall of the caller, or ClearCall.
+    pub(super) fn release_call(&mut self, id: CallId, clear: bool, now: Instant) {
         let Some(call) = self.calls.get(&id) else { return };
         let (Some(seat), Some(conn)) = (call.sides[0].desk, call.conn.clone()) else {
             return self.fail(id, "ReleaseCall: no connId is known".into(), now);
@@ -147,13 +151,17 @@ impl World {
             .map(|phone| phone.line.aor.clone())
             .unwrap_or_default();
         if !self.ask(seat, Asked::ReleaseCall(id), |reference| {
-            frame::release_call(reference, &dn, &conn)
+            if clear {
+                frame::clear_call(reference, &dn, &conn)
+            } else {
+                frame::release_call(reference, &dn, &conn)
+            }
         }) {
             self.fail(id, "ReleaseCall: the CTI connection is gone".into(), now);
         }
     }
 
-    fn ask(&mut self, seat: usize, asked: Asked, request: impl FnOnce(u32) -> Option<String>) -> bool {
+    pub(super) fn ask(&mut self, seat: usize, asked: Asked, request: impl FnOnce(u32) -> Option<String>) -> bool {
         let Some(entry) = self.desks.get_mut(seat) else { return false };
         entry.next_reference = entry.next_reference.wrapping_add(1);
         let reference = entry.next_reference;
@@ -175,6 +183,7 @@ impl World {
             .and_then(|reference| self.references.remove(&(seat, reference)))
         {
             Some(Asked::MakeCall(id)) => self.fail(id, format!("MakeCall: {text}"), now),
+            Some(Asked::Verb(id, verb, _)) => self.on_verb_refused(id, verb, &text, now),
             Some(Asked::ReleaseCall(id)) => self.fail(id, format!("ReleaseCall: {text}"), now),
             Some(Asked::Register) | None => {
                 if let Some(entry) = self.desks.get_mut(seat) {
@@ -193,10 +202,14 @@ impl World {
             .reference_id
             .and_then(|reference| self.references.remove(&(seat, reference)));
         let known = self.conns.get(conn).copied();
+        let answered = match asked {
+            Some(Asked::Verb(id, verb, at)) => Some((id, verb, at)),
+            _ => None,
+        };
         let id = match (known, asked) {
             (Some(id), _) => id,
-            (None, Some(Asked::MakeCall(id))) => id,
-            (None, _) => match self.call_of(phone, frame) {
+            (None, Some(Asked::MakeCall(id) | Asked::Verb(id, ..))) => id,
+            (None, _) => match self.consulted(phone).or_else(|| self.call_of(phone, frame)) {
                 Some(id) => id,
                 // Events of a call that failed and was given up before them.
                 None => return,
@@ -204,10 +217,16 @@ impl World {
         };
         let Some(call) = self.calls.get_mut(&id) else { return };
         if known.is_none() {
-            call.conn = Some(conn.clone());
+            let name = if call.conn.is_some() {
+                &mut call.progress.consult
+            } else {
+                &mut call.conn
+            };
+            *name = Some(conn.clone());
             self.conns.insert(conn.clone(), id);
         }
-        let at = usize::from(call.sides[0].phone != phone);
+        let (at, first) = (call.side_of(phone), call.is_setting_up());
+        let is_main = call.conn.as_ref() == Some(conn);
         let answered_at = call.sides[1].answered_at;
         let (way, begun) = (call.way, call.begun);
         let Some(side) = call.sides.get_mut(at) else { return };
@@ -219,22 +238,41 @@ impl World {
                     self.stats.ringing_event.record(now - rang_at);
                 }
             }
+            "EventEstablished" if !is_main && at == CONTROLLER => {
+                call.progress.consult_up = true;
+                self.check_verb(id, now);
+            }
             "EventEstablished" => {
                 side.established = true;
-                if let Some(answered_at) = answered_at {
+                if let Some(answered_at) = answered_at.filter(|_| first) {
                     self.stats.established_event.record(now - answered_at);
                 }
                 if at == 0 && way == Way::Desk {
                     self.stats.setup_desk.record(now - begun);
                 }
                 self.check_up(id, now);
+                self.check_verb(id, now);
             }
             "EventReleased" | "EventAbandoned" | "EventDiverted" => {
-                side.ended = true;
+                // Who consulted has two calls, and only the end of the first is its end.
+                side.ended |= is_main || at == THIRD;
                 self.check_done(id);
             }
             _ => {}
         }
+        if let Some((id, verb, at)) = answered {
+            self.on_verb_answered(id, verb, at, now);
+        }
+    }
+
+    /// The call that this phone is brought into.
+    fn consulted(&self, phone: usize) -> Option<CallId> {
+        let calls = &self.phones.get(phone)?.calls;
+        let is_third = |id: &&CallId| {
+            let call = self.calls.get(id);
+            call.is_some_and(|call| call.progress.consult.is_none() && call.side_of(phone) == THIRD)
+        };
+        calls.iter().find(is_third).copied()
     }
 
     /// The call of this phone that has no ConnID yet and the right other side, else any without a ConnID.

@@ -10,6 +10,7 @@ mod calls;
 mod desks;
 #[cfg(test)]
 mod tests;
+mod verbs;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -23,6 +24,7 @@ use rsip::{Method, Request, SipMessage, Uri};
 
 use crate::call::{Leg, Line, Note, Output};
 use crate::cti::check::Parties;
+use crate::profile::Profile;
 use crate::registration::Registration;
 use crate::rtp::Rtp;
 use crate::sip::Ids;
@@ -123,6 +125,8 @@ pub struct World {
     pub rtp: Option<Rtp>,
     /// What is to be called, while calls are to be made.
     pub schedule: Option<Schedule>,
+    /// What is done in calls.
+    pub profile: Option<Profile>,
     settings: Settings,
     ids: Ids,
     random: StdRng,
@@ -149,6 +153,7 @@ impl World {
             parties: Parties::default(),
             rtp: rtp.then(Rtp::start),
             schedule: None,
+            profile: None,
             settings,
             ids: Ids::new(seed),
             random: StdRng::seed_from_u64(seed),
@@ -163,6 +168,11 @@ impl World {
             next_leg: 0,
             next_call: 0,
         }
+    }
+
+    /// From now on every call is made by a desk.
+    pub fn make_by_desk(&mut self) {
+        self.settings.mix_cti = 1.0;
     }
 
     /// Gives a phone its registration.

@@ -269,6 +269,55 @@ fn a_call_dialled_on_a_phone_is_followed_to_the_last_event() {
 }
 
 #[test]
+fn a_call_is_held_and_retrieved_as_its_profile_says_and_then_cleared() {
+    let mut bench = Bench::new(0.0);
+    bench.world.profile = Some(crate::profile::Profile::load("holds").unwrap());
+    let legs = dialled(&mut bench);
+    let callee = 3 - caller_of(&bench);
+    for (request, event) in [("HoldCall", "EventHeld"), ("RetrieveCall", "EventRetrieved")] {
+        bench.later(HOLD);
+        let asked = bench.request();
+        assert_eq!(
+            (&asked["request"], &asked["connId"]),
+            (&json!(request), &json!("00000000000000ab"))
+        );
+        assert_eq!(asked["thisDn"], format!("sip:{callee}@tandem.local"));
+        bench.now += Duration::from_millis(4);
+        bench.call_event(event, callee, &asked["referenceId"]);
+    }
+    bench.later(HOLD);
+    assert_eq!(bench.request()["request"], "ClearCall");
+    for head in legs {
+        bench.in_dialog("BYE", 10, &(String::new(), head), "");
+    }
+    bench.call_event("EventReleased", 1, &Value::Null);
+    bench.call_event("EventReleased", 2, &Value::Null);
+    assert_eq!(bench.world.stats.succeeded, 1, "{:?}", bench.world.stats.failed);
+    let held = bench.world.stats.verbs["HoldCall"].done.quantiles().unwrap();
+    assert!((held.max_ms - 4.0).abs() < 0.1, "{held:?}");
+}
+
+#[test]
+fn a_hold_that_is_refused_is_told() {
+    let mut bench = Bench::new(0.0);
+    bench.world.profile = Some(crate::profile::Profile::load("holds").unwrap());
+    dialled(&mut bench);
+    bench.later(HOLD);
+    let asked = bench.request();
+    bench.event(json!({"event": "EventError", "referenceId": asked["referenceId"], "errorCode": 51, "errorMessage": "no"}));
+    assert_eq!(bench.world.stats.verbs["HoldCall"].failed, 1);
+    bench.later(Duration::from_secs(40));
+    let causes: Vec<&String> = bench.world.stats.failed.keys().collect();
+    assert_eq!(causes, ["HoldCall: EventError 51 no"]);
+}
+
+/// The number of the phone that called.
+fn caller_of(bench: &Bench) -> u64 {
+    let call = bench.world.calls.values().next().expect("a call");
+    call.sides[0].phone as u64 + 1
+}
+
+#[test]
 fn a_leg_that_the_server_ends_by_itself_is_a_failure() {
     let mut bench = Bench::new(0.0);
     let [first, second] = dialled(&mut bench);
