@@ -437,3 +437,133 @@ fn a_successor_serves_the_same_packages() {
     };
     peer.subscribed(600);
 }
+
+/// One thing that happens to a notifier.
+#[derive(Clone, Debug)]
+enum Step {
+    Subscribe { call: u32, expires: u32 },
+    Again { of: usize, expires: u32 },
+    Accept { of: usize, expires: u32 },
+    Reject { of: usize },
+    Notify { of: usize, last: bool },
+    Answer { of: usize, status: u16 },
+    Wait { seconds: u64 },
+}
+
+fn steps() -> impl proptest::strategy::Strategy<Value = Vec<Step>> {
+    use proptest::prelude::*;
+    let of = 0..6usize;
+    let expires = prop_oneof![Just(0u32), Just(60), Just(600)];
+    let status = prop_oneof![4 => Just(200u16), 1 => Just(481), 1 => Just(500), 1 => Just(407)];
+    let step = prop_oneof![
+        3 => (0..4u32, expires.clone()).prop_map(|(call, expires)| Step::Subscribe { call, expires }),
+        2 => (of.clone(), expires.clone()).prop_map(|(of, expires)| Step::Again { of, expires }),
+        4 => (of.clone(), expires).prop_map(|(of, expires)| Step::Accept { of, expires }),
+        1 => of.clone().prop_map(|of| Step::Reject { of }),
+        5 => (of.clone(), any::<bool>()).prop_map(|(of, last)| Step::Notify { of, last: last && of > 3 }),
+        5 => (of, status).prop_map(|(of, status)| Step::Answer { of, status }),
+        2 => prop_oneof![Just(1u64), Just(10), Just(61)].prop_map(|seconds| Step::Wait { seconds }),
+    ];
+    proptest::collection::vec(step, 1..40)
+}
+
+/// A peer whose every move is drawn, and what it saw.
+struct Drawn {
+    peer: Peer,
+    branch: u32,
+    ids: Vec<SubscriptionId>,
+    ended: Vec<SubscriptionId>,
+    /// To values of the 200s to SUBSCRIBE, with Call-ID and From tag of the dialog.
+    dialogs: Vec<(String, String)>,
+    open: Vec<Message>,
+}
+
+impl Drawn {
+    fn carry_out(&mut self, step: &Step) {
+        let now = self.peer.now;
+        self.branch += 1;
+        let branch = format!("b{}", self.branch);
+        let agent = &mut self.peer.agent;
+        match *step {
+            Step::Subscribe { call, expires } => {
+                let mut request = subscribe(&branch, self.branch, &expires.to_string());
+                request.call_id = format!("call-{call}-{}", self.branch);
+                self.peer.deliver(request.finish());
+            }
+            Step::Again { of, expires } => {
+                let Some((to, call_id)) = self.dialogs.get(of).cloned() else {
+                    return;
+                };
+                let mut request = subscribe(&branch, self.branch + 1000, &expires.to_string()).to(&to);
+                request.call_id = call_id;
+                self.peer.deliver(request.finish());
+            }
+            Step::Accept { of, expires } => self
+                .ids
+                .get(of)
+                .iter()
+                .for_each(|id| agent.accept_subscription(now, **id, expires)),
+            Step::Reject { of } => self
+                .ids
+                .get(of)
+                .iter()
+                .for_each(|id| agent.reject_subscription(now, **id, 403, &[])),
+            Step::Notify { of, last } => {
+                let terminated = last.then_some("noresource");
+                let ids = self.ids.get(of);
+                ids.iter()
+                    .for_each(|id| agent.notify(now, **id, DOCUMENT, "<x/>".into(), terminated));
+            }
+            Step::Answer { of, status } => {
+                if of < self.open.len() {
+                    let notify = self.open.remove(of);
+                    self.peer.respond(&notify, status, "x", &[]);
+                }
+            }
+            Step::Wait { seconds } => self.peer.wait(Duration::from_secs(seconds)),
+        }
+    }
+
+    fn look(&mut self) {
+        for (_, message) in self.peer.sent() {
+            let call_id = message.call_id().unwrap().to_owned();
+            if message.is(&Method::Notify) {
+                let cseq = message.cseq().unwrap().0;
+                let same = |open: &Message| open.call_id() == Some(&*call_id) && open.cseq().unwrap().0 == cseq;
+                if !self.open.iter().any(same) {
+                    self.open.push(message);
+                }
+            } else if message.status() == Some(200) && message.cseq().unwrap().1 == Method::Subscribe {
+                self.dialogs
+                    .push((message.header(HeaderName::To).unwrap().to_owned(), call_id));
+            }
+        }
+        for event in std::mem::take(&mut self.peer.events) {
+            match event {
+                UaEvent::Subscribed { subscription, .. } => self.ids.push(subscription),
+                UaEvent::SubscriptionEnded { subscription, .. } => {
+                    assert!(!self.ended.contains(&subscription), "one end each");
+                    self.ended.push(subscription);
+                }
+                UaEvent::SubscriptionRefreshed { subscription } => assert!(!self.ended.contains(&subscription)),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn every_subscription_ends_once_and_nothing_is_left(steps in steps()) {
+        let mut drawn = Drawn { peer: served(), branch: 0, ids: Vec::new(), ended: Vec::new(), dialogs: Vec::new(), open: Vec::new() };
+        for step in &steps {
+            drawn.carry_out(step);
+            drawn.look();
+        }
+        drawn.peer.wait(Duration::from_secs(4000));
+        drawn.look();
+        drawn.ended.sort_unstable();
+        proptest::prop_assert_eq!(&drawn.ended, &drawn.ids);
+        drawn.peer.agent.assert_empty();
+    }
+}
