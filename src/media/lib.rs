@@ -11,6 +11,7 @@ pub mod plane;
 pub mod prompt;
 pub mod rate;
 pub mod receive;
+pub mod rtcp;
 pub mod rtp;
 pub mod sdp;
 pub mod speaker;
