@@ -8,9 +8,9 @@ use std::sync::{Arc, OnceLock};
 
 use actix::Addr;
 use crossbeam::sync::ShardedLock;
-use tandem_model::{ConnId, ConnectorId, DnId};
+use tandem_model::{ConferenceId, ConnId, ConnectorId, DnId};
 
-use crate::connector::ConnectorActor;
+use crate::connector::{ConferenceActor, ConnectorActor};
 use crate::location::Locations;
 use crate::tserver::{CallActor, ConnectorLinkActor, DnActor, EventLogActor, LobbyActor};
 
@@ -23,6 +23,7 @@ pub struct Directory {
     links: OnceLock<Vec<Addr<ConnectorLinkActor>>>,
     connectors: OnceLock<Vec<Addr<ConnectorActor>>>,
     calls: ShardedLock<HashMap<ConnId, Addr<CallActor>>>,
+    conferences: ShardedLock<HashMap<ConferenceId, Addr<ConferenceActor>>>,
     /// Where the devices of each DN are.
     pub locations: Locations,
 }
@@ -115,6 +116,29 @@ impl Directory {
             .write()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .remove(&conn_id);
+    }
+
+    /// A live conference's actor, on whichever connector.
+    pub fn conference(&self, id: ConferenceId) -> Option<Addr<ConferenceActor>> {
+        self.conferences
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .get(&id)
+            .cloned()
+    }
+
+    pub(crate) fn insert_conference(&self, id: ConferenceId, conference: Addr<ConferenceActor>) {
+        self.conferences
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .insert(id, conference);
+    }
+
+    pub(crate) fn remove_conference(&self, id: ConferenceId) {
+        self.conferences
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .remove(&id);
     }
 
     fn read_calls(&self) -> crossbeam::sync::ShardedLockReadGuard<'_, HashMap<ConnId, Addr<CallActor>>> {

@@ -158,6 +158,14 @@ impl Ingress {
         if self.connectors == 1 {
             return ConnectorId(0);
         }
+        // An INVITE that replaces a dialog of ours goes where the dialog is (RFC 3891).
+        let replaced = match message.method() {
+            Some(Method::Invite) => ua::replaces_of(message).ok().flatten().and_then(|dialog| dialog.owner()),
+            _ => None,
+        };
+        if let Some(shard) = replaced.filter(|shard| *shard < self.connectors) {
+            return ConnectorId(shard);
+        }
         let party = if message.method() == Some(Method::Register) {
             message.to()
         } else {

@@ -25,6 +25,7 @@ pub mod gateway;
 pub mod ingress;
 pub mod kind;
 pub mod location;
+pub mod media;
 pub mod metrics;
 pub mod network;
 pub mod sharding;

@@ -22,14 +22,17 @@ use actix::Addr;
 use actix_rt::{Arbiter, ArbiterHandle};
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
+use tandem_media::endpoint::Capabilities;
 use tandem_model::call::CallSettings;
 use tandem_model::conference::ConferenceSettings;
+use tandem_model::conference_pool::PoolSettings;
 use tandem_model::event_log::EventLog;
 use tandem_model::numbering::Numbering;
 use tandem_model::{ConnectorId, DnId};
 use tandem_sip::digest::Algorithm;
 use tandem_sip::digest::server::Challenger;
 use tandem_sip::digest::throttle::ThrottleConfig;
+use tandem_sip::identity::PassThrough;
 use tandem_sip::registrar::{Registrar, RegistrarConfig};
 use tandem_sip::ua::{UaConfig, UserAgent};
 
@@ -38,6 +41,7 @@ use crate::devices::Devices;
 use crate::directory::Directory;
 use crate::gateway::Gateway;
 use crate::ingress::Ingress;
+use crate::media::{Media, MediaStart, PortEvents};
 use crate::network::{Network, Resolve};
 use crate::tserver::{
     CallNumbers, ClientSettings, ConnectorLinkActor, DnActor, DnParts, EventLogActor, EventLogMessage, EventLogParts, LobbyActor,
@@ -71,6 +75,12 @@ pub struct Plan {
     pub call: CallSettings,
     /// How conferences behave.
     pub conference: ConferenceSettings,
+    /// The headers that are copied from an incoming leg to the outgoing one.
+    pub pass_through: Arc<PassThrough>,
+    /// The conference resources of each connector.
+    pub pool: PoolSettings,
+    /// What a media port can do.
+    pub capabilities: Capabilities,
     /// The most live calls.
     pub max_calls: usize,
     /// The messages a connector's mailbox holds.
@@ -114,8 +124,9 @@ pub struct Tree {
 
 impl Tree {
     /// Grows the tree. Returns when every permanent actor is there.
-    pub async fn grow(plan: Plan, network: Arc<dyn Network>, resolve: Resolve, placement: Placement) -> Self {
+    pub async fn grow(plan: Plan, network: Arc<dyn Network>, resolve: Resolve, media: MediaStart, placement: Placement) -> Self {
         let directory = Directory::new();
+        let media = media(PortEvents::new(directory.clone()));
         let draining = Arc::new(AtomicBool::new(false));
         let mut arbiters = Vec::new();
         let mut place = || match placement {
@@ -132,9 +143,9 @@ impl Tree {
         let mut connectors = Vec::new();
         for index in 0..plan.connectors.max(1) {
             let (plan, directory) = (plan.clone(), directory.clone());
-            let (network, resolve) = (network.clone(), resolve.clone());
+            let (network, resolve, media) = (network.clone(), resolve.clone(), media.clone());
             let grown = on(&place(), move || {
-                grow_connector(ConnectorId(index), &plan, directory, network, resolve)
+                grow_connector(ConnectorId(index), &plan, directory, network, resolve, media)
             })
             .await;
             connectors.extend(grown);
@@ -249,6 +260,7 @@ fn grow_connector(
     directory: Arc<Directory>,
     network: Arc<dyn Network>,
     resolve: Resolve,
+    media: Arc<dyn Media>,
 ) -> Addr<ConnectorActor> {
     let fresh_registrar: fn(&Registrar) -> Registrar = |old| Registrar::new(*old.config());
     let registrar = RegistrarActor::supervise(RegistrarParts {
@@ -275,7 +287,7 @@ fn grow_connector(
         old.successor(StdRng::from_rng(&mut *rng))
     };
     let parts = ConnectorParts {
-        shard: Rc::new(RefCell::new(Shard::new(id, ua))),
+        shard: Rc::new(RefCell::new(Shard::new(id, ua, plan.pool.clone()))),
         authenticator: Rc::new(RefCell::new(authenticator)),
         fresh_ua: Arc::new(fresh_ua),
         devices: plan.devices.clone(),
@@ -283,6 +295,9 @@ fn grow_connector(
         network,
         resolve,
         registrar,
+        pass_through: plan.pass_through.clone(),
+        media,
+        capabilities: plan.capabilities.clone(),
         conference_settings: plan.conference,
     };
     ConnectorActor::supervise(parts, plan.connector_mailbox)

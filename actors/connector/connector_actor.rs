@@ -9,26 +9,34 @@
 //! | `Received` | transports | into the user agent; what comes out goes to conferences, the registrar, the network |
 //! | `Link` | T-Server side | makes a conference where there is none, and passes it on |
 //! | `Legs` | conferences | commands to the user agent |
+//! | `GiveAway` | conferences | a leg's session belongs to another conference, here or on another connector, from then on |
+//! | `Locate` | connectors | finds the party whose dialog here a REFER there names, and tells the conference that asks |
+//! | `EndAway` | other connectors | ends what a crashed conference of theirs left behind here |
 //! | `Respond` | registrar | answers a REGISTER |
 //! | `Resolved`, `FlowFailed` | resolver, transports | into the user agent |
-//! | `ConferenceDown` | supervision | ends what a conference left behind |
+//! | `ConferenceOver` | conferences | takes the resource back |
+//! | `ConferenceDown` | supervision | ends what a crashed conference left behind |
 //! | `EndAll` | shutdown | ends every conference |
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Supervised};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Supervised};
 use bytes::Bytes;
+use tandem_media::endpoint::Capabilities;
 use tandem_model::conference::{ConferenceInput, ConferenceSettings, OFFERED_LEG, OfferedCall};
-use tandem_model::leg::{LegCommand, LegEvent};
+use tandem_model::leg::{LegCommand, LegEvent, ReferId};
 use tandem_model::link::{LinkNotification, LinkRequest};
 use tandem_model::{ConferenceId, LegId, PartyId};
 use tandem_sip::flow::{ConnectionId, Flow, Hop};
-use tandem_sip::message::{Method, Uri};
-use tandem_sip::ua::{IncomingInvite, ResolveId, ServerRequestId, SessionId, UaEvent, UaOutput, UaStats, UserAgent};
+use tandem_sip::identity::{self, PassThrough};
+use tandem_sip::message::{Message, Method, Uri};
+use tandem_sip::ua::{
+    IncomingInvite, ReplacesDialog, ResolveId, ServerRequestId, SessionId, UaEvent, UaOutput, UaStats, UserAgent,
+};
 
 use super::admission::{Admission, Authenticator};
-use super::conference::{self, ConferenceActor, ConferenceMessage};
+use super::conference::{ConferenceActor, ConferenceMessage, Moving};
 use super::legs::{self, CONVERSATION_ID};
 use super::registrar::{RegisterRequest, RegistrarActor, RegistrarMessage};
 use super::shard::Shard;
@@ -38,14 +46,18 @@ use crate::devices::Devices;
 use crate::directory::Directory;
 use crate::ingress::Backlog;
 use crate::kind::{ActorKind, Waiting};
+use crate::media::Media;
 use crate::metrics::Metrics;
 use crate::network::{Network, Resolve};
 use crate::now;
-use crate::supervision::{ChildSpec, DownReason, Escalation, Slot, escalate_if_due, launch};
+use crate::supervision::{ChildSpec, Escalation, Slot, escalate_if_due};
 use crate::tserver::Notify;
 
 /// Why a session that a crash took along is ended (RFC 3326).
-const INTERNAL_ERROR: &str = "SIP;cause=500;text=\"Internal error\"";
+pub(super) const INTERNAL_ERROR: &str = "SIP;cause=500;text=\"Internal error\"";
+
+/// The party of a call that came in.
+const OFFERED_PARTY: PartyId = PartyId(1);
 
 /// One SIP message and the way it came.
 #[derive(Debug)]
@@ -53,11 +65,11 @@ pub struct Received {
     /// The way.
     pub flow: Flow,
     /// The message.
-    pub message: tandem_sip::message::Message,
+    pub message: Message,
 }
 
 /// What a connector is told.
-#[derive(Debug, Message)]
+#[derive(Debug, actix::Message)]
 #[rtype(result = "()")]
 #[allow(missing_docs, reason = "the table in the module's documentation says it")]
 pub enum ConnectorMessage {
@@ -75,6 +87,22 @@ pub enum ConnectorMessage {
         commands: Vec<(LegId, LegCommand)>,
         waiting: Waiting,
     },
+    GiveAway {
+        conference: ConferenceId,
+        leg: LegId,
+        moving: Box<Moving>,
+    },
+    EndAway {
+        conference: ConferenceId,
+    },
+    Locate {
+        dialog: ReplacesDialog,
+        asking: Addr<ConferenceActor>,
+        conference: ConferenceId,
+        leg: LegId,
+        refer: ReferId,
+        to: Arc<str>,
+    },
     Respond {
         id: ServerRequestId,
         status: u16,
@@ -88,9 +116,11 @@ pub enum ConnectorMessage {
         flow: Flow,
         connection: Option<ConnectionId>,
     },
+    ConferenceOver {
+        conference: ConferenceId,
+    },
     ConferenceDown {
         conference: ConferenceId,
-        crashed: bool,
     },
     EndAll,
     /// Panic, to test the supervision.
@@ -108,7 +138,7 @@ pub enum ConnectorMessage {
 }
 
 /// Asks for a [`ConnectorSummary`].
-#[derive(Debug, Message)]
+#[derive(Debug, actix::Message)]
 #[rtype(result = "ConnectorSummary")]
 pub struct QueryConnector;
 
@@ -140,6 +170,12 @@ pub struct ConnectorParts {
     pub network: Arc<dyn Network>,
     /// Names to addresses.
     pub resolve: Resolve,
+    /// The headers that are copied from an incoming leg to the outgoing one.
+    pub pass_through: Arc<PassThrough>,
+    /// The media plane.
+    pub media: Arc<dyn Media>,
+    /// What its ports can do.
+    pub capabilities: Capabilities,
     /// The shard's registrar.
     pub registrar: Addr<RegistrarActor>,
     /// How conferences behave.
@@ -148,7 +184,7 @@ pub struct ConnectorParts {
 
 /// The actor.
 pub struct ConnectorActor {
-    parts: ConnectorParts,
+    pub(super) parts: ConnectorParts,
     alarm: Alarm,
     outgoing: Vec<(Flow, Bytes)>,
     reported: UaStats,
@@ -212,10 +248,12 @@ impl ConnectorActor {
         let Some(session) = self.handling.take() else { return };
         let mut shard = self.parts.shard.borrow_mut();
         shard.ua.bye(now(), session, Some(INTERNAL_ERROR));
-        let Some((conference, leg)) = shard.remove_session(session).map(|entry| (entry.conference, entry.leg)) else {
+        let Some((conference, leg)) = shard.session(session).map(|entry| (entry.conference, entry.leg)) else {
             return;
         };
-        if let Some(actor) = shard.conference(conference) {
+        let owner = shard.owner(conference, leg).cloned();
+        shard.remove_session(session);
+        if let Some(actor) = owner {
             // Unbounded post: one for each crash.
             let event = LegEvent::Ended {
                 by_device: false,
@@ -231,6 +269,13 @@ impl ConnectorActor {
         match event {
             UaEvent::Incoming { session, invite } => self.incoming(session, &invite, ctx),
             UaEvent::Request { id, request, flow } => self.request(id, request, flow),
+            UaEvent::Referred {
+                session,
+                refer,
+                refer_to,
+                replaces,
+                ..
+            } => self.referred(session, ReferId(refer.0), refer_to, replaces),
             event => self.leg_event(event),
         }
     }
@@ -243,10 +288,11 @@ impl ConnectorActor {
         let Some((conference, leg)) = shard.session(session).map(|entry| (entry.conference, entry.leg)) else {
             return;
         };
+        let owner = shard.owner(conference, leg).cloned();
         if over {
             shard.remove_session(session);
         }
-        if let Some(actor) = shard.conference(conference) {
+        if let Some(actor) = owner {
             // Unbounded post: a leg has one transaction per direction at a time, and legs are bounded by `max_sessions`.
             actor.do_send(ConferenceMessage::Input(ConferenceInput::Leg { leg, event }));
         }
@@ -267,23 +313,28 @@ impl ConnectorActor {
         let Some(dialled) = target::dialled(&self.parts.devices, &invite.request) else {
             return self.parts.shard.borrow_mut().ua.reject(now(), session, 416, &[]);
         };
+        let replaces = match self.replaced(&invite.request) {
+            Ok(replaces) => replaces,
+            Err(status) => return self.parts.shard.borrow_mut().ua.reject(now(), session, status, &[]),
+        };
         let id = self.parts.shard.borrow_mut().new_conference_id();
-        let actor = self.start_conference(id, ctx);
+        let anchored = self.parts.devices.is_anchored(from.dn());
+        let actor = self.start_conference(id, anchored, ctx);
         let mut shard = self.parts.shard.borrow_mut();
         shard.limit_forwards(id, invite.request.max_forwards().ok().flatten());
         let description = shard.new_description();
-        shard.add_session(session, id, OFFERED_LEG, description);
+        shard.add_session(session, id, OFFERED_LEG, OFFERED_PARTY, description);
         let offered = OfferedCall {
             from,
             dialled,
             conversation_id: invite.request.header_named(CONVERSATION_ID).map(Arc::from),
             sip_call_id: Arc::from(invite.request.call_id().unwrap_or_default()),
-            replaces: None,
-            diverted_by: None,
-            headers: Vec::new(),
+            replaces,
+            diverted_by: identity::diverted_by(&invite.request),
+            headers: self.parts.pass_through.select(&invite.request),
         };
         let input = ConferenceInput::Offered {
-            party: PartyId(1),
+            party: OFFERED_PARTY,
             leg: OFFERED_LEG,
             offered,
             offer: invite.offer.clone(),
@@ -292,7 +343,7 @@ impl ConnectorActor {
         actor.do_send(ConferenceMessage::Input(input));
     }
 
-    fn request(&mut self, id: ServerRequestId, request: tandem_sip::message::Message, flow: Flow) {
+    fn request(&mut self, id: ServerRequestId, request: Message, flow: Flow) {
         match request.method() {
             Some(Method::Register) => self.register(id, request, flow),
             Some(Method::Options) => self.respond(id, 200, &[("Accept".into(), "application/sdp".into())]),
@@ -301,7 +352,7 @@ impl ConnectorActor {
         }
     }
 
-    fn register(&mut self, id: ServerRequestId, request: tandem_sip::message::Message, flow: Flow) {
+    fn register(&mut self, id: ServerRequestId, request: Message, flow: Flow) {
         let dn = request
             .to()
             .ok()
@@ -337,22 +388,25 @@ impl ConnectorActor {
     fn link_request(&mut self, request: LinkRequest, ctx: &mut Context<Self>) {
         let id = request.conference();
         let known = self.parts.shard.borrow().conference(id).cloned();
-        let (actor, input) = match (known, request) {
-            (Some(actor), request) => (actor, self.conference_input(request)),
+        let actor = match (known, &request) {
+            (Some(actor), _) => actor,
             // Only a conference that the T-Server side made can be new; one that a connector made has ended.
-            (None, LinkRequest::MakeParty(make)) if id.maker() == ConferenceId::TSERVER => (
-                self.start_conference(id, ctx),
-                self.conference_input(LinkRequest::MakeParty(make)),
-            ),
+            (None, LinkRequest::MakeParty(make)) if id.maker() == ConferenceId::TSERVER => {
+                let anchored = self.parts.devices.is_anchored(make.target.dn());
+                self.start_conference(id, anchored, ctx)
+            }
             // What it would end has ended; say so again, for the one who asked may not know.
             (None, _) => return self.notify(LinkNotification::ConferenceEnded { conference: id }),
         };
-        // Unbounded post: the T-Server side has one request for a conference under way at a time.
-        actor.do_send(ConferenceMessage::Input(input));
+        if let Some(input) = self.conference_input(request, ctx) {
+            // Unbounded post: the T-Server side has one request for a conference under way at a time.
+            actor.do_send(ConferenceMessage::Input(input));
+        }
     }
 
-    fn conference_input(&self, request: LinkRequest) -> ConferenceInput {
-        match request {
+    /// The input that a request is for its conference; `None` where another one is asked first.
+    fn conference_input(&self, request: LinkRequest, ctx: &mut Context<Self>) -> Option<ConferenceInput> {
+        Some(match request {
             LinkRequest::MakeParty(request) => {
                 let contacts = target::contacts(&self.parts.devices, &self.parts.directory.locations, &request.target);
                 ConferenceInput::MakeParty { request, contacts }
@@ -360,8 +414,8 @@ impl ConnectorActor {
             LinkRequest::ReleaseParty { party, cause, .. } => ConferenceInput::ReleaseParty { party, cause },
             LinkRequest::ReleaseConference { cause, .. } => ConferenceInput::ReleaseConference { cause },
             LinkRequest::SetAudio { operation, plan, .. } => ConferenceInput::SetAudio { operation, plan },
-            LinkRequest::ConnectParty { party, .. } => ConferenceInput::ConnectParty { party },
             LinkRequest::AnswerParty { party, .. } => ConferenceInput::AnswerParty { party },
+            LinkRequest::ConnectParty { party, .. } => ConferenceInput::ConnectParty { party },
             LinkRequest::SendDigits {
                 operation,
                 party,
@@ -372,47 +426,18 @@ impl ConnectorActor {
                 party,
                 digits,
             },
-            LinkRequest::MoveParty { operation, party, .. } => ConferenceInput::Take {
+            LinkRequest::MoveParty {
+                conference,
                 operation,
                 party,
-                given: None,
-            },
+                from,
+                from_party,
+            } => {
+                self.move_party((conference, party), operation, (from, from_party), ctx);
+                return None;
+            }
             LinkRequest::TransferProgress { transfer, status, .. } => ConferenceInput::TransferProgress { transfer, status },
-        }
-    }
-
-    fn start_conference(&mut self, id: ConferenceId, ctx: &mut Context<Self>) -> Addr<ConferenceActor> {
-        let parent = ctx.address();
-        let mut shard = self.parts.shard.borrow_mut();
-        let actor = ConferenceActor::new(
-            id,
-            shard.id,
-            self.parts.conference_settings,
-            self.parts.directory.clone(),
-            parent.clone(),
-        );
-        let addr = launch(conference::SPEC, actor, move |reason| {
-            // Unbounded post: one for each conference.
-            parent.do_send(ConnectorMessage::ConferenceDown {
-                conference: id,
-                crashed: matches!(reason, DownReason::Panicked(_)),
-            });
-        });
-        shard.add_conference(id, addr.clone());
-        addr
-    }
-
-    fn conference_down(&mut self, conference: ConferenceId, crashed: bool) {
-        let mut shard = self.parts.shard.borrow_mut();
-        let left = shard.remove_conference(conference);
-        for session in left {
-            // Ends the session in whatever state it is: BYE, CANCEL or a final response.
-            shard.ua.bye(now(), session, Some(INTERNAL_ERROR));
-        }
-        drop(shard);
-        if crashed {
-            self.notify(LinkNotification::ConferenceEnded { conference });
-        }
+        })
     }
 
     fn end_all(&self) {
@@ -425,7 +450,7 @@ impl ConnectorActor {
         }
     }
 
-    fn notify(&self, notification: LinkNotification) {
+    pub(super) fn notify(&self, notification: LinkNotification) {
         let connector = self.parts.shard.borrow().id;
         if let Some(link) = self.parts.directory.link(connector) {
             // Unbounded post: each answers one message to this actor.
@@ -441,7 +466,7 @@ impl ConnectorActor {
             let mut shard = self.parts.shard.borrow_mut();
             let locations = &self.parts.directory.locations;
             let failed = legs::carry_out(&mut shard, &self.parts.devices, locations, now(), conference, leg, command);
-            if let (Some(event), Some(actor)) = (failed, shard.conference(conference)) {
+            if let (Some(event), Some(actor)) = (failed, shard.owner(conference, leg)) {
                 // Unbounded post: one for each command of that actor.
                 actor.do_send(ConferenceMessage::Input(ConferenceInput::Leg { leg, event }));
             }
@@ -494,6 +519,10 @@ impl ConnectorActor {
 
 impl Actor for ConnectorActor {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        self.refill(ctx);
+    }
 }
 
 impl Alarmed for ConnectorActor {
@@ -524,15 +553,13 @@ impl Escalation for ConnectorActor {
         }
         self.end_all();
         let mut shard = self.parts.shard.borrow_mut();
-        for (conference, leg) in shard.forget_sessions() {
-            if let Some(actor) = shard.conference(conference) {
-                // Unbounded post: one for each leg. Nothing more will be heard of them.
-                let event = LegEvent::Ended {
-                    by_device: false,
-                    q850: None,
-                };
-                actor.do_send(ConferenceMessage::Input(ConferenceInput::Leg { leg, event }));
-            }
+        for (leg, owner) in shard.forget_sessions() {
+            // Unbounded post: one for each leg. Nothing more will be heard of them.
+            let event = LegEvent::Ended {
+                by_device: false,
+                q850: None,
+            };
+            owner.do_send(ConferenceMessage::Input(ConferenceInput::Leg { leg, event }));
         }
         shard.ua = (self.parts.fresh_ua)(&shard.ua);
         tracing::error!(connector = %shard.id, "connector starts with a fresh SIP layer; its calls are ended");
@@ -540,7 +567,7 @@ impl Escalation for ConnectorActor {
 }
 
 /// Look again at what the user agent has to say.
-#[derive(Message)]
+#[derive(actix::Message)]
 #[rtype(result = "()")]
 struct Continue;
 
@@ -571,10 +598,21 @@ impl Handler<ConnectorMessage> for ConnectorActor {
             ConnectorMessage::Legs {
                 conference, commands, ..
             } => self.legs(conference, commands),
+            ConnectorMessage::GiveAway { conference, leg, moving } => self.give_away(conference, leg, *moving),
+            ConnectorMessage::EndAway { conference } => self.end_away(conference),
+            ConnectorMessage::Locate {
+                dialog,
+                asking,
+                conference,
+                leg,
+                refer,
+                to,
+            } => self.locate(&dialog, &asking, (conference, leg), refer, to),
             ConnectorMessage::Respond { id, status, headers } => self.respond(id, status, &headers),
             ConnectorMessage::Resolved { id, hops } => self.parts.shard.borrow_mut().ua.resolved(now(), id, hops),
             ConnectorMessage::FlowFailed { flow, connection } => self.flow_failed(&flow, connection),
-            ConnectorMessage::ConferenceDown { conference, crashed } => self.conference_down(conference, crashed),
+            ConnectorMessage::ConferenceOver { conference } => self.conference_over(conference, ctx),
+            ConnectorMessage::ConferenceDown { conference } => self.conference_down(conference, ctx),
             ConnectorMessage::EndAll => self.end_all(),
             #[cfg(feature = "fault-injection")]
             ConnectorMessage::Crash => panic!("injected into a connector"),

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use tandem_model::leg::{AckBody, Description, Dialog, Direction, LegCommand, LegEvent, ReferId};
+use tandem_model::leg::{AckBody, Description, Direction, LegCommand, LegEvent};
 use tandem_model::{ConferenceId, DnId, LegId};
 use tandem_sip::session;
-use tandem_sip::ua::{Invite, ReferKey, ReplacesDialog, SessionId, UaEvent};
+use tandem_sip::ua::{Invite, ReferKey, SessionId, UaEvent};
 
 use super::{Shard, target};
 use crate::devices::Devices;
@@ -53,32 +53,14 @@ pub fn leg_event(event: UaEvent) -> Option<(SessionId, LegEvent, bool)> {
         ),
         // The conference answers the offer as if it stood; the user agent takes that answer for the end of the matter.
         UaEvent::ReinviteCancelled { .. } => return None,
-        UaEvent::Referred {
-            session,
-            refer,
-            refer_to,
-            replaces,
-            ..
-        } => {
-            let referred = LegEvent::Referred {
-                refer: ReferId(refer.0),
-                to: refer_to,
-                replaces: replaces.map(replaced),
-            };
-            (session, referred, false)
-        }
-        UaEvent::Incoming { .. } | UaEvent::Request { .. } | UaEvent::Response { .. } => return None,
-        UaEvent::Subscribed { .. } | UaEvent::SubscriptionRefreshed { .. } | UaEvent::SubscriptionEnded { .. } => return None,
+        UaEvent::Incoming { .. }
+        | UaEvent::Referred { .. }
+        | UaEvent::Subscribed { .. }
+        | UaEvent::SubscriptionRefreshed { .. }
+        | UaEvent::SubscriptionEnded { .. }
+        | UaEvent::Request { .. }
+        | UaEvent::Response { .. } => return None,
     })
-}
-
-fn replaced(dialog: ReplacesDialog) -> Dialog {
-    Dialog {
-        call_id: dialog.call_id,
-        to_tag: dialog.to_tag,
-        from_tag: dialog.from_tag,
-        early_only: dialog.early_only,
-    }
 }
 
 /// The session that an event is about.
@@ -97,8 +79,11 @@ pub fn session_of(event: &UaEvent) -> Option<SessionId> {
         | UaEvent::Info { session, .. }
         | UaEvent::Referred { session, .. }
         | UaEvent::Ended { session, .. } => Some(*session),
-        UaEvent::Request { .. } | UaEvent::Response { .. } => None,
-        UaEvent::Subscribed { .. } | UaEvent::SubscriptionRefreshed { .. } | UaEvent::SubscriptionEnded { .. } => None,
+        UaEvent::Subscribed { .. }
+        | UaEvent::SubscriptionRefreshed { .. }
+        | UaEvent::SubscriptionEnded { .. }
+        | UaEvent::Request { .. }
+        | UaEvent::Response { .. } => None,
     }
 }
 
@@ -114,7 +99,8 @@ pub fn carry_out(
 ) -> Option<LegEvent> {
     if let LegCommand::Invite { contact, .. } = &command {
         let invite = target::invitation(devices, locations, contact);
-        return make_leg(shard, invite, now, conference, leg, command);
+        let headers = devices.headers(contact.via.dn());
+        return make_leg(shard, invite, headers, now, conference, leg, command);
     }
     // A command that crossed the end of its leg has nobody to go to.
     let session = shard.session_of(conference, leg)?;
@@ -172,13 +158,14 @@ pub fn carry_out(
 fn make_leg(
     shard: &mut Shard,
     invite: Option<Invite>,
+    own_headers: &[(Arc<str>, Arc<str>)],
     now: Instant,
     conference: ConferenceId,
     leg: LegId,
     command: LegCommand,
 ) -> Option<LegEvent> {
     let LegCommand::Invite {
-        party: _,
+        party,
         contact: _,
         offer,
         caller,
@@ -201,6 +188,7 @@ fn make_leg(
     invite.headers.extend(identity_headers(&caller));
     invite.headers.push(("Max-Forwards".into(), max_forwards.to_string().into()));
     invite.headers.push((CONVERSATION_ID.into(), conversation_id.clone()));
+    invite.headers.extend(own_headers.iter().cloned());
     invite.headers.extend(headers);
     if auto_answer {
         invite.headers.extend(auto_answer_headers());
@@ -213,7 +201,7 @@ fn make_leg(
     let session = shard.ua.invite(now, invite);
     // The T-Server side's span has the call's own ids; this line joins them to the leg.
     tracing::info!(%conference, %conversation_id, sip_call_id = shard.ua.session_call_id(session), "leg invited");
-    shard.add_session(session, conference, leg, description);
+    shard.add_session(session, conference, leg, party, description);
     None
 }
 

@@ -12,15 +12,18 @@
 //! and the sockets. The SIP user agent and the table of sessions live in a [`Shard`], a slot that a crashed connector finds again.
 
 mod admission;
+mod anchors;
 mod conference;
 mod connector_actor;
 mod legs;
 mod registrar;
+mod resources;
 mod shard;
 mod target;
+mod transfer;
 
 pub use admission::{Admission, Admitted, Authenticator, algorithms};
-pub use conference::{ConferenceActor, ConferenceMessage};
+pub use conference::{ConferenceActor, ConferenceMessage, Moving};
 pub use connector_actor::{ConnectorActor, ConnectorMessage, ConnectorParts, ConnectorSummary, QueryConnector, Received};
 pub use registrar::{RegisterRequest, RegistrarActor, RegistrarMessage, RegistrarParts};
 pub use shard::Shard;

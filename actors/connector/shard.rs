@@ -1,13 +1,16 @@
 //! What a connector must not lose when one message crashes it: the SIP user agent, and which leg is which session.
 
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use actix::Addr;
 use bytes::Bytes;
 use smallvec::SmallVec;
-use tandem_model::{ConferenceId, ConnectorId, LegId};
+use tandem_model::conference_pool::{ConferencePool, PoolSettings, Resource};
+use tandem_model::{ConferenceId, ConnectorId, LegId, PartyId};
 use tandem_sip::session;
-use tandem_sip::ua::{SessionId, UserAgent};
+use tandem_sip::ua::{DialogState, ReplacesDialog, SessionId, UserAgent};
 
 use super::ConferenceActor;
 
@@ -18,19 +21,35 @@ pub struct SessionEntry {
     pub conference: ConferenceId,
     /// Its leg there.
     pub leg: LegId,
+    /// Whose leg it is.
+    pub party: PartyId,
     /// The descriptions we sent on it: one origin, rising versions (RFC 3264 s.8).
     pub local: LocalDescription,
 }
 
 /// A live conference, seen from its connector.
 pub struct ConferenceEntry {
-    /// Its actor.
-    pub actor: Addr<ConferenceActor>,
     /// Its sessions. Two in a plain call; one more per forked contact while it rings.
     pub legs: SmallVec<[(LegId, SessionId); 4]>,
     /// Max-Forwards of the INVITEs that this one's caller brings about.
     pub max_forwards: u8,
+    /// The conference resource that serves it.
+    pub resource: Resource,
+    /// What its actor is told by.
+    pub ready: Ready,
 }
+
+/// An actor that serves one conference after the other.
+#[derive(Clone)]
+pub struct Ready {
+    /// The actor.
+    pub actor: Addr<ConferenceActor>,
+    /// Which conference it serves.
+    pub serves: Rc<Cell<Option<ConferenceId>>>,
+}
+
+/// Marks the ids of legs that came from another conference: a conference numbers its own from 1, and never so far.
+const MOVED: u64 = 1 << 56;
 
 /// Max-Forwards of a request that nobody else's request brought about (RFC 3261 s.8.1.1.6).
 const MAX_FORWARDS: u8 = 70;
@@ -41,7 +60,12 @@ pub struct Shard {
     pub id: ConnectorId,
     /// The SIP layer.
     pub ua: UserAgent,
+    /// The conference resources.
+    pub resources: ConferencePool<Ready>,
     sessions: HashMap<SessionId, SessionEntry>,
+    /// Sessions here whose legs belong to conferences of other connectors.
+    away: HashMap<(ConferenceId, LegId), (SessionId, Addr<ConferenceActor>)>,
+    next_moved: u64,
     conferences: HashMap<ConferenceId, ConferenceEntry>,
     next_conference: u64,
     next_origin: u64,
@@ -69,11 +93,14 @@ impl LocalDescription {
 
 impl Shard {
     /// An empty shard.
-    pub fn new(id: ConnectorId, ua: UserAgent) -> Self {
+    pub fn new(id: ConnectorId, ua: UserAgent, pool: PoolSettings) -> Self {
         Self {
             id,
             ua,
+            resources: ConferencePool::new(pool),
             sessions: HashMap::new(),
+            away: HashMap::new(),
+            next_moved: 0,
             conferences: HashMap::new(),
             next_conference: 1,
             next_origin: 1,
@@ -88,11 +115,12 @@ impl Shard {
     }
 
     /// Remembers a conference.
-    pub fn add_conference(&mut self, id: ConferenceId, actor: Addr<ConferenceActor>) {
+    pub fn add_conference(&mut self, id: ConferenceId, resource: Resource, ready: Ready) {
         self.conferences.insert(
             id,
             ConferenceEntry {
-                actor,
+                resource,
+                ready,
                 legs: SmallVec::new(),
                 max_forwards: MAX_FORWARDS,
             },
@@ -114,7 +142,51 @@ impl Shard {
 
     /// A live conference's actor.
     pub fn conference(&self, id: ConferenceId) -> Option<&Addr<ConferenceActor>> {
-        self.conferences.get(&id).map(|entry| &entry.actor)
+        self.conferences.get(&id).map(|entry| &entry.ready.actor)
+    }
+
+    /// The actor that a leg belongs to, here or on another connector.
+    pub fn owner(&self, conference: ConferenceId, leg: LegId) -> Option<&Addr<ConferenceActor>> {
+        let away = || self.away.get(&(conference, leg)).map(|(_, actor)| actor);
+        self.conference(conference).or_else(away)
+    }
+
+    /// A leg's session belongs to another conference from now on. What its leg is called there.
+    pub fn move_session(
+        &mut self,
+        session: SessionId,
+        to: ConferenceId,
+        as_party: PartyId,
+        actor: Addr<ConferenceActor>,
+    ) -> Option<LegId> {
+        let entry = self.sessions.get_mut(&session)?;
+        let from = (entry.conference, entry.leg);
+        self.next_moved += 1;
+        let leg = LegId(MOVED | u64::from(self.id.0) << 40 | self.next_moved);
+        (entry.conference, entry.leg, entry.party) = (to, leg, as_party);
+        self.away.remove(&from);
+        if let Some(conference) = self.conferences.get_mut(&from.0) {
+            conference.legs.retain(|(_, id)| *id != session);
+        }
+        match self.conferences.get_mut(&to) {
+            Some(conference) => conference.legs.push((leg, session)),
+            None => drop(self.away.insert((to, leg), (session, actor))),
+        }
+        Some(leg)
+    }
+
+    /// The sessions of a conference of another connector, which are forgotten.
+    pub fn remove_away(&mut self, conference: ConferenceId) -> Vec<SessionId> {
+        let mut left: Vec<_> = self
+            .away
+            .extract_if(|(of, _), _| *of == conference)
+            .map(|(_, (session, _))| session)
+            .collect();
+        left.sort_unstable();
+        for session in &left {
+            self.sessions.remove(session);
+        }
+        left
     }
 
     /// How many conferences live.
@@ -122,14 +194,14 @@ impl Shard {
         self.conferences.len()
     }
 
-    /// Forgets a conference; returns the sessions it leaves behind.
-    pub fn remove_conference(&mut self, id: ConferenceId) -> SmallVec<[SessionId; 4]> {
-        let legs = self.conferences.remove(&id).map(|entry| entry.legs).unwrap_or_default();
-        let sessions: SmallVec<[SessionId; 4]> = legs.into_iter().map(|(_, session)| session).collect();
+    /// Forgets a conference; returns what served it, and the sessions it leaves behind.
+    pub fn remove_conference(&mut self, id: ConferenceId) -> Option<(Resource, Ready, SmallVec<[SessionId; 4]>)> {
+        let entry = self.conferences.remove(&id)?;
+        let sessions: SmallVec<[SessionId; 4]> = entry.legs.into_iter().map(|(_, session)| session).collect();
         for session in &sessions {
             self.sessions.remove(session);
         }
-        sessions
+        Some((entry.resource, entry.ready, sessions))
     }
 
     /// Every live conference, for an orderly end of all.
@@ -147,15 +219,17 @@ impl Shard {
     }
 
     /// Forgets every session; returns the legs that they were.
-    pub fn forget_sessions(&mut self) -> Vec<(ConferenceId, LegId)> {
-        self.conferences.values_mut().for_each(|conference| conference.legs.clear());
-        let mut legs: Vec<_> = self
-            .sessions
-            .drain()
-            .map(|(_, entry)| (entry.conference, entry.leg))
-            .collect();
+    pub fn forget_sessions(&mut self) -> Vec<(LegId, Addr<ConferenceActor>)> {
+        let mut legs: Vec<_> = self.sessions.values().map(|entry| (entry.conference, entry.leg)).collect();
         legs.sort_unstable();
-        legs
+        let owners = legs
+            .into_iter()
+            .filter_map(|(conference, leg)| Some((leg, self.owner(conference, leg)?.clone())))
+            .collect();
+        self.conferences.values_mut().for_each(|conference| conference.legs.clear());
+        self.sessions.clear();
+        self.away.clear();
+        owners
     }
 
     /// The descriptions of a leg to be made.
@@ -170,17 +244,39 @@ impl Shard {
     }
 
     /// Joins a session to a conference's leg.
-    pub fn add_session(&mut self, session: SessionId, conference: ConferenceId, leg: LegId, local: LocalDescription) {
+    pub fn add_session(
+        &mut self,
+        session: SessionId,
+        conference: ConferenceId,
+        leg: LegId,
+        party: PartyId,
+        local: LocalDescription,
+    ) {
         if let Some(entry) = self.conferences.get_mut(&conference) {
             entry.legs.push((leg, session));
-            self.sessions.insert(session, SessionEntry { conference, leg, local });
+            let entry = SessionEntry {
+                conference,
+                leg,
+                party,
+                local,
+            };
+            self.sessions.insert(session, entry);
         }
     }
 
     /// The session of a leg.
     pub fn session_of(&self, conference: ConferenceId, leg: LegId) -> Option<SessionId> {
-        let entry = self.conferences.get(&conference)?;
+        let Some(entry) = self.conferences.get(&conference) else {
+            return self.away.get(&(conference, leg)).map(|(session, _)| *session);
+        };
         entry.legs.iter().find(|(id, _)| *id == leg).map(|(_, session)| *session)
+    }
+
+    /// The party whose session a dialog is, and how far that is.
+    pub fn party_of(&self, dialog: &ReplacesDialog) -> Option<(ConferenceId, PartyId, DialogState)> {
+        let (session, state) = self.ua.session_of_dialog(&dialog.call_id, &dialog.to_tag, &dialog.from_tag)?;
+        let entry = self.sessions.get(&session)?;
+        Some((entry.conference, entry.party, state))
     }
 
     /// A session's entry.
@@ -191,6 +287,7 @@ impl Shard {
     /// Forgets a session that is over.
     pub fn remove_session(&mut self, session: SessionId) -> Option<SessionEntry> {
         let entry = self.sessions.remove(&session)?;
+        self.away.remove(&(entry.conference, entry.leg));
         if let Some(conference) = self.conferences.get_mut(&entry.conference) {
             conference.legs.retain(|(_, id)| *id != session);
         }

@@ -14,7 +14,12 @@ use crate::location::Locations;
 pub fn dialled(devices: &Devices, request: &Message) -> Option<Arc<str>> {
     let text = request.uri()?;
     let uri = Uri::parse(text).ok()?;
-    if devices.is_ours(&uri) {
+    dialled_uri(devices, &uri, text)
+}
+
+/// The same of a URI that stands elsewhere (Refer-To, the Contact of a 3xx).
+pub fn dialled_uri(devices: &Devices, uri: &Uri<'_>, text: &str) -> Option<Arc<str>> {
+    if devices.is_ours(uri) {
         Some(Arc::from(uri.user.unwrap_or_default()))
     } else {
         Some(Arc::from(text))

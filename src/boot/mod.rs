@@ -4,6 +4,7 @@
 //! bound, and only then SIP is let in. Order of stop: nothing new is taken, live calls may end by themselves until the deadline, what
 //! is left gets a real BYE, then the sockets close.
 
+mod media;
 mod network;
 pub mod plan;
 
@@ -39,6 +40,7 @@ pub struct Server {
     pub gateway: Gateway,
     sockets: Sockets,
     tree: Tree,
+    media: media::MediaPlane,
     http: ServerHandle,
 }
 
@@ -60,7 +62,16 @@ impl Server {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let plan = plan::plan(config, sockets.listeners.clone(), cores).map_err(StartError)?;
         let resolve = resolve_with(Resolver::new(ResolverConfig::default()));
-        let tree = Tree::grow(plan, Arc::new(sockets.outbound()), resolve, Placement::Threads).await;
+        let media = media::MediaPlane::start(config, cores).map_err(|error| problem(format!("media: {error}")))?;
+        let tree = Tree::grow(
+            plan,
+            Arc::new(sockets.outbound()),
+            resolve,
+            media.as_actors_use_it(),
+            Placement::Threads,
+        )
+        .await;
+        actix_rt::spawn(media.clone().account());
         let page = {
             let metrics = metrics.clone();
             Arc::new(move || metrics.render())
@@ -81,6 +92,7 @@ impl Server {
             gateway: tree.gateway.clone(),
             sockets,
             tree,
+            media,
             http,
         })
     }
@@ -109,6 +121,7 @@ impl Server {
         self.http.stop(true).await;
         drop(self.sockets);
         self.tree.stop();
+        self.media.stop();
         tracing::info!("stopped");
     }
 

@@ -13,9 +13,11 @@ use tandem_config::{Config, MediaMode, Scope};
 use tandem_model::DnId;
 use tandem_model::call::CallSettings;
 use tandem_model::conference::ConferenceSettings;
+use tandem_model::conference_pool::{PoolSettings, service_names};
 use tandem_model::link::Headers;
 use tandem_model::numbering::{DialRule, DnConfig, Numbering};
 use tandem_sip::digest::throttle::ThrottleConfig;
+use tandem_sip::identity::PassThrough;
 use tandem_sip::message::Uri;
 use tandem_sip::registrar::RegistrarConfig;
 use tandem_sip::session;
@@ -77,6 +79,19 @@ pub fn plan(config: &Config, listeners: Vec<Listener>, cores: usize) -> Result<P
             same_media: session::same_media,
             ..ConferenceSettings::default()
         },
+        pool: PoolSettings {
+            pool_size: config.conference.pool_size,
+            caching_enabled: config.conference.caching_enabled,
+            reuse_limit: config.conference.reuse_avcall,
+            services: config
+                .conference
+                .uri_pattern
+                .as_deref()
+                .map(|pattern| service_names(pattern, config.conference.count))
+                .unwrap_or_default(),
+        },
+        capabilities: super::media::capabilities(config),
+        pass_through: Arc::new(PassThrough::new(&config.sip.pass_through_headers).map_err(|error| vec![error.to_string()])?),
         max_calls: config.limits.max_calls,
         connector_mailbox: config.connectors.mailbox_capacity,
         client: Arc::new(client_settings(config)),

@@ -143,6 +143,15 @@ pub enum ContactVia {
     Trunk(DnId),
 }
 
+impl ContactVia {
+    /// The DN that it leads to, or through.
+    pub fn dn(&self) -> &DnId {
+        match self {
+            Self::Binding(dn) | Self::Trunk(dn) => dn,
+        }
+    }
+}
+
 /// What the conference asks of a leg.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum LegCommand {

@@ -28,6 +28,7 @@ mod chance;
 mod crash;
 mod desktop;
 mod escalation;
+mod media;
 mod phone;
 mod races;
 mod random;

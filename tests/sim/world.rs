@@ -20,6 +20,7 @@ use tandem_sip::message::Message;
 use tandem_sip::ua::{Listener, UaOutput};
 
 use super::desktop::Desktop;
+use super::media::Ports;
 use super::phone::{Act, DOMAIN, Phone};
 use super::recorder;
 use super::wire::{Weather, Wire};
@@ -72,6 +73,8 @@ pub struct Genesis {
 pub struct World {
     pub tree: Tree,
     pub wire: Arc<Wire>,
+    /// The media ports of the server.
+    pub ports: Arc<Ports>,
     /// The phones; the last one is the carrier's gateway.
     pub phones: Vec<Phone>,
     pub desktops: Vec<Desktop>,
@@ -136,7 +139,16 @@ impl World {
         START.set(Some(now()));
         let wire = Arc::new(Wire::new(server(), genesis.weather, genesis.seed));
         let nowhere: tandem_actors::network::Resolve = Arc::new(|_| Box::pin(std::future::ready(Vec::new())));
-        let tree = Tree::grow(plan_of(genesis), wire.clone(), nowhere, Placement::Here).await;
+        let ports = Arc::new(Ports::default());
+        let media = ports.clone();
+        let tree = Tree::grow(
+            plan_of(genesis),
+            wire.clone(),
+            nowhere,
+            Box::new(move |_| media),
+            Placement::Here,
+        )
+        .await;
         let address = |index: usize| SocketAddr::from(([10, 0, 0, index as u8 + 1], 5060));
         let mut phones: Vec<_> = (0..genesis.phones)
             .map(|index| {
@@ -162,6 +174,7 @@ impl World {
         Self {
             tree,
             wire,
+            ports,
             phones,
             desktops: Vec::new(),
             agenda: BTreeMap::new(),

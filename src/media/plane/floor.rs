@@ -101,7 +101,11 @@ impl Floor {
                 self.expected.insert(port, (now.us, Vec::new()));
             }
             Order::Adopt(line) => self.adopt(line, epoll, now),
-            Order::Rehome(port, session, to) => self.rehome(port, session, to, epoll, now),
+            Order::Rehome(port, session, owner, to) => {
+                if let Some(line) = self.rehome(port, (session, owner), epoll, now) {
+                    self.hand_over(line, to, epoll, now);
+                }
+            }
             Order::Port(port, order) => match self.expected.get_mut(&port) {
                 Some((_, waiting)) if waiting.len() < WAITING => waiting.push(order),
                 Some(_) => tracing::error!(port = port.0, "too many orders for a port on its way"),
@@ -174,13 +178,15 @@ impl Floor {
         }
     }
 
-    fn rehome(&mut self, port: PortId, session: u64, to: Option<Arc<Wire>>, epoll: &Epoll, now: Now) {
-        let Some(slot) = self.slots.get(&port).copied() else { return };
-        let Some(mut line) = self.take_out(slot, epoll, now) else {
-            return;
-        };
-        line.session = session;
-        let owner = line.owner;
+    fn rehome(&mut self, port: PortId, to: (u64, u64), epoll: &Epoll, now: Now) -> Option<Box<Line>> {
+        let slot = self.slots.get(&port).copied()?;
+        let mut line = self.take_out(slot, epoll, now)?;
+        (line.session, line.owner) = to;
+        Some(line)
+    }
+
+    fn hand_over(&mut self, line: Box<Line>, to: Option<Arc<Wire>>, epoll: &Epoll, now: Now) {
+        let (port, owner) = (line.id, line.owner);
         let Some(to) = to else {
             return self.adopt(line, epoll, now);
         };

@@ -164,8 +164,8 @@ impl Plane {
         self.shared.homes().remove(&port);
     }
 
-    /// The port belongs to that session from now on; what it sends goes on without a seam.
-    pub fn rehome(&self, port: PortId, session: u64) {
+    /// The port belongs to that session and owner from now on; what it sends goes on without a seam.
+    pub fn rehome(&self, port: PortId, session: u64, owner: u64) {
         let shared = &*self.shared;
         let home = shared.home_of(session);
         // Held until both threads know, so that nothing overtakes.
@@ -178,7 +178,7 @@ impl Plane {
             return lost_order(port);
         }
         let away = (*now != home).then(|| to.clone());
-        if from.give(Order::Rehome(port, session, away)).is_err() {
+        if from.give(Order::Rehome(port, session, owner, away)).is_err() {
             return lost_order(port);
         }
         *now = home;

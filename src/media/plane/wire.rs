@@ -25,8 +25,8 @@ pub(super) enum Order {
     Expect(PortId),
     /// Here it is.
     Adopt(Box<Line>),
-    /// Give it to this session, of that thread; without one, of this.
-    Rehome(PortId, u64, Option<Arc<Wire>>),
+    /// Give it to this session and owner, of that thread; without one, of this.
+    Rehome(PortId, u64, u64, Option<Arc<Wire>>),
     /// Something for a port that is here.
     Port(PortId, PortOrder),
 }

@@ -1,42 +1,57 @@
 //! The connector's side of a live call: a back-to-back user agent as a pure machine.
 //!
-//! A [`Conference`] stands between the link ([`crate::link`], the T-Server side above) and the SIP legs ([`crate::leg`], the
-//! user agent below). It owns the *parties* the T-Server side speaks of, the *legs* that call their devices (a party that is
-//! forked has one for each contact until one answers), and the *media join* that carries offers and answers between two legs.
+//! A [`Conference`] stands between the link ([`crate::link`], the T-Server side above), the SIP legs ([`crate::leg`], the user agent below)
+//! and the ports of the media plane. It owns the *parties* the T-Server side speaks of, the *legs* that call their devices (a party that is
+//! forked has one for each contact until one answers), the *media join* that carries offers and answers between the two legs of a direct
+//! pair, and the *matrix* of who hears whom where media goes through the plane.
 //!
 //! # Invariants
-//! * Every party gets exactly one `PartyReleased`; `ConferenceEnded` comes once and last, when every leg has reported its end.
+//! * Every party gets exactly one `PartyReleased` or `PartyMoved`; `ConferenceEnded` comes once and last, when every leg has reported its end.
+//! * Every operation is answered once, by `OperationDone`, `OperationFailed` or `GiveAway`; every REFER gets one final status, unless its
+//!   device ended the leg.
 //! * Every leg ends once: by its own terminal event, or by our BYE, refusal or CANCEL (or, when its 200 crossed our CANCEL, ACK
-//!   and BYE). After that nothing is sent on it and nothing of it is listened to.
+//!   and BYE); or it leaves for another conference. After that nothing is sent on it and nothing of it is listened to.
 //! * A leg never has two offers outstanding (RFC 3264 s.4, RFC 3261 s.14.1); every 2xx gets one ACK, every re-INVITE one answer.
+//! * There is at most one direct pair. Every other connected leg is with the plane, or on its way there.
+//! * After every input, what each port was told to hear is what the plan in force means; every port that was opened is closed once, unless
+//!   it leaves with its leg.
 //! * No state waits for ever, whoever is silent: see [Times](#times).
 //! * Every input is defined in every state. What is stale is ignored, what is repeated changes nothing.
 //!
 //! # What it does not do
-//! No SIP message, transaction or dialog; no look-up of contacts (they come with the request); no look into a session
-//! description: they are passed through as bytes. The shell and the user agent keep what concerns one leg: the o= line and its
-//! version (RFC 3264 s.8), the inactive answer that [`crate::leg::AckBody::Inactive`] asks for, retries after 491, ACK and BYE
-//! for a second 2xx of one INVITE. Hold music, mixing and a third party are not there yet: a third
-//! [`MakeParty`](crate::link::MakeParty) is released with 501. A redirection (3xx) is not followed.
+//! No SIP message, transaction or dialog; no look-up of contacts, transfer targets or Replaces (they come looked up); no look into a
+//! session description: those are passed through as bytes, or left to the shell ([`crate::leg::Description::Anchored`]). The shell and the
+//! user agent keep what concerns one leg: the o= line and its version (RFC 3264 s.8), the inactive answer that
+//! [`crate::leg::AckBody::Inactive`] asks for, retries after 491, ACK and BYE for a second 2xx of one INVITE. It decides nothing about calls:
+//! transfers, redirections (3xx) and Replaces are told to the T-Server side, which says what becomes of them.
+//!
+//! # Files
+//! | concern | files |
+//! |---|---|
+//! | a call begins | `offered`, `make_party`, `fork`, `answer`, `connect`, `third_party` |
+//! | offers and answers | `join` (the direct pair), `reoffer` (devices), `ladder` (up), `descend` (down) |
+//! | who hears whom | `plan` (what it means), `matrix` (what is commanded) |
+//! | what is asked | `operation`, `transfer`, `moving`, `info` |
+//! | ends | `release`, `timeout` |
 //!
 //! # A party
 //! ```text
-//!   Offered input        MakeParty, contacts        MakeParty, refused:
-//!        |                     |                      481 the call is over     491 the first party is not answered
-//!        v                     v                      501 there are two        480 no contacts (Q.850 20)
-//!     Offered               Calling ---- first 18x ---> Alerting        |
-//!        |                     |     (PartyAlerting)       |            |
-//!        |                     +--------- first 2xx -------+            |
-//!        |  the callee's 2xx                 |  (PartyConnected)        |
-//!        +------------------------------> Connected                     |
+//!   Offered input        MakeParty, contacts        MakeParty, refused:                              Take
+//!        |                     |                      481 the call is over     503 it is full          |
+//!        v                     v                      491 nobody is there yet  480 no contacts (20)    |
+//!     Offered               Calling ---- first 18x ---> Alerting        |                              |
+//!        |                     |     (PartyAlerting)       |            |                              |
+//!        |                     +--------- first 2xx -------+            |                              |
+//!        |  ConnectParty, or                 |  (PartyConnected)        |                              |
+//!        |  a callee's 2xx                   v                          |                              |
+//!        +------------------------------> Connected <------------------------------ (OperationDone) ---+
 //!        |                                   |                          |
-//!        +---- CANCEL, Release, time --------+---- BYE, Release,        |
-//!        |     all forks failed, time        |     re-INVITE refused    |
-//!        +-----------------------------------+--------------------------+
+//!        +---- CANCEL, Release, time --------+---- BYE, Release,        +---> Give: gone (PartyMoved)
+//!        |     all forks failed, time        |     no media for it
+//!        +-----------------------------------+
 //!                                            v
 //!                                 gone (PartyReleased, once)
 //! ```
-//! The first party is the one that calls.
 //!
 //! # A leg
 //! ```text
@@ -48,27 +63,59 @@
 //!                                           +-------- 2xx: Ack, Bye ---> gone
 //! ```
 //!
+//! # Where media goes
+//! A call of two begins direct: descriptions are passed from leg to leg. The plane is needed when the configuration anchors media, for a
+//! third party, for a plan that is more than plain talk, while a device holds, for digits, and for a party that moves; then the
+//! conference *climbs* (`ladder`). INVITEs carry the plane's offer from the start where it is needed by then:
+//!
+//! | who is there | a new party is offered | its answer |
+//! |---|---|---|
+//! | nobody (a third-party call) | nothing | its offer is answered by the plane, and kept for the second party |
+//! | a caller, or a first party whose offer is kept | that offer | joins the two (`join`, `third_party`) |
+//! | a caller without an offer | nothing | its offer goes into the caller's 200 |
+//! | the plane is needed, or any other case | the plane's | it is with the plane; a caller is answered by the plane |
+//!
+//! A caller that waits gets 180 when its callee rings; 183 with early media of the callee, passed or through the plane, and also where the
+//! plan lets it hear more than ringback.
+//!
 //! # The exchange of a media join
 //! ```text
 //!   call with an offer ---------------------------------> Quiet
 //!   call without one ----> LateAnswer ------ ACK -------> Quiet
 //!   third-party call ----> FirstReoffered -- 200 -------> Quiet              (the first phone's media is where it was)
+//!   climb that failed ---> FirstReoffered    (the same: the one that had moved comes back)
 //!                              +------------ 200 -------> SecondReoffered -- 200 --> Quiet     (it has moved)
 //!                              +------------ refused ---> both are released
+//!   descent -------------------------------------------> Quiet
 //!   Quiet -- re-INVITE --> Passed --- answer, refusal --> Quiet
 //!                              +----- offer ------------> LateAnswer -- ACK --> Quiet     (the re-INVITE had no offer)
+//!   Quiet -- hold, or the plane is needed --------------> dissolved: both sides climb
 //! ```
 //! Outside Quiet a device's re-INVITE is refused with 491. That no re-INVITE of ours goes out before the ACK of our last 200 on
 //! that leg is the user agent's part, and so is glare on the wire.
+//!
+//! # A leg without a join
+//! ```text
+//!   Direct ----- our re-INVITE, the plane's offer ---> Climbing ---- 200 -----> Anchored     (491: again, four times)
+//!                                                          +-------- refused --> Direct: the climb has failed
+//!   Anchored --- the device's re-INVITE --- 200, the plane's answer --> Anchored
+//!                                      +--- 200, the plane's offer ---> LateAnswer -- ACK --> Anchored
+//! ```
+//! When a climb has failed and the other legs have answered, two that had been a pair are joined again, whoever was called besides is
+//! released, and what wanted the plane fails; of three or more in talk, the one that stayed behind is released. It is not tried again
+//! before something changes.
 //!
 //! # Who ends whom
 //! | what happens | what the conference does |
 //! |---|---|
 //! | the callee fails, or nobody answers | `PartyReleased` for it; the caller waits for the T-Server side, which may call another |
-//! | the caller cancels, or is released | every fork of the callee is cancelled; both are released |
+//! | every fork failed, and the best failure is a 3xx | `PartyRedirected` first |
+//! | the caller cancels, or is released, and nobody else is in talk | every fork of the callees is cancelled; all are released |
 //! | one of two in talk hangs up, or is released | the other gets BYE at once; both are released, in this order |
-//! | a third-party call cannot be joined (re-INVITE refused) | BYE to both; both are released with the status |
-//! | a late offer is acknowledged without its answer | the same, with 488 |
+//! | one of three or more leaves | nothing else |
+//! | the direct pair cannot be joined (re-INVITE refused) | BYE to both; both are released with the status |
+//! | a late offer is acknowledged without its answer | the same, with 488; for a leg of the plane, to that one alone |
+//! | the plane cannot serve a leg | what needed it fails; a leg that is left without media is released with 488 |
 //! | the connector goes down | every leg is ended, every party released with 503 |
 //!
 //! # Times
@@ -76,7 +123,11 @@
 //! |---|---|---|
 //! | a party rings | `MakeParty::ring_timeout_ms` | its forks are cancelled; 480 (Q.850 19) if it rang, else 408 (Q.850 18) |
 //! | a party is alone, and not called | [`ConferenceSettings::server_timeout_ms`] | it is released with its callee's status, or 503 |
+//! | the same, a caller with a plan | 180 s | the same |
+//! | the same, connected by `ConnectParty`, or with a plan | as long as the T-Server side likes | - |
 //! | a cancelled leg does not report | [`ConferenceSettings::leg_end_timeout_ms`] | it is taken as gone |
+//! | the T-Server side says nothing of a transfer | [`ConferenceSettings::server_timeout_ms`] | the device is told 503 |
+//! | two are in plain talk through the plane | [`ConferenceSettings::descend_after_ms`] | they descend, where that is wanted |
 //!
 //! Everything else is bounded by the transactions below: a re-INVITE fails, a 200 without its ACK ends the leg.
 //!
@@ -87,6 +138,7 @@
 //!   (two that never settle would keep us sending for ever).
 //! * A device that cancels its re-INVITE is answered below and nothing is heard of it here: what the other side answered then
 //!   stays without effect until the next re-INVITE; an offer it gave then is never answered, and its device ends the call.
+//! * A device that resumes with a re-INVITE without an offer is taken to hold still: which way its media flows stands in its ACK only.
 //! * A request that crosses `ConferenceEnded` finds no conference. The shell makes none for a request whose conference id a
 //!   connector has chosen ([`ConferenceId::maker`]); to the T-Server side, `ConferenceEnded` ends what it had asked for since.
 

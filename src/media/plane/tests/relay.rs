@@ -101,7 +101,7 @@ fn a_port_moves_to_another_session_and_its_stream_goes_on() {
         let mut c = Phone::new(&bench.plane, Codec::Pcmu, session);
         c.tone_hz = 400.0 + 100.0 * session as f64;
         let tone_hz = c.tone_hz;
-        bench.plane.rehome(a.port.id, session);
+        bench.plane.rehome(a.port.id, session, 7);
         bench.all_hear_all(&[&a, &c]);
         talk(&mut [&mut a, &mut c], |phones| {
             phones[0].share_of(tone_hz) > 0.9 && phones[1].share_of(400.0) > 0.9

@@ -1,0 +1,411 @@
+//! The media ports of a conference's legs: where the machine says *anchored*, this says with which words.
+//!
+//! A conference decides which leg's media goes through the plane ([`Description::Anchored`]); here each such leg has a port and the
+//! [`Endpoint`] that speaks for it in offers and answers. Every description of every leg passes by, so that a leg that climbs in the middle
+//! of a call makes its offer in the terms of the session it has (RFC 3264 s.8).
+//!
+//! Invariants: a leg has at most one port; a port is closed with its leg, with the order to close it, or with the conference's actor,
+//! whichever comes first. What cannot be described is refused towards the device, and the machine is told.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tandem_media::endpoint::{Capabilities, Endpoint};
+use tandem_media::plane::{PortId, Source};
+use tandem_media::tone::ToneKind;
+use tandem_model::leg::{AckBody, Description, LegCommand, LegEvent, MediaCommand, MediaEvent, MediaSource};
+use tandem_model::link::Tone;
+use tandem_model::{ConferenceId, LegId};
+
+use crate::media::Media;
+
+/// Service Unavailable: no port is free.
+const NO_PORT: u16 = 503;
+/// Not Acceptable Here: no codec is shared.
+const NOT_ACCEPTABLE: u16 = 488;
+
+/// An offer of ours that waits for its answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Asked {
+    /// Another device's.
+    Passed,
+    /// The port's.
+    Anchored,
+}
+
+/// What is known of one leg's session.
+#[derive(Default)]
+pub struct LegMedia {
+    /// The device's last description.
+    device: Option<Bytes>,
+    /// The last one that we sent.
+    ours: Option<Bytes>,
+    /// `device` is an offer that is not answered yet.
+    is_open: bool,
+    /// The answer that went out with a provisional response: the final one repeats it (RFC 3261 s.13.2.1).
+    early: Option<Bytes>,
+    asked: Option<Asked>,
+    anchor: Option<Anchor>,
+}
+
+impl LegMedia {
+    /// Its port.
+    pub fn port(&self) -> Option<PortId> {
+        Some(self.anchor.as_ref()?.port)
+    }
+}
+
+struct Anchor {
+    port: PortId,
+    endpoint: Endpoint,
+}
+
+/// What becomes of a leg command.
+pub enum Resolved {
+    /// It goes out like this.
+    Send(LegCommand),
+    /// It cannot go out; these do, and the machine hears that.
+    Refused {
+        /// Instead.
+        send: Vec<LegCommand>,
+        /// For the machine.
+        heard: Vec<Heard>,
+    },
+}
+
+/// What the machine is told of a leg.
+#[derive(Debug)]
+pub enum Heard {
+    /// By its user agent, as it were.
+    Leg(LegEvent),
+    /// By its port.
+    Media(MediaEvent),
+}
+
+/// The ports of one conference.
+pub struct Anchors {
+    conference: ConferenceId,
+    media: Arc<dyn Media>,
+    capabilities: Capabilities,
+    legs: HashMap<LegId, LegMedia>,
+}
+
+impl Anchors {
+    /// No legs yet.
+    pub fn new(conference: ConferenceId, media: Arc<dyn Media>, capabilities: Capabilities) -> Self {
+        Self {
+            conference,
+            media,
+            capabilities,
+            legs: HashMap::new(),
+        }
+    }
+
+    /// The leg of a call that came in, with its offer.
+    pub fn offered(&mut self, leg: LegId, offer: Option<&Bytes>) {
+        let entry = self.legs.entry(leg).or_default();
+        entry.device = offer.cloned();
+        entry.is_open = offer.is_some();
+    }
+
+    /// Takes note of what a leg's user agent says. What its port makes of it, where that is not good.
+    pub fn heard(&mut self, leg: LegId, event: &LegEvent) -> Option<MediaEvent> {
+        match event {
+            LegEvent::Progress { sdp, .. } => self.described(leg, sdp.as_ref(), false),
+            LegEvent::Answered { sdp } | LegEvent::ReinviteAnswered { sdp } | LegEvent::Acked { sdp } => {
+                self.described(leg, sdp.as_ref(), true)
+            }
+            LegEvent::Reoffered { offer, .. } => {
+                let entry = self.legs.entry(leg).or_default();
+                entry.early = None;
+                entry.is_open = offer.is_some();
+                if offer.is_some() {
+                    entry.device.clone_from(offer);
+                }
+                None
+            }
+            LegEvent::ReinviteFailed { .. } => {
+                self.legs.entry(leg).or_default().asked = None;
+                None
+            }
+            LegEvent::Failed { .. } | LegEvent::Cancelled { .. } | LegEvent::Ended { .. } => {
+                self.forget(leg);
+                None
+            }
+            LegEvent::Info { .. } | LegEvent::Referred { .. } => None,
+        }
+    }
+
+    /// The device described itself, in answer to us or, where we asked nothing, as an offer.
+    fn described(&mut self, leg: LegId, sdp: Option<&Bytes>, is_final: bool) -> Option<MediaEvent> {
+        let entry = self.legs.entry(leg).or_default();
+        let asked = entry.asked;
+        if is_final {
+            entry.asked = None;
+        }
+        let sdp = sdp?;
+        entry.device = Some(sdp.clone());
+        entry.is_open = asked.is_none();
+        if asked != Some(Asked::Anchored) {
+            return None;
+        }
+        let anchor = entry.anchor.as_mut()?;
+        if let Err(error) = anchor.endpoint.take_answer(sdp) {
+            tracing::info!(conference = %self.conference, %error, "an answer does not fit the offer");
+            return Some(MediaEvent::Refused);
+        }
+        settle(&*self.media, anchor);
+        None
+    }
+
+    /// A command as it can go out: no description in it is anchored any more.
+    pub fn resolve(&mut self, leg: LegId, command: LegCommand) -> Resolved {
+        match command {
+            LegCommand::Invite { offer: None, .. } | LegCommand::Reinvite { offer: None } => {
+                let entry = self.legs.entry(leg).or_default();
+                entry.asked = None;
+                entry.is_open = false;
+                Resolved::Send(command)
+            }
+            LegCommand::Invite {
+                party,
+                contact,
+                offer: Some(offer),
+                caller,
+                caller_name,
+                auto_answer,
+                conversation_id,
+                headers,
+            } => match self.offer(leg, offer) {
+                Some(sdp) => Resolved::Send(LegCommand::Invite {
+                    party,
+                    contact,
+                    offer: Some(sdp.into()),
+                    caller,
+                    caller_name,
+                    auto_answer,
+                    conversation_id,
+                    headers,
+                }),
+                None => {
+                    let failed = LegEvent::Failed {
+                        status: NO_PORT,
+                        q850: None,
+                        contacts: Vec::new(),
+                    };
+                    self.forget(leg);
+                    instead([], [Heard::Leg(failed)])
+                }
+            },
+            LegCommand::Reinvite { offer: Some(offer) } => match self.offer(leg, offer) {
+                Some(sdp) => Resolved::Send(LegCommand::Reinvite { offer: Some(sdp.into()) }),
+                None => instead([], [Heard::Leg(LegEvent::ReinviteFailed { status: NO_PORT })]),
+            },
+            LegCommand::Progress {
+                status,
+                answer: Some(answer),
+            } => {
+                let answer = self.answer(leg, answer);
+                if let Some(entry) = self.legs.get_mut(&leg) {
+                    entry.early.clone_from(&answer);
+                }
+                Resolved::Send(LegCommand::Progress {
+                    status,
+                    answer: answer.map(Description::Passed),
+                })
+            }
+            LegCommand::Accept { sdp: Some(sdp) } => match self.final_answer(leg, sdp) {
+                Some(sdp) => Resolved::Send(LegCommand::Accept { sdp: Some(sdp.into()) }),
+                None => instead(
+                    [LegCommand::Reject { status: NOT_ACCEPTABLE }],
+                    [Heard::Media(MediaEvent::Refused)],
+                ),
+            },
+            LegCommand::AcceptReinvite { sdp: Some(sdp) } => match self.answer(leg, sdp) {
+                Some(sdp) => Resolved::Send(LegCommand::AcceptReinvite { sdp: Some(sdp.into()) }),
+                None => instead(
+                    [LegCommand::RejectReinvite { status: NOT_ACCEPTABLE }],
+                    [Heard::Media(MediaEvent::Refused)],
+                ),
+            },
+            LegCommand::Ack {
+                answer: AckBody::Answer(sdp),
+            } => match self.answer(leg, sdp) {
+                Some(sdp) => Resolved::Send(LegCommand::Ack {
+                    answer: AckBody::Answer(sdp.into()),
+                }),
+                None => instead(
+                    [LegCommand::Ack {
+                        answer: AckBody::Inactive,
+                    }],
+                    [Heard::Media(MediaEvent::Refused)],
+                ),
+            },
+            LegCommand::Bye { .. } | LegCommand::Reject { .. } => {
+                self.forget(leg);
+                Resolved::Send(command)
+            }
+            _ => Resolved::Send(command),
+        }
+    }
+
+    /// Carries out what the machine asks of a leg's port.
+    pub fn command(&mut self, command: MediaCommand) {
+        match command {
+            MediaCommand::Hear { leg, sources } => {
+                let Some(port) = self.port(leg) else { return };
+                let sources = sources.into_iter().filter_map(|source| self.source(source)).collect();
+                self.media.hear(port, sources);
+            }
+            MediaCommand::Digits { leg, digits } => {
+                if let Some(port) = self.port(leg) {
+                    self.media.digits(port, digits);
+                }
+            }
+            MediaCommand::Close { leg } => self.close(leg),
+        }
+    }
+
+    /// The leg that has this port.
+    pub fn leg_of(&self, port: PortId) -> Option<LegId> {
+        let mut legs = self.legs.iter();
+        legs.find(|(_, media)| media.port() == Some(port)).map(|(leg, _)| *leg)
+    }
+
+    /// Gives a leg away, port and all.
+    pub fn give(&mut self, leg: LegId) -> Option<LegMedia> {
+        self.legs.remove(&leg)
+    }
+
+    /// Takes over a leg that another conference gave away.
+    pub fn take(&mut self, leg: LegId, media: LegMedia) {
+        if let Some(anchor) = &media.anchor {
+            self.media.rehome(anchor.port, self.conference);
+        }
+        self.legs.insert(leg, media);
+    }
+
+    fn source(&self, source: MediaSource) -> Option<Source> {
+        Some(match source {
+            MediaSource::Leg(leg) => Source::Port(self.port(leg)?),
+            MediaSource::Music(name) => Source::Music(name),
+            MediaSource::Tone(tone) => Source::Tone(tone_kind(tone)),
+            MediaSource::File { name, repeat } => Source::File { name, repeat },
+        })
+    }
+
+    fn port(&self, leg: LegId) -> Option<PortId> {
+        self.legs.get(&leg)?.port()
+    }
+
+    /// The bytes of an offer of ours.
+    fn offer(&mut self, leg: LegId, description: Description) -> Option<Bytes> {
+        let (sdp, asked) = match description {
+            Description::Passed(sdp) => (sdp, Asked::Passed),
+            Description::Anchored => (self.anchor(leg)?.endpoint.offer(), Asked::Anchored),
+        };
+        let entry = self.legs.entry(leg).or_default();
+        entry.asked = Some(asked);
+        entry.is_open = false;
+        entry.ours = Some(sdp.clone());
+        Some(sdp)
+    }
+
+    /// The bytes that answer the device's offer, or that offer where it waits for one (RFC 3264 s.5, late offer).
+    fn answer(&mut self, leg: LegId, description: Description) -> Option<Bytes> {
+        let entry = self.legs.entry(leg).or_default();
+        let Some(offer) = entry.device.clone().filter(|_| entry.is_open) else {
+            return self.offer(leg, description);
+        };
+        let sdp = match description {
+            Description::Passed(sdp) => sdp,
+            Description::Anchored => {
+                let media = self.media.clone();
+                let conference = self.conference;
+                let anchor = self.anchor(leg)?;
+                let sdp = anchor
+                    .endpoint
+                    .answer(&offer)
+                    .inspect_err(|error| tracing::info!(%conference, %error, "an offer cannot be answered"))
+                    .ok()?;
+                settle(&*media, anchor);
+                sdp
+            }
+        };
+        let entry = self.legs.entry(leg).or_default();
+        entry.is_open = false;
+        entry.ours = Some(sdp.clone());
+        Some(sdp)
+    }
+
+    fn final_answer(&mut self, leg: LegId, description: Description) -> Option<Bytes> {
+        let early = self.legs.get_mut(&leg).and_then(|entry| entry.early.take());
+        match (early, description) {
+            (Some(early), Description::Anchored) => Some(early),
+            (_, description) => self.answer(leg, description),
+        }
+    }
+
+    /// The leg's port, opened if it has none.
+    fn anchor(&mut self, leg: LegId) -> Option<&mut Anchor> {
+        let entry = self.legs.entry(leg).or_default();
+        if entry.anchor.is_none() {
+            let port = match self.media.open(self.conference) {
+                Ok(port) => port,
+                Err(error) => {
+                    tracing::warn!(conference = %self.conference, %error, "no media port");
+                    return None;
+                }
+            };
+            let mut endpoint = Endpoint::new(port.local, self.capabilities.clone(), port.id.0);
+            if let Some(device) = &entry.device {
+                endpoint.learn(device, entry.ours.as_deref());
+            }
+            entry.anchor = Some(Anchor { port: port.id, endpoint });
+        }
+        entry.anchor.as_mut()
+    }
+
+    fn close(&mut self, leg: LegId) {
+        if let Some(anchor) = self.legs.get_mut(&leg).and_then(|media| media.anchor.take()) {
+            self.media.close(anchor.port);
+        }
+    }
+
+    fn forget(&mut self, leg: LegId) {
+        self.close(leg);
+        self.legs.remove(&leg);
+    }
+}
+
+impl Drop for Anchors {
+    fn drop(&mut self) {
+        for anchor in self.legs.values_mut().filter_map(|media| media.anchor.take()) {
+            self.media.close(anchor.port);
+        }
+    }
+}
+
+fn tone_kind(tone: Tone) -> ToneKind {
+    match tone {
+        Tone::Dial => ToneKind::Dial,
+        Tone::RingBack => ToneKind::RingBack,
+        Tone::Busy => ToneKind::Busy,
+        Tone::FastBusy => ToneKind::FastBusy,
+        Tone::Beep => ToneKind::Beep,
+    }
+}
+
+fn settle(media: &dyn Media, anchor: &Anchor) {
+    if let Some(settings) = anchor.endpoint.settings() {
+        media.set(anchor.port, settings);
+    }
+}
+
+fn instead<const S: usize, const H: usize>(send: [LegCommand; S], heard: [Heard; H]) -> Resolved {
+    Resolved::Refused {
+        send: send.into(),
+        heard: heard.into(),
+    }
+}
