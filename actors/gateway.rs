@@ -88,8 +88,8 @@ impl Gateway {
         let Some(actor) = self.directory.call(conn_id) else {
             return Ok(None);
         };
-        match tokio::time::timeout(DEADLINE, actor.send(QueryCallSummary)).await {
-            Ok(answer) => Ok(answer.ok()),
+        match tokio::time::timeout(DEADLINE, actor.send(QueryCallSummary(conn_id))).await {
+            Ok(answer) => Ok(answer.ok().flatten()),
             Err(_) => Err(Unavailable),
         }
     }

@@ -1,23 +1,26 @@
-//! One live call as CTI clients see it.
+//! One live call as CTI clients see it, with its consultation calls.
 //!
-//! Place: temporary child of the T-Server side. A crash ends the call: the event log tells each party's clients one terminal event,
+//! Place: temporary child of the T-Server side. A crash ends its calls: the event log tells each party's clients one terminal event,
 //! the connector ends the legs (see [`super::Switch`]); nobody else notices.
 //!
 //! | message | effect |
 //! |---|---|
-//! | [`CallMessage`] | the pure machine's input; events go to the event log, link requests to the ConnectorLink |
+//! | [`CallMessage::Input`] | the pure machine's input; events go to the event log, link requests to the ConnectorLink |
+//! | [`CallMessage::Surrender`] | its calls become another Call actor's; what still comes here is handed on |
 //! | [`QueryCallSummary`] | what `GET /v1/calls` shows |
 //!
 //! It stops when its machine has finished and what waited for it is answered.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
-use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, MessageResult};
-use tandem_model::call::{Call, CallInput, CallOutput, CallRecord, CallSummary, Outcome};
-use tandem_model::{ConnId, ConnectorId};
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, MessageResult};
+use tandem_model::call::{Call, CallInput, CallOutput, CallRecord, CallSummary, Outcome, Wanted};
+use tandem_model::link::LinkNotification;
+use tandem_model::request::OnCallWith;
+use tandem_model::{ConnId, Request, TErrorCode};
 
-use super::connector_link::LinkMessage;
 use super::event_log::{EventLogMessage, Publish};
+use super::switch::Switch;
 use crate::alarm::{Alarm, Alarmed};
 use crate::directory::Directory;
 use crate::kind::{ActorKind, Waiting};
@@ -34,6 +37,13 @@ pub(super) const SPEC: ChildSpec = ChildSpec::temporary(ActorKind::Call, 64);
 pub enum CallMessage {
     /// For the machine.
     Input(CallInput),
+    /// Another Call actor wants these calls.
+    Surrender {
+        /// Which.
+        to: Addr<CallActor>,
+        /// Its name: the ConnID of its first call.
+        group: ConnId,
+    },
     /// What waited before this message has been handled; from the call to itself.
     Stop,
     /// Panic, to test the supervision.
@@ -41,18 +51,20 @@ pub enum CallMessage {
     Crash,
 }
 
-/// Asks for a summary.
+/// Asks for the summary of a call; `None` where it is not here.
 #[derive(Debug, Message)]
-#[rtype(result = "CallSummary")]
-pub struct QueryCallSummary;
+#[rtype(result = "Option<CallSummary>")]
+pub struct QueryCallSummary(pub ConnId);
 
 /// The actor.
 pub struct CallActor {
     machine: Call,
     first: Option<CallInput>,
-    conn_id: ConnId,
-    connector: ConnectorId,
-    directory: Arc<Directory>,
+    /// Its name in the switch: the ConnID of its first call.
+    group: ConnId,
+    switch: Rc<Switch>,
+    /// Who has its calls now.
+    heir: Option<Addr<CallActor>>,
     out: Vec<CallOutput>,
     span: tracing::Span,
     alarm: Alarm,
@@ -60,19 +72,19 @@ pub struct CallActor {
 
 impl CallActor {
     /// A call that starts with `first`.
-    pub fn new(machine: Call, first: CallInput, connector: ConnectorId, directory: Arc<Directory>, conn_id: ConnId) -> Self {
+    pub fn new(machine: Call, first: CallInput, switch: Rc<Switch>, group: ConnId) -> Self {
         let ids = machine.ids();
         let sip_call_id = match &first {
             CallInput::Offered(offered) => &*offered.sip_call_id,
             _ => "",
         };
-        let span = tracing::info_span!("call", call_uuid = %ids.call_uuid, %conn_id, sip_call_id);
+        let span = tracing::info_span!("call", call_uuid = %ids.call_uuid, conn_id = %group, sip_call_id);
         Self {
             machine,
             first: Some(first),
-            conn_id,
-            connector,
-            directory,
+            group,
+            switch,
+            heir: None,
             out: Vec::new(),
             span,
             alarm: Alarm::default(),
@@ -81,42 +93,96 @@ impl CallActor {
 
     fn apply(&mut self, input: CallInput, ctx: &mut Context<Self>) {
         let _in_span = self.span.clone().entered();
+        let ended = match &input {
+            CallInput::Link(LinkNotification::ConferenceEnded { conference }) => Some(*conference),
+            _ => None,
+        };
+        if may_consult(&input) {
+            let spare = self.switch.spare(self.machine.ids().conference);
+            self.machine.handle(CallInput::Spare(Box::new(spare)), now(), &mut self.out);
+        }
         self.machine.handle(input, now(), &mut self.out);
         let mut events = Vec::new();
-        for output in self.out.drain(..) {
-            match output {
-                CallOutput::Event { event, requestor } => events.push((event, requestor)),
-                CallOutput::Answer { requestor, event } => {
-                    // Answers and events keep their order: what was published before goes first.
-                    publish(&self.directory, &mut events);
-                    if let Some(log) = self.directory.event_log() {
-                        // Unbounded post: one for each request, and those wait in this actor's bounded mailbox.
-                        log.do_send(EventLogMessage::Answer {
-                            requestor,
-                            event: Box::new(event),
-                        });
-                    }
-                }
-                CallOutput::Link(request) => {
-                    if let Some(link) = self.directory.link(self.connector) {
-                        // Unbounded post: each is caused by one message to this call.
-                        link.do_send(LinkMessage(request));
-                    }
-                }
-                CallOutput::Finished(record) => {
-                    account(&record);
-                    // No request comes any more; those that wait are answered, and then it stops.
-                    self.directory.remove_call(self.conn_id);
-                    ctx.address().do_send(CallMessage::Stop);
+        for output in std::mem::take(&mut self.out) {
+            self.carry_out(output, &mut events, ctx);
+        }
+        publish(&self.switch.directory, &mut events);
+        if let Some(conference) = ended {
+            self.switch.conference_ended(conference);
+        }
+        self.alarm.set(self.machine.next_timeout(), ctx);
+    }
+
+    fn carry_out(&self, output: CallOutput, events: &mut Events, ctx: &mut Context<Self>) {
+        match output {
+            CallOutput::Event { event, requestor } => events.push((event, requestor)),
+            CallOutput::Answer { requestor, event } => {
+                // Answers and events keep their order: what was published before goes first.
+                publish(&self.switch.directory, events);
+                if let Some(log) = self.switch.directory.event_log() {
+                    // Unbounded post: one for each request, and those wait in this actor's bounded mailbox.
+                    log.do_send(EventLogMessage::Answer {
+                        requestor,
+                        event: Box::new(event),
+                    });
                 }
             }
+            CallOutput::Link(request) => self.switch.post(request),
+            CallOutput::Opened { conn_id } => self.switch.opened(self.group, conn_id),
+            CallOutput::Closed { conn_id, record } => {
+                account(&record);
+                // The event log is told last that the call is gone.
+                publish(&self.switch.directory, events);
+                self.switch.closed(self.group, conn_id);
+            }
+            CallOutput::Absorb(wanted) => self.absorb(wanted, ctx),
+            // No request comes any more; those that wait are answered, and then it stops.
+            CallOutput::Finished => ctx.address().do_send(CallMessage::Stop),
         }
-        publish(&self.directory, &mut events);
-        self.alarm.set(self.machine.next_timeout(), ctx);
+    }
+
+    fn absorb(&self, wanted: Wanted, ctx: &mut Context<Self>) {
+        let me = ctx.address();
+        match self.switch.find(wanted).filter(|other| *other != me && other.connected()) {
+            // Unbounded posts: one for each operation, and there is one at a time.
+            Some(other) => other.do_send(CallMessage::Surrender {
+                to: me,
+                group: self.group,
+            }),
+            None => me.do_send(CallMessage::Input(CallInput::Absorbed(Err(TErrorCode::InvalidConnId.into())))),
+        }
+    }
+
+    fn surrender(&mut self, to: Addr<CallActor>, group: ConnId, ctx: &mut Context<Self>) {
+        let surrendered = self.machine.surrender();
+        if surrendered.is_ok() {
+            // What comes from now on goes to the heir; what waits here already is handed on to it before this actor stops.
+            self.switch.absorbed(self.group, group);
+            self.heir = Some(to.clone());
+            self.alarm.set(None, ctx);
+            ctx.address().do_send(CallMessage::Stop);
+        }
+        // Unbounded post: one for each request to surrender.
+        to.do_send(CallMessage::Input(CallInput::Absorbed(surrendered)));
     }
 }
 
-fn publish(directory: &Directory, events: &mut Vec<(tandem_model::Event, Option<tandem_model::Requestor>)>) {
+/// Events with the requestor that each of them answers.
+type Events = Vec<(tandem_model::Event, Option<tandem_model::Requestor>)>;
+
+/// Whether the request may need ids for a consultation call.
+fn may_consult(input: &CallInput) -> bool {
+    let CallInput::Request {
+        request: Request::OnCallWith { operation, .. },
+        ..
+    } = input
+    else {
+        return false;
+    };
+    matches!(operation, OnCallWith::InitiateTransfer | OnCallWith::InitiateConference)
+}
+
+fn publish(directory: &Directory, events: &mut Events) {
     if events.is_empty() {
         return;
     }
@@ -169,8 +235,13 @@ impl Handler<CallMessage> for CallActor {
     type Result = ();
 
     fn handle(&mut self, message: CallMessage, ctx: &mut Context<Self>) {
+        if let (Some(heir), CallMessage::Input(_) | CallMessage::Surrender { .. }) = (&self.heir, &message) {
+            // Unbounded post: what waited in this actor's mailbox.
+            return heir.do_send(message);
+        }
         match message {
             CallMessage::Input(input) => self.apply(input, ctx),
+            CallMessage::Surrender { to, group } => self.surrender(to, group, ctx),
             CallMessage::Stop => ctx.stop(),
             #[cfg(feature = "fault-injection")]
             CallMessage::Crash => panic!("injected into a call"),
@@ -181,7 +252,7 @@ impl Handler<CallMessage> for CallActor {
 impl Handler<QueryCallSummary> for CallActor {
     type Result = MessageResult<QueryCallSummary>;
 
-    fn handle(&mut self, _: QueryCallSummary, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(self.machine.summary(now()))
+    fn handle(&mut self, query: QueryCallSummary, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(self.machine.summary(query.0, now()))
     }
 }

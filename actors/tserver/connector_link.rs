@@ -6,13 +6,13 @@
 //! | message | effect |
 //! |---|---|
 //! | [`LinkMessage`] | a request to the connector; where it cannot be taken, its call is told that the link is lost |
-//! | [`Notify`] | a notification: an offered call gets its actor, a DN's contacts go to its Dn, the rest to the call |
+//! | [`Notify`] | a notification: an offered call gets its actor, or goes to the call it joins; contacts go to the Dn, the rest to the call |
 
 use std::rc::Rc;
 
 use actix::{Actor, Addr, Context, Handler, Message, Supervised};
 use tandem_model::call::CallInput;
-use tandem_model::link::{Cause, LinkNotification, LinkRequest, ReleasedBy};
+use tandem_model::link::{CallOffered, Cause, LinkNotification, LinkRequest, ReleasedBy};
 use tandem_model::{ConferenceId, ConnectorId};
 
 use super::Switch;
@@ -73,7 +73,10 @@ impl ConnectorLinkActor {
         }
     }
 
-    fn offered(&self, offered: tandem_model::link::CallOffered) {
+    fn offered(&self, offered: CallOffered) {
+        if let Some((replaced, _)) = offered.replaces {
+            return self.offered_in_place(offered, replaced);
+        }
         if self.switch.has_room() {
             self.switch.start_call(self.connector, CallInput::Offered(offered));
         } else {
@@ -82,6 +85,19 @@ impl ConnectorLinkActor {
                 conference: offered.conference,
                 cause,
             });
+        }
+    }
+
+    /// The caller takes the place of a party: a matter for the call that has it.
+    fn offered_in_place(&self, offered: CallOffered, replaced: ConferenceId) {
+        let conference = offered.conference;
+        match self.switch.join_group(self.connector, conference, replaced) {
+            // Unbounded post: one for each INVITE that names a dialog of ours.
+            Some(call) => call.do_send(CallMessage::Input(CallInput::Link(LinkNotification::CallOffered(offered)))),
+            None => {
+                let cause = Cause::status(ReleasedBy::Server, 481);
+                self.request(LinkRequest::ReleaseConference { conference, cause });
+            }
         }
     }
 

@@ -1,4 +1,7 @@
-//! The T-Server side's common ground: starts Call actors and knows which conference is whose.
+//! The T-Server side's common ground: starts Call actors and knows which conference and which ConnID is whose.
+//!
+//! A Call actor has a group of calls: it is named by the ConnID of its first one. ConnIDs are opened and closed as consultations come and
+//! go; when two groups become one, all that one had is the other's from then on.
 //!
 //! Not an actor: the actors of the T-Server's arbiter share it, so a call that a connector offers has its actor before the next
 //! notification about it is looked at.
@@ -12,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix::Addr;
 use rand::Rng;
 use rand::rngs::StdRng;
-use tandem_model::call::{Call, CallIds, CallInput, CallSettings};
+use tandem_model::call::{Call, CallIds, CallInput, CallSettings, Wanted};
 use tandem_model::link::{Cause, LinkRequest, ReleasedBy};
 use tandem_model::numbering::Numbering;
 use tandem_model::{CallUuid, ConferenceId, ConnId, ConnectorId, DnId};
@@ -57,6 +60,22 @@ impl CallNumbers {
     }
 }
 
+/// What a Call actor has.
+struct Group {
+    addr: Addr<CallActor>,
+    conn_ids: Vec<ConnId>,
+    conferences: Vec<ConferenceId>,
+}
+
+/// Whose a conference is.
+#[derive(Clone, Copy)]
+struct Owner {
+    /// The group, by its first ConnID.
+    group: ConnId,
+    /// The connector that has it.
+    connector: ConnectorId,
+}
+
 /// The common ground.
 pub struct Switch {
     /// Who is where.
@@ -67,7 +86,8 @@ pub struct Switch {
     connectors: u16,
     calls_max: usize,
     numbers: RefCell<CallNumbers>,
-    by_conference: RefCell<HashMap<ConferenceId, Addr<CallActor>>>,
+    groups: RefCell<HashMap<ConnId, Group>>,
+    by_conference: RefCell<HashMap<ConferenceId, Owner>>,
     draining: Arc<AtomicBool>,
 }
 
@@ -89,6 +109,7 @@ impl Switch {
             connectors,
             calls_max,
             numbers: RefCell::new(numbers),
+            groups: RefCell::default(),
             by_conference: RefCell::default(),
             draining,
         })
@@ -109,9 +130,32 @@ impl Switch {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// The call that a conference belongs to.
+    /// The group of calls that a conference belongs to.
     pub fn call_of(&self, conference: ConferenceId) -> Option<Addr<CallActor>> {
-        self.by_conference.borrow().get(&conference).cloned()
+        let owner = *self.by_conference.borrow().get(&conference)?;
+        self.groups.borrow().get(&owner.group).map(|group| group.addr.clone())
+    }
+
+    /// The group that has what is wanted.
+    pub fn find(&self, wanted: Wanted) -> Option<Addr<CallActor>> {
+        match wanted {
+            Wanted::Call(conn_id) => self.directory.call(conn_id),
+            Wanted::Conference(conference) => self.call_of(conference),
+        }
+    }
+
+    /// Sends a request to the connector that has its conference.
+    pub fn post(&self, request: LinkRequest) {
+        let owner = self.by_conference.borrow().get(&request.conference()).copied();
+        if let Some(link) = owner.and_then(|owner| self.directory.link(owner.connector)) {
+            // Unbounded post: each is caused by one message to the call.
+            link.do_send(LinkMessage(request));
+        }
+    }
+
+    /// What a consultation call is to be called, should there be one.
+    pub fn spare(&self, conference: ConferenceId) -> CallIds {
+        self.numbers.borrow_mut().next(Some(conference))
     }
 
     /// Starts a call with its first input, on a connector.
@@ -121,33 +165,126 @@ impl Switch {
             _ => None,
         };
         let ids = self.numbers.borrow_mut().next(conference);
-        let (conn_id, conference) = (ids.conn_id, ids.conference);
+        let (group, conference) = (ids.conn_id, ids.conference);
         let machine = Call::new(ids, self.numbering.clone(), self.settings);
         let switch = self.clone();
-        Metrics::of_process().calls_active.increment(1.0);
-        let actor = CallActor::new(machine, first, connector, self.directory.clone(), conn_id);
-        let addr = launch(call::SPEC, actor, move |reason| {
-            switch.call_down(conn_id, conference, connector, &reason)
-        });
-        self.directory.insert_call(conn_id, addr.clone());
-        self.by_conference.borrow_mut().insert(conference, addr);
+        let actor = CallActor::new(machine, first, self.clone(), group);
+        let addr = launch(call::SPEC, actor, move |reason| switch.group_down(group, &reason));
+        let has = Group {
+            addr,
+            conn_ids: Vec::new(),
+            conferences: Vec::new(),
+        };
+        self.groups.borrow_mut().insert(group, has);
+        self.take_conference(group, conference, connector);
+        self.opened(group, group);
     }
 
-    fn call_down(&self, conn_id: ConnId, conference: ConferenceId, connector: ConnectorId, reason: &DownReason) {
+    /// A conference is a group's from now on.
+    fn take_conference(&self, group: ConnId, conference: ConferenceId, connector: ConnectorId) {
+        if let Some(has) = self.groups.borrow_mut().get_mut(&group) {
+            has.conferences.push(conference);
+            self.by_conference.borrow_mut().insert(conference, Owner { group, connector });
+        }
+    }
+
+    /// A caller takes the place of a party of `replaced`: its conference goes to the same group. `None`: there is no such group.
+    pub fn join_group(
+        &self,
+        connector: ConnectorId,
+        conference: ConferenceId,
+        replaced: ConferenceId,
+    ) -> Option<Addr<CallActor>> {
+        let group = self.by_conference.borrow().get(&replaced)?.group;
+        let addr = self.call_of(replaced)?;
+        self.take_conference(group, conference, connector);
+        Some(addr)
+    }
+
+    /// The connector has let go of a conference.
+    pub fn conference_ended(&self, conference: ConferenceId) {
+        let Some(owner) = self.by_conference.borrow_mut().remove(&conference) else {
+            return;
+        };
+        if let Some(group) = self.groups.borrow_mut().get_mut(&owner.group) {
+            group.conferences.retain(|other| *other != conference);
+        }
+    }
+
+    /// A ConnID is a group's from now on.
+    pub fn opened(&self, group: ConnId, conn_id: ConnId) {
+        if let Some(group) = self.groups.borrow_mut().get_mut(&group) {
+            group.conn_ids.push(conn_id);
+            self.directory.insert_call(conn_id, group.addr.clone());
+            Metrics::of_process().calls_active.increment(1.0);
+        }
+    }
+
+    /// A ConnID is gone.
+    pub fn closed(&self, group: ConnId, conn_id: ConnId) {
+        let mut groups = self.groups.borrow_mut();
+        let conn_ids = groups.get_mut(&group).map(|group| &mut group.conn_ids);
+        let Some(conn_ids) = conn_ids.filter(|conn_ids| conn_ids.contains(&conn_id)) else {
+            return;
+        };
+        conn_ids.retain(|other| *other != conn_id);
+        drop(groups);
+        self.forget_call(conn_id);
+    }
+
+    /// All that `from` has is `to`'s from now on.
+    pub fn absorbed(&self, from: ConnId, to: ConnId) {
+        let mut groups = self.groups.borrow_mut();
+        let moved = groups
+            .get_mut(&from)
+            .map(|group| (std::mem::take(&mut group.conn_ids), std::mem::take(&mut group.conferences)));
+        let (Some((conn_ids, conferences)), Some(group)) = (moved, groups.get_mut(&to)) else {
+            return;
+        };
+        for conn_id in &conn_ids {
+            self.directory.insert_call(*conn_id, group.addr.clone());
+        }
+        let mut owners = self.by_conference.borrow_mut();
+        for conference in &conferences {
+            if let Some(owner) = owners.get_mut(conference) {
+                owner.group = to;
+            }
+        }
+        group.conn_ids.extend(conn_ids);
+        group.conferences.extend(conferences);
+    }
+
+    fn forget_call(&self, conn_id: ConnId) {
         self.directory.remove_call(conn_id);
-        self.by_conference.borrow_mut().remove(&conference);
         Metrics::of_process().calls_active.decrement(1.0);
-        // Unbounded posts: one of each for a call. After a call that ended by itself there is nothing to abort, unless the event log
+        // Unbounded post: one for each call. After a call that ended by itself there is nothing to abort, unless the event log
         // crashed on its last event.
         if let Some(log) = self.directory.event_log() {
             log.do_send(EventLogMessage::AbortCall(conn_id));
         }
-        if matches!(reason, DownReason::Normal) {
+    }
+
+    fn group_down(&self, group: ConnId, reason: &DownReason) {
+        let Some(gone) = self.groups.borrow_mut().remove(&group) else {
             return;
+        };
+        for conn_id in gone.conn_ids {
+            self.forget_call(conn_id);
         }
-        tracing::error!(%conn_id, "call crashed; its parties are released");
-        if let Some(link) = self.directory.link(connector) {
+        let crashed = !matches!(reason, DownReason::Normal);
+        if crashed {
+            tracing::error!(conn_id = %group, "call crashed; its parties are released");
+        }
+        for conference in gone.conferences {
+            let owner = self.by_conference.borrow_mut().remove(&conference);
+            let Some(link) = owner
+                .filter(|_| crashed)
+                .and_then(|owner| self.directory.link(owner.connector))
+            else {
+                continue;
+            };
             let cause = Cause::status(ReleasedBy::Server, 500);
+            // Unbounded post: one for each conference.
             link.do_send(LinkMessage(LinkRequest::ReleaseConference { conference, cause }));
         }
     }

@@ -52,6 +52,10 @@ pub struct Event {
     pub conn_id: Option<ConnId>,
     /// The call that this party was known under before.
     pub previous_conn_id: Option<ConnId>,
+    /// The call that is to be transferred (EventDialing of a consultation for a transfer).
+    pub transfer_conn_id: Option<ConnId>,
+    /// The call that is to become a conference (EventDialing of a consultation for a conference).
+    pub conference_conn_id: Option<ConnId>,
     /// The identity of the call that never changes.
     pub call_uuid: Option<CallUuid>,
     /// The switch's own number of the call.
@@ -102,6 +106,8 @@ impl Event {
             third_party_dn_role: None,
             conn_id: None,
             previous_conn_id: None,
+            transfer_conn_id: None,
+            conference_conn_id: None,
             call_uuid: None,
             call_id: None,
             call_type: None,

@@ -277,6 +277,14 @@ impl Request {
         }
     }
 
+    /// The second call that the request is about, where it has one.
+    pub fn other_conn_id(&self) -> Option<ConnId> {
+        match self {
+            Self::OnTwoCalls { other_conn_id, .. } => Some(*other_conn_id),
+            _ => None,
+        }
+    }
+
     /// Its name on the wire.
     pub fn name(&self) -> RequestName {
         match self {

@@ -469,6 +469,14 @@ pub struct EventFrame {
     #[serde(default)]
     #[schemars(regex(pattern = r"^[0-9a-f]{16}$"))]
     pub previous_conn_id: Option<String>,
+    /// The call that is to be transferred (EventDialing of a consultation for a transfer).
+    #[serde(default)]
+    #[schemars(regex(pattern = r"^[0-9a-f]{16}$"))]
+    pub transfer_conn_id: Option<String>,
+    /// The call that is to become a conference (EventDialing of a consultation for a conference).
+    #[serde(default)]
+    #[schemars(regex(pattern = r"^[0-9a-f]{16}$"))]
+    pub conference_conn_id: Option<String>,
     /// The identity of the call that never changes: 32 upper-case hex digits.
     #[serde(default)]
     pub call_uuid: Option<String>,

@@ -188,6 +188,13 @@ impl Writer {
         self.optional_text("thirdPartyDnRole", event.third_party_dn_role.map(|role| role.name()));
         self.hex("connId", event.conn_id.map(|id| u128::from(id.0)), 16, LOWER);
         self.hex("previousConnId", event.previous_conn_id.map(|id| u128::from(id.0)), 16, LOWER);
+        self.hex("transferConnId", event.transfer_conn_id.map(|id| u128::from(id.0)), 16, LOWER);
+        self.hex(
+            "conferenceConnId",
+            event.conference_conn_id.map(|id| u128::from(id.0)),
+            16,
+            LOWER,
+        );
         self.hex("callUuid", event.call_uuid.map(|id| id.0), 32, UPPER);
         self.number("callId", event.call_id);
         self.optional_text("callType", event.call_type.map(|value| value.name()));

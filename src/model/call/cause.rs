@@ -4,8 +4,8 @@
 //! Special Information Tones (SIT) by what a switch would play. 403 is an intercept, 503 no circuit, the other 5xx a reorder.
 
 use super::Outcome;
-use crate::CallState;
 use crate::link::{Cause, ReleasedBy};
+use crate::{CallState, TError, TErrorCode};
 
 /// What the failure of a call attempt means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,6 +65,48 @@ pub(super) fn status_for_caller(status: Option<u16>) -> u16 {
         Some(408) | Some(300..=399) | None => 480,
         Some(status @ 400..=699) => status,
         Some(_) => 500,
+    }
+}
+
+/// The error of a request to call somebody who was not reached.
+pub(super) fn error_of_call(outcome: Outcome) -> TError {
+    let code = match outcome {
+        Outcome::Busy => TErrorCode::DnBusy,
+        Outcome::NoAnswer => TErrorCode::DnNoAnswer,
+        Outcome::Rejected => TErrorCode::CallRejected,
+        _ => TErrorCode::ConnectionAttemptFailed,
+    };
+    code.into()
+}
+
+/// The error of an operation that the connector could not do.
+pub(super) fn error_of_operation(cause: &Cause) -> TError {
+    let code = match cause.sip_status {
+        Some(408 | 504) => TErrorCode::Timeout,
+        Some(481) => TErrorCode::DisconnectedCall,
+        Some(491) => TErrorCode::OtherOperationPending,
+        Some(501) => TErrorCode::UnsupportedOperation,
+        _ => TErrorCode::OperationIncompatible,
+    };
+    match cause.sip_status {
+        Some(status) => TError::new(code, format!("{} (SIP status {status})", code.text())),
+        None => code.into(),
+    }
+}
+
+/// With which status a phone that asked for a transfer is told of an error.
+pub(super) fn status_of_error(code: TErrorCode) -> u16 {
+    match code {
+        TErrorCode::DnBusy | TErrorCode::DestinationInvalidState => 486,
+        TErrorCode::DnNoAnswer => 480,
+        TErrorCode::CallRejected => 603,
+        TErrorCode::InvalidCalledDn => 404,
+        TErrorCode::InvalidDestinationDn => 403,
+        TErrorCode::DisconnectedCall | TErrorCode::PartyNotOnCall | TErrorCode::InvalidConnId => 481,
+        TErrorCode::OtherOperationPending => 491,
+        TErrorCode::UnsupportedOperation => 501,
+        TErrorCode::InvalidCallState => 488,
+        _ => 500,
     }
 }
 

@@ -2,14 +2,15 @@
 
 use std::time::Instant;
 
+use super::device::DeviceKey;
 use super::ending::Ending;
 use super::{Call, CallOutput};
-use crate::{CallState, KvList, Requestor, TError};
+use crate::{CallState, ConnId, KvList, Requestor, TError};
 
 impl Call {
     pub(super) fn clear(
         &mut self,
-        index: usize,
+        (id, key): (ConnId, DeviceKey),
         requestor: Requestor,
         reasons: KvList,
         now: Instant,
@@ -17,12 +18,12 @@ impl Call {
     ) -> Result<(), TError> {
         let ending = Ending {
             other_state: CallState::Cleared,
-            status: self.status_of_request(index),
+            status: self.status_of_request(id, key),
             requestor: Some(requestor),
             reasons,
-            ..Ending::normal(index, self.outcome_of_request(index))
+            ..Ending::normal(key, self.outcome_of_request(id, key))
         };
-        self.end(ending, now, out);
+        self.end(id, ending, now, out);
         Ok(())
     }
 }

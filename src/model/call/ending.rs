@@ -1,22 +1,23 @@
-//! The one way out of a call: terminal events to each party that was reported, its release on the link, the record.
+//! The ways out: a whole call ends, or one of several parties leaves it. Terminal events, the legs that nobody needs any more, the
+//! record.
 
 use std::time::Instant;
 
-use super::events::Addition;
-use super::party::Leg;
-use super::{Call, CallOutput, CallRecord, DESTINATION, ORIGIN, Outcome, Phase};
+use super::device::{DeviceKey, Leg};
+use super::events::Told;
+use super::{Call, CallOutput, CallRecord, Outcome, Phase};
 use crate::link::{Cause, LinkRequest, ReleasedBy};
-use crate::{CallState, EventName, KvList, PartyState, Requestor};
+use crate::{CallState, CallType, ConnId, DnId, DnRole, EventName, KvList, PartyState, Requestor};
 
 /// How a call ends.
 pub(super) struct Ending<'a> {
     /// The party that ends it; its event comes first.
-    pub(super) by: usize,
+    pub(super) by: Option<DeviceKey>,
     /// The CallState it is told.
     pub(super) state: CallState,
-    /// The CallState the other side is told.
+    /// The CallState the others are told.
     pub(super) other_state: CallState,
-    /// The caller went away while the destination rang: that one is told EventAbandoned (T-Library reference ch. 9.1).
+    /// Who rings is told EventAbandoned (T-Library reference ch. 9.1).
     pub(super) abandoned: bool,
     /// How the call is counted.
     pub(super) outcome: Outcome,
@@ -24,6 +25,8 @@ pub(super) struct Ending<'a> {
     pub(super) cause: Option<&'a Cause>,
     /// The SIP status for a caller that was not answered yet; a normal end where `None`.
     pub(super) status: Option<u16>,
+    /// ThirdPartyDN of the event of `by`.
+    pub(super) third: Option<(DnId, DnRole)>,
     /// Whose request this answers.
     pub(super) requestor: Option<Requestor>,
     /// The reasons of that request.
@@ -31,16 +34,17 @@ pub(super) struct Ending<'a> {
 }
 
 impl Ending<'_> {
-    /// A quiet end by the party `by`.
-    pub(super) fn normal(by: usize, outcome: Outcome) -> Self {
+    /// A quiet end by a party.
+    pub(super) fn normal(by: DeviceKey, outcome: Outcome) -> Self {
         Self {
-            by,
+            by: Some(by),
             state: CallState::Ok,
             other_state: CallState::Ok,
             abandoned: false,
             outcome,
             cause: None,
             status: None,
+            third: None,
             requestor: None,
             reasons: KvList::new(),
         }
@@ -48,98 +52,200 @@ impl Ending<'_> {
 }
 
 impl Call {
-    /// Ends the call for clients and asks the connector to let go of what it still has.
-    pub(super) fn end(&mut self, mut ending: Ending<'_>, now: Instant, out: &mut Vec<CallOutput>) {
-        if matches!(self.phase, Phase::Ending | Phase::Finished) {
-            return;
-        }
-        let order = if ending.by == DESTINATION {
-            [DESTINATION, ORIGIN]
-        } else {
-            [ORIGIN, DESTINATION]
-        };
-        for index in order {
-            let Some(party) = self.parties.get(index) else { continue };
-            if party.state == PartyState::Null {
+    /// Ends a call for its clients. Legs that are in no other call are let go of.
+    pub(super) fn end(&mut self, id: ConnId, mut ending: Ending<'_>, now: Instant, out: &mut Vec<CallOutput>) {
+        let Some(conn) = self.conn(id) else { return };
+        let mut order = conn.devices();
+        order.sort_by_key(|key| Some(*key) != ending.by);
+        let record = conn.record(ending.outcome, now);
+        for key in &order {
+            let Some(state) = self.party(id, *key).map(|party| party.state) else {
+                continue;
+            };
+            if state == PartyState::Null {
                 continue;
             }
-            let abandoned = ending.abandoned && party.state == PartyState::Alerting;
-            let name = if abandoned {
+            let name = if ending.abandoned && state == PartyState::Alerting {
                 EventName::EventAbandoned
             } else {
                 EventName::EventReleased
             };
-            let mine = index == ending.by;
-            let addition = Addition {
-                requestor: if mine { ending.requestor.take() } else { None },
-                reasons: if mine {
-                    std::mem::take(&mut ending.reasons)
-                } else {
-                    KvList::new()
-                },
-                cause: ending.cause,
+            let mine = Some(*key) == ending.by;
+            let mut told = Told::new(name, PartyState::Null, if mine { ending.state } else { ending.other_state });
+            told.cause = ending.cause;
+            if mine {
+                told.requestor = ending.requestor.take();
+                told.reasons = std::mem::take(&mut ending.reasons);
+                told.third = ending.third.take();
+            }
+            self.tell(id, *key, told, out);
+        }
+        self.conns.retain(|conn| conn.id != id);
+        for key in order {
+            self.release_with(key, ending.status);
+        }
+        self.close(id, record, now, out);
+    }
+
+    /// How a device is let go of once no call needs it.
+    pub(super) fn release_with(&mut self, key: DeviceKey, status: Option<u16>) {
+        if let Some(device) = self.device_mut(key) {
+            device.release = Cause {
+                by: ReleasedBy::Server,
+                sip_status: status,
+                q850: None,
             };
-            let state = if mine { ending.state } else { ending.other_state };
-            self.report(index, name, PartyState::Null, state, addition, out);
-        }
-        self.record = Some(self.record_of(ending.outcome, now));
-        self.phase = Phase::Ending;
-        self.expect_end(now);
-        self.let_go(ending.status, out);
-        self.finish_if_gone(out);
-    }
-
-    fn let_go(&self, status: Option<u16>, out: &mut Vec<CallOutput>) {
-        for party in self.parties.iter().filter(|party| party.leg == Leg::Made) {
-            out.push(CallOutput::Link(LinkRequest::ReleaseParty {
-                conference: self.ids.conference,
-                party: party.id,
-                cause: Cause {
-                    by: ReleasedBy::Server,
-                    sip_status: status,
-                    q850: None,
-                },
-            }));
         }
     }
 
-    /// A call that never had a conference is over at once; any other one with its ConferenceEnded.
-    fn finish_if_gone(&mut self, out: &mut Vec<CallOutput>) {
-        if self.parties.iter().all(|party| party.leg == Leg::NotMade) {
+    /// The ConnID is gone for clients. The last one of the group is told with the group's end.
+    pub(super) fn close(&mut self, conn_id: ConnId, record: CallRecord, now: Instant, out: &mut Vec<CallOutput>) {
+        if self.conns.is_empty() {
+            self.last = Some((conn_id, record));
+            self.closing = Some(self.link_deadline(now));
+        } else {
+            out.push(CallOutput::Closed { conn_id, record });
+        }
+    }
+
+    /// One of several parties leaves a call in talk; where only one would be left, the call ends.
+    pub(super) fn leave(&mut self, id: ConnId, key: DeviceKey, leaving: Leaving<'_>, now: Instant, out: &mut Vec<CallOutput>) {
+        let Some(conn) = self.conn(id) else { return };
+        let rest = conn.others(key);
+        if rest.len() < 2 || conn.party(key).is_none_or(|party| party.joining.is_some()) {
+            let ending = Ending {
+                state: leaving.state,
+                other_state: leaving.other_state,
+                abandoned: true,
+                cause: leaving.cause,
+                requestor: leaving.requestor,
+                reasons: leaving.reasons,
+                ..Ending::normal(key, Outcome::Answered)
+            };
+            return self.end(id, ending, now, out);
+        }
+        let by = leaving.dropped_by.unwrap_or(key);
+        let told = Told {
+            cause: leaving.cause,
+            requestor: leaving.requestor.filter(|_| by == key),
+            reasons: if by == key { leaving.reasons.clone() } else { KvList::new() },
+            ..Told::new(EventName::EventReleased, PartyState::Null, leaving.state)
+        };
+        if self.party(id, key).is_some_and(|party| party.state != PartyState::Null) {
+            self.tell(id, key, told, out);
+        }
+        let (gone, by_dn) = (self.dn_of(key), self.dn_of(by));
+        for other in rest {
+            if self.party(id, other).is_none_or(|party| party.state == PartyState::Null) {
+                continue;
+            }
+            let mine = other == by;
+            let told = Told {
+                other: gone.clone().map(|dn| (dn, DnRole::DeletedParty)),
+                third: by_dn.clone().map(|dn| (dn, DnRole::DeletedBy)),
+                requestor: leaving.requestor.filter(|_| mine),
+                reasons: if mine { leaving.reasons.clone() } else { KvList::new() },
+                ..Told::same(EventName::EventPartyDeleted, CallState::Ok)
+            };
+            self.tell(id, other, told, out);
+        }
+        if let Some(conn) = self.conn_mut(id) {
+            conn.remove(key);
+        }
+        self.release_with(key, None);
+    }
+
+    /// Asks the connector to let go of every device that no call and no operation needs.
+    pub(super) fn let_go(&mut self, now: Instant, out: &mut Vec<CallOutput>) {
+        let deadline = self.link_deadline(now);
+        let needed: Vec<DeviceKey> = self
+            .devices
+            .iter()
+            .map(|device| device.key)
+            .filter(|key| self.is_needed(*key))
+            .collect();
+        for device in &mut self.devices {
+            if needed.contains(&device.key) {
+                continue;
+            }
+            if device.leg == Leg::NotMade {
+                device.leg = Leg::Gone;
+            } else if device.is_up() {
+                device.leg = Leg::Releasing;
+                device.deadline = Some(deadline);
+                out.push(CallOutput::Link(LinkRequest::ReleaseParty {
+                    conference: device.conference,
+                    party: device.id,
+                    cause: device.release.clone(),
+                }));
+            }
+        }
+        self.devices
+            .retain(|device| device.leg != Leg::Gone || needed.contains(&device.key));
+    }
+
+    fn is_needed(&self, key: DeviceKey) -> bool {
+        let in_call = self.conns.iter().any(|conn| conn.party(key).is_some());
+        in_call || self.pending.as_ref().is_some_and(|pending| pending.op.target() == Some(key))
+    }
+
+    /// The group is over when no call is open and the connector has let go of every conference, or stayed silent for too long.
+    pub(super) fn finish_if_over(&mut self, out: &mut Vec<CallOutput>) {
+        let open = !self.conns.is_empty() || self.absorbing;
+        let held = self.rooms.iter().any(|room| room.made && !room.ended);
+        if self.phase == Phase::Live && !open && !held {
             self.finish(out);
         }
     }
 
-    /// Gives out the record, once.
+    /// Gives out the last record, and that the group is over: once.
     pub(super) fn finish(&mut self, out: &mut Vec<CallOutput>) {
-        if let Some(record) = self.record.take() {
-            self.phase = Phase::Finished;
-            self.deadline = None;
-            out.push(CallOutput::Finished(record));
+        if self.phase == Phase::Finished {
+            return;
         }
+        self.phase = Phase::Finished;
+        self.closing = None;
+        self.devices.clear();
+        if let Some((conn_id, record)) = self.last.take() {
+            out.push(CallOutput::Closed { conn_id, record });
+        }
+        out.push(CallOutput::Finished);
     }
 
     /// The call attempt never became a call.
     pub(super) fn finish_refused(&mut self, out: &mut Vec<CallOutput>) {
-        self.record = Some(CallRecord {
-            direction: crate::CallType::Unknown,
+        let record = CallRecord {
+            direction: CallType::Unknown,
             outcome: Outcome::Refused,
             setup: None,
             talk: None,
-        });
+        };
+        self.last = Some((self.ids.conn_id, record));
         self.finish(out);
     }
+}
 
-    fn record_of(&self, outcome: Outcome, now: Instant) -> CallRecord {
-        let setup = self
-            .started
-            .zip(self.answered)
-            .map(|(from, to)| to.saturating_duration_since(from));
-        CallRecord {
-            direction: self.call_type,
-            outcome: if self.answered.is_some() { Outcome::Answered } else { outcome },
-            setup,
-            talk: self.answered.map(|answered| now.saturating_duration_since(answered)),
+/// How one of several parties leaves.
+pub(super) struct Leaving<'a> {
+    pub(super) state: CallState,
+    /// What the last one left is told.
+    pub(super) other_state: CallState,
+    pub(super) cause: Option<&'a Cause>,
+    /// The party that drops it, where it does not leave by itself.
+    pub(super) dropped_by: Option<DeviceKey>,
+    pub(super) requestor: Option<Requestor>,
+    pub(super) reasons: KvList,
+}
+
+impl Leaving<'_> {
+    pub(super) fn normal() -> Self {
+        Self {
+            state: CallState::Ok,
+            other_state: CallState::Ok,
+            cause: None,
+            dropped_by: None,
+            requestor: None,
+            reasons: KvList::new(),
         }
     }
 }

@@ -2,9 +2,12 @@
 //!
 //! Every event of a party is made here, so the state that its event names and the state that the party is in are the same.
 
+use super::device::DeviceKey;
 use super::{Call, CallOutput};
 use crate::link::Cause;
-use crate::{CallState, DnId, Event, EventName, KvList, KvValue, MediaType, PartyState, Requestor, TError};
+use crate::{
+    CallState, ConnId, DnId, DnRole, Event, EventName, KvList, KvValue, MediaType, PartyState, Requestor, TError, TErrorCode,
+};
 
 /// The extension that ties an event to the conversation a device shows (seed 002 lines 2315-2345, 3531).
 pub(crate) const CONVERSATION_ID: &str = "Conversation-ID";
@@ -13,80 +16,138 @@ const SIP_STATUS: &str = "SIP-Status";
 /// The extension with the Q.850 cause.
 const Q850_CAUSE: &str = "Q850-Cause";
 
-/// What an event adds to what the call knows.
-#[derive(Default)]
-pub(super) struct Addition<'a> {
+/// An event about a party, beyond what the call knows.
+pub(super) struct Told<'a> {
+    pub(super) name: EventName,
+    /// The state that the party comes to; `None`: the one it is in.
+    pub(super) state: Option<PartyState>,
+    pub(super) call_state: CallState,
     pub(super) requestor: Option<Requestor>,
     pub(super) reasons: KvList,
     pub(super) cause: Option<&'a Cause>,
+    /// OtherDN, where it is not the one other party.
+    pub(super) other: Option<(DnId, DnRole)>,
+    pub(super) third: Option<(DnId, DnRole)>,
+    pub(super) previous: Option<ConnId>,
+    pub(super) transfer: Option<ConnId>,
+    pub(super) conference: Option<ConnId>,
+    pub(super) digits: Option<std::sync::Arc<str>>,
+}
+
+impl Told<'_> {
+    pub(super) fn new(name: EventName, state: PartyState, call_state: CallState) -> Self {
+        Self {
+            state: Some(state),
+            ..Self::same(name, call_state)
+        }
+    }
+
+    /// An event that leaves the party in its state.
+    pub(super) fn same(name: EventName, call_state: CallState) -> Self {
+        Self {
+            name,
+            state: None,
+            call_state,
+            requestor: None,
+            reasons: KvList::new(),
+            cause: None,
+            other: None,
+            third: None,
+            previous: None,
+            transfer: None,
+            conference: None,
+            digits: None,
+        }
+    }
 }
 
 impl Call {
-    /// Reports that the party `index` has come to `state`. An external party comes to it in silence.
-    pub(super) fn report(
-        &mut self,
-        index: usize,
-        name: EventName,
-        state: PartyState,
-        call_state: CallState,
-        addition: Addition<'_>,
-        out: &mut Vec<CallOutput>,
-    ) {
-        let Some(party) = self.parties.get_mut(index) else { return };
-        party.state = state;
-        if party.is_external() {
+    /// Tells what has happened to a party. An external party comes to its state in silence.
+    pub(super) fn tell(&mut self, conn: ConnId, device: DeviceKey, told: Told<'_>, out: &mut Vec<CallOutput>) {
+        if told.name.is_terminal() {
+            self.answer_waits_in_vain(conn, device, out);
+        }
+        let Some(party) = self.party_mut(conn, device) else { return };
+        party.state = told.state.unwrap_or(party.state);
+        let Some(mut event) = self.party_event(conn, device, told.name) else {
+            return;
+        };
+        if self.device(device).is_none_or(super::device::Device::is_external) {
             return;
         }
-        let mut event = self.party_event(index, name);
-        event.call_state = Some(call_state);
-        event.party_state = Some(state);
-        event.reasons = addition.reasons;
-        if let Some(cause) = addition.cause {
+        event.call_state = Some(told.call_state);
+        event.reasons = told.reasons;
+        if let Some((dn, role)) = told.other {
+            (event.other_dn, event.other_dn_role) = (Some(dn), Some(role));
+        }
+        if let Some((dn, role)) = told.third {
+            (event.third_party_dn, event.third_party_dn_role) = (Some(dn), Some(role));
+        }
+        event.previous_conn_id = told.previous;
+        event.transfer_conn_id = told.transfer;
+        event.conference_conn_id = told.conference;
+        event.dtmf_digits = told.digits;
+        if let Some(cause) = told.cause {
             set_cause(&mut event.extensions, cause);
         }
         out.push(CallOutput::Event {
             event,
-            requestor: addition.requestor,
+            requestor: told.requestor,
         });
     }
 
-    /// What every event about a party of this call carries.
-    pub(super) fn party_event(&self, index: usize, name: EventName) -> Event {
-        let this = self.parties.get(index);
-        let other = self
-            .parties
-            .iter()
-            .enumerate()
-            .find(|(other, _)| *other != index)
-            .map(|(_, party)| party);
-        let mut event = Event {
-            this_dn: this.map(|party| party.dn.clone()),
-            this_dn_role: this.map(|party| party.role),
-            party_state: this.map(|party| party.state),
-            other_dn: other.map(|party| party.dn.clone()),
-            other_dn_role: other.map(|party| party.role),
-            conn_id: Some(self.ids.conn_id),
-            call_uuid: Some(self.ids.call_uuid),
-            call_id: Some(self.ids.call_id),
-            call_type: Some(self.call_type),
-            media_type: Some(MediaType::Voice),
-            ani: self.ani.clone(),
-            dnis: self.dnis.clone(),
-            user_data: Some(self.user_data.clone()),
-            ..Event::new(name)
+    /// Whoever asked for an answer that does not come any more is told so.
+    fn answer_waits_in_vain(&mut self, conn: ConnId, device: DeviceKey, out: &mut Vec<CallOutput>) {
+        let Some(requestor) = self.party_mut(conn, device).and_then(|party| party.answering.take()) else {
+            return;
         };
-        event.extensions.set(CONVERSATION_ID, &*self.ids.conversation_id);
-        event
+        let dn = self.device(device).map(|device| device.dn.clone());
+        let event = self.error_event(Some(conn), dn.as_ref(), TErrorCode::DisconnectedCall.into());
+        out.push(CallOutput::Answer { requestor, event });
     }
 
-    /// The EventError that refuses a request about this call.
-    pub(super) fn error_event(&self, this_dn: Option<&DnId>, error: TError) -> Event {
+    /// What every event about a party of a call carries.
+    pub(super) fn party_event(&self, conn: ConnId, device: DeviceKey, name: EventName) -> Option<Event> {
+        let conn = self.conn(conn)?;
+        let party = conn.party(device)?;
+        // OtherDN stands where it is unique (seed 002 lines 2091, 2096).
+        let seen = conn.seen_by(device);
+        let other = match seen.as_slice() {
+            [other] => conn.party(*other),
+            _ => None,
+        };
+        let mut event = Event {
+            this_dn: self.device(device).map(|device| device.dn.clone()),
+            this_dn_role: Some(party.role),
+            party_state: Some(party.state),
+            other_dn: other
+                .and_then(|other| self.device(other.device))
+                .map(|device| device.dn.clone()),
+            other_dn_role: other.map(|other| other.role),
+            conn_id: Some(conn.id),
+            call_uuid: Some(conn.call_uuid),
+            call_id: Some(conn.call_id),
+            call_type: Some(conn.call_type),
+            media_type: Some(MediaType::Voice),
+            ani: conn.ani.clone(),
+            dnis: conn.dnis.clone(),
+            user_data: Some(conn.user_data.clone()),
+            ..Event::new(name)
+        };
+        event.extensions.set(CONVERSATION_ID, &*conn.conversation_id);
+        Some(event)
+    }
+
+    /// The EventError that refuses a request about a call.
+    pub(super) fn error_event(&self, conn: Option<ConnId>, this_dn: Option<&DnId>, error: TError) -> Event {
+        let conn = conn.and_then(|conn| self.conn(conn));
         let mut event = Event {
             this_dn: this_dn.cloned(),
-            conn_id: Some(self.ids.conn_id),
+            conn_id: Some(conn.map_or(self.ids.conn_id, |conn| conn.id)),
             ..Event::error(None, error)
         };
-        event.extensions.set(CONVERSATION_ID, &*self.ids.conversation_id);
+        let conversation_id = conn.map_or(&*self.ids.conversation_id, |conn| &*conn.conversation_id);
+        event.extensions.set(CONVERSATION_ID, conversation_id);
         event
     }
 }

@@ -3,213 +3,371 @@
 use std::time::Instant;
 
 use super::cause::{status_for_caller, verdict};
-use super::ending::Ending;
-use super::events::Addition;
-use super::party::Leg;
-use super::{Call, CallOutput, DESTINATION, ORIGIN, Outcome, Phase};
+use super::conn::Stage;
+use super::device::{DeviceKey, Leg};
+use super::ending::{Ending, Leaving};
+use super::events::Told;
+use super::operation::{Asker, Op, Step};
+use super::{Call, CallOutput, Outcome, Phase};
 use crate::link::{Cause, LinkNotification, ReleasedBy};
-use crate::{CallState, EventName, PartyId, PartyState};
+use crate::{CallState, ConferenceId, ConnId, EventName, PartyId, PartyState};
 
 impl Call {
     pub(super) fn link(&mut self, notification: LinkNotification, now: Instant, out: &mut Vec<CallOutput>) {
-        if notification.conference() != Some(self.ids.conference) || matches!(self.phase, Phase::New | Phase::Finished) {
+        if let LinkNotification::CallOffered(offered) = notification {
+            return self.replaced_by(offered, now, out);
+        }
+        if self.phase != Phase::Live {
             return;
         }
+        let Some(conference) = notification.conference() else { return };
+        let at = |party| self.called_device(conference, party);
         match notification {
             LinkNotification::PartyCreated { party, .. } => {
-                if let Some(DESTINATION) = self.made_party(party) {
-                    self.destination_reached(out);
+                if let Some(key) = at(party) {
+                    self.reached(key, out);
                 }
             }
-            LinkNotification::PartyAlerting { party, .. } => self.alerting(party, out),
-            LinkNotification::PartyConnected { party, .. } => self.connected(party, now, out),
-            LinkNotification::PartyReleased { party, cause, .. } => self.released(party, &cause, now, out),
-            LinkNotification::ConferenceEnded { .. } => self.conference_ended(now, out),
-            // An offer makes a call; it does not change one. Contacts are the DN's.
-            LinkNotification::CallOffered(_) | LinkNotification::DnContacts { .. } => {}
-            LinkNotification::PartyHeld { .. }
-            | LinkNotification::PartyRedirected { .. }
-            | LinkNotification::TransferRequested { .. }
-            | LinkNotification::PartyMoved { .. }
+            LinkNotification::PartyAlerting { party, .. } => {
+                if let Some(key) = at(party) {
+                    self.alerting(key, out);
+                }
+            }
+            LinkNotification::PartyConnected { party, .. } => {
+                if let Some(key) = at(party) {
+                    self.connected(key, now, out);
+                }
+            }
+            LinkNotification::PartyReleased { party, cause, .. } => {
+                if let Some(key) = at(party) {
+                    self.released(key, &cause, now, out);
+                }
+            }
+            LinkNotification::PartyHeld { party, held, .. } => {
+                if let Some(key) = at(party) {
+                    self.held_by_device(key, held, out);
+                }
+            }
+            LinkNotification::PartyRedirected { party, to, .. } => {
+                if let Some(key) = at(party) {
+                    self.redirected(key, &to, now, out);
+                }
+            }
+            LinkNotification::TransferRequested { party, transfer, to, .. } => {
+                self.transfer_requested((conference, party), transfer, to, now, out)
+            }
+            LinkNotification::OperationDone { operation, .. } => self.operation_done(conference, operation, now, out),
+            LinkNotification::OperationFailed { operation, cause, .. } => {
+                self.operation_failed(conference, operation, &cause, out);
+            }
+            LinkNotification::ConferenceEnded { .. } => self.conference_ended(conference, now, out),
+            // Keys, media and prompts are for treatments; a moved party is told of by the operation that moves it.
+            LinkNotification::PartyMoved { .. }
             | LinkNotification::PartyDigit { .. }
             | LinkNotification::MediaFlow { .. }
             | LinkNotification::PromptEnded { .. }
-            | LinkNotification::OperationDone { .. }
-            | LinkNotification::OperationFailed { .. } => {}
+            | LinkNotification::CallOffered(_)
+            | LinkNotification::DnContacts { .. } => {}
         }
     }
 
-    /// The connector is gone, and with it the conference: nothing more will come.
+    /// The connector is gone, and with it every conference: nothing more will come.
     pub(super) fn link_lost(&mut self, now: Instant, out: &mut Vec<CallOutput>) {
-        if !matches!(self.phase, Phase::New | Phase::Finished) {
-            self.conference_ended(now, out);
-        }
-    }
-
-    fn conference_ended(&mut self, now: Instant, out: &mut Vec<CallOutput>) {
-        self.all_gone();
-        self.end_by_fault(now, out);
-        self.finish(out);
-    }
-
-    pub(super) fn end_by_fault(&mut self, now: Instant, out: &mut Vec<CallOutput>) {
-        let ending = Ending {
-            state: CallState::SystemError,
-            other_state: CallState::SystemError,
-            ..Ending::normal(ORIGIN, Outcome::Failed)
-        };
-        self.end(ending, now, out);
-    }
-
-    fn all_gone(&mut self) {
-        for party in &mut self.parties {
-            party.leg = Leg::Gone;
-        }
-    }
-
-    /// The index of a party that the connector has.
-    fn made_party(&self, id: PartyId) -> Option<usize> {
-        self.parties.iter().position(|party| party.id == id && party.leg == Leg::Made)
-    }
-
-    fn alerting(&mut self, id: PartyId, out: &mut Vec<CallOutput>) {
-        let Some(index) = self.made_party(id) else { return };
-        if let Some(party) = self.parties.get_mut(index) {
-            party.rings = true;
-        }
-        if index == DESTINATION {
-            self.destination_reached(out);
-        }
-    }
-
-    /// The invitation to the destination is out. A DN of ours rings from now on for clients, whether or not its device has said so
-    /// (emulated ringing, seed 002 lines 2315-2328); of an external one the caller is told that the call has reached the network.
-    fn destination_reached(&mut self, out: &mut Vec<CallOutput>) {
-        let Some(party) = self.parties.get(DESTINATION) else { return };
-        if self.phase != Phase::CallingDestination || party.state != PartyState::Null {
+        if self.phase != Phase::Live {
             return;
         }
-        let addition = Addition::default();
-        if party.is_external() {
-            let name = EventName::EventNetworkReached;
-            self.report(ORIGIN, name, PartyState::Dialing, CallState::Ok, addition, out);
+        for room in &mut self.rooms {
+            room.ended = true;
         }
-        let addition = Addition::default();
-        self.report(
-            DESTINATION,
-            EventName::EventRinging,
-            PartyState::Alerting,
-            CallState::Ok,
-            addition,
-            out,
-        );
+        self.absorbing = false;
+        for device in &mut self.devices {
+            device.leg = Leg::Gone;
+        }
+        for id in self.conn_ids().collect::<Vec<_>>() {
+            self.end_by_fault(id, now, out);
+        }
     }
 
-    fn connected(&mut self, id: PartyId, now: Instant, out: &mut Vec<CallOutput>) {
-        match (self.made_party(id), self.phase) {
-            (Some(ORIGIN), Phase::CallingOrigin) => {
-                self.phase = Phase::CallingDestination;
-                self.make_party(DESTINATION, false, now, out);
+    fn conference_ended(&mut self, conference: ConferenceId, now: Instant, out: &mut Vec<CallOutput>) {
+        let Some(room) = self.rooms.iter_mut().find(|room| room.id == conference && room.made) else {
+            return;
+        };
+        room.ended = true;
+        room.asked = None;
+        let here: Vec<DeviceKey> = self
+            .devices
+            .iter_mut()
+            .filter(|device| device.conference == conference && device.moving.is_none())
+            .map(|device| {
+                device.leg = Leg::Gone;
+                device.key
+            })
+            .collect();
+        for id in self.conn_ids().collect::<Vec<_>>() {
+            let hit = |key: &DeviceKey| here.contains(key);
+            if self.conn(id).is_some_and(|conn| conn.devices().iter().any(hit)) {
+                self.end_by_fault(id, now, out);
             }
-            (Some(DESTINATION), Phase::CallingDestination) => {
-                self.destination_reached(out);
-                self.phase = Phase::Talking;
-                self.answered = Some(now);
-                self.deadline = None;
-                for index in [DESTINATION, ORIGIN] {
-                    let addition = Addition::default();
-                    self.report(
-                        index,
-                        EventName::EventEstablished,
-                        PartyState::Connected,
-                        CallState::Ok,
-                        addition,
-                        out,
-                    );
+        }
+    }
+
+    pub(super) fn end_by_fault(&mut self, id: ConnId, now: Instant, out: &mut Vec<CallOutput>) {
+        let Some(origin) = self.conn(id).map(|conn| conn.origin) else {
+            return;
+        };
+        let ending = Ending {
+            by: None,
+            state: CallState::SystemError,
+            other_state: CallState::SystemError,
+            ..Ending::normal(origin, Outcome::Failed)
+        };
+        self.end(id, ending, now, out);
+    }
+
+    fn called_device(&self, conference: ConferenceId, party: PartyId) -> Option<DeviceKey> {
+        let mut devices = self.devices.iter();
+        let live = |leg: Leg| !matches!(leg, Leg::NotMade | Leg::Gone);
+        devices
+            .find(|device| device.is_called(conference, party) && live(device.leg))
+            .map(|device| device.key)
+    }
+
+    fn alerting(&mut self, key: DeviceKey, out: &mut Vec<CallOutput>) {
+        let Some(device) = self.device_mut(key) else { return };
+        let first = !std::mem::replace(&mut device.rings, true);
+        self.reached(key, out);
+        let asker = self
+            .pending
+            .as_ref()
+            .filter(|pending| pending.op.target() == Some(key))
+            .map(|pending| pending.asker);
+        if let Some(asker) = asker.filter(|_| first) {
+            self.progress(asker, 180, out);
+        }
+    }
+
+    /// The invitation to a called device is out. A DN of ours rings from now on for clients, whether or not its device has said so
+    /// (emulated ringing, seed 002 lines 2315-2328); of an external one the caller is told that the call has reached the network.
+    pub(super) fn reached(&mut self, key: DeviceKey, out: &mut Vec<CallOutput>) {
+        let Some(device) = self.device(key).filter(|device| device.is_up()) else {
+            return;
+        };
+        let external = device.is_external();
+        for id in self.conns_of(key) {
+            let Some(conn) = self.conn(id) else { continue };
+            let calls_origin = conn.stage == Stage::CallingOrigin;
+            let Some(party) = conn.party(key).filter(|party| party.state == PartyState::Null) else {
+                continue;
+            };
+            if calls_origin {
+                continue;
+            }
+            let arrival = party.arrival.clone();
+            let previous = conn.consultation.map(|consultation| consultation.main);
+            if external && conn.stage == Stage::CallingDestination {
+                let origin = conn.origin;
+                let told = Told::new(EventName::EventNetworkReached, PartyState::Dialing, CallState::Ok);
+                self.tell(id, origin, told, out);
+            }
+            let told = Told {
+                third: arrival.third,
+                previous,
+                requestor: self.joiner(id, key).and_then(Asker::requestor),
+                ..Told::new(EventName::EventRinging, PartyState::Alerting, arrival.state)
+            };
+            self.tell(id, key, told, out);
+        }
+    }
+
+    /// Who asked for this party in a single-step conference: it has a star on EventRinging (T-Library reference ch. 9.10).
+    fn joiner(&self, conn: ConnId, key: DeviceKey) -> Option<Asker> {
+        let pending = self.pending.as_ref().filter(|pending| pending.conn == conn)?;
+        match &pending.op {
+            Op::SingleStep(step) if step.target == key && !step.transfer => Some(pending.asker),
+            _ => None,
+        }
+    }
+
+    fn connected(&mut self, key: DeviceKey, now: Instant, out: &mut Vec<CallOutput>) {
+        let Some(device) = self.device_mut(key).filter(|device| device.is_up()) else {
+            return;
+        };
+        let first = device.leg == Leg::Made;
+        device.leg = Leg::Connected;
+        device.deadline = None;
+        if !first {
+            return;
+        }
+        if self.pickup_connected(key, now, out) {
+            return;
+        }
+        self.reached(key, out);
+        for id in self.conns_of(key) {
+            let Some(conn) = self.conn_mut(id) else { continue };
+            match conn.stage {
+                Stage::CallingOrigin if conn.origin == key => {
+                    conn.stage = Stage::CallingDestination;
+                    let destination = conn.destination;
+                    self.make_party(id, destination, key, false, now, out);
                 }
+                Stage::CallingDestination if conn.destination == key => self.answered(id, now, out),
+                Stage::Talking => self.joined(id, key, now, out),
+                _ => {}
             }
-            _ => {}
         }
     }
 
-    fn released(&mut self, id: PartyId, cause: &Cause, now: Instant, out: &mut Vec<CallOutput>) {
-        let Some(index) = self.made_party(id) else { return };
-        let Some(party) = self.parties.get_mut(index) else { return };
-        party.leg = Leg::Gone;
-        match (index, self.phase) {
-            (ORIGIN, Phase::CallingOrigin) => self.origin_failed(cause, now, out),
-            (ORIGIN, Phase::CallingDestination) => self.caller_left(cause, now, out),
-            (_, Phase::CallingDestination) => self.destination_failed(cause, now, out),
-            (_, Phase::Talking) => self.hung_up(index, cause, now, out),
-            _ => {}
+    /// The destination has answered.
+    pub(super) fn answered(&mut self, id: ConnId, now: Instant, out: &mut Vec<CallOutput>) {
+        let Some(conn) = self.conn_mut(id) else { return };
+        conn.stage = Stage::Talking;
+        conn.answered = Some(now);
+        let (origin, destination) = (conn.origin, conn.destination);
+        for key in [destination, origin] {
+            if let Some(device) = self.device_mut(key).filter(|device| device.leg == Leg::Made) {
+                device.leg = Leg::Connected;
+            }
+            self.establish(id, key, CallState::Ok, out);
+        }
+    }
+
+    pub(super) fn establish(&mut self, id: ConnId, key: DeviceKey, call_state: CallState, out: &mut Vec<CallOutput>) {
+        let requestor = self.party_mut(id, key).and_then(|party| party.answering.take());
+        let told = Told {
+            requestor,
+            ..Told::new(EventName::EventEstablished, PartyState::Connected, call_state)
+        };
+        self.tell(id, key, told, out);
+    }
+
+    /// A party that was called into a call in talk has answered.
+    fn joined(&mut self, id: ConnId, key: DeviceKey, now: Instant, out: &mut Vec<CallOutput>) {
+        let alerting = self.party(id, key).is_some_and(|party| party.state == PartyState::Alerting);
+        if !alerting {
+            return;
+        }
+        let deadline = self.link_deadline(now);
+        let mut call_state = CallState::Ok;
+        if let Some(pending) = self.pending.as_mut().filter(|pending| pending.conn == id)
+            && let Op::SingleStep(step) = &mut pending.op
+            && step.target == key
+        {
+            step.connected = true;
+            if !step.transfer {
+                call_state = CallState::Conferenced;
+            }
+            pending.step = Step::Audio;
+            pending.deadline = deadline;
+        }
+        self.establish(id, key, call_state, out);
+    }
+
+    pub(super) fn released(&mut self, key: DeviceKey, cause: &Cause, now: Instant, out: &mut Vec<CallOutput>) {
+        let Some(device) = self.device_mut(key) else { return };
+        device.leg = Leg::Gone;
+        device.deadline = None;
+        for id in self.conns_of(key) {
+            let Some(conn) = self.conn(id) else { continue };
+            match conn.stage {
+                Stage::CallingOrigin if conn.origin == key => self.origin_failed(id, key, cause, now, out),
+                Stage::CallingDestination if conn.origin == key => self.caller_left(id, key, cause, now, out),
+                Stage::CallingDestination if conn.destination == key => self.destination_failed(id, key, cause, now, out),
+                Stage::Talking => self.left(id, key, cause, now, out),
+                Stage::CallingOrigin | Stage::CallingDestination => {}
+            }
         }
     }
 
     /// 3pcc: the caller's own device did not answer. The destination knows nothing of it.
-    fn origin_failed(&mut self, cause: &Cause, now: Instant, out: &mut Vec<CallOutput>) {
-        let verdict = verdict(cause, self.rings(ORIGIN));
+    fn origin_failed(&mut self, id: ConnId, key: DeviceKey, cause: &Cause, now: Instant, out: &mut Vec<CallOutput>) {
+        let verdict = verdict(cause, self.rings(key));
         let ending = Ending {
             state: verdict.state,
             cause: Some(cause),
-            ..Ending::normal(ORIGIN, verdict.outcome)
+            ..Ending::normal(key, verdict.outcome)
         };
-        self.end(ending, now, out);
+        self.end(id, ending, now, out);
     }
 
     /// The caller hung up, or was lost, before the destination answered.
-    fn caller_left(&mut self, cause: &Cause, now: Instant, out: &mut Vec<CallOutput>) {
+    fn caller_left(&mut self, id: ConnId, key: DeviceKey, cause: &Cause, now: Instant, out: &mut Vec<CallOutput>) {
         let ending = Ending {
             state: state_of_hang_up(cause),
             abandoned: true,
             cause: Some(cause),
-            ..Ending::normal(ORIGIN, Outcome::Cancelled)
+            ..Ending::normal(key, Outcome::Cancelled)
         };
-        self.end(ending, now, out);
+        self.end(id, ending, now, out);
     }
 
     /// The destination did not answer. Where it turned the call down itself, the caller is told so first (T-Library reference ch. 9.1).
-    pub(super) fn destination_failed(&mut self, cause: &Cause, now: Instant, out: &mut Vec<CallOutput>) {
-        let verdict = verdict(cause, self.rings(DESTINATION));
-        if verdict.turned_down {
-            let addition = Addition {
+    pub(super) fn destination_failed(
+        &mut self,
+        id: ConnId,
+        key: DeviceKey,
+        cause: &Cause,
+        now: Instant,
+        out: &mut Vec<CallOutput>,
+    ) {
+        let verdict = verdict(cause, self.rings(key));
+        if let Some(origin) = self.conn(id).map(|conn| conn.origin).filter(|_| verdict.turned_down) {
+            let told = Told {
                 cause: Some(cause),
-                ..Addition::default()
+                ..Told::new(EventName::EventDestinationBusy, PartyState::Busy, verdict.state)
             };
-            self.report(
-                ORIGIN,
-                EventName::EventDestinationBusy,
-                PartyState::Busy,
-                verdict.state,
-                addition,
-                out,
-            );
+            self.tell(id, origin, told, out);
         }
         let ending = Ending {
             state: verdict.state,
             other_state: verdict.state,
             cause: Some(cause),
             status: Some(status_for_caller(cause.sip_status)),
-            ..Ending::normal(DESTINATION, verdict.outcome)
+            ..Ending::normal(key, verdict.outcome)
         };
-        self.end(ending, now, out);
+        self.end(id, ending, now, out);
     }
 
-    fn hung_up(&mut self, index: usize, cause: &Cause, now: Instant, out: &mut Vec<CallOutput>) {
-        let ending = Ending {
-            state: state_of_hang_up(cause),
-            cause: Some(cause),
-            ..Ending::normal(index, Outcome::Answered)
+    /// A device is gone from a call in talk.
+    pub(super) fn left(&mut self, id: ConnId, key: DeviceKey, cause: &Cause, now: Instant, out: &mut Vec<CallOutput>) {
+        if self.single_step_left(id, key, cause, out) {
+            return;
+        }
+        let alerting = self.party(id, key).is_some_and(|party| !party.talks());
+        let leaving = if alerting {
+            let verdict = verdict(cause, self.rings(key));
+            Leaving {
+                state: verdict.state,
+                other_state: verdict.state,
+                cause: Some(cause),
+                ..Leaving::normal()
+            }
+        } else {
+            Leaving {
+                state: state_of_hang_up(cause),
+                cause: Some(cause),
+                ..Leaving::normal()
+            }
         };
-        self.end(ending, now, out);
+        if alerting && self.conn(id).is_some_and(|conn| conn.others(key).len() < 2) {
+            // It rang and did not answer: its own end is a release, as that of any destination.
+            let ending = Ending {
+                state: leaving.state,
+                other_state: leaving.other_state,
+                cause: Some(cause),
+                ..Ending::normal(key, Outcome::Answered)
+            };
+            return self.end(id, ending, now, out);
+        }
+        self.leave(id, key, leaving, now, out);
     }
 
-    fn rings(&self, index: usize) -> bool {
-        self.parties.get(index).is_some_and(|party| party.rings)
+    pub(super) fn rings(&self, key: DeviceKey) -> bool {
+        self.device(key).is_some_and(|device| device.rings)
     }
 }
 
 /// A device that left did so at its own wish, or was lost: then its clients are told.
-fn state_of_hang_up(cause: &Cause) -> CallState {
+pub(super) fn state_of_hang_up(cause: &Cause) -> CallState {
     match cause.by {
         ReleasedBy::Device => CallState::Ok,
         ReleasedBy::Server | ReleasedBy::Network => CallState::Dropped,

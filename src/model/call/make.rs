@@ -5,13 +5,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::events::Addition;
-use super::party::{Leg, Party};
-use super::{Call, CallOutput, DESTINATION, ORIGIN, Phase, user_data};
+use super::conn::{Conn, Stage};
+use super::device::{DeviceKey, Leg};
+use super::events::Told;
+use super::party::Party;
+use super::{Call, CallOutput, Phase, user_data};
 use crate::link::{LinkRequest, MakeParty, PartyTarget};
 use crate::numbering::{Destination, DnKind, Numbering};
 use crate::{
-    CallState, CallType, DnId, DnRole, EventName, KvList, MakeCallType, PartyId, PartyState, Request, Requestor, TError,
+    CallState, CallType, ConnId, DnId, DnRole, EventName, KvList, MakeCallType, PartyState, Request, Requestor, TError,
     TErrorCode,
 };
 
@@ -67,6 +69,7 @@ impl Make {
 }
 
 /// A destination, resolved.
+#[derive(Clone, PartialEq, Debug)]
 pub(super) struct Called {
     pub(super) dn: DnId,
     pub(super) target: PartyTarget,
@@ -77,12 +80,12 @@ impl Call {
     pub(super) fn make(&mut self, make: Make, now: Instant, out: &mut Vec<CallOutput>) {
         if self.phase != Phase::New {
             let error = TError::new(TErrorCode::InvalidState, "this call was made already");
-            return self.refuse(make.requestor, Some(&make.this_dn), error, out);
+            return self.refuse(make.requestor, None, Some(&make.this_dn), error, out);
         }
         match self.check_make(&make) {
             Ok(called) => self.start_make(make, called, now, out),
             Err(error) => {
-                self.refuse(make.requestor, Some(&make.this_dn), error, out);
+                self.refuse(make.requestor, None, Some(&make.this_dn), error, out);
                 self.finish_refused(out);
             }
         }
@@ -121,64 +124,77 @@ impl Call {
     fn start_make(&mut self, make: Make, called: Called, now: Instant, out: &mut Vec<CallOutput>) {
         let config = self.numbering.dn(&make.this_dn);
         let auto_answer = config.is_some_and(|config| config.auto_answer);
-        self.ani = Some(calling_number(&self.numbering, &make.this_dn));
-        self.dnis = Some(make.other_dn.into());
-        self.user_data = Arc::new(make.user_data);
-        self.call_type = called.call_type;
-        self.started = Some(now);
-        let own = PartyTarget::Dn(make.this_dn.clone());
-        self.parties
-            .push(Party::new(PartyId(1), make.this_dn, own, DnRole::Origination));
-        self.parties
-            .push(Party::new(PartyId(2), called.dn, called.target, DnRole::Destination));
-        let addition = Addition {
+        let own = Called {
+            target: PartyTarget::Dn(make.this_dn.clone()),
+            dn: make.this_dn,
+            call_type: called.call_type,
+        };
+        let (call_type, conference) = (called.call_type, self.ids.conference);
+        let ani = calling_number(&self.numbering, &own.dn);
+        let origin = self.new_device(conference, own);
+        let destination = self.new_device(conference, called);
+        let mut conn = Conn::new(&self.ids, call_type, origin, destination, now);
+        conn.ani = Some(ani);
+        conn.dnis = Some(make.other_dn.into());
+        conn.user_data = Arc::new(make.user_data);
+        conn.stage = Stage::CallingOrigin;
+        conn.parties.push(Party::new(origin, DnRole::Origination));
+        conn.parties.push(Party::new(destination, DnRole::Destination));
+        let id = conn.id;
+        self.conns.push(conn);
+        self.phase = Phase::Live;
+        let told = Told {
             requestor: Some(make.requestor),
             reasons: make.reasons,
-            cause: None,
+            ..Told::new(EventName::EventDialing, PartyState::Dialing, CallState::Ok)
         };
-        self.report(
-            ORIGIN,
-            EventName::EventDialing,
-            PartyState::Dialing,
-            CallState::Ok,
-            addition,
-            out,
-        );
-        self.phase = Phase::CallingOrigin;
-        self.make_party(ORIGIN, auto_answer, now, out);
+        self.tell(id, origin, told, out);
+        self.make_party(id, origin, destination, auto_answer, now, out);
     }
 
-    /// Asks the connector to call the device of a party; it is shown the other party.
-    pub(super) fn make_party(&mut self, index: usize, auto_answer: bool, now: Instant, out: &mut Vec<CallOutput>) {
-        self.expect_answer(now);
-        let shown = self.parties.get(if index == ORIGIN { DESTINATION } else { ORIGIN });
-        let Some(shown) = shown.map(|party| party.dn.clone()) else {
-            return;
-        };
-        let Some(party) = self.parties.get_mut(index) else { return };
-        party.leg = Leg::Made;
+    /// Asks the connector to call a device for a call; it is shown `shown` as who calls.
+    pub(super) fn make_party(
+        &mut self,
+        conn: ConnId,
+        key: DeviceKey,
+        shown: DeviceKey,
+        auto_answer: bool,
+        now: Instant,
+        out: &mut Vec<CallOutput>,
+    ) {
+        let deadline = self.answer_deadline(now);
+        let Some(shown) = self.dn_of(shown) else { return };
+        let Some(device) = self.device_mut(key) else { return };
+        device.leg = Leg::Made;
+        device.deadline = deadline;
+        let (conference, party, target) = (device.conference, device.id, device.target.clone());
+        let external = device.is_external();
+        self.room_mut(conference).made = true;
         let config = self.numbering.dn(&shown);
         let number = config.and_then(|config| config.extension_number.as_deref());
         // The other switch knows our extension numbers, not our user names.
         let caller = match number {
-            Some(number) if party.is_external() => DnId::new(&format!("sip:{number}@{}", self.numbering.default_domain())),
+            Some(number) if external => DnId::new(&format!("sip:{number}@{}", self.numbering.default_domain())),
             _ => self.numbering.sip_uri(&shown),
         };
+        let Some(call) = self.conn(conn) else { return };
+        let origin = call.stage == Stage::CallingOrigin;
         let caller_name = match config {
             Some(config) => config.display_name.clone(),
-            None => self.caller_name.clone().filter(|_| index == DESTINATION),
+            None => call.caller_name.clone().filter(|_| !origin),
         };
-        out.push(CallOutput::Link(LinkRequest::MakeParty(MakeParty {
-            conference: self.ids.conference,
-            party: party.id,
-            target: party.target.clone(),
+        let make = MakeParty {
+            conference,
+            party,
+            target,
             caller,
             caller_name,
             auto_answer,
             ring_timeout_ms: self.settings.ring_timeout_ms,
-            conversation_id: self.ids.conversation_id.clone(),
-            headers: Vec::new(),
-        })));
+            conversation_id: call.conversation_id.clone(),
+            headers: if origin { Vec::new() } else { call.headers.clone() },
+        };
+        out.push(CallOutput::Link(LinkRequest::MakeParty(make)));
     }
 }
 

@@ -1,10 +1,18 @@
-//! One call as CTI clients see it: its parties, their states, its user data. Pure: link notifications and requests in, link requests
-//! and events out.
+//! A group of calls as CTI clients see it: a main call and its consultation calls, each with its own ConnID, parties and user data.
+//! Pure: link notifications and requests in, link requests and events out.
+//!
+//! A *device* is one leg on the link; it may be a party of several calls of the group at once, so hold, alternate and completion are
+//! only a change of who hears whom (`audio`). Normally a group is in one conference; calls that began separately are *absorbed* with
+//! theirs when a request or a phone brings them together.
 //!
 //! Invariants:
-//! * each party that was reported (EventDialing or EventRinging) gets exactly one terminal event, whatever comes in whatever order;
-//! * a request gets exactly one answer: the starred event, or an EventError;
-//! * [`CallOutput::Finished`] comes exactly once and last, when the connector has let go of the conference (or the link is lost).
+//! * each party that was reported (EventDialing or EventRinging) ends exactly once: by its terminal event, or by EventPartyChanged
+//!   that takes it into another call (PreviousConnID);
+//! * a request gets exactly one answer: the starred event, or an EventError (SingleStepConference has a star on EventRinging of the
+//!   new party besides: T-Library reference ch. 9.10);
+//! * one operation at a time for a group (error 291), one unanswered SetAudio for a conference;
+//! * [`CallOutput::Closed`] comes once for each ConnID, [`CallOutput::Finished`] once and last, when the connector has let go of every
+//!   conference (or the link is lost).
 //!
 //! Parties end for CTI clients the moment the first one ends, not when the network has confirmed it: what the link says after that
 //! is only waited for. A Trunk DN is no party for clients (T-Library reference ch. 1: unmonitored parties get no events); the far side of
@@ -13,23 +21,40 @@
 //! It does not know SIP, does not read a clock, does not register clients and does not number events ([`crate::event_log`] does).
 //! Who may ask for which DN is for the caller to check ([`crate::dn`]).
 //!
-//! One file per operation: `make` (3pcc), `offered` (1pcc and inbound), `link` (progress), `release` and `clear`, `user_data`,
-//! `query`; `events` builds what clients see, `ending` is the one way out of a call, `timeout` what happens when the connector stays
-//! silent, `cause` the one place that knows SIP statuses.
+//! One file per operation: `make` (3pcc), `offered` (1pcc and inbound), `link` (progress), `release`, `clear`, `delete`, `answer`, `hold`,
+//! `consult`, `transfer` (two calls become one), `single_step`, `redirect` (RedirectCall, 3xx), `refer`, `pickup`, `dtmf`, `absorb`,
+//! `user_data`, `query`; `operation` is what they have in common, `events` builds what clients see, `ending` is the one way out of
+//! a call, `timeout` what happens when the connector stays silent, `cause` the one place that knows SIP statuses.
 
+mod absorb;
+mod answer;
+mod audio;
 mod cause;
 mod clear;
+mod conn;
+mod consult;
+mod delete;
+mod device;
+mod dtmf;
 mod ending;
 mod events;
+mod hold;
 mod link;
 mod make;
 mod offered;
+mod operation;
 mod party;
+mod pickup;
 mod query;
+mod redirect;
+mod refer;
 mod release;
+mod room;
+mod single_step;
 #[cfg(test)]
 mod tests;
 mod timeout;
+mod transfer;
 mod user_data;
 
 use std::sync::Arc;
@@ -39,11 +64,18 @@ use smallvec::SmallVec;
 
 use crate::link::{CallOffered, LinkNotification, LinkRequest};
 use crate::numbering::Numbering;
+use crate::request::{OnCall, OnCallWith};
 use crate::{
-    CallType, CallUuid, ConferenceId, ConnId, DnId, DnRole, Event, KvList, PartyState, Request, Requestor, TError, TErrorCode,
+    CallType, CallUuid, ConferenceId, ConnId, DnId, DnRole, Event, KvList, PartyId, PartyState, Request, Requestor, TError,
+    TErrorCode,
 };
+use conn::Conn;
+use device::{Device, DeviceKey};
+use operation::Pending;
 use party::Party;
+use room::Room;
 
+pub use absorb::Wanted;
 pub(crate) use events::CONVERSATION_ID;
 pub use make::Make;
 
@@ -71,6 +103,8 @@ pub struct CallSettings {
     pub link_timeout_ms: u64,
     /// The largest user data of one call, in bytes of keys and values; more is refused with error 223.
     pub user_data_limit_bytes: usize,
+    /// The most parties of one call; one more is refused with error 111.
+    pub parties_max: usize,
 }
 
 impl Default for CallSettings {
@@ -79,36 +113,41 @@ impl Default for CallSettings {
             ring_timeout_ms: 60_000,
             link_timeout_ms: 40_000,
             user_data_limit_bytes: 65_536,
+            parties_max: 16,
         }
     }
 }
 
-/// What happens to a call.
-#[derive(Clone, PartialEq, Debug)]
+/// What happens to a group.
+#[derive(Clone, Debug)]
 pub enum CallInput {
     /// A client wants this call made. The first input, or [`CallInput::Offered`] is.
     Make(Box<Make>),
     /// A device or a trunk calls.
     Offered(CallOffered),
-    /// A client asks for something about this call.
+    /// What the next consultation call is to be called; kept until there is one.
+    Spare(Box<CallIds>),
+    /// A client asks for something about a call of this group.
     Request {
         /// Who.
         requestor: Requestor,
         /// What.
         request: Request,
     },
-    /// The connector tells something about this call's conference.
+    /// The connector tells something about a conference of this group. A CallOffered belongs here where it replaces a party of it.
     Link(LinkNotification),
-    /// The connector that has the conference is gone, and the conference with it.
+    /// Answers [`CallOutput::Absorb`]: the other group as it surrendered ([`Call::may_surrender`]), or why it did not.
+    Absorbed(Result<Box<Call>, TError>),
+    /// The connector that has the conferences is gone, and they with it.
     LinkLost,
     /// The time of [`Call::next_timeout`] has come.
     Timeout,
 }
 
-/// What a call wants done, in this order.
+/// What a group wants done, in this order.
 #[derive(Clone, PartialEq, Debug)]
 pub enum CallOutput {
-    /// Tell the connector.
+    /// Tell the connector that has the request's conference.
     Link(LinkRequest),
     /// Tell every client that is registered on the event's ThisDN.
     Event {
@@ -124,8 +163,22 @@ pub enum CallOutput {
         /// The answer; its own `reference_id` is never set.
         event: Event,
     },
-    /// The call is over and may be forgotten.
-    Finished(CallRecord),
+    /// A consultation call began under this ConnID: requests about it come here. The ConnID of the first call is not told.
+    Opened {
+        /// The ConnID.
+        conn_id: ConnId,
+    },
+    /// This ConnID is gone for clients. Comes for every call once, for the first one too.
+    Closed {
+        /// The ConnID.
+        conn_id: ConnId,
+        /// How it went.
+        record: CallRecord,
+    },
+    /// Another group is needed here, whole: answered by [`CallInput::Absorbed`].
+    Absorb(Wanted),
+    /// The group is over and may be forgotten.
+    Finished,
 }
 
 /// How a call went, for counting.
@@ -222,69 +275,59 @@ pub struct PartySummary {
     pub external: bool,
 }
 
-/// How far a call is.
+/// How far the group is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
     /// Nothing yet.
     New,
-    /// 3pcc: the caller's own device is called.
-    CallingOrigin,
-    /// The destination is called.
-    CallingDestination,
-    /// Both talk.
-    Talking,
-    /// Over for clients; the connector has yet to let go.
-    Ending,
+    /// It has calls, or had them and waits for the connector to let go.
+    Live,
     /// Over.
     Finished,
 }
 
-/// The index of the calling party.
-const ORIGIN: usize = 0;
-/// The index of the called party.
-const DESTINATION: usize = 1;
-
 /// The machine. See the module.
 #[derive(Clone, Debug)]
 pub struct Call {
+    /// Of the first call.
     ids: CallIds,
+    spare: Option<Box<CallIds>>,
     numbering: Arc<Numbering>,
     settings: CallSettings,
     phase: Phase,
-    /// The origination, then the destination.
-    parties: SmallVec<[Party; 2]>,
-    call_type: CallType,
-    ani: Option<Arc<str>>,
-    dnis: Option<Arc<str>>,
-    /// The display name that a call over a trunk brought along.
-    caller_name: Option<Arc<str>>,
-    user_data: Arc<KvList>,
-    started: Option<Instant>,
-    answered: Option<Instant>,
-    /// When the connector owes a notification at the latest.
-    deadline: Option<Instant>,
-    /// What is told when it is over.
-    record: Option<CallRecord>,
+    /// The open calls, in the order in which they began.
+    conns: Vec<Conn>,
+    devices: Vec<Device>,
+    rooms: Vec<Room>,
+    pending: Option<Pending>,
+    /// Another group was asked for and is not here yet.
+    absorbing: bool,
+    next_device: u32,
+    next_operation: u32,
+    /// What is told when the group is over.
+    last: Option<(ConnId, CallRecord)>,
+    /// When the group is over at the latest, once it has no call.
+    closing: Option<Instant>,
 }
 
 impl Call {
-    /// A call about which nothing is known yet.
+    /// A group about which nothing is known yet.
     pub fn new(ids: CallIds, numbering: Arc<Numbering>, settings: CallSettings) -> Self {
         Self {
             ids,
+            spare: None,
             numbering,
             settings,
             phase: Phase::New,
-            parties: SmallVec::new(),
-            call_type: CallType::Unknown,
-            ani: None,
-            dnis: None,
-            caller_name: None,
-            user_data: Arc::default(),
-            started: None,
-            answered: None,
-            deadline: None,
-            record: None,
+            conns: Vec::new(),
+            devices: Vec::new(),
+            rooms: Vec::new(),
+            pending: None,
+            absorbing: false,
+            next_device: 0,
+            next_operation: 1,
+            last: None,
+            closing: None,
         }
     }
 
@@ -293,16 +336,27 @@ impl Call {
         match input {
             CallInput::Make(make) => self.make(*make, now, out),
             CallInput::Offered(offered) => self.offered(offered, now, out),
+            CallInput::Spare(ids) => self.spare = Some(ids),
             CallInput::Request { requestor, request } => self.request(requestor, request, now, out),
             CallInput::Link(notification) => self.link(notification, now, out),
+            CallInput::Absorbed(other) => self.absorbed(other, now, out),
             CallInput::LinkLost => self.link_lost(now, out),
             CallInput::Timeout => self.timed_out(now, out),
+        }
+        if self.phase == Phase::Live {
+            self.advance(now, out);
+            self.finish_if_over(out);
         }
     }
 
     /// When [`CallInput::Timeout`] is due; `None` while the connector owes nothing. A timeout that comes early changes nothing.
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.deadline
+        if self.phase != Phase::Live {
+            return None;
+        }
+        let devices = self.devices.iter().filter_map(|device| device.deadline);
+        let pending = self.pending.as_ref().map(|pending| pending.deadline);
+        devices.chain(pending).chain(self.closing).min()
     }
 
     /// Whether [`CallOutput::Finished`] was given out.
@@ -310,70 +364,228 @@ impl Call {
         self.phase == Phase::Finished
     }
 
-    /// What the call is called.
+    /// What the first call is called.
     pub fn ids(&self) -> &CallIds {
         &self.ids
     }
 
-    /// The call as it stands.
-    pub fn summary(&self, now: Instant) -> CallSummary {
-        CallSummary {
-            conn_id: self.ids.conn_id,
-            call_uuid: self.ids.call_uuid,
-            call_type: self.call_type,
-            parties: self.parties.iter().map(Party::summary).collect(),
-            ani: self.ani.clone(),
-            dnis: self.dnis.clone(),
-            age: self
-                .started
-                .map_or(Duration::ZERO, |started| now.saturating_duration_since(started)),
-        }
+    /// The ConnIDs of the open calls.
+    pub fn conn_ids(&self) -> impl Iterator<Item = ConnId> {
+        self.conns.iter().map(|conn| conn.id)
+    }
+
+    /// The conferences that the connector has not let go of.
+    pub fn conferences(&self) -> impl Iterator<Item = ConferenceId> {
+        self.rooms.iter().filter(|room| room.made && !room.ended).map(|room| room.id)
+    }
+
+    /// A call as it stands; `None` where it is not open.
+    pub fn summary(&self, conn_id: ConnId, now: Instant) -> Option<CallSummary> {
+        let conn = self.conn(conn_id)?;
+        let party = |party: &Party| {
+            let device = self.device(party.device)?;
+            Some(PartySummary {
+                dn: device.dn.clone(),
+                role: party.role,
+                state: party.state,
+                external: device.is_external(),
+            })
+        };
+        Some(CallSummary {
+            conn_id,
+            call_uuid: conn.call_uuid,
+            call_type: conn.call_type,
+            parties: conn.parties.iter().filter_map(party).collect(),
+            ani: conn.ani.clone(),
+            dnis: conn.dnis.clone(),
+            age: now.saturating_duration_since(conn.started),
+        })
     }
 
     fn request(&mut self, requestor: Requestor, request: Request, now: Instant, out: &mut Vec<CallOutput>) {
-        let party = match self.asking_party(&request) {
-            Ok(party) => party,
-            Err(error) => return self.refuse(requestor, request.this_dn(), error, out),
+        let (conn, device) = match self.asking(&request) {
+            Ok(at) => at,
+            Err(error) => return self.refuse(requestor, request.conn_id(), request.this_dn(), error, out),
         };
+        let at = (conn, device);
+        let this_dn = self.dn_of(device);
         let result = match request {
-            Request::ReleaseCall { reasons, .. } => self.release(party, requestor, reasons, now, out),
-            Request::ClearCall { reasons, .. } => self.clear(party, requestor, reasons, now, out),
+            Request::ReleaseCall { reasons, .. } => self.release(at, requestor, reasons, now, out),
+            Request::ClearCall { reasons, .. } => self.clear(at, requestor, reasons, now, out),
             Request::AttachUserData { ref user_data, .. } | Request::UpdateUserData { ref user_data, .. } => {
-                self.merge_user_data(party, requestor, user_data, out)
+                self.merge_user_data(at, requestor, user_data, out)
             }
-            Request::DeleteUserData { ref data_key, .. } => self.delete_user_data(party, requestor, data_key, out),
-            Request::DeleteAllUserData { .. } => self.delete_all_user_data(party, requestor, out),
-            Request::QueryCall { call_info_type, .. } => self.query(party, requestor, call_info_type, out),
+            Request::DeleteUserData { ref data_key, .. } => self.delete_user_data(at, requestor, data_key, out),
+            Request::DeleteAllUserData { .. } => self.delete_all_user_data(at, requestor, out),
+            Request::QueryCall { call_info_type, .. } => self.query(at, requestor, call_info_type, out),
+            Request::OnCall { operation, reasons, .. } => match operation {
+                OnCall::AnswerCall => self.answer(at, requestor, out),
+                OnCall::HoldCall => self.hold(at, requestor, reasons, now),
+                OnCall::RetrieveCall => self.retrieve(at, requestor, reasons, now),
+                OnCall::SetMuteOn => self.mute(at, true, requestor, reasons, now),
+                OnCall::SetMuteOff => self.mute(at, false, requestor, reasons, now),
+            },
+            request @ Request::OnCallWith { .. } => self.request_with(at, requestor, request, now, out),
+            request @ Request::OnTwoCalls { .. } => self.two_calls(at, requestor, request, now, out),
+            Request::SendDtmf {
+                ref dtmf_digits,
+                reasons,
+                ..
+            } => self.send_digits(at, requestor, dtmf_digits, reasons, now, out),
             _ => Err(TErrorCode::UnsupportedOperation.into()),
         };
         if let Err(error) = result {
-            let dn = self.parties.get(party).map(|party| party.dn.clone());
-            self.refuse(requestor, dn.as_ref(), error, out);
+            self.refuse(requestor, Some(conn), this_dn.as_ref(), error, out);
         }
     }
 
-    /// The party that asks. A call that is over for clients is no call of that ConnID any more, whether or not the connector is done.
-    fn asking_party(&self, request: &Request) -> Result<usize, TError> {
-        let conn_id = request.conn_id().ok_or(TErrorCode::UnsupportedOperation)?;
-        if matches!(self.phase, Phase::New | Phase::Ending | Phase::Finished) || conn_id != self.ids.conn_id {
-            return Err(TErrorCode::InvalidConnId.into());
+    fn request_with(
+        &mut self,
+        at: (ConnId, DeviceKey),
+        requestor: Requestor,
+        request: Request,
+        now: Instant,
+        out: &mut Vec<CallOutput>,
+    ) -> Result<(), TError> {
+        let Request::OnCallWith {
+            operation,
+            other_dn,
+            location,
+            user_data,
+            reasons,
+            ..
+        } = request
+        else {
+            return Err(TErrorCode::UnsupportedOperation.into());
+        };
+        if location.is_some_and(|location| !location.is_empty()) {
+            let text = "calls to another location are not supported";
+            return Err(TError::new(TErrorCode::UnsupportedOperation, text));
         }
+        let with = With {
+            other_dn,
+            user_data,
+            reasons,
+            requestor,
+        };
+        match operation {
+            OnCallWith::InitiateTransfer => self.consult(at, false, with, now),
+            OnCallWith::InitiateConference => self.consult(at, true, with, now),
+            OnCallWith::SingleStepTransfer => self.single_step(at, true, with, now),
+            OnCallWith::SingleStepConference => self.single_step(at, false, with, now),
+            OnCallWith::DeleteFromConference => self.delete(at, with, now, out),
+            OnCallWith::RedirectCall => self.redirect(at, with, now, out),
+        }
+    }
+
+    /// The call and the party that ask. A call that is over for clients is no call of that ConnID any more, whether or not the
+    /// connector is done.
+    fn asking(&self, request: &Request) -> Result<(ConnId, DeviceKey), TError> {
+        let conn_id = request.conn_id().ok_or(TErrorCode::UnsupportedOperation)?;
+        let conn = self.conn(conn_id).ok_or(TErrorCode::InvalidConnId)?;
         let this_dn = request
             .this_dn()
             .ok_or(TError::new(TErrorCode::InvalidAttribute, "thisDn is missing"))?;
-        self.parties
-            .iter()
-            .position(|party| party.is_on_call() && party.dn == *this_dn)
-            .ok_or_else(|| {
-                TError::new(
-                    TErrorCode::PartyNotOnCall,
-                    format!("{this_dn} is not on call {}", self.ids.conn_id),
-                )
-            })
+        let device = self.party_of(conn, this_dn).ok_or_else(|| not_on_call(this_dn, conn_id))?;
+        Ok((conn_id, device))
     }
 
-    fn refuse(&self, requestor: Requestor, this_dn: Option<&DnId>, error: TError, out: &mut Vec<CallOutput>) {
-        let event = self.error_event(this_dn, error);
+    /// The device by which a DN of ours takes part in a call, as its clients know.
+    fn party_of(&self, conn: &Conn, dn: &DnId) -> Option<DeviceKey> {
+        let known = conn.parties.iter().filter(|party| party.state != PartyState::Null);
+        let mut devices = known.filter_map(|party| self.device(party.device));
+        devices
+            .find(|device| !device.is_external() && device.dn == *dn)
+            .map(|device| device.key)
+    }
+
+    fn refuse(
+        &self,
+        requestor: Requestor,
+        conn: Option<ConnId>,
+        this_dn: Option<&DnId>,
+        error: TError,
+        out: &mut Vec<CallOutput>,
+    ) {
+        let event = self.error_event(conn, this_dn, error);
         out.push(CallOutput::Answer { requestor, event });
     }
+
+    fn conn(&self, id: ConnId) -> Option<&Conn> {
+        self.conns.iter().find(|conn| conn.id == id)
+    }
+
+    fn conn_mut(&mut self, id: ConnId) -> Option<&mut Conn> {
+        self.conns.iter_mut().find(|conn| conn.id == id)
+    }
+
+    fn party(&self, conn: ConnId, device: DeviceKey) -> Option<&Party> {
+        self.conn(conn).and_then(|conn| conn.party(device))
+    }
+
+    fn party_mut(&mut self, conn: ConnId, device: DeviceKey) -> Option<&mut Party> {
+        self.conn_mut(conn).and_then(|conn| conn.party_mut(device))
+    }
+
+    fn device(&self, key: DeviceKey) -> Option<&Device> {
+        self.devices.iter().find(|device| device.key == key)
+    }
+
+    fn device_mut(&mut self, key: DeviceKey) -> Option<&mut Device> {
+        self.devices.iter_mut().find(|device| device.key == key)
+    }
+
+    fn dn_of(&self, key: DeviceKey) -> Option<DnId> {
+        self.device(key).map(|device| device.dn.clone())
+    }
+
+    /// The calls that a device takes part in, the newest first.
+    fn conns_of(&self, key: DeviceKey) -> SmallVec<[ConnId; 2]> {
+        let with = self.conns.iter().rev().filter(|conn| conn.party(key).is_some());
+        with.map(|conn| conn.id).collect()
+    }
+
+    fn room_mut(&mut self, id: ConferenceId) -> &mut Room {
+        let at = match self.rooms.iter().position(|room| room.id == id) {
+            Some(at) => at,
+            None => {
+                self.rooms.push(Room::new(id));
+                self.rooms.len() - 1
+            }
+        };
+        &mut self.rooms[at]
+    }
+
+    /// A device that is yet to be called, in a conference.
+    fn new_device(&mut self, conference: ConferenceId, called: make::Called) -> DeviceKey {
+        let id = self.room_mut(conference).allocate();
+        self.add_device(conference, id, called)
+    }
+
+    fn add_device(&mut self, conference: ConferenceId, id: PartyId, called: make::Called) -> DeviceKey {
+        let key = DeviceKey(self.next_device);
+        self.next_device = self.next_device.wrapping_add(1);
+        self.devices.push(Device::new(key, conference, id, called.dn, called.target));
+        key
+    }
+}
+
+/// What a request about a call and another DN says.
+struct With {
+    other_dn: String,
+    user_data: KvList,
+    reasons: KvList,
+    requestor: Requestor,
+}
+
+fn not_on_call(dn: &DnId, conn_id: ConnId) -> TError {
+    TError::new(TErrorCode::PartyNotOnCall, format!("{dn} is not on call {conn_id}"))
+}
+
+fn wrong_state(dn: Option<DnId>, state: Option<PartyState>) -> TError {
+    let dn = dn.as_ref().map_or("the party", DnId::as_str);
+    TError::new(
+        TErrorCode::InvalidCallState,
+        format!("{dn} is in state {:?}", state.unwrap_or(PartyState::Null)),
+    )
 }

@@ -2,84 +2,117 @@
 //!
 //! It is reported just as a call that was made by request, the caller shown as caller; only nobody's ReferenceID is on EventDialing.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::events::Addition;
+use super::conn::Conn;
+use super::device::Leg;
+use super::events::Told;
 use super::make::{Called, MAX_TEXT, NotCalled, called, calling_number, shortened};
-use super::party::{Leg, Party};
-use super::{Call, CallOutput, DESTINATION, ORIGIN, Phase};
+use super::party::Party;
+use super::{Call, CallOutput, Phase};
 use crate::link::{CallOffered, CallerId, Cause, PartyTarget, ReleasedBy};
 use crate::{CallState, CallType, DnId, DnRole, EventName, PartyId, PartyState};
 
 /// How an unknown caller is called (RFC 3261 s.8.1.1.3, RFC 3323 s.4.1).
 const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
+/// The header that says who forwarded a call (RFC 5806).
+pub(super) const DIVERSION: &str = "Diversion";
+
+/// Who calls.
+pub(super) struct Caller {
+    /// In whose right it dials: the Extension, or the Trunk it came through.
+    pub(super) calling: DnId,
+    pub(super) called: Called,
+    pub(super) ani: Arc<str>,
+    pub(super) name: Option<Arc<str>>,
+}
 
 impl Call {
     pub(super) fn offered(&mut self, offered: CallOffered, now: Instant, out: &mut Vec<CallOutput>) {
         if self.phase != Phase::New {
             return;
         }
-        self.started = Some(now);
         self.ids.conference = offered.conference;
         if let Some(conversation_id) = offered.conversation_id.filter(|text| is_bearable(text)) {
             self.ids.conversation_id = conversation_id;
         }
-        let (calling, origin) = self.caller(offered.from, offered.party);
-        let (destination, refused) = match called(&self.numbering, &offered.dialled, &calling) {
+        let caller = self.caller(offered.from);
+        let (destination, refused) = match called(&self.numbering, &offered.dialled, &caller.calling) {
             Ok(called) => (called, None),
             Err(error) => (nobody(&offered.dialled), Some(error)),
         };
-        self.call_type = if origin.is_external() {
-            CallType::Inbound
-        } else {
-            destination.call_type
-        };
-        self.dnis = Some(shortened(&offered.dialled).into());
-        let id = PartyId(if origin.id == PartyId(1) { 2 } else { 1 });
-        self.parties.push(origin);
-        self.parties
-            .push(Party::new(id, destination.dn, destination.target, DnRole::Destination));
-        let addition = Addition::default();
-        self.report(
-            ORIGIN,
-            EventName::EventDialing,
-            PartyState::Dialing,
-            CallState::Ok,
-            addition,
-            out,
-        );
-        self.phase = Phase::CallingDestination;
+        let inbound = matches!(caller.called.target, PartyTarget::Trunk { .. });
+        let call_type = if inbound { CallType::Inbound } else { destination.call_type };
+        let origin = self.add_device(offered.conference, offered.party, caller.called);
+        if let Some(device) = self.device_mut(origin) {
+            device.leg = Leg::Made;
+        }
+        let id = PartyId(if offered.party == PartyId(1) { 2 } else { 1 });
+        let room = self.room_mut(offered.conference);
+        room.made = true;
+        room.next_party = offered.party.0.max(id.0).wrapping_add(1);
+        let destination = self.add_device(offered.conference, id, destination);
+        let mut conn = Conn::new(&self.ids, call_type, origin, destination, now);
+        conn.dnis = Some(shortened(&offered.dialled).into());
+        conn.ani = Some(caller.ani);
+        conn.caller_name = caller.name;
+        conn.headers = offered.headers;
+        if let Some(diverted_by) = offered.diverted_by {
+            let is_there = conn.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(DIVERSION));
+            if !is_there && is_bearable(&diverted_by) {
+                conn.headers.push((DIVERSION.into(), format!("<{diverted_by}>").into()));
+            }
+        }
+        conn.parties.push(Party::new(origin, DnRole::Origination));
+        conn.parties.push(Party::new(destination, DnRole::Destination));
+        let id = conn.id;
+        self.conns.push(conn);
+        self.phase = Phase::Live;
+        let told = Told::new(EventName::EventDialing, PartyState::Dialing, CallState::Ok);
+        self.tell(id, origin, told, out);
         match refused {
-            None => self.make_party(DESTINATION, false, now, out),
-            Some(error) => self.destination_failed(&Cause::status(ReleasedBy::Server, sip_status(&error)), now, out),
+            None => self.make_party(id, destination, origin, false, now, out),
+            Some(error) => {
+                let cause = Cause::status(ReleasedBy::Server, sip_status(&error));
+                self.destination_failed(id, destination, &cause, now, out);
+            }
         }
     }
 
-    /// The calling DN of ours (the Extension, or the Trunk it came through) and its party.
-    fn caller(&mut self, from: CallerId, id: PartyId) -> (DnId, Party) {
-        let (calling, shown, target) = match from {
-            CallerId::Extension(dn) => {
-                self.ani = Some(calling_number(&self.numbering, &dn));
-                (dn.clone(), dn.clone(), PartyTarget::Dn(dn))
-            }
+    pub(super) fn caller(&self, from: CallerId) -> Caller {
+        match from {
+            CallerId::Extension(dn) => Caller {
+                ani: calling_number(&self.numbering, &dn),
+                calling: dn.clone(),
+                called: Called {
+                    dn: dn.clone(),
+                    target: PartyTarget::Dn(dn),
+                    call_type: CallType::Internal,
+                },
+                name: None,
+            },
             CallerId::Trunk { trunk, number, name } => {
                 let number = if is_bearable(number.as_str()) {
                     number
                 } else {
                     DnId::new(ANONYMOUS)
                 };
-                self.ani = Some(number.user().into());
-                self.caller_name = name.filter(|name| is_bearable(name));
-                let target = PartyTarget::Trunk {
-                    trunk: trunk.clone(),
-                    number: number.user().into(),
-                };
-                (trunk, number, target)
+                Caller {
+                    ani: number.user().into(),
+                    calling: trunk.clone(),
+                    name: name.filter(|name| is_bearable(name)),
+                    called: Called {
+                        target: PartyTarget::Trunk {
+                            trunk,
+                            number: number.user().into(),
+                        },
+                        dn: number,
+                        call_type: CallType::Inbound,
+                    },
+                }
             }
-        };
-        let mut party = Party::new(id, shown, target, DnRole::Origination);
-        party.leg = Leg::Made;
-        (calling, party)
+        }
     }
 }
 
@@ -99,7 +132,7 @@ fn nobody(dialled: &str) -> Called {
 }
 
 /// With which status a phone or trunk is told that what it dialled leads nowhere (RFC 3261 s.21.4).
-fn sip_status(error: &NotCalled) -> u16 {
+pub(super) fn sip_status(error: &NotCalled) -> u16 {
     match error {
         NotCalled::Unknown(_) => 404,
         NotCalled::Prohibited(_) => 403,

@@ -1,68 +1,65 @@
-//! One DN's part in a call.
+//! One DN's part in one call.
 
-use super::PartySummary;
-use crate::link::PartyTarget;
-use crate::{DnId, DnRole, PartyId, PartyState};
+use super::device::DeviceKey;
+use crate::{CallState, DnId, DnRole, PartyState, Requestor};
 
 /// A party. It is *reported* from its first event (state other than Null) until its terminal event (Null again).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(super) struct Party {
-    /// Its id on the link.
-    pub(super) id: PartyId,
-    /// How events name it: a DN of ours, or the number behind a trunk.
-    pub(super) dn: DnId,
-    /// How the connector reaches it.
-    pub(super) target: PartyTarget,
+    pub(super) device: DeviceKey,
     /// Its part.
     pub(super) role: DnRole,
     /// Its state for clients.
     pub(super) state: PartyState,
-    /// How far it is on the link.
-    pub(super) leg: Leg,
-    /// Its device has said that it rings.
-    pub(super) rings: bool,
+    /// Nobody hears it.
+    pub(super) muted: bool,
+    /// It is called into a call that talks already.
+    pub(super) joining: Option<Joining>,
+    /// What its EventRinging says of how the call came to it.
+    pub(super) arrival: Arrival,
+    /// Whose AnswerCall waits for it.
+    pub(super) answering: Option<Requestor>,
 }
 
-/// How far a party is on the link.
+/// On whose behalf a party joins a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Leg {
-    /// The connector does not know it yet.
-    NotMade,
-    /// The connector has it.
-    Made,
-    /// The connector has said that it is gone.
-    Gone,
+pub(super) struct Joining {
+    pub(super) by: DeviceKey,
+    /// It takes the place of `by`.
+    pub(super) replaces: bool,
+}
+
+/// How a call came to a party.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Arrival {
+    pub(super) state: CallState,
+    pub(super) third: Option<(DnId, DnRole)>,
+}
+
+impl Default for Arrival {
+    fn default() -> Self {
+        Self {
+            state: CallState::Ok,
+            third: None,
+        }
+    }
 }
 
 impl Party {
-    pub(super) fn new(id: PartyId, dn: DnId, target: PartyTarget, role: DnRole) -> Self {
+    pub(super) fn new(device: DeviceKey, role: DnRole) -> Self {
         Self {
-            id,
-            dn,
-            target,
+            device,
             role,
             state: PartyState::Null,
-            leg: Leg::NotMade,
-            rings: false,
+            muted: false,
+            joining: None,
+            arrival: Arrival::default(),
+            answering: None,
         }
     }
 
-    /// Whether it is none of our DNs: it gets no events.
-    pub(super) fn is_external(&self) -> bool {
-        matches!(self.target, PartyTarget::Trunk { .. })
-    }
-
-    /// Whether clients know it and may ask on its behalf.
-    pub(super) fn is_on_call(&self) -> bool {
-        !self.is_external() && self.state != PartyState::Null
-    }
-
-    pub(super) fn summary(&self) -> PartySummary {
-        PartySummary {
-            dn: self.dn.clone(),
-            role: self.role,
-            state: self.state,
-            external: self.is_external(),
-        }
+    /// Whether it talks, on hold or not.
+    pub(super) fn talks(&self) -> bool {
+        matches!(self.state, PartyState::Connected | PartyState::Held)
     }
 }

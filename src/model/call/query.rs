@@ -1,13 +1,14 @@
 //! QueryCall: EventPartyInfo to the requestor (T-Library reference ch. 11; seed 002 lines 3482-3483: StatusQuery only).
 
+use super::device::DeviceKey;
 use super::{Call, CallOutput};
-use crate::{CallInfoType, CallState, EventName, KvValue, PartyState, Requestor, TError, TErrorCode};
+use crate::{CallInfoType, CallState, ConnId, EventName, KvValue, PartyState, Requestor, TError, TErrorCode};
 
 impl Call {
     /// The parties stand in the extensions: `party-N` is the DN, `role-N` its role, `ps-N` its state as a number, N from 1.
     pub(super) fn query(
         &self,
-        index: usize,
+        (id, key): (ConnId, DeviceKey),
         requestor: Requestor,
         info_type: CallInfoType,
         out: &mut Vec<CallOutput>,
@@ -16,11 +17,15 @@ impl Call {
             let text = format!("callInfoType {info_type} is not supported, only StatusQuery is");
             return Err(TError::new(TErrorCode::UnsupportedOperation, text));
         }
-        let mut event = self.party_event(index, EventName::EventPartyInfo);
+        let mut event = self
+            .party_event(id, key, EventName::EventPartyInfo)
+            .ok_or(TErrorCode::InvalidConnId)?;
         event.call_state = Some(CallState::Ok);
-        let known = self.parties.iter().filter(|party| party.state != PartyState::Null);
+        let parties = self.conn(id).map(|conn| conn.parties.as_slice()).unwrap_or_default();
+        let known = parties.iter().filter(|party| party.state != PartyState::Null);
         for (number, party) in known.enumerate().map(|(index, party)| (index + 1, party)) {
-            event.extensions.set(format!("party-{number}"), party.dn.as_str());
+            let Some(device) = self.device(party.device) else { continue };
+            event.extensions.set(format!("party-{number}"), device.dn.as_str());
             event.extensions.set(format!("role-{number}"), party.role.name());
             event
                 .extensions

@@ -2,10 +2,12 @@
 
 use std::time::Instant;
 
-use super::ending::Ending;
-use super::events::Addition;
-use super::{Call, CallOutput, DESTINATION, ORIGIN, Outcome, Phase};
-use crate::{CallState, EventName, KvList, PartyState, Requestor, TError};
+use super::conn::Stage;
+use super::device::DeviceKey;
+use super::ending::{Ending, Leaving};
+use super::events::Told;
+use super::{Call, CallOutput, Outcome};
+use crate::{CallState, ConnId, EventName, KvList, PartyState, Requestor, TError};
 
 /// What a caller who was not answered is told on its leg when its own client ends the call (RFC 3261 s.21.4.25).
 const REQUEST_TERMINATED: u16 = 487;
@@ -15,59 +17,70 @@ const DECLINE: u16 = 603;
 impl Call {
     pub(super) fn release(
         &mut self,
-        index: usize,
+        (id, key): (ConnId, DeviceKey),
         requestor: Requestor,
         reasons: KvList,
         now: Instant,
         out: &mut Vec<CallOutput>,
     ) -> Result<(), TError> {
+        let Some(conn) = self.conn(id) else { return Ok(()) };
+        let (stage, origin, destination) = (conn.stage, conn.origin, conn.destination);
+        if stage == Stage::Talking {
+            let leaving = Leaving {
+                requestor: Some(requestor),
+                reasons,
+                ..Leaving::normal()
+            };
+            self.joining_refused(id, key);
+            self.leave(id, key, leaving, now, out);
+            return Ok(());
+        }
         let ending = Ending {
             requestor: Some(requestor),
             reasons,
-            ..Ending::normal(index, self.outcome_of_request(index))
+            status: self.status_of_request(id, key),
+            ..Ending::normal(key, self.outcome_of_request(id, key))
         };
-        let ending = match (self.phase, index) {
-            (Phase::CallingOrigin | Phase::CallingDestination, ORIGIN) => Ending {
+        let ending = if key == origin {
+            Ending {
                 abandoned: true,
-                status: Some(REQUEST_TERMINATED),
                 ..ending
-            },
-            (Phase::CallingDestination, DESTINATION) => {
-                let addition = Addition::default();
-                self.report(
-                    ORIGIN,
-                    EventName::EventDestinationBusy,
-                    PartyState::Busy,
-                    CallState::Busy,
-                    addition,
-                    out,
-                );
-                Ending {
-                    other_state: CallState::Busy,
-                    status: Some(DECLINE),
-                    ..ending
-                }
             }
-            _ => ending,
+        } else {
+            if key == destination {
+                let told = Told::new(EventName::EventDestinationBusy, PartyState::Busy, CallState::Busy);
+                self.tell(id, origin, told, out);
+            }
+            Ending {
+                other_state: CallState::Busy,
+                ..ending
+            }
         };
-        self.end(ending, now, out);
+        self.end(id, ending, now, out);
         Ok(())
     }
 
+    /// A party that rings in a call in talk is turned down, not hung up on.
+    fn joining_refused(&mut self, id: ConnId, key: DeviceKey) {
+        if self.party(id, key).is_some_and(|party| party.state == PartyState::Alerting) {
+            self.release_with(key, Some(DECLINE));
+        }
+    }
+
     /// How a call that the party's client ends is counted.
-    pub(super) fn outcome_of_request(&self, index: usize) -> Outcome {
-        match (self.phase, index) {
-            (Phase::Talking, _) => Outcome::Answered,
-            (_, DESTINATION) => Outcome::Rejected,
+    pub(super) fn outcome_of_request(&self, id: ConnId, key: DeviceKey) -> Outcome {
+        match self.conn(id) {
+            Some(conn) if conn.stage == Stage::Talking => Outcome::Answered,
+            Some(conn) if conn.destination == key => Outcome::Rejected,
             _ => Outcome::Cancelled,
         }
     }
 
     /// The status for a caller who was not answered yet, when the party's client ends the call.
-    pub(super) fn status_of_request(&self, index: usize) -> Option<u16> {
-        match (self.phase, index) {
-            (Phase::Talking, _) => None,
-            (_, DESTINATION) => Some(DECLINE),
+    pub(super) fn status_of_request(&self, id: ConnId, key: DeviceKey) -> Option<u16> {
+        match self.conn(id) {
+            Some(conn) if conn.stage == Stage::Talking => None,
+            Some(conn) if conn.destination == key => Some(DECLINE),
             _ => Some(REQUEST_TERMINATED),
         }
     }

@@ -5,27 +5,58 @@
 
 use std::time::{Duration, Instant};
 
+use super::conn::Stage;
+use super::device::{DeviceKey, Leg};
 use super::{Call, CallOutput, Phase};
+use crate::TErrorCode;
+use crate::link::{Cause, ReleasedBy};
 
 impl Call {
-    /// A party was asked for: it has to be answered, or gone, when its device has had its time to ring.
-    pub(super) fn expect_answer(&mut self, now: Instant) {
+    /// A party that was asked for has to be answered, or gone, when its device has had its time to ring.
+    pub(super) fn answer_deadline(&self, now: Instant) -> Option<Instant> {
         let wait = self.settings.ring_timeout_ms.saturating_add(self.settings.link_timeout_ms);
-        self.deadline = now.checked_add(Duration::from_millis(wait));
-    }
-
-    /// The call is over for clients: the conference has to end.
-    pub(super) fn expect_end(&mut self, now: Instant) {
-        self.deadline = now.checked_add(Duration::from_millis(self.settings.link_timeout_ms));
+        now.checked_add(Duration::from_millis(wait))
     }
 
     pub(super) fn timed_out(&mut self, now: Instant, out: &mut Vec<CallOutput>) {
-        if self.deadline.is_none_or(|deadline| now < deadline) {
+        if self.phase != Phase::Live {
             return;
         }
-        match self.phase {
-            Phase::Ending => self.finish(out),
-            _ => self.end_by_fault(now, out),
+        if self.closing.is_some_and(|deadline| self.conns.is_empty() && now >= deadline) {
+            return self.finish(out);
+        }
+        self.operation_timed_out(now, out);
+        let due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| now >= deadline);
+        let late: Vec<DeviceKey> = self
+            .devices
+            .iter()
+            .filter(|device| due(device.deadline))
+            .map(|device| device.key)
+            .collect();
+        for key in late {
+            self.device_timed_out(key, now, out);
+        }
+    }
+
+    fn device_timed_out(&mut self, key: DeviceKey, now: Instant, out: &mut Vec<CallOutput>) {
+        let Some(device) = self.device_mut(key) else { return };
+        device.deadline = None;
+        if device.leg == Leg::Releasing {
+            // Nobody has waited for it but we.
+            device.leg = Leg::Gone;
+            return;
+        }
+        if self.pending.as_ref().is_some_and(|pending| pending.op.target() == Some(key)) {
+            return self.fail(TErrorCode::TimeoutPerformingOperation.into(), None, out);
+        }
+        for id in self.conns_of(key) {
+            let calling = self.conn(id).is_some_and(|conn| conn.stage != Stage::Talking);
+            if calling {
+                self.end_by_fault(id, now, out);
+                continue;
+            }
+            let cause = Cause::status(ReleasedBy::Network, 408);
+            self.left(id, key, &cause, now, out);
         }
     }
 }

@@ -2,65 +2,103 @@
 
 use std::sync::Arc;
 
+use super::device::DeviceKey;
+use super::events::Told;
 use super::{Call, CallOutput};
-use crate::{CallState, EventName, KvList, KvValue, Requestor, TError, TErrorCode};
+use crate::{CallState, ConnId, DnRole, EventName, KvList, KvValue, PartyState, Requestor, TError, TErrorCode};
 
 impl Call {
     /// Attach and update do the same to a list of unique keys: a listed key gets the new value, in its place.
     pub(super) fn merge_user_data(
         &mut self,
-        index: usize,
+        at: (ConnId, DeviceKey),
         requestor: Requestor,
         pairs: &KvList,
         out: &mut Vec<CallOutput>,
     ) -> Result<(), TError> {
-        let mut user_data = KvList::clone(&self.user_data);
+        let mut user_data = self.user_data_of(at.0);
         user_data.merge(pairs);
         check_size(&user_data, self.settings.user_data_limit_bytes)?;
-        self.set_user_data(index, requestor, user_data, out)
+        self.set_user_data(at, requestor, user_data, out)
     }
 
     /// A key that is not there is deleted already: no error, as the list is what was asked for.
     pub(super) fn delete_user_data(
         &mut self,
-        index: usize,
+        at: (ConnId, DeviceKey),
         requestor: Requestor,
         key: &str,
         out: &mut Vec<CallOutput>,
     ) -> Result<(), TError> {
-        let mut user_data = KvList::clone(&self.user_data);
+        let mut user_data = self.user_data_of(at.0);
         user_data.remove(key);
-        self.set_user_data(index, requestor, user_data, out)
+        self.set_user_data(at, requestor, user_data, out)
     }
 
     pub(super) fn delete_all_user_data(
         &mut self,
-        index: usize,
+        at: (ConnId, DeviceKey),
         requestor: Requestor,
         out: &mut Vec<CallOutput>,
     ) -> Result<(), TError> {
-        self.set_user_data(index, requestor, KvList::new(), out)
+        self.set_user_data(at, requestor, KvList::new(), out)
+    }
+
+    fn user_data_of(&self, id: ConnId) -> KvList {
+        self.conn(id).map(|conn| KvList::clone(&conn.user_data)).unwrap_or_default()
     }
 
     fn set_user_data(
         &mut self,
-        by: usize,
+        (id, by): (ConnId, DeviceKey),
         requestor: Requestor,
         user_data: KvList,
         out: &mut Vec<CallOutput>,
     ) -> Result<(), TError> {
-        self.user_data = Arc::new(user_data);
-        for index in 0..self.parties.len() {
-            if self.parties.get(index).is_some_and(|party| party.is_on_call()) {
-                let mut event = self.party_event(index, EventName::EventAttachedDataChanged);
-                event.call_state = Some(CallState::Ok);
-                event.third_party_dn = self.parties.get(by).map(|party| party.dn.clone());
-                event.third_party_dn_role = self.parties.get(by).map(|party| party.role);
-                let requestor = (index == by).then_some(requestor);
-                out.push(CallOutput::Event { event, requestor });
-            }
+        let role = self.party(id, by).map_or(DnRole::Unknown, |party| party.role);
+        let third = self.dn_of(by).map(|dn| (dn, role));
+        if let Some(conn) = self.conn_mut(id) {
+            conn.user_data = Arc::new(user_data);
         }
+        self.tell_user_data(id, third, Some((by, requestor)), out);
         Ok(())
+    }
+
+    /// Every party that clients know is told the whole list.
+    pub(super) fn tell_user_data(
+        &mut self,
+        id: ConnId,
+        third: Option<(crate::DnId, DnRole)>,
+        asked: Option<(DeviceKey, Requestor)>,
+        out: &mut Vec<CallOutput>,
+    ) {
+        let Some(conn) = self.conn(id) else { return };
+        for key in conn.devices() {
+            if self.party(id, key).is_none_or(|party| party.state == PartyState::Null) {
+                continue;
+            }
+            let told = Told {
+                third: third.clone(),
+                requestor: asked.filter(|(by, _)| *by == key).map(|(_, requestor)| requestor),
+                ..Told::same(EventName::EventAttachedDataChanged, CallState::Ok)
+            };
+            self.tell(id, key, told, out);
+        }
+    }
+
+    /// Takes the data of a call that ends into this one, later keys win; says whether that changed anything. A list that would be too
+    /// large stays as it was.
+    pub(super) fn take_user_data(&mut self, id: ConnId, from: &KvList) -> bool {
+        let mut user_data = self.user_data_of(id);
+        let before = user_data.clone();
+        user_data.merge(from);
+        if user_data == before || check_size(&user_data, self.settings.user_data_limit_bytes).is_err() {
+            return false;
+        }
+        if let Some(conn) = self.conn_mut(id) {
+            conn.user_data = Arc::new(user_data);
+        }
+        true
     }
 }
 

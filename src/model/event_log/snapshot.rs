@@ -1,13 +1,14 @@
 //! The calls on each DN, as its last event of each call told them.
 //!
-//! Invariant: a (DN, ConnID) is here from its first event with a party state until its terminal event, and never twice.
+//! Invariant: a (DN, ConnID) is here from its first event with a party state until its terminal event, or the EventPartyChanged that
+//! takes the party into another call, and never twice.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::{ConnId, DnId, Event, KvList, KvValue, PartyState};
+use crate::{ConnId, DnId, Event, EventName, KvList, KvValue, PartyState};
 
 /// The last event of each live party, by DN, and the DNs by call.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +23,12 @@ impl Snapshots {
         let (Some(dn), Some(conn_id), Some(state)) = (&event.this_dn, event.conn_id, event.party_state) else {
             return;
         };
+        // The party has come over from another call: there it is no more.
+        if let Some(previous) = event.previous_conn_id.filter(|previous| *previous != conn_id)
+            && event.name == EventName::EventPartyChanged
+        {
+            self.forget(dn, previous);
+        }
         if event.name.is_terminal() || state == PartyState::Null {
             return self.forget(dn, conn_id);
         }

@@ -303,7 +303,7 @@ fn what_an_invite_says_at_length_is_not_repeated_in_every_event() {
     let (event, _) = rig.events().next().unwrap();
     assert_eq!(event.other_dn, Some("sip:anonymous@anonymous.invalid".into()));
     assert_eq!(event.extensions.text("Conversation-ID"), Some("conversation-1"));
-    assert_eq!(rig.call.caller_name, None);
+    assert_eq!(rig.call.conns[0].caller_name, None);
     let rig = Rig::dialled(&long);
     let (event, _) = rig.events().next().unwrap();
     assert_eq!(event.other_dn.as_ref().map(|dn| dn.as_str().len()), Some(254));
@@ -419,7 +419,7 @@ fn the_conversation_id_of_the_invite_stays_with_the_call() {
 fn the_summary_shows_both_parties() {
     let mut rig = Rig::inbound("2001");
     rig.created(B);
-    let summary = rig.call.summary(rig.now + Duration::from_secs(9));
+    let summary = rig.call.summary(CONN, rig.now + Duration::from_secs(9)).unwrap();
     let parties: Vec<_> = summary
         .parties
         .iter()

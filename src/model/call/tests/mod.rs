@@ -1,8 +1,15 @@
 //! Tests of the call machine: golden transcripts of the flows of reference ch. 9.1 and 9.3, refusals, and properties under any input.
 
+mod conference;
+mod consult;
 mod flows;
+mod hold;
+mod phone;
 mod property;
+mod random;
 mod refusals;
+mod single_step;
+mod stage;
 mod user_data;
 
 use std::sync::Arc;
@@ -228,7 +235,7 @@ impl Rig {
 
     pub(super) fn record(&self) -> CallRecord {
         let record = |output: &CallOutput| match output {
-            CallOutput::Finished(record) => Some(*record),
+            CallOutput::Closed { record, .. } => Some(*record),
             _ => None,
         };
         let records: Vec<_> = self.out.iter().filter_map(record).collect();
@@ -239,7 +246,8 @@ impl Rig {
 
 /// One line for each output. Events: `DN Event* role > other role state`, then what stands in the extensions about the cause.
 pub(super) fn transcript(out: &[CallOutput]) -> Vec<String> {
-    out.iter().map(line).collect()
+    let lines = out.iter().filter(|output| !matches!(output, CallOutput::Finished));
+    lines.map(line).collect()
 }
 
 fn line(output: &CallOutput) -> String {
@@ -259,7 +267,10 @@ fn line(output: &CallOutput) -> String {
             None => format!("link: release {party}"),
         },
         CallOutput::Link(other) => format!("link: {other:?}"),
-        CallOutput::Finished(record) => format!("finished {} {}", record.direction, record.outcome.name()),
+        CallOutput::Closed { record, .. } => format!("finished {} {}", record.direction, record.outcome.name()),
+        CallOutput::Opened { conn_id } => format!("opened {:x}", conn_id.0),
+        CallOutput::Absorb(wanted) => format!("absorb {wanted:?}"),
+        CallOutput::Finished => "finished".to_owned(),
     }
 }
 

@@ -9,7 +9,7 @@ fn refused_make(make: Make) -> u32 {
     rig.input(CallInput::Make(Box::new(make)));
     let record = rig.record();
     assert_eq!((record.direction, record.outcome), (CallType::Unknown, Outcome::Refused));
-    assert_eq!(rig.out.len(), 2, "the answer and the end");
+    assert_eq!(rig.out.len(), 3, "the answer, the record and the end");
     assert!(rig.call.is_finished());
     rig.events().next().unwrap().0.error.as_ref().unwrap().code.number()
 }

@@ -1,0 +1,32 @@
+//! AnswerCall: the ringing phone is asked to answer, by the conventions of phones. What came of it shows: EventEstablished*, or an error
+//! before the terminal event.
+
+use super::device::{DeviceKey, Leg};
+use super::{Call, CallOutput, wrong_state};
+use crate::link::LinkRequest;
+use crate::{ConnId, PartyState, Requestor, TError, TErrorCode};
+
+impl Call {
+    pub(super) fn answer(
+        &mut self,
+        (id, key): (ConnId, DeviceKey),
+        requestor: Requestor,
+        out: &mut Vec<CallOutput>,
+    ) -> Result<(), TError> {
+        let dn = self.dn_of(key);
+        let device = self.device(key).ok_or(TErrorCode::PartyNotOnCall)?;
+        let (conference, leg, party) = (device.conference, device.leg, device.id);
+        let asked = self.party_mut(id, key).ok_or(TErrorCode::PartyNotOnCall)?;
+        match asked.state {
+            PartyState::Connected | PartyState::Held => return Err(TErrorCode::InSameState.into()),
+            PartyState::Alerting if leg == Leg::Made => {}
+            state => return Err(wrong_state(dn, Some(state))),
+        }
+        if asked.answering.is_some() {
+            return Err(TErrorCode::OtherOperationPending.into());
+        }
+        asked.answering = Some(requestor);
+        out.push(CallOutput::Link(LinkRequest::AnswerParty { conference, party }));
+        Ok(())
+    }
+}

@@ -1,0 +1,94 @@
+//! A device in the group: one leg on the link. One device may be a party of several calls at once (a main call and its consultation).
+
+use std::time::Instant;
+
+use crate::link::{Cause, PartyTarget, ReleasedBy};
+use crate::{CallState, ConferenceId, ConnId, DnId, PartyId};
+
+/// Names a device within the group. Never reused.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub(super) struct DeviceKey(pub(super) u32);
+
+/// How far a device is on the link.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Leg {
+    /// The connector does not know it yet.
+    NotMade,
+    /// The connector has it; it is called, or it calls.
+    Made,
+    /// It answered, or was answered.
+    Connected,
+    /// The connector was asked to let go of it.
+    Releasing,
+    /// The connector has said that it is gone.
+    Gone,
+}
+
+/// A device. It is let go of when it is a party of no call any more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Device {
+    pub(super) key: DeviceKey,
+    /// Its conference. Calls that began separately keep theirs.
+    pub(super) conference: ConferenceId,
+    /// Its id there.
+    pub(super) id: PartyId,
+    /// Where it is being moved to, and its id there.
+    pub(super) moving: Option<(ConferenceId, PartyId)>,
+    /// How events name it: a DN of ours, or the number behind a trunk.
+    pub(super) dn: DnId,
+    /// How the connector reaches it.
+    pub(super) target: PartyTarget,
+    pub(super) leg: Leg,
+    /// It has said that it rings.
+    pub(super) rings: bool,
+    /// The call that the device itself has put on hold.
+    pub(super) holds: Option<ConnId>,
+    /// When the connector owes something about it at the latest.
+    pub(super) deadline: Option<Instant>,
+    /// How it is to be let go of.
+    pub(super) release: Cause,
+    /// With which CallState it leaves a call that it hangs up by itself, where another one than Ok.
+    pub(super) leaves: Option<CallState>,
+}
+
+impl Device {
+    pub(super) fn new(key: DeviceKey, conference: ConferenceId, id: PartyId, dn: DnId, target: PartyTarget) -> Self {
+        Self {
+            key,
+            conference,
+            id,
+            moving: None,
+            dn,
+            target,
+            leg: Leg::NotMade,
+            rings: false,
+            holds: None,
+            deadline: None,
+            release: Cause::normal(ReleasedBy::Server),
+            leaves: None,
+        }
+    }
+
+    /// Whether it is none of our DNs: it gets no events.
+    pub(super) fn is_external(&self) -> bool {
+        matches!(self.target, PartyTarget::Trunk { .. })
+    }
+
+    /// Whether the connector has it and was not asked to let go.
+    pub(super) fn is_up(&self) -> bool {
+        matches!(self.leg, Leg::Made | Leg::Connected)
+    }
+
+    /// Whether the connector calls it by that name.
+    pub(super) fn is_called(&self, conference: ConferenceId, id: PartyId) -> bool {
+        self.leg != Leg::NotMade && ((self.conference, self.id) == (conference, id) || self.moving == Some((conference, id)))
+    }
+
+    /// The DN in whose right it dials: the Trunk DN for whoever is behind it.
+    pub(super) fn dials_as(&self) -> &DnId {
+        match &self.target {
+            PartyTarget::Dn(dn) => dn,
+            PartyTarget::Trunk { trunk, .. } => trunk,
+        }
+    }
+}

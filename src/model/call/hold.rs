@@ -1,0 +1,161 @@
+//! HoldCall, RetrieveCall, SetMuteOn, SetMuteOff, and the hold that a phone does by itself (T-Library reference ch. 9.4).
+
+use std::time::Instant;
+
+use super::device::DeviceKey;
+use super::events::Told;
+use super::operation::{Asker, Op, Pending, Step};
+use super::{Call, CallOutput, wrong_state};
+use crate::{CallState, ConnId, EventName, KvList, PartyState, Requestor, TError, TErrorCode};
+
+impl Call {
+    pub(super) fn hold(
+        &mut self,
+        at: (ConnId, DeviceKey),
+        requestor: Requestor,
+        reasons: KvList,
+        now: Instant,
+    ) -> Result<(), TError> {
+        self.check_idle()?;
+        self.check_state(at, PartyState::Connected, PartyState::Held)?;
+        self.begin_with_reasons(Op::Hold, at, requestor, reasons, now);
+        Ok(())
+    }
+
+    pub(super) fn retrieve(
+        &mut self,
+        at: (ConnId, DeviceKey),
+        requestor: Requestor,
+        reasons: KvList,
+        now: Instant,
+    ) -> Result<(), TError> {
+        self.check_idle()?;
+        self.check_state(at, PartyState::Held, PartyState::Connected)?;
+        if self.talks_elsewhere(at) {
+            let text = "the DN talks on another call: alternate, or hold that one first";
+            return Err(TError::new(TErrorCode::InvalidCallState, text));
+        }
+        self.begin_with_reasons(Op::Retrieve, at, requestor, reasons, now);
+        Ok(())
+    }
+
+    pub(super) fn mute(
+        &mut self,
+        at: (ConnId, DeviceKey),
+        on: bool,
+        requestor: Requestor,
+        reasons: KvList,
+        now: Instant,
+    ) -> Result<(), TError> {
+        self.check_idle()?;
+        self.check_mute(at, on)?;
+        self.begin_with_reasons(Op::Mute(on), at, requestor, reasons, now);
+        Ok(())
+    }
+
+    fn begin_with_reasons(&mut self, op: Op, at: (ConnId, DeviceKey), requestor: Requestor, reasons: KvList, now: Instant) {
+        self.begin(op, at, Asker::Client(requestor), Step::Audio, now);
+        if let Some(pending) = &mut self.pending {
+            pending.reasons = reasons;
+        }
+    }
+
+    /// 43 where the party is there already, 496 where it cannot come from where it is.
+    fn check_state(&self, (id, key): (ConnId, DeviceKey), from: PartyState, to: PartyState) -> Result<(), TError> {
+        match self.party(id, key).map(|party| party.state) {
+            Some(state) if state == from => Ok(()),
+            Some(state) if state == to => Err(TErrorCode::InSameState.into()),
+            state => Err(wrong_state(self.dn_of(key), state)),
+        }
+    }
+
+    fn check_mute(&self, (id, key): (ConnId, DeviceKey), on: bool) -> Result<(), TError> {
+        match self.party(id, key) {
+            Some(party) if !party.talks() => Err(wrong_state(self.dn_of(key), Some(party.state))),
+            Some(party) if party.muted == on => Err(TErrorCode::InSameState.into()),
+            Some(_) => Ok(()),
+            None => Err(TErrorCode::PartyNotOnCall.into()),
+        }
+    }
+
+    /// Whether the same device is in talk on another call: it hears one call at a time.
+    fn talks_elsewhere(&self, (id, key): (ConnId, DeviceKey)) -> bool {
+        let others = self.conns.iter().filter(|conn| conn.id != id);
+        let party = |conn: &super::conn::Conn| conn.party(key).map(|party| party.state);
+        others
+            .map(party)
+            .any(|state| matches!(state, Some(PartyState::Connected | PartyState::Dialing)))
+    }
+
+    pub(super) fn held(&mut self, pending: Pending, out: &mut Vec<CallOutput>) {
+        let at = (pending.conn, pending.by);
+        let checked = self.check_state(at, PartyState::Connected, PartyState::Held);
+        self.report_done(pending, checked, EventName::EventHeld, PartyState::Held, out);
+    }
+
+    pub(super) fn retrieved(&mut self, pending: Pending, out: &mut Vec<CallOutput>) {
+        let at = (pending.conn, pending.by);
+        let checked = self.check_state(at, PartyState::Held, PartyState::Connected);
+        self.report_done(pending, checked, EventName::EventRetrieved, PartyState::Connected, out);
+    }
+
+    pub(super) fn mute_set(&mut self, pending: Pending, on: bool, out: &mut Vec<CallOutput>) {
+        let (id, key) = (pending.conn, pending.by);
+        let checked = self.check_mute((id, key), on);
+        let Some(party) = self.party_mut(id, key) else { return };
+        if checked.is_ok() {
+            party.muted = on;
+        }
+        let state = party.state;
+        let name = if on { EventName::EventMuteOn } else { EventName::EventMuteOff };
+        self.report_done(pending, checked, name, state, out);
+    }
+
+    /// The starred event of an operation, or the error that has come up meanwhile.
+    fn report_done(
+        &mut self,
+        pending: Pending,
+        checked: Result<(), TError>,
+        name: EventName,
+        state: PartyState,
+        out: &mut Vec<CallOutput>,
+    ) {
+        match checked {
+            Ok(()) => {
+                let told = Told {
+                    requestor: pending.asker.requestor(),
+                    reasons: pending.reasons,
+                    ..Told::new(name, state, CallState::Ok)
+                };
+                self.tell(pending.conn, pending.by, told, out);
+            }
+            Err(error) => {
+                self.pending = Some(pending);
+                self.fail(error, None, out);
+            }
+        }
+    }
+
+    /// The phone itself holds or resumes (1pcc): the same without a ReferenceID; the other side hears music from then on.
+    pub(super) fn held_by_device(&mut self, key: DeviceKey, held: bool, out: &mut Vec<CallOutput>) {
+        let state = |call: &Self, id| call.party(id, key).map(|party| party.state);
+        if held {
+            let calls = self.conns_of(key);
+            let Some(id) = calls.into_iter().find(|id| state(self, *id) == Some(PartyState::Connected)) else {
+                return;
+            };
+            if let Some(device) = self.device_mut(key) {
+                device.holds = Some(id);
+            }
+            let told = Told::new(EventName::EventHeld, PartyState::Held, CallState::Ok);
+            return self.tell(id, key, told, out);
+        }
+        let Some(id) = self.device_mut(key).and_then(|device| device.holds.take()) else {
+            return;
+        };
+        if state(self, id) == Some(PartyState::Held) && !self.talks_elsewhere((id, key)) {
+            let told = Told::new(EventName::EventRetrieved, PartyState::Connected, CallState::Ok);
+            self.tell(id, key, told, out);
+        }
+    }
+}

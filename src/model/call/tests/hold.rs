@@ -1,0 +1,229 @@
+//! Hold, retrieve, mute, digits, AnswerCall (reference ch. 9.4), by request and by phone.
+
+use super::stage::Stage;
+use super::*;
+use crate::request::{OnCall, OnCallWith, OnTwoCalls};
+
+#[test]
+fn only_the_holding_party_is_told_and_the_other_one_hears_music() {
+    let mut stage = Stage::talking();
+    stage.on(OnCall::HoldCall, BOB, CONN).says(
+        "link: audio
+         bob EventHeld* a1 Destination > alice Origination Ok",
+    );
+    assert_eq!(stage.hearing(CONFERENCE), "alice<music bob<");
+    stage.on(OnCall::HoldCall, BOB, CONN).says("only bob EventError* 43");
+    stage.on(OnCall::RetrieveCall, BOB, CONN).says(
+        "link: audio
+         bob EventRetrieved* a1 Destination > alice Origination Ok",
+    );
+    assert_eq!(stage.hearing(CONFERENCE), "alice<bob bob<alice");
+    stage.on(OnCall::RetrieveCall, BOB, CONN).says("only bob EventError* 43");
+}
+
+#[test]
+fn both_may_hold() {
+    let mut stage = Stage::talking();
+    stage.on(OnCall::HoldCall, BOB, CONN).on(OnCall::HoldCall, ALICE, CONN).says(
+        "link: audio
+         bob EventHeld* a1 Destination > alice Origination Ok
+         link: audio
+         alice EventHeld* a1 Origination > bob Destination Ok",
+    );
+    assert_eq!(stage.hearing(CONFERENCE), "alice< bob<");
+    stage.on(OnCall::RetrieveCall, BOB, CONN);
+    assert_eq!(stage.hearing(CONFERENCE), "alice< bob<music");
+}
+
+#[test]
+fn a_hold_by_the_phone_is_the_same_without_a_reference_id() {
+    let mut stage = Stage::talking();
+    stage.holds_by_phone(BOB, true).holds_by_phone(BOB, true).says(
+        "bob EventHeld a1 Destination > alice Origination Ok
+         link: audio",
+    );
+    assert_eq!(stage.hearing(CONFERENCE), "alice<music bob<");
+    stage.holds_by_phone(BOB, false).says(
+        "bob EventRetrieved a1 Destination > alice Origination Ok
+         link: audio",
+    );
+    stage.holds_by_phone(BOB, false).says("");
+}
+
+#[test]
+fn a_hold_that_the_connector_cannot_do_leaves_the_call_as_it_was() {
+    let mut stage = Stage::talking();
+    stage.refuse = Some(488);
+    stage.on(OnCall::HoldCall, BOB, CONN).says(
+        "link: audio
+         only bob EventError* 1140",
+    );
+    stage.refuse = None;
+    assert_eq!(stage.hearing(CONFERENCE), "alice<bob bob<alice");
+    stage.on(OnCall::HoldCall, BOB, CONN).says(
+        "link: audio
+         bob EventHeld* a1 Destination > alice Origination Ok",
+    );
+}
+
+#[test]
+fn a_second_operation_waits_for_nobody() {
+    let mut stage = Stage::talking();
+    stage.refuse = Some(0);
+    stage
+        .on(OnCall::HoldCall, BOB, CONN)
+        .on(OnCall::HoldCall, ALICE, CONN)
+        .with(OnCallWith::InitiateTransfer, ALICE, CONN, "carol")
+        .says(
+            "link: audio
+             only alice EventError* 291
+             only alice EventError* 291",
+        );
+    stage.catch_up().says("bob EventHeld* a1 Destination > alice Origination Ok");
+}
+
+#[test]
+fn a_connector_that_stays_silent_fails_the_operation() {
+    let mut stage = Stage::talking();
+    stage.refuse = Some(0);
+    stage.on(OnCall::HoldCall, BOB, CONN).forget();
+    stage.now = stage.call.next_timeout().unwrap();
+    stage.input(CallInput::Timeout).says(
+        "only bob EventError* 236
+         link: audio",
+    );
+    stage.catch_up().says("");
+    assert_eq!(stage.hearing(CONFERENCE), "alice<bob bob<alice");
+}
+
+#[test]
+fn a_party_that_leaves_ends_the_operation() {
+    let mut stage = Stage::talking();
+    stage.refuse = Some(0);
+    stage.on(OnCall::HoldCall, BOB, CONN).forget().hangs_up(ALICE).says(
+        "alice EventReleased a1 Origination > bob Destination Ok
+         bob EventReleased a1 Destination > alice Origination Ok
+         only bob EventError* 237
+         link: release 2
+         closed a1 answered
+         finished",
+    );
+}
+
+#[test]
+fn who_does_not_talk_cannot_hold() {
+    let mut stage = Stage::calling(CONN, CONFERENCE, CallerId::Extension(ALICE.into()), "bob");
+    stage
+        .forget()
+        .on(OnCall::HoldCall, ALICE, CONN)
+        .on(OnCall::RetrieveCall, BOB, CONN)
+        .on(OnCall::SetMuteOn, BOB, CONN)
+        .on(OnCall::HoldCall, "sip:carol@tandem.local", CONN)
+        .on(OnCall::HoldCall, BOB, ConnId(1))
+        .says(
+            "only alice EventError* 496
+             only bob EventError* 496
+             only bob EventError* 496
+             only carol EventError* 470
+             only bob EventError* 56",
+        );
+}
+
+#[test]
+fn a_muted_party_is_heard_by_nobody() {
+    let mut stage = Stage::conference();
+    stage.on(OnCall::SetMuteOn, BOB, CONN).says(
+        "link: audio
+         bob EventMuteOn* a1 ConferenceMember Ok",
+    );
+    assert_eq!(stage.hearing(CONFERENCE), "alice<carol bob<alice+carol carol<alice");
+    stage.on(OnCall::SetMuteOn, BOB, CONN).says("only bob EventError* 43");
+    stage.on(OnCall::SetMuteOff, BOB, CONN).says(
+        "link: audio
+         bob EventMuteOff* a1 ConferenceMember Ok",
+    );
+    assert_eq!(stage.hearing(CONFERENCE), "alice<bob+carol bob<alice+carol carol<alice+bob");
+}
+
+#[test]
+fn a_conference_hears_no_music_when_one_holds() {
+    let mut stage = Stage::conference();
+    stage.on(OnCall::HoldCall, BOB, CONN);
+    assert_eq!(stage.hearing(CONFERENCE), "alice<carol bob< carol<alice");
+}
+
+#[test]
+fn digits_go_to_the_others() {
+    let mut stage = Stage::talking();
+    let digits = |text: &str| Request::SendDtmf {
+        this_dn: BOB.into(),
+        conn_id: CONN,
+        dtmf_digits: text.to_owned(),
+        reasons: KvList::new(),
+        extensions: KvList::new(),
+    };
+    stage.ask(digits("12#d")).says(
+        "link: digits 12#D to 1
+         bob EventDTMFSent* a1 Destination > alice Origination Ok",
+    );
+    stage.ask(digits("12x")).ask(digits("")).says(
+        "only bob EventError* 53
+         only bob EventError* 53",
+    );
+    stage.refuse = Some(481);
+    stage.ask(digits("1")).says(
+        "link: digits 1 to 1
+         only bob EventError* 237",
+    );
+    let mut stage = Stage::conference();
+    stage.ask(digits("1")).says(
+        "link: digits 1 to 3
+         link: digits 1 to 1
+         bob EventDTMFSent* a1 ConferenceMember Ok",
+    );
+}
+
+#[test]
+fn answer_call_asks_the_phone_and_is_answered_by_what_comes_of_it() {
+    let call = || Stage::calling(CONN, CONFERENCE, CallerId::Extension(ALICE.into()), "bob");
+    let mut stage = call();
+    stage
+        .forget()
+        .on(OnCall::AnswerCall, BOB, CONN)
+        .on(OnCall::AnswerCall, BOB, CONN)
+        .says(
+            "link: answer 2
+         only bob EventError* 291",
+        );
+    stage.answers(BOB).on(OnCall::AnswerCall, BOB, CONN).says(
+        "bob EventEstablished* a1 Destination > alice Origination Ok
+         alice EventEstablished a1 Origination > bob Destination Ok
+         only bob EventError* 43",
+    );
+    let mut stage = call();
+    stage.on(OnCall::AnswerCall, BOB, CONN).forget().hangs_up(ALICE).says(
+        "alice EventReleased a1 Origination > bob Destination Ok
+         only bob EventError* 237
+         bob EventAbandoned a1 Destination > alice Origination Ok
+         link: release 2
+         closed a1 cancelled
+         finished",
+    );
+    let mut stage = call();
+    stage
+        .forget()
+        .on(OnCall::AnswerCall, ALICE, CONN)
+        .says("only alice EventError* 496");
+}
+
+#[test]
+fn two_calls_have_to_be_two() {
+    let mut stage = Stage::talking();
+    stage
+        .two(OnTwoCalls::AlternateCall, BOB, CONN, CONN)
+        .says("only bob EventError* 56");
+    stage.two(OnTwoCalls::AlternateCall, BOB, CONN, ConnId(9)).says(
+        "absorb
+         only bob EventError* 56",
+    );
+}

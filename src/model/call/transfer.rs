@@ -1,0 +1,410 @@
+//! Two calls of one DN: CompleteTransfer, CompleteConference, MergeCalls, AlternateCall, ReconnectCall (T-Library reference ch. 9.6-9.8).
+//!
+//! The main call survives, the other one ends: its parties come over by EventPartyChanged. Where the two have conferences of their own
+//! the one party of the other call is moved first; from then on the DN has both on one leg, as after a consultation.
+
+use std::time::Instant;
+
+use smallvec::SmallVec;
+
+use super::conn::{Conn, Stage};
+use super::device::{DeviceKey, Leg};
+use super::ending::Ending;
+use super::events::Told;
+use super::operation::{Absorbing, Asker, Op, Pending, Step};
+use super::{Call, CallOutput, Outcome, Wanted, not_on_call, wrong_state};
+use crate::request::OnTwoCalls;
+use crate::{CallState, ConnId, DnId, DnRole, EventName, KvList, MergeType, PartyState, Request, Requestor, TError, TErrorCode};
+
+/// Two calls that become one: [`Pending::conn`] survives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Merge {
+    pub(super) other: ConnId,
+    /// The device of the DN in the other call.
+    pub(super) other_by: DeviceKey,
+    /// The DN leaves; else all talk.
+    pub(super) transfer: bool,
+}
+
+/// A call and a party in it.
+type At = (ConnId, DeviceKey);
+
+impl Call {
+    pub(super) fn two_calls(
+        &mut self,
+        at: At,
+        requestor: Requestor,
+        request: Request,
+        now: Instant,
+        out: &mut Vec<CallOutput>,
+    ) -> Result<(), TError> {
+        self.check_idle()?;
+        let Request::OnTwoCalls {
+            operation,
+            ref this_dn,
+            other_conn_id,
+            ref reasons,
+            ..
+        } = request
+        else {
+            return Err(TErrorCode::UnsupportedOperation.into());
+        };
+        if other_conn_id == at.0 {
+            return Err(TError::new(TErrorCode::InvalidConnId, "the two calls are one"));
+        }
+        let Some(conn) = self.conn(other_conn_id) else {
+            let consultation = self.conn(at.0).and_then(|conn| conn.consultation);
+            if consultation.is_some_and(|consultation| consultation.main == other_conn_id) {
+                return Err(TErrorCode::DisconnectedCall.into());
+            }
+            self.begin(
+                Op::Absorb(Box::new(Absorbing::Request(request))),
+                at,
+                Asker::Client(requestor),
+                Step::Absorb,
+                now,
+            );
+            self.absorbing = true;
+            out.push(CallOutput::Absorb(Wanted::Call(other_conn_id)));
+            return Ok(());
+        };
+        let key = self
+            .party_of(conn, this_dn)
+            .ok_or_else(|| not_on_call(this_dn, other_conn_id))?;
+        let (main, other) = self.main_and_other(at, (other_conn_id, key));
+        let (reasons, asker) = (reasons.clone(), Asker::Client(requestor));
+        match operation {
+            OnTwoCalls::CompleteTransfer | OnTwoCalls::MergeCalls(MergeType::ForTransfer) => {
+                self.merge(main, other, true, asker, now, out)
+            }
+            OnTwoCalls::CompleteConference | OnTwoCalls::MergeCalls(MergeType::ForConference) => {
+                self.merge(main, other, false, asker, now, out)
+            }
+            OnTwoCalls::AlternateCall => self.alternate(at, (other_conn_id, key), asker, now),
+            OnTwoCalls::ReconnectCall => self.reconnect(at, (other_conn_id, key), asker, now),
+        }?;
+        if let Some(pending) = &mut self.pending {
+            pending.reasons = reasons;
+        }
+        Ok(())
+    }
+
+    /// The main call is the one that the other one consults about; without that relation the one on hold; else the older one.
+    pub(super) fn main_and_other(&self, one: At, two: At) -> (At, At) {
+        let consults = |of: At, about: At| {
+            let consultation = self.conn(of.0).and_then(|conn| conn.consultation);
+            consultation.is_some_and(|consultation| consultation.main == about.0)
+        };
+        let held = |at: At| self.party(at.0, at.1).is_some_and(|party| party.state == PartyState::Held);
+        let started = |at: At| self.conn(at.0).map(|conn| conn.started);
+        let swapped = if consults(two, one) {
+            false
+        } else if consults(one, two) {
+            true
+        } else if held(one) != held(two) {
+            held(two)
+        } else {
+            started(two) < started(one)
+        };
+        if swapped { (two, one) } else { (one, two) }
+    }
+
+    fn state_at(&self, at: At) -> Option<PartyState> {
+        self.party(at.0, at.1).map(|party| party.state)
+    }
+
+    fn alternate(&mut self, one: At, two: At, asker: Asker, now: Instant) -> Result<(), TError> {
+        let (held, current) = self.held_and_current(one, two)?;
+        if self.state_at(current) != Some(PartyState::Connected) {
+            return Err(wrong_state(self.dn_of(current.1), self.state_at(current)));
+        }
+        let op = Op::Alternate {
+            other: current.0,
+            other_by: current.1,
+        };
+        self.begin(op, held, asker, Step::Audio, now);
+        Ok(())
+    }
+
+    fn reconnect(&mut self, one: At, two: At, asker: Asker, now: Instant) -> Result<(), TError> {
+        let (held, current) = self.held_and_current(one, two)?;
+        let op = Op::Reconnect {
+            other: current.0,
+            other_by: current.1,
+        };
+        self.begin(op, held, asker, Step::Audio, now);
+        Ok(())
+    }
+
+    /// Which of the two is on hold shows in their states.
+    fn held_and_current(&self, one: At, two: At) -> Result<(At, At), TError> {
+        let held = |at| self.state_at(at) == Some(PartyState::Held);
+        let (held, current) = match (held(one), held(two)) {
+            (true, false) => (one, two),
+            (false, true) => (two, one),
+            _ => {
+                return Err(TError::new(
+                    TErrorCode::InvalidCallState,
+                    "one of the two calls has to be on hold",
+                ));
+            }
+        };
+        match self.state_at(current) {
+            Some(PartyState::Connected | PartyState::Dialing) => Ok((held, current)),
+            state => Err(wrong_state(self.dn_of(current.1), state)),
+        }
+    }
+
+    pub(super) fn alternated(&mut self, pending: Pending, other: ConnId, other_by: DeviceKey, out: &mut Vec<CallOutput>) {
+        let still = self.state_at((other, other_by)) == Some(PartyState::Connected)
+            && self.state_at((pending.conn, pending.by)) == Some(PartyState::Held);
+        if !still {
+            self.pending = Some(pending);
+            return self.fail(TErrorCode::InvalidCallState.into(), None, out);
+        }
+        let told = Told {
+            requestor: pending.asker.requestor(),
+            reasons: pending.reasons,
+            ..Told::new(EventName::EventHeld, PartyState::Held, CallState::Ok)
+        };
+        self.tell(other, other_by, told, out);
+        let told = Told::new(EventName::EventRetrieved, PartyState::Connected, CallState::Ok);
+        self.tell(pending.conn, pending.by, told, out);
+    }
+
+    pub(super) fn reconnected(
+        &mut self,
+        pending: Pending,
+        other: ConnId,
+        other_by: DeviceKey,
+        now: Instant,
+        out: &mut Vec<CallOutput>,
+    ) {
+        if self.state_at((pending.conn, pending.by)) != Some(PartyState::Held) {
+            self.pending = Some(pending);
+            return self.fail(TErrorCode::InvalidCallState.into(), None, out);
+        }
+        let ending = Ending {
+            abandoned: true,
+            ..Ending::normal(other_by, Outcome::Cancelled)
+        };
+        self.end(other, ending, now, out);
+        let told = Told {
+            requestor: pending.asker.requestor(),
+            reasons: pending.reasons,
+            ..Told::new(EventName::EventRetrieved, PartyState::Connected, CallState::Ok)
+        };
+        self.tell(pending.conn, pending.by, told, out);
+    }
+
+    /// Begins to make one call of two.
+    pub(super) fn merge(
+        &mut self,
+        main: At,
+        other: At,
+        transfer: bool,
+        asker: Asker,
+        now: Instant,
+        out: &mut Vec<CallOutput>,
+    ) -> Result<(), TError> {
+        let step = self.check_merge(main, other, transfer)?;
+        let merge = Merge {
+            other: other.0,
+            other_by: other.1,
+            transfer,
+        };
+        self.begin(Op::Merge(merge), main, asker, Step::Audio, now);
+        self.progress(asker, 100, out);
+        if let Some(key) = step
+            && let Some(conference) = self.device(main.1).map(|device| device.conference)
+        {
+            self.move_device(key, conference, now, out);
+        }
+        Ok(())
+    }
+
+    /// Whether two calls can become one, and which device has to be moved for that.
+    fn check_merge(&self, main: At, other: At, transfer: bool) -> Result<Option<DeviceKey>, TError> {
+        let conns = (self.conn(main.0), self.conn(other.0));
+        let (Some(main_conn), Some(other_conn)) = conns else {
+            return Err(TErrorCode::InvalidConnId.into());
+        };
+        if main_conn.stage != Stage::Talking || !main_conn.party(main.1).is_some_and(super::party::Party::talks) {
+            return Err(wrong_state(self.dn_of(main.1), self.state_at(main)));
+        }
+        let answered = other_conn.party(other.1).is_some_and(super::party::Party::talks);
+        let rings = other_conn.stage == Stage::CallingDestination && other_conn.origin == other.1;
+        if !(answered || rings && transfer) {
+            return Err(wrong_state(self.dn_of(other.1), self.state_at(other)));
+        }
+        let coming = other_conn.others(other.1);
+        if main_conn.parties.len() + coming.len() > self.settings.parties_max {
+            return Err(TError::new(
+                TErrorCode::TooManyRequests,
+                "the call would have too many parties",
+            ));
+        }
+        let there: SmallVec<[DnId; 4]> = main_conn.others(main.1).iter().filter_map(|key| self.dn_of(*key)).collect();
+        let twice = |key: &DeviceKey| self.dn_of(*key).is_some_and(|dn| there.contains(&dn));
+        if coming.iter().any(twice) {
+            return Err(TError::new(
+                TErrorCode::DestinationInvalidState,
+                "the two calls have a party in common",
+            ));
+        }
+        self.check_move(main.1, &coming)
+    }
+
+    fn check_move(&self, by: DeviceKey, coming: &[DeviceKey]) -> Result<Option<DeviceKey>, TError> {
+        let home = self.device(by).map(|device| device.conference);
+        let mut away = coming
+            .iter()
+            .filter_map(|key| self.device(*key))
+            .filter(|device| Some(device.conference) != home);
+        match (away.next(), away.next()) {
+            (None, _) => Ok(None),
+            (Some(device), None) if device.leg == Leg::Connected => Ok(Some(device.key)),
+            (Some(device), None) => Err(wrong_state(Some(device.dn.clone()), None)),
+            (Some(_), Some(_)) => Err(TError::new(
+                TErrorCode::UnsupportedOperation,
+                "a conference cannot be merged into a call that was dialled by itself",
+            )),
+        }
+    }
+
+    /// Everybody hears the right ones: the two calls are one.
+    pub(super) fn merged(&mut self, pending: Pending, merge: Merge, now: Instant, out: &mut Vec<CallOutput>) {
+        let (main, by) = (pending.conn, pending.by);
+        let Some(other) = self.conn(merge.other).cloned() else {
+            return;
+        };
+        let asker = pending.asker;
+        let coming = other.others(merge.other_by);
+        let there = self.conn(main).map(|conn| conn.others(by)).unwrap_or_default();
+        let role = self.party(main, by).map_or(DnRole::Unknown, |party| party.role);
+        let who = self.dn_of(by);
+        let changed = self.take_user_data(main, &other.user_data);
+        let state = if merge.transfer {
+            CallState::Transferred
+        } else {
+            CallState::Conferenced
+        };
+        let told = Told {
+            requestor: asker.requestor(),
+            reasons: pending.reasons,
+            ..Told::new(EventName::EventReleased, PartyState::Null, state)
+        };
+        self.tell(merge.other, merge.other_by, told, out);
+        if merge.transfer {
+            let told = Told::new(EventName::EventReleased, PartyState::Null, state);
+            self.tell(main, by, told, out);
+        }
+        self.join_parties((main, by), &other, merge, role);
+        if merge.transfer {
+            self.tell_transferred(main, &there, who.clone(), out);
+        } else {
+            self.tell_conferenced(main, by, &there, &coming, out);
+        }
+        let by_role = if merge.transfer {
+            DnRole::TransferredBy
+        } else {
+            DnRole::ConferencedBy
+        };
+        for key in &coming {
+            let told = Told {
+                previous: Some(other.id),
+                third: who.clone().map(|dn| (dn, by_role)),
+                ..Told::same(EventName::EventPartyChanged, state)
+            };
+            self.tell_known(main, *key, told, out);
+        }
+        self.conns.retain(|conn| conn.id != other.id);
+        if changed {
+            self.tell_user_data(main, who.map(|dn| (dn, by_role)), None, out);
+        }
+        let outcome = other.record(Outcome::Cancelled, now);
+        self.close(other.id, outcome, now, out);
+        self.progress(asker, 200, out);
+    }
+
+    /// The parties of the other call stand in the main one.
+    fn join_parties(&mut self, (main, by): At, other: &Conn, Merge { other_by, transfer, .. }: Merge, role: DnRole) {
+        if let Some(conn) = self.conn_mut(other.id) {
+            conn.parties.clear();
+        }
+        let Some(conn) = self.conn_mut(main) else { return };
+        if transfer {
+            conn.remove(by);
+        }
+        for party in other.parties.iter().filter(|party| party.device != other_by) {
+            let mut party = party.clone();
+            party.role = role;
+            party.muted = false;
+            conn.parties.push(party);
+        }
+        if !transfer || conn.parties.len() > 2 {
+            for party in &mut conn.parties {
+                party.role = DnRole::ConferenceMember;
+            }
+        }
+    }
+
+    /// Those who stay in a call learn that the party they talked to has been replaced.
+    pub(super) fn tell_transferred(&mut self, id: ConnId, there: &[DeviceKey], by: Option<DnId>, out: &mut Vec<CallOutput>) {
+        for key in there {
+            let told = Told {
+                previous: Some(id),
+                third: by.clone().map(|dn| (dn, DnRole::TransferredBy)),
+                ..Told::same(EventName::EventPartyChanged, CallState::Transferred)
+            };
+            self.tell_known(id, *key, told, out);
+        }
+    }
+
+    fn tell_conferenced(
+        &mut self,
+        id: ConnId,
+        by: DeviceKey,
+        there: &[DeviceKey],
+        coming: &[DeviceKey],
+        out: &mut Vec<CallOutput>,
+    ) {
+        if self.party(id, by).is_some_and(|party| party.state == PartyState::Held) {
+            let told = Told::new(EventName::EventRetrieved, PartyState::Connected, CallState::Conferenced);
+            self.tell(id, by, told, out);
+        }
+        for key in there.iter().chain([&by]) {
+            for new in coming {
+                self.tell_added(id, *key, *new, by, None, out);
+            }
+        }
+    }
+
+    /// EventPartyAdded to one party about one new party.
+    pub(super) fn tell_added(
+        &mut self,
+        id: ConnId,
+        key: DeviceKey,
+        new: DeviceKey,
+        by: DeviceKey,
+        asked: Option<(Requestor, KvList)>,
+        out: &mut Vec<CallOutput>,
+    ) {
+        let (requestor, reasons) = asked.map_or((None, KvList::new()), |(requestor, reasons)| (Some(requestor), reasons));
+        let told = Told {
+            other: self.dn_of(new).map(|dn| (dn, DnRole::NewParty)),
+            third: self.dn_of(by).map(|dn| (dn, DnRole::AddedBy)),
+            requestor,
+            reasons,
+            ..Told::same(EventName::EventPartyAdded, CallState::Conferenced)
+        };
+        self.tell_known(id, key, told, out);
+    }
+
+    /// Tells a party that clients know already.
+    pub(super) fn tell_known(&mut self, id: ConnId, key: DeviceKey, told: Told<'_>, out: &mut Vec<CallOutput>) {
+        if self.party(id, key).is_some_and(|party| party.state != PartyState::Null) {
+            self.tell(id, key, told, out);
+        }
+    }
+}
