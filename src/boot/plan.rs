@@ -77,6 +77,8 @@ pub fn plan(config: &Config, listeners: Vec<Listener>, cores: usize) -> Result<P
         },
         conference: ConferenceSettings {
             same_media: session::same_media,
+            descend: config.media.descend,
+            max_parties: config.conference.max_parties,
             ..ConferenceSettings::default()
         },
         pool: PoolSettings {
