@@ -47,10 +47,10 @@ impl Room {
             return self.dismiss(index, busy, now, out);
         }
         self.joiners[index].deadline = Some(self.link_deadline(now));
-        out.push(RoomOutput::Connect {
+        out.push(RoomOutput::Link(LinkRequest::ConnectParty {
             conference: place.0,
             party: place.1,
-        });
+        }));
     }
 
     /// A DN of ours that is there already: under one ConnID its two parties could not be told apart.

@@ -141,13 +141,6 @@ pub enum RoomInput {
 pub enum RoomOutput {
     /// Tell the connector that has the conference of this request.
     Link(LinkRequest),
-    /// Tell the connector to accept this offered party's call, alone and with its audio through the media plane.
-    Connect {
-        /// The conference.
-        conference: ConferenceId,
-        /// The party.
-        party: PartyId,
-    },
     /// Tell every client that is registered on the event's ThisDN.
     Event {
         /// The event; its own `reference_id` is never set.

@@ -12,18 +12,11 @@ struct Bridge {
     plan: AudioPlan,
 }
 
-/// What waits to be carried out.
-#[derive(Debug)]
-enum Work {
-    Connect(ConferenceId, PartyId),
-    Ask(LinkRequest),
-}
-
 /// The connector.
 #[derive(Debug, Default)]
 pub(super) struct Connector {
     bridges: BTreeMap<ConferenceId, Bridge>,
-    work: VecDeque<Work>,
+    work: VecDeque<LinkRequest>,
     told: VecDeque<LinkNotification>,
     /// The next MoveParty and SetAudio fail.
     pub(super) fails: bool,
@@ -40,10 +33,8 @@ impl Connector {
 
     pub(super) fn take(&mut self, out: &[RoomOutput]) {
         for output in out {
-            match output {
-                RoomOutput::Connect { conference, party } => self.work.push_back(Work::Connect(*conference, *party)),
-                RoomOutput::Link(request) => self.work.push_back(Work::Ask(request.clone())),
-                _ => {}
+            if let RoomOutput::Link(request) = output {
+                self.work.push_back(request.clone());
             }
         }
     }
@@ -55,20 +46,17 @@ impl Connector {
 
     /// Carries out the next request; false where there is none.
     pub(super) fn work(&mut self) -> bool {
-        match self.work.pop_front() {
-            None => return false,
-            Some(Work::Connect(conference, party)) => {
-                if self.has((conference, party)) {
-                    self.told.push_back(LinkNotification::PartyConnected { conference, party });
-                }
-            }
-            Some(Work::Ask(request)) => self.carry_out(request),
-        }
+        let Some(request) = self.work.pop_front() else { return false };
+        self.carry_out(request);
         true
     }
 
     fn carry_out(&mut self, request: LinkRequest) {
         match request {
+            LinkRequest::ConnectParty { conference, party } if self.has((conference, party)) => {
+                self.told.push_back(LinkNotification::PartyConnected { conference, party });
+            }
+            LinkRequest::ConnectParty { .. } => {}
             LinkRequest::ReleaseParty { conference, party, .. } => self.release((conference, party), ReleasedBy::Server),
             LinkRequest::SetAudio {
                 conference,

@@ -24,10 +24,10 @@ fn the_first_joiner_is_connected_alone_and_its_conference_is_the_rooms() {
     let mut scene = Scene::new(settings());
     let out = scene.offer(1001);
     assert_eq!(told(&out), ["Dialing 1001"]);
-    let connect = RoomOutput::Connect {
+    let connect = RoomOutput::Link(LinkRequest::ConnectParty {
         conference: conference(1001),
         party: PartyId(1),
-    };
+    });
     assert!(out.contains(&connect));
     let out = scene.connect(1001);
     assert_eq!(told(&out), ["Established 1001", "Established meeting"]);
