@@ -28,6 +28,8 @@ const EXAMPLES: &str = "\
 EXAMPLES
   1,200 calls at once, 2,000 desktops, half of the calls made by MakeCall:
       tandem-load hold --calls 1200 --rate 50 --agents 2000 --server-pid $(pidof tandem)
+  1,200 calls with audio through a server that anchors media:
+      tandem-load media --calls 1200 --secs 30 --max-late-ms 20 --server-pid $(pidof tandem)
   How many calls per second, with a server started for it:
       tandem-load ramp --rates 100,200,500,1000 --secs 8 --server-bin target/release/tandem --server-config config/load.toml
   The same without registrations and desktops, through a trunk route (config/bench.toml) that sends 2001 to 127.0.0.1:5090:
@@ -49,6 +51,11 @@ EXIT STATUS
 pub enum Command {
     /// Sets up N calls, holds all of them at once, releases them.
     Hold(Hold),
+    /// Holds N calls with audio both ways: what was lost, what came twice, and how late it came.
+    ///
+    /// Each leg sends 50 packets of G.711 a second to where the server's session description says, and knows each packet that comes. Against a
+    /// server that anchors media they go through it; otherwise from phone to phone.
+    Media(Media),
     /// Climbs a ladder of call rates; each call is held for one second.
     ///
     /// A step passes when no call failed, retransmissions stayed under 1 % of the messages, and 93 % of the rate was reached. The
@@ -71,6 +78,7 @@ impl Command {
     pub fn common(&self) -> &Common {
         match self {
             Self::Hold(hold) => &hold.common,
+            Self::Media(media) => &media.common,
             Self::Ramp(ramp) => &ramp.common,
             Self::Soak(soak) => &soak.common,
             Self::Mix(mix) => &mix.common,
@@ -91,6 +99,29 @@ pub struct Hold {
     /// How long all of them are held, in seconds.
     #[arg(long, default_value_t = 10.0)]
     pub secs: f64,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub common: Common,
+}
+
+/// Options of `media`.
+#[derive(Args, Debug)]
+pub struct Media {
+    /// How many calls are to be up at the same time.
+    #[arg(long, default_value_t = 100)]
+    pub calls: u64,
+    /// Calls set up, and later released, per second.
+    #[arg(long, default_value_t = 50.0)]
+    pub rate: f64,
+    /// How long all of them are held, in seconds.
+    #[arg(long, default_value_t = 10.0)]
+    pub secs: f64,
+    /// How much of what was sent may be lost, in percent.
+    #[arg(long, default_value_t = 0.1)]
+    pub max_loss: f64,
+    /// The highest latency that 99 of 100 packets may have, in milliseconds. Default: any.
+    #[arg(long)]
+    pub max_late_ms: Option<f64>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub common: Common,

@@ -1,7 +1,7 @@
 //! Tandem's load generator: a black box that speaks SIP, RTP and CTI to a server from outside.
 //!
 //! ```text
-//! cli -> hold | ramp | soak | mix | make_call -> bench (links, phones, desks, server) -> world -> { call, registration, cti::check }
+//! cli -> hold | media | ramp | soak | mix | make_call -> bench (links, phones, desks, server) -> world -> { call, registration, cti::check }
 //!                                                                       |
 //!                                            transport, cti::desk, rtp (sockets)      report <- stats, server (/proc, /metrics)
 //! ```
@@ -15,6 +15,7 @@ pub mod cli;
 mod cti;
 mod hold;
 mod make_call;
+mod media;
 mod mix;
 mod profile;
 mod ramp;
@@ -38,9 +39,12 @@ pub use report::Report;
 ///
 /// Must run within a [`tokio::task::LocalSet`] of a current-thread runtime.
 pub async fn run(cli: &Cli) -> Result<Report, String> {
-    let common = cli.command.common();
+    let mut common = cli.command.common().clone();
+    common.rtp |= matches!(cli.command, Command::Media(_));
+    let common = &common;
     let concurrency = match &cli.command {
         Command::Hold(hold) => hold.calls,
+        Command::Media(media) => media.calls,
         Command::Ramp(ramp) => ramp::concurrency(ramp),
         Command::Soak(soak) => soak.concurrency,
         Command::Mix(mix) => mix.concurrency,
@@ -53,6 +57,7 @@ pub async fn run(cli: &Cli) -> Result<Report, String> {
     let mut bench = bench::Bench::open(common, concurrency, phones_per_call).await?;
     let mut report = match &cli.command {
         Command::Hold(hold) => hold::run(hold, &mut bench).await,
+        Command::Media(media) => media::run(media, &mut bench).await,
         Command::Ramp(ramp) => ramp::run(ramp, &mut bench).await,
         Command::Soak(soak) => soak::run(soak, &mut bench).await,
         Command::Mix(mix) => mix::run(mix, &mut bench).await?,

@@ -121,6 +121,16 @@ pub struct Media {
     pub lost: i64,
     /// Legs that sent and never received.
     pub deaf_legs: u64,
+    /// Legs that missed packets between others.
+    pub lossy_legs: u64,
+    /// Packets that the worst of them missed.
+    pub worst_leg_lost: u64,
+    /// Packets that came more than once.
+    pub repeated: u64,
+    /// Packets that were coded again on the way, so that nothing is known of them.
+    pub unstamped: u64,
+    /// From the sender's call to the receiver's kernel.
+    pub latency: Option<Quantiles>,
 }
 
 /// The server's process tree.
@@ -256,6 +266,11 @@ impl Report {
                     received,
                     lost: sent as i64 - received as i64,
                     deaf_legs: count(&rtp.counts.deaf),
+                    lossy_legs: count(&rtp.counts.lossy),
+                    worst_leg_lost: count(&rtp.counts.worst),
+                    repeated: count(&rtp.counts.repeated),
+                    unstamped: count(&rtp.counts.unstamped),
+                    latency: rtp.counts.latency().quantiles(),
                 }
             }),
             server: since.server_report(bench),
@@ -367,6 +382,30 @@ impl fmt::Display for Report {
     }
 }
 
+impl Media {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = 100.0 * self.lost as f64 / self.sent.max(1) as f64;
+        writeln!(
+            f,
+            "  RTP          {} sent, {} received, {} lost ({percent:.3} %), {} repeated, {} coded again",
+            self.sent, self.received, self.lost, self.repeated, self.unstamped
+        )?;
+        writeln!(
+            f,
+            "  RTP legs     {} deaf, {} with loss, {} packets at the worst",
+            self.deaf_legs, self.lossy_legs, self.worst_leg_lost
+        )?;
+        if let Some(late) = &self.latency {
+            writeln!(
+                f,
+                "  RTP latency  p50 {:.3}  p99 {:.3}  max {:.3} ms  (n = {})",
+                late.p50_ms, late.p99_ms, late.max_ms, late.count
+            )?;
+        }
+        Ok(())
+    }
+}
+
 impl Report {
     fn show_times(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let times = [
@@ -421,18 +460,8 @@ impl Report {
     }
 
     fn show_figures(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(Media {
-            sent,
-            received,
-            lost,
-            deaf_legs,
-        }) = &self.rtp
-        {
-            let percent = 100.0 * *lost as f64 / (*sent).max(1) as f64;
-            writeln!(
-                f,
-                "  RTP          {sent} sent, {received} received, {lost} lost ({percent:.3} %), {deaf_legs} deaf legs"
-            )?;
+        if let Some(rtp) = &self.rtp {
+            rtp.show(f)?;
         }
         for step in &self.steps {
             let verdict = if step.passed { "pass" } else { "FAIL" };

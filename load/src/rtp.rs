@@ -3,21 +3,27 @@
 //!
 //! One thread serves all legs: each has a slot of 2 ms within the 20, so packets leave evenly without a timer per leg.
 //! Invariant: a leg that was stopped sends no more, so after a moment `sent` and `received` of a run are comparable: the
-//! difference is loss. Content is silence; nothing is decoded.
+//! difference is loss. Content is silence with a stamp in it ([`stamp`]), from which the receiving leg knows what it missed, what came
+//! twice, and how long the way took; the time of arrival is the kernel's. Nothing is decoded.
+
+mod receive;
+mod stamp;
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::stats::Latency;
+use receive::Batch;
+use stamp::{Arrival, Heard, Stamp};
 
 /// Number of slots of [`SLOT`] in a frame.
 const SLOTS: u64 = 10;
 const SLOT: Duration = Duration::from_millis(2);
-/// RTP header and 160 samples.
-const PACKET: usize = 172;
 
 /// Orders to the thread.
 enum Order {
@@ -36,6 +42,23 @@ pub struct Counts {
     pub received: AtomicU64,
     /// Legs that sent and never received anything.
     pub deaf: AtomicU64,
+    /// Packets that came more than once.
+    pub repeated: AtomicU64,
+    /// Packets that came without a stamp: decoded and coded again on the way.
+    pub unstamped: AtomicU64,
+    /// Legs that are closed and missed packets between others.
+    pub lossy: AtomicU64,
+    /// Packets that the worst of them missed.
+    pub worst: AtomicU64,
+    /// From the sender's call to the receiver's kernel.
+    latency: Mutex<Latency>,
+}
+
+impl Counts {
+    /// From the sender's call to the receiver's kernel.
+    pub fn latency(&self) -> Latency {
+        self.latency.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// The thread's handle. Dropping it ends the thread.
@@ -101,20 +124,21 @@ impl Drop for Rtp {
 struct Leg {
     socket: UdpSocket,
     to: Option<SocketAddr>,
-    seq: u16,
-    sent: u64,
-    received: u64,
+    sent: u32,
+    heard: Heard,
 }
 
 struct Pump {
     slots: Vec<HashMap<u64, Leg>>,
+    batch: Batch,
     counts: Arc<Counts>,
 }
 
 impl Pump {
     fn new(counts: Arc<Counts>) -> Self {
         let slots = (0..SLOTS).map(|_| HashMap::new()).collect();
-        Self { slots, counts }
+        let batch = Batch::new();
+        Self { slots, batch, counts }
     }
 
     fn run(mut self, orders: &Receiver<Order>) {
@@ -129,7 +153,7 @@ impl Pump {
             }
             let slot = u64::from(turn) % SLOTS;
             for (key, leg) in self.slots.get_mut(slot as usize).into_iter().flatten() {
-                leg.turn(*key, &self.counts);
+                leg.turn(*key, &mut self.batch, &self.counts);
             }
             let due = start + SLOT * (turn + 1);
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
@@ -144,17 +168,15 @@ impl Pump {
         };
         match order {
             Order::Open(_, socket) => {
-                let (to, seq, sent, received) = (None, 0, 0, 0);
-                slot.insert(
-                    key,
-                    Leg {
-                        socket,
-                        to,
-                        seq,
-                        sent,
-                        received,
-                    },
-                );
+                // Without the kernel's time the latency of its packets is not known; that is not worth a call.
+                let _ = receive::time(&socket);
+                let leg = Leg {
+                    socket,
+                    to: None,
+                    sent: 0,
+                    heard: Heard::default(),
+                };
+                slot.insert(key, leg);
             }
             Order::Start(_, to) => {
                 if let Some(leg) = slot.get_mut(&key) {
@@ -168,9 +190,8 @@ impl Pump {
             }
             Order::Close(_) => {
                 if let Some(mut leg) = slot.remove(&key) {
-                    leg.receive(&self.counts);
-                    let deaf = u64::from(leg.sent > 0 && leg.received == 0);
-                    self.counts.deaf.fetch_add(deaf, Ordering::Relaxed);
+                    leg.receive(&mut self.batch, &self.counts);
+                    leg.close(&self.counts);
                 }
             }
         }
@@ -178,31 +199,48 @@ impl Pump {
 }
 
 impl Leg {
-    fn turn(&mut self, key: u64, counts: &Counts) {
+    fn turn(&mut self, key: u64, batch: &mut Batch, counts: &Counts) {
         if let Some(to) = self.to {
-            let mut packet = [0xff_u8; PACKET];
-            self.seq = self.seq.wrapping_add(1);
-            let timestamp = u32::from(self.seq).wrapping_mul(160);
-            packet[..2].copy_from_slice(&[0x80, 0]);
-            packet[2..4].copy_from_slice(&self.seq.to_be_bytes());
-            packet[4..8].copy_from_slice(&timestamp.to_be_bytes());
-            packet[8..12].copy_from_slice(&(key as u32).to_be_bytes());
-            if self.socket.send_to(&packet, to).is_ok() {
-                self.sent += 1;
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let stamp = Stamp {
+                leg: key,
+                count: self.sent.wrapping_add(1),
+                at_ns: u64::try_from(now.as_nanos()).unwrap_or(u64::MAX),
+            };
+            if self.socket.send_to(&stamp.packet(), to).is_ok() {
+                self.sent = stamp.count;
                 counts.sent.fetch_add(1, Ordering::Relaxed);
             }
         }
-        self.receive(counts);
+        self.receive(batch, counts);
     }
 
-    fn receive(&mut self, counts: &Counts) {
-        let mut packet = [0_u8; 256];
-        while let Ok(length) = self.socket.recv(&mut packet) {
-            if length == PACKET {
-                self.received += 1;
-                counts.received.fetch_add(1, Ordering::Relaxed);
-            }
-        }
+    fn receive(&mut self, batch: &mut Batch, counts: &Counts) {
+        let heard = &mut self.heard;
+        let mut latency = counts.latency.lock().unwrap_or_else(PoisonError::into_inner);
+        batch.drain(&self.socket, |packet, at_ns| {
+            let count = match heard.take(packet, at_ns) {
+                Arrival::After(late) => {
+                    if at_ns > 0 {
+                        latency.record(late);
+                    }
+                    &counts.received
+                }
+                Arrival::Again => &counts.repeated,
+                Arrival::Unstamped => {
+                    counts.unstamped.fetch_add(1, Ordering::Relaxed);
+                    &counts.received
+                }
+            };
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+
+    fn close(&self, counts: &Counts) {
+        let (lost, deaf) = (self.heard.lost(), self.sent > 0 && self.heard.received == 0);
+        counts.deaf.fetch_add(u64::from(deaf), Ordering::Relaxed);
+        counts.lossy.fetch_add(u64::from(lost > 0), Ordering::Relaxed);
+        counts.worst.fetch_max(lost, Ordering::Relaxed);
     }
 }
 
@@ -236,5 +274,8 @@ mod tests {
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
         assert!(load(&counts.received) >= 6);
         assert_eq!((load(&counts.sent), load(&counts.deaf)), (load(&counts.received), 0));
+        assert_eq!((load(&counts.lossy), load(&counts.repeated), load(&counts.unstamped)), (0, 0, 0));
+        let latency = counts.latency().quantiles().unwrap();
+        assert!(latency.count == load(&counts.received) && latency.p50_ms < 1_000.0, "{latency:?}");
     }
 }
