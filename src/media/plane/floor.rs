@@ -5,6 +5,8 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, PoisonError};
 
 use bytes::BytesMut;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use socket2::SockAddr;
 
 use super::event::{PlaneEvent, PlaneEventKind, PortId};
@@ -59,6 +61,7 @@ pub(super) struct Floor {
     pub(super) frames: Frames,
     pub(super) arena: BytesMut,
     pub(super) samples: Vec<i16>,
+    pub(super) random: StdRng,
 }
 
 impl Floor {
@@ -83,6 +86,7 @@ impl Floor {
             frames: Frames::default(),
             arena: BytesMut::new(),
             samples: Vec::new(),
+            random: StdRng::from_os_rng(),
         }
     }
 
@@ -196,8 +200,9 @@ impl Floor {
     }
 
     fn close(&mut self, slot: Slot, epoll: &Epoll, now: Now) {
+        self.send_report(slot, true, now);
         let Some(line) = self.take_out(slot, epoll, now) else { return };
-        let (port, owner, report) = (line.id, line.owner, Box::new(line.report));
+        let (port, owner, report) = (line.id, line.owner, Box::new(line.report()));
         // Its place is free when this is told.
         drop(line);
         self.tell(port, owner, PlaneEventKind::Closed(report));
@@ -319,6 +324,7 @@ impl Floor {
         if quiet && line.may_hear() && line.route != Route::Made {
             self.keep_open(slot, now);
         }
+        self.report(slot, now);
     }
 }
 
@@ -336,6 +342,7 @@ fn apply(line: &mut Line, settings: Box<PortSettings>, plane: &PlaneSettings, no
     let current = line.latch.as_ref().map(Latch::current);
     line.to = current.filter(|_| settings.remote.is_some()).map(SockAddr::from);
     line.stamper.run_at(settings.codec.clock_hz());
+    line.control.run_at(settings.codec.clock_hz());
     // A device that was not to send has not been silent.
     if !line.may_speak() {
         line.heard_us = now.us;

@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 use socket2::SockAddr;
 
+use super::control::Control;
 use super::event::{PortId, PortReport, Source};
 use super::keys::{Keys, Pressed};
 use super::latch::Latch;
@@ -66,6 +67,7 @@ pub(super) struct Line {
     pub(super) packed: Vec<u8>,
     pub(super) packed_frames: u32,
     pub(super) players: Players,
+    pub(super) control: Control,
     pub(super) report: PortReport,
 }
 
@@ -101,6 +103,7 @@ impl Line {
             packed: Vec::new(),
             packed_frames: 0,
             players: Vec::new(),
+            control: Control::new(),
             report: PortReport::default(),
         }
     }

@@ -1,4 +1,5 @@
 //! The media plane: the threads that carry the packets.
+mod control;
 pub mod event;
 mod files;
 mod floor;

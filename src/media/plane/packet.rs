@@ -16,7 +16,7 @@ use super::tick::sent;
 use crate::codec::Codec;
 use crate::endpoint::Format;
 use crate::rate::Rate;
-use crate::{g711, rtp};
+use crate::{g711, rtcp, rtp};
 
 /// Bytes of memory taken at once for packets that are kept.
 const ARENA: usize = 64 * 1_024;
@@ -55,6 +55,13 @@ impl Floor {
             return;
         }
         let bytes = received.bytes;
+        let shared = line.settings.as_ref().is_some_and(|settings| settings.rtcp_mux);
+        if shared
+            && rtcp::is_rtcp(bytes)
+            && let Some(from) = received.peer
+        {
+            return self.control(line, from, bytes, now);
+        }
         let (Some(from), false, Some(header)) = (received.peer, received.truncated, Header::read(bytes)) else {
             counters.dropped_malformed += 1;
             return;
@@ -84,6 +91,8 @@ impl Floor {
         }
         line.report.packets_in += 1;
         line.report.octets_in += (bytes.len() - rtp::HEADER_LEN) as u64;
+        let is_audio = matches!(meaning, Format::Audio(_));
+        line.control.reception.received(&header.plain(), now.us, is_audio);
         match meaning {
             Format::Audio(codec) => self.audio(line, codec, header, bytes, now),
             Format::Event { .. } => self.event(line, header, bytes, now),
@@ -229,13 +238,6 @@ impl Floor {
         self.counters.packets_out += 1;
         self.counters.bytes_out += bytes.len() as u64;
     }
-
-    pub(super) fn read_control(&mut self, batch: &mut Batch, slot: Slot, _now: Now) {
-        let Some(line) = self.lines.get(slot).and_then(Option::as_deref) else {
-            return;
-        };
-        let _ = batch.receive(line.lease.rtcp.as_fd());
-    }
 }
 
 /// Bytes of a packet to keep, out of memory that is used again when nothing of it is kept any more.
@@ -270,6 +272,16 @@ impl Header {
             ssrc: u32::from_be_bytes([i3, i2, i1, i0]),
             is_plain: first == 0x80,
         })
+    }
+
+    fn plain(self) -> rtp::Header {
+        rtp::Header {
+            payload_type: self.payload_type,
+            marker: self.marker,
+            sequence: self.sequence,
+            timestamp: self.timestamp,
+            ssrc: self.ssrc,
+        }
     }
 
     fn incoming(self, source: u64) -> Incoming {

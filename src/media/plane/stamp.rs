@@ -75,10 +75,6 @@ impl Stamper {
         self.ssrc
     }
 
-    pub(super) fn clock_hz(&self) -> u32 {
-        self.clock_hz
-    }
-
     /// The clock of the codec from now on.
     pub(super) fn run_at(&mut self, clock_hz: u32) {
         if self.clock_hz != clock_hz {

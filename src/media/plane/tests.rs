@@ -1,5 +1,6 @@
 //! A plane with real sockets on loopback, and phones that send tones.
 
+mod control;
 mod made;
 mod phone;
 mod relay;

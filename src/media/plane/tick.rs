@@ -259,6 +259,7 @@ impl Floor {
 /// Keeps account of a packet that went out.
 pub(super) fn sent(line: &mut Line, octets: usize, now: Now) {
     line.sent_us = Some(now.us);
+    line.control.transmission.sent(octets);
     line.report.packets_out += 1;
     line.report.octets_out += octets as u64;
 }
