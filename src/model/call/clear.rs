@@ -16,6 +16,10 @@ impl Call {
         now: Instant,
         out: &mut Vec<CallOutput>,
     ) -> Result<(), TError> {
+        if self.party(id, key).is_some_and(|party| party.joining.is_some()) {
+            // It is not in the call yet, and cannot end it for the others.
+            return self.release((id, key), requestor, reasons, now, out);
+        }
         let ending = Ending {
             other_state: CallState::Cleared,
             status: self.status_of_request(id, key),

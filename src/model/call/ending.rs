@@ -17,7 +17,7 @@ pub(super) struct Ending<'a> {
     pub(super) state: CallState,
     /// The CallState the others are told.
     pub(super) other_state: CallState,
-    /// Who rings is told EventAbandoned (T-Library reference ch. 9.1).
+    /// Any other party that rings is told EventAbandoned (T-Library reference ch. 9.1).
     pub(super) abandoned: bool,
     /// How the call is counted.
     pub(super) outcome: Outcome,
@@ -65,12 +65,12 @@ impl Call {
             if state == PartyState::Null {
                 continue;
             }
-            let name = if ending.abandoned && state == PartyState::Alerting {
+            let mine = Some(*key) == ending.by;
+            let name = if ending.abandoned && !mine && state == PartyState::Alerting {
                 EventName::EventAbandoned
             } else {
                 EventName::EventReleased
             };
-            let mine = Some(*key) == ending.by;
             let mut told = Told::new(name, PartyState::Null, if mine { ending.state } else { ending.other_state });
             told.cause = ending.cause;
             if mine {

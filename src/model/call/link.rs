@@ -348,16 +348,6 @@ impl Call {
                 ..Leaving::normal()
             }
         };
-        if alerting && self.conn(id).is_some_and(|conn| conn.others(key).len() < 2) {
-            // It rang and did not answer: its own end is a release, as that of any destination.
-            let ending = Ending {
-                state: leaving.state,
-                other_state: leaving.other_state,
-                cause: Some(cause),
-                ..Ending::normal(key, Outcome::Answered)
-            };
-            return self.end(id, ending, now, out);
-        }
         self.leave(id, key, leaving, now, out);
     }
 

@@ -96,6 +96,7 @@ impl Op {
             Self::Consult(consult) => Some(consult.target),
             Self::SingleStep(step) => Some(step.target),
             Self::Pickup(pickup) => Some(pickup.target),
+            Self::Merge(merge) => merge.left_behind,
             _ => None,
         }
     }
@@ -183,7 +184,9 @@ impl Call {
             Op::SingleStep(step) => self.drop_joining(pending.conn, step.target, cause, out),
             Op::Pickup(pickup) => {
                 self.drop_joining(pending.conn, pickup.target, cause, out);
-                self.refuse_device(pickup.target, 487);
+                if error.code != TErrorCode::CallRejected {
+                    self.refuse_device(pickup.target, 487);
+                }
             }
             _ => {}
         }
@@ -376,6 +379,7 @@ impl Call {
         if let Op::Merge(merge) = &mut pending.op {
             let (other, from) = (merge.other, merge.other_by);
             merge.other_by = pending.by;
+            merge.left_behind = Some(from);
             let to = pending.by;
             if let Some(conn) = self.conns.iter_mut().find(|conn| conn.id == other) {
                 if let Some(party) = conn.party_mut(from) {

@@ -7,7 +7,7 @@ use super::device::DeviceKey;
 use super::ending::{Ending, Leaving};
 use super::events::Told;
 use super::{Call, CallOutput, Outcome};
-use crate::{CallState, ConnId, EventName, KvList, PartyState, Requestor, TError};
+use crate::{CallState, ConnId, EventName, KvList, PartyState, Requestor, TError, TErrorCode};
 
 /// What a caller who was not answered is told on its leg when its own client ends the call (RFC 3261 s.21.4.25).
 const REQUEST_TERMINATED: u16 = 487;
@@ -25,13 +25,16 @@ impl Call {
     ) -> Result<(), TError> {
         let Some(conn) = self.conn(id) else { return Ok(()) };
         let (stage, origin, destination) = (conn.stage, conn.origin, conn.destination);
+        if conn.party(key).is_some_and(|party| party.joining.is_some()) {
+            self.decline_joining(id, key, requestor, reasons, out);
+            return Ok(());
+        }
         if stage == Stage::Talking {
             let leaving = Leaving {
                 requestor: Some(requestor),
                 reasons,
                 ..Leaving::normal()
             };
-            self.joining_refused(id, key);
             self.leave(id, key, leaving, now, out);
             return Ok(());
         }
@@ -60,10 +63,20 @@ impl Call {
         Ok(())
     }
 
-    /// A party that rings in a call in talk is turned down, not hung up on.
-    fn joining_refused(&mut self, id: ConnId, key: DeviceKey) {
-        if self.party(id, key).is_some_and(|party| party.state == PartyState::Alerting) {
-            self.release_with(key, Some(DECLINE));
+    /// Who is called into a call does not want to be: the others go on.
+    fn decline_joining(&mut self, id: ConnId, key: DeviceKey, requestor: Requestor, reasons: KvList, out: &mut Vec<CallOutput>) {
+        let told = Told {
+            requestor: Some(requestor),
+            reasons,
+            ..Told::new(EventName::EventReleased, PartyState::Null, CallState::Ok)
+        };
+        self.tell(id, key, told, out);
+        if let Some(conn) = self.conn_mut(id) {
+            conn.remove(key);
+        }
+        self.release_with(key, Some(DECLINE));
+        if self.pending.as_ref().is_some_and(|pending| pending.op.target() == Some(key)) {
+            self.fail(TErrorCode::CallRejected.into(), None, out);
         }
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Merge {
     pub(super) other_by: DeviceKey,
     /// The DN leaves; else all talk.
     pub(super) transfer: bool,
+    /// The device that the DN had in the other call before a party was moved; it is let go of last.
+    pub(super) left_behind: Option<DeviceKey>,
 }
 
 /// A call and a party in it.
@@ -212,6 +214,7 @@ impl Call {
             other: other.0,
             other_by: other.1,
             transfer,
+            left_behind: None,
         };
         self.begin(Op::Merge(merge), main, asker, Step::Audio, now);
         self.progress(asker, 100, out);

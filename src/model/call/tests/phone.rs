@@ -1,1 +1,275 @@
+//! What phones do themselves: REFER, Replaces, 3xx. The same flows without ReferenceIDs.
 
+use super::stage::*;
+use super::*;
+use crate::link::TransferTarget;
+
+fn to(address: &str) -> TransferTarget {
+    TransferTarget::Address(address.into())
+}
+
+#[test]
+fn a_blind_transfer_is_told_to_the_phone_step_by_step() {
+    let mut stage = Stage::talking();
+    stage.refers(BOB, to("carol")).says(
+        "link: progress 100
+         link: audio
+         link: make 3 carol as alice
+         carol EventRinging a1 Destination > alice Origination by bob TransferredBy Transferred
+         link: progress 180",
+    );
+    stage.answers(CAROL).says(
+        "carol EventEstablished a1 Destination > alice Origination Ok
+         link: audio
+         bob EventReleased a1 Destination > alice Origination by carol Destination Transferred
+         alice EventPartyChanged a1 Origination > carol Destination by bob TransferredBy Transferred was a1
+         link: progress 200
+         link: release 2",
+    );
+}
+
+#[test]
+fn phones_that_hold_first_and_hang_up_at_once_transfer_too() {
+    let mut stage = Stage::talking();
+    stage
+        .holds_by_phone(BOB, true)
+        .refers(BOB, to("sip:carol@tandem.local"))
+        .forget();
+    assert_eq!(stage.hearing(CONFERENCE), "alice<music bob< carol<");
+    stage.hangs_up(BOB).says(
+        "bob EventReleased a1 Destination > alice Origination by carol Destination Transferred
+         alice EventPartyChanged a1 Origination > carol Destination by bob TransferredBy Transferred was a1
+         link: progress 200
+         link: audio",
+    );
+    stage
+        .answers(CAROL)
+        .says("carol EventEstablished a1 Destination > alice Origination Ok");
+    assert_eq!(stage.hearing(CONFERENCE), "alice<carol carol<alice");
+}
+
+#[test]
+fn a_blind_transfer_that_fails_is_told_to_the_phone_which_stays() {
+    let mut stage = Stage::talking();
+    stage.refers(BOB, to("carol")).forget().declines(CAROL, 486).says(
+        "carol EventReleased a1 Destination > alice Origination Busy
+         link: progress 486",
+    );
+    assert_eq!(stage.hearing(CONFERENCE), "alice<bob bob<alice");
+    stage
+        .refers(BOB, to("nobody"))
+        .refers(BOB, to("bob"))
+        .refers(BOB, to("alice"))
+        .says(
+            "link: progress 404
+         link: progress 486
+         link: progress 486",
+        );
+}
+
+#[test]
+fn the_dial_plan_holds_for_transfers_of_those_outside() {
+    let mut stage = Stage::talking_to_outside();
+    let outside = (CONFERENCE, A);
+    stage.refers_from(outside, to("030555")).says("link: progress 403");
+    stage
+        .refers_from((CONFERENCE, PartyId(9)), to("carol"))
+        .says("link: progress 481");
+    stage.refers_from(outside, to("carol")).says(
+        "link: progress 100
+         link: audio
+         link: make 3 carol as bob
+         carol EventRinging a1 Origination > bob Destination by +4930123 TransferredBy Transferred
+         link: progress 180",
+    );
+}
+
+#[test]
+fn an_attended_transfer_of_two_lines_absorbs_and_moves() {
+    let mut stage = Stage::talking().second_line();
+    stage.holds_by_phone(BOB, true).forget();
+    // The newest device of Bob is that of the second line; the transfer is asked for on the first.
+    let target = TransferTarget::Party {
+        conference: SECOND,
+        party: A,
+    };
+    stage.refers_from((CONFERENCE, B), target).says(
+        "absorb
+         link: progress 100
+         link: move 2 to 3
+         link: audio
+         bob EventReleased c1 Origination > carol Destination Transferred
+         bob EventReleased a1 Destination > alice Origination Transferred
+         alice EventPartyChanged a1 Origination > carol Destination by bob TransferredBy Transferred was a1
+         carol EventPartyChanged a1 Destination > alice Origination by bob TransferredBy Transferred was c1
+         closed c1 answered
+         link: progress 200
+         link: release 2
+         link: release 1",
+    );
+    assert_eq!(stage.hearing(CONFERENCE), "alice<carol carol<alice");
+}
+
+#[test]
+fn nobody_gives_anothers_call_away() {
+    let mut stage = Stage::talking().second_line();
+    let target = TransferTarget::Party {
+        conference: SECOND,
+        party: B,
+    };
+    stage.refers_from((CONFERENCE, A), target).says(
+        "absorb
+         link: progress 403",
+    );
+    let target = TransferTarget::Party {
+        conference: ConferenceId(99),
+        party: A,
+    };
+    stage.refers_from((CONFERENCE, A), target).says(
+        "absorb
+         link: progress 481",
+    );
+}
+
+fn redirect(stage: &mut Stage, dn: &str, to: &[&str]) {
+    let (conference, party) = stage.at(dn);
+    stage.input(CallInput::Link(LinkNotification::PartyRedirected {
+        conference,
+        party,
+        to: to.iter().map(|to| (*to).into()).collect(),
+    }));
+    stage.declines(dn, 302);
+}
+
+#[test]
+fn a_phone_that_forwards_hands_the_call_on() {
+    let mut stage = Stage::calling(CONN, CONFERENCE, CallerId::Extension(ALICE.into()), "bob");
+    stage.forget();
+    redirect(&mut stage, BOB, &["nowhere", "sip:carol@tandem.local"]);
+    stage.says(
+        "bob EventReleased a1 Destination > alice Origination by carol DeletedBy Forwarded
+         link: make 3 carol as alice
+         carol EventRinging a1 Destination > alice Origination by bob DeletedBy Forwarded",
+    );
+    stage.answers(CAROL).says(
+        "carol EventEstablished a1 Destination > alice Origination Ok
+         alice EventEstablished a1 Origination > carol Destination Ok",
+    );
+}
+
+#[test]
+fn a_forwarded_leg_says_who_forwarded_it() {
+    let mut stage = Stage::calling(CONN, CONFERENCE, CallerId::Extension(ALICE.into()), "bob");
+    redirect(&mut stage, BOB, &["carol"]);
+    let headers: Vec<_> = stage
+        .out
+        .iter()
+        .filter_map(|output| match output {
+            CallOutput::Link(LinkRequest::MakeParty(make)) => Some(make.headers.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(headers, [vec![], vec![("Diversion".into(), "<sip:bob@tandem.local>".into())]]);
+}
+
+#[test]
+fn a_call_that_goes_round_fails() {
+    let mut stage = Stage::calling(CONN, CONFERENCE, CallerId::Extension(ALICE.into()), "bob");
+    redirect(&mut stage, BOB, &["carol"]);
+    stage.forget();
+    redirect(&mut stage, CAROL, &["bob", "alice", "carol"]);
+    stage.says(
+        "carol EventReleased a1 Destination > alice Origination GeneralError
+         alice EventReleased a1 Origination > carol Destination GeneralError
+         link: release 1 480
+         closed a1 failed
+         finished",
+    );
+}
+
+fn taking_the_place_of(dn: &str, stage: &Stage, by: &str) -> CallOffered {
+    let mut offered = offered_from(CallerId::Extension(by.into()), "whatever");
+    offered.conference = SECOND;
+    offered.replaces = Some(stage.at(dn));
+    offered
+}
+
+fn take_place(stage: &mut Stage, dn: &str, by: &str) {
+    let offered = taking_the_place_of(dn, stage, by);
+    stage.live.insert(
+        (SECOND, A),
+        Fake {
+            dn: by.into(),
+            connected: false,
+        },
+    );
+    stage.input(CallInput::Link(LinkNotification::CallOffered(offered)));
+}
+
+#[test]
+fn a_ringing_call_is_picked_up() {
+    let mut stage = Stage::calling(CONN, CONFERENCE, CallerId::Extension(ALICE.into()), "bob");
+    stage.forget();
+    take_place(&mut stage, BOB, CAROL);
+    stage.says(
+        "carol EventRinging a1 Destination > alice Origination by bob Destination Pickedup
+         link: connect 1
+         link: move 1 to 3
+         link: audio
+         bob EventReleased a1 Destination > alice Origination by carol Destination Pickedup
+         carol EventEstablished a1 Destination > alice Origination Ok
+         alice EventEstablished a1 Origination > carol Destination Ok
+         link: release 2",
+    );
+    assert_eq!(stage.hearing(CONFERENCE), "alice<carol carol<alice");
+    stage.hangs_up(ALICE);
+    assert!(stage.call.is_finished());
+}
+
+#[test]
+fn another_phone_takes_the_place_of_one_that_talks() {
+    let mut stage = Stage::talking();
+    take_place(&mut stage, BOB, CAROL);
+    stage.says(
+        "carol EventRinging a1 Destination > alice Origination by bob TransferredBy Transferred
+         link: connect 1
+         link: move 1 to 3
+         link: audio
+         bob EventReleased a1 Destination > alice Origination by carol Destination Transferred
+         carol EventEstablished a1 Destination > alice Origination Ok
+         alice EventPartyChanged a1 Origination > carol Destination by bob TransferredBy Transferred was a1
+         link: release 2",
+    );
+}
+
+#[test]
+fn who_replaces_nobody_is_refused() {
+    let mut stage = Stage::talking();
+    let mut offered = taking_the_place_of(BOB, &stage, CAROL);
+    offered.replaces = Some((CONFERENCE, PartyId(77)));
+    stage.live.insert(
+        (SECOND, A),
+        Fake {
+            dn: CAROL.into(),
+            connected: false,
+        },
+    );
+    stage
+        .input(CallInput::Link(LinkNotification::CallOffered(offered)))
+        .says("link: release 1 481");
+    let mut stage = Stage::talking();
+    take_place(&mut stage, BOB, ALICE);
+    stage.says("link: release 1 486");
+    stage.hangs_up(BOB);
+    assert!(stage.call.is_finished());
+}
+
+#[test]
+fn a_party_that_is_gone_meanwhile_cannot_be_replaced() {
+    let mut stage = Stage::calling(CONN, CONFERENCE, CallerId::Extension(ALICE.into()), "bob");
+    let offered = taking_the_place_of(BOB, &stage, CAROL);
+    stage.hangs_up(ALICE).forget();
+    stage
+        .input(CallInput::Link(LinkNotification::CallOffered(offered)))
+        .says("link: release all");
+}
