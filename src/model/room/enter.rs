@@ -252,16 +252,17 @@ impl Room {
         }));
     }
 
-    /// Its own conference has given the party away.
-    pub(super) fn moved(&mut self, conference: ConferenceId, party: PartyId) {
+    /// Its own conference has given the party away. Where the one that was to take it is over, nobody has it any more.
+    pub(super) fn moved(&mut self, conference: ConferenceId, party: PartyId, now: Instant, out: &mut Vec<RoomOutput>) {
         let place = (conference, party);
-        let joiner = self.joiners.iter_mut().find(|joiner| joiner.place == place);
-        if let Some(Joiner {
-            stage: Stage::Moving { given, .. },
-            ..
-        }) = joiner
-        {
+        let Some(index) = self.joiners.iter().position(|joiner| joiner.place == place) else {
+            return;
+        };
+        if let Stage::Moving { given, to, .. } = &mut self.joiners[index].stage {
             *given = true;
+            if !self.conferences.contains(&to.0) {
+                self.gone(index, None, now, out);
+            }
         }
     }
 

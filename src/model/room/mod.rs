@@ -271,9 +271,7 @@ impl Room {
                     self.gone(index, Some(&cause), now, out);
                 }
             }
-            LinkNotification::PartyMoved { conference, party } => {
-                self.moved(conference, party);
-            }
+            LinkNotification::PartyMoved { conference, party } => self.moved(conference, party, now, out),
             LinkNotification::OperationDone { operation, .. } => self.operation_done(operation, now, out),
             LinkNotification::OperationFailed { operation, cause, .. } => self.operation_failed(operation, &cause, now, out),
             LinkNotification::ConferenceEnded { conference } => self.conference_ended(conference, now, out),

@@ -70,7 +70,7 @@ impl Connector {
                 from,
                 from_party,
             } => {
-                let fails = std::mem::take(&mut self.fails) || !self.bridges.contains_key(&conference);
+                let fails = std::mem::take(&mut self.fails);
                 if fails || !self.has((from, from_party)) {
                     return self.failed(conference, operation);
                 }
@@ -79,10 +79,11 @@ impl Connector {
                     party: from_party,
                 });
                 self.remove((from, from_party));
+                // A conference that is over takes nobody, and says nothing more.
                 if let Some(bridge) = self.bridges.get_mut(&conference) {
                     bridge.parties.push(party);
+                    self.told.push_back(LinkNotification::OperationDone { conference, operation });
                 }
-                self.told.push_back(LinkNotification::OperationDone { conference, operation });
             }
             other => panic!("a room never asks for {other:?}"),
         }
