@@ -126,6 +126,16 @@ impl FakeUa {
         Err(format!("no agreement: {one:?} {other:?}"))
     }
 
+    /// What was commanded last did not go out; the conference hears so.
+    pub fn undo(&mut self, leg: LegId, event: &LegEvent) {
+        let Some(fake) = self.legs.get_mut(&leg.0) else { return };
+        (fake.asked_device, fake.reinvite_held) = (None, None);
+        if matches!(event, LegEvent::Failed { .. }) {
+            fake.actual = Life::Over;
+        }
+        fake.delivered(event);
+    }
+
     /// What is agreed on this leg is not to be judged any more.
     pub fn blur(&mut self, leg: LegId) {
         if let Some(fake) = self.legs.get_mut(&leg.0) {
@@ -164,7 +174,8 @@ impl FakeUa {
     pub fn left(&mut self, leg: LegId) -> bool {
         self.legs.remove(&leg.0).is_some_and(|fake| {
             let acked = !matches!(fake.theirs, Theirs::Asked { .. } | Theirs::Answered { late: true });
-            acked && fake.ours == Ours::None && fake.refers.is_empty() && fake.got == Some(plane(leg.0))
+            let anchored = fake.blurred || fake.got == Some(plane(leg.0));
+            acked && fake.ours == Ours::None && fake.refers.is_empty() && anchored
         })
     }
 

@@ -13,12 +13,18 @@ use super::scene::{CONFERENCE, make_party, offered, settings, show};
 use crate::conference::{
     Conference, ConferenceInput, ConferenceOutput, ConferenceSettings, GivenParty, MOVED_LEGS, OFFERED_LEG, PartyPhase,
 };
-use crate::leg::{Direction, LegEvent, MediaEvent};
+use crate::leg::{AckBody, Description, Direction, LegCommand, LegEvent, MediaEvent};
 use crate::link::{
     AudioPlan, AudioSource, Cause, Hearing, LinkNotification, MediaFlowState, OperationId, ReleasedBy, Tone, TransferId,
     TransferTarget,
 };
 use crate::{ConferenceId, LegId, PartyId};
+
+/// How the conference hears that the media plane has nothing for a leg.
+enum Refused {
+    ByPort,
+    As(LegEvent),
+}
 
 /// The conference, its devices, and what the T-Server side heard.
 struct World {
@@ -29,6 +35,9 @@ struct World {
     next_operation: u32,
     next_moved: u64,
     next_party: u32,
+    /// Every so many times the media plane refuses; never where it is 0.
+    poor: usize,
+    served: usize,
     /// Every party that was asked for or offered: how often it was released.
     released: BTreeMap<u32, usize>,
     connected: BTreeMap<u32, usize>,
@@ -47,6 +56,8 @@ impl World {
             next_operation: 0,
             next_moved: MOVED_LEGS,
             next_party: 0,
+            poor: 0,
+            served: 0,
             released: BTreeMap::new(),
             connected: BTreeMap::new(),
             ended: 0,
@@ -67,11 +78,13 @@ impl World {
         }
         self.conference.handle(input.clone(), self.now, &mut out);
         self.log.push((input, out.clone()));
+        let mut heard = Vec::new();
         for output in out {
             prop_assert!(self.ended == 0, "after the end:\n{}", self.story());
             match output {
                 ConferenceOutput::Leg { leg, command } => {
                     self.oracle.commanded(leg, &command);
+                    let command = self.resolve(leg, command, &mut heard);
                     let obeyed = self.ua.command(leg, &command);
                     prop_assert!(obeyed.is_ok(), "{}\n{}", obeyed.unwrap_err(), self.story());
                 }
@@ -91,10 +104,60 @@ impl World {
                 }
             }
         }
+        for (leg, refused) in heard {
+            match refused {
+                Refused::ByPort => self.feed(ConferenceInput::Media {
+                    leg,
+                    event: MediaEvent::Refused,
+                })?,
+                Refused::As(event) => {
+                    self.ua.undo(leg, &event);
+                    self.feed(ConferenceInput::Leg { leg, event })?;
+                }
+            }
+        }
         let agreed = self.ua.agreed();
         prop_assert!(agreed.is_ok(), "{}\n{}", agreed.unwrap_err(), self.story());
         let matrix = self.oracle.check_matrix(&self.ua.views());
         self.rule(matrix)
+    }
+
+    /// What the shell makes of a command where the media plane has no port for it: what goes out instead, and what the conference hears.
+    fn resolve(&mut self, leg: LegId, command: LegCommand, heard: &mut Vec<(LegId, Refused)>) -> LegCommand {
+        let anchored = |description: &Option<Description>| *description == Some(Description::Anchored);
+        let refused = |served: &mut usize| {
+            *served += 1;
+            self.poor > 0 && served.is_multiple_of(self.poor)
+        };
+        match command {
+            LegCommand::Invite { ref offer, .. } if anchored(offer) && refused(&mut self.served) => {
+                let (status, q850, contacts) = (503, None, Vec::new());
+                heard.push((leg, Refused::As(LegEvent::Failed { status, q850, contacts })));
+                command
+            }
+            LegCommand::Reinvite { ref offer } if anchored(offer) && refused(&mut self.served) => {
+                heard.push((leg, Refused::As(LegEvent::ReinviteFailed { status: 503 })));
+                command
+            }
+            LegCommand::Accept { ref sdp } if anchored(sdp) && refused(&mut self.served) => {
+                heard.push((leg, Refused::ByPort));
+                LegCommand::Reject { status: 488 }
+            }
+            LegCommand::AcceptReinvite { ref sdp } if anchored(sdp) && refused(&mut self.served) => {
+                heard.push((leg, Refused::ByPort));
+                LegCommand::RejectReinvite { status: 488 }
+            }
+            LegCommand::Ack {
+                answer: AckBody::Answer(Description::Anchored),
+            } if refused(&mut self.served) => {
+                heard.push((leg, Refused::ByPort));
+                self.ua.blur(leg);
+                LegCommand::Ack {
+                    answer: AckBody::Inactive,
+                }
+            }
+            command => command,
+        }
     }
 
     fn rule(&self, kept: Result<(), String>) -> Result<(), TestCaseError> {
@@ -417,6 +480,7 @@ proptest! {
     ) {
         let mut choose = chooser(script);
         let mut world = World::new(any_settings(&mut choose));
+        world.poor = [0, 0, 0, 2, 5][choose(5)];
         world.begin(&mut choose)?;
         if choose(2) == 0 {
             world.talk(&mut choose)?;

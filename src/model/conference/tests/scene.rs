@@ -11,7 +11,7 @@
 //! | `L: reoffered [SDP]`, `L: re-answered [SDP]`, `L: re-failed 488`, `L: info TEXT`, `L: ended [Q850]`, `L: lost` | a leg in talk |
 //! | `wait MS` | time goes by, then Timeout |
 //! | `abort` | the connector goes down |
-//! | `set anchored`, `set descend` | begins anew with this setting |
+//! | `set anchored`, `set descend`, `set small` | begins anew with this setting |
 //! | `audio OP P=S,S P=-` | SetAudio; a source is a party's number, `music`, `busy`, `file` |
 //! | `digits OP P 12`, `answer P`, `connect P` | the other requests |
 //! | `transfer L R`, `progress T STATUS` | a REFER that was looked up, and what the T-Server side says of it |
@@ -123,6 +123,7 @@ impl Scene {
             let settings = ConferenceSettings {
                 anchored: setting == "anchored",
                 descend: setting == "descend",
+                max_parties: if setting == "small" { 2 } else { 128 },
                 ..settings()
             };
             self.conference = Conference::new(CONFERENCE, settings);

@@ -2,28 +2,28 @@
 
 use super::scene::Scene;
 
-const OFFERED: &str = "> offered 0 a";
-const CALLING: &str = "> offered 0 a\n> make 1 b1,b2";
-const RINGING: &str = "> offered 0 a\n> make 1 b1,b2\n> 1: progress 180";
+pub(super) const OFFERED: &str = "> offered 0 a";
+pub(super) const CALLING: &str = "> offered 0 a\n> make 1 b1,b2";
+pub(super) const RINGING: &str = "> offered 0 a\n> make 1 b1,b2\n> 1: progress 180";
 const EARLY_MEDIA: &str = "> offered 0 a\n> make 1 b1,b2\n> 1: progress 183 e";
 const CALLEE_FAILED: &str = "> offered 0 a\n> make 1 b\n> 1: failed 486";
 const UNACKED: &str = "> offered 0 a\n> make 1 b\n> 1: answered b";
-const TALK: &str = "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked";
+pub(super) const TALK: &str = "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked";
 const LATE: &str = "> offered 0\n> make 1 b\n> 1: answered b";
-const PASSED: &str = "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked\n> 1: reoffered b2";
+pub(super) const PASSED: &str = "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked\n> 1: reoffered b2";
 const PASSED_BARE: &str = "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked\n> 1: reoffered";
 const PASSED_LATE: &str = "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked\n> 1: reoffered\n> 0: re-answered a2";
 const REACCEPTED: &str = "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked\n> 1: reoffered b2\n> 0: re-answered a2";
 const FIRST_CALLED: &str = "> make 0 a1,a2";
-const ALONE: &str = "> make 0 a1\n> 1: answered a";
-const THIRD_CALLED: &str = "> make 0 a1\n> 1: answered a\n> make 1 b";
+pub(super) const ALONE: &str = "> make 0 a1\n> 1: answered a";
+pub(super) const THIRD_CALLED: &str = "> make 0 a1\n> 1: answered a\n> make 1 b";
 const FIRST_REOFFERED: &str = "> make 0 a1\n> 1: answered a\n> make 1 b\n> 2: answered b";
 const SECOND_REOFFERED: &str = "> make 0 a1\n> 1: answered a\n> make 1 b\n> 2: answered b\n> 1: re-answered a2";
 const LEAVING: &str = "> offered 0 a\n> make 1 b1,b2\n> release 0";
 const ENDED: &str = "> offered 0 a\n> 0: cancelled";
 
 /// Checks rows of (state, input, outputs).
-fn check(rows: &[(&str, &str, &str)]) {
+pub(super) fn check(rows: &[(&str, &str, &str)]) {
     let mut wrong = String::new();
     for (state, input, expected) in rows {
         let mut scene = Scene::run(state);

@@ -1,0 +1,225 @@
+//! What the T-Server side asks of a conference, in states where it cannot have it too; and what devices ask of the T-Server side.
+
+use super::scene::Scene;
+use super::table::{ALONE, CALLING, OFFERED, RINGING, TALK, check};
+
+const CLIMBING: &str = "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked\n> audio 1 0=music";
+const ANCHORED: &str =
+    "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked\n> audio 1 0=music\n> 0: re-answered a2\n> 1: re-answered b2";
+const GIVING: &str = "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked\n> give 1 4";
+const REFERRED: &str = "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked\n> transfer 1 7";
+const ENDED: &str = "> offered 0 a\n> release-all";
+
+#[test]
+fn an_operation_is_answered_in_every_state() {
+    check(&[
+        ("", "audio 1 0=music", "* failed 1 481; * ended"),
+        ("", "digits 1 0 5", "* failed 1 481; * ended"),
+        ("", "take 1 0 -", "* failed 1 481; * ended"),
+        ("", "give 0 1", "to 9 for 1: nothing; * ended"),
+        (OFFERED, "audio 1 5=busy", "* done 1"),
+        (OFFERED, "digits 1 0 5", "* failed 1 481"),
+        (OFFERED, "digits 1 9 5", "* failed 1 481"),
+        (OFFERED, "give 0 1", "to 9 for 1: nothing"),
+        (OFFERED, "give 9 1", "to 9 for 1: nothing"),
+        (OFFERED, "take 1 1 -", "* failed 1 481"),
+        (RINGING, "audio 1 0=1 1=0", "* done 1"),
+        (TALK, "audio 1 0=1 1=0", "* done 1"),
+        (TALK, "audio 1", "* done 1"),
+        (TALK, "audio 1 0=1", "0: re-INVITE PLANE; 1: re-INVITE PLANE"),
+        (CLIMBING, "audio 2 0=1 1=0", ""),
+        (CLIMBING, "audio 1 0=music", ""),
+        (
+            CLIMBING,
+            "0: ended",
+            "* released 0 Device; 1: BYE; * released 1 Server; * failed 1 481; 0 closed; 1 closed; * ended",
+        ),
+        (ANCHORED, "audio 2 0=music", "* done 2"),
+        (ANCHORED, "digits 2 0 12,3", "0 digits 12,3; * done 2"),
+        (
+            GIVING,
+            "release 1",
+            "1: BYE; * released 1 Server; 0: BYE; * released 0 Server; to 9 for 4: nothing; 0 closed; 1 closed; * ended",
+        ),
+        (ENDED, "audio 1 0=music", ""),
+        (ENDED, "give 0 1", "to 9 for 1: nothing"),
+        (ENDED, "take 1 1 -", ""),
+        (ENDED, "take 1 1 3", "m3: BYE; m3 closed"),
+    ]);
+}
+
+#[test]
+fn operations_wait_in_their_order_and_only_so_many_do() {
+    let mut scene = Scene::run(CLIMBING);
+    for operation in 2..=32 {
+        assert_eq!(scene.step(&format!("audio {operation} 0=busy")), "");
+    }
+    assert_eq!(scene.step("audio 33 0=busy"), "* failed 33 503");
+    scene.step("0: re-answered a2");
+    let done = scene.step("1: re-answered b2");
+    let order: Vec<String> = (1..=32).map(|operation| format!("* done {operation}")).collect();
+    let answered: Vec<&str> = done.split("; ").filter(|line| line.starts_with("* done")).collect();
+    assert_eq!(answered, order);
+}
+
+#[test]
+fn a_plan_has_no_more_rows_than_there_can_be_parties() {
+    check(&[
+        ("> set small\n> offered 0 a", "audio 1 0=1 1=0 2=1", "* failed 1 400"),
+        ("> set small\n> offered 0 a", "audio 1 0=1 1=0", "* done 1"),
+    ]);
+}
+
+#[test]
+fn a_conference_has_room_for_so_many_parties() {
+    check(&[
+        (
+            "> set small\n> offered 0 a\n> make 1 b",
+            "make 2 c",
+            "* released 2 Network 503",
+        ),
+        (
+            "> set small\n> offered 0 a\n> make 1 b",
+            "take 1 5 1",
+            "m1: BYE; m1 closed; * failed 1 503",
+        ),
+    ]);
+}
+
+#[test]
+fn a_ringing_device_is_asked_to_answer() {
+    check(&[
+        (CALLING, "answer 1", ""),
+        (RINGING, "answer 1", "1: NOTIFY talk"),
+        (RINGING, "answer 0", ""),
+        (TALK, "answer 1", ""),
+        (ENDED, "answer 1", ""),
+    ]);
+}
+
+#[test]
+fn a_caller_is_connected_as_it_is() {
+    check(&[
+        (OFFERED, "connect 0", "0: 200 PLANE; * connected 0"),
+        ("> offered 0", "connect 0", "0: 200 PLANE; * connected 0"),
+        (OFFERED, "connect 9", ""),
+        (RINGING, "connect 1", ""),
+        (TALK, "connect 0", ""),
+        (
+            "> offered 0\n> connect 0",
+            "0: acked",
+            "0: BYE; * released 0 Network 488; 0 closed; * ended",
+        ),
+        ("> offered 0\n> connect 0", "0: reoffered a2", "0: re-491"),
+        ("> offered 0\n> connect 0\n> 0: acked a", "0: reoffered a2", "0: re-200 PLANE"),
+        ("> offered 0 a\n> connect 0", "wait 1000000", ""),
+        (
+            "> offered 0 a\n> make 1 b\n> 1: progress 180\n> connect 0",
+            "1: answered b",
+            "1: ACK; * connected 1; 1: re-INVITE PLANE; 0 hears 1",
+        ),
+    ]);
+}
+
+#[test]
+fn a_caller_that_hears_something_waits_longer() {
+    check(&[
+        ("> offered 0 a\n> audio 1 0=music", "wait 179999", ""),
+        (
+            "> offered 0 a\n> audio 1 0=music",
+            "wait 180000",
+            "0: 503; * released 0 Network 503; 0 closed; * ended",
+        ),
+        ("> offered 0\n> audio 1 0=music", "wait 1", ""),
+    ]);
+}
+
+#[test]
+fn a_transfer_that_a_device_asks_for_has_one_end() {
+    check(&[
+        (TALK, "transfer 1 7", "* transfer 1 by 1"),
+        (TALK, "1: referred 7", "1: refer 7 404"),
+        (OFFERED, "transfer 0 7", ""),
+        (RINGING, "transfer 1 7", ""),
+        (TALK, "transfer 9 7", ""),
+        (REFERRED, "transfer 1 7", ""),
+        (REFERRED, "transfer 1 8", "* transfer 2 by 1"),
+        (REFERRED, "progress 1 100", "1: refer 7 100"),
+        (REFERRED, "progress 1 603", "1: refer 7 603"),
+        (REFERRED, "progress 1 99", ""),
+        (REFERRED, "progress 1 700", ""),
+        (REFERRED, "progress 2 200", ""),
+        (
+            REFERRED,
+            "release 1",
+            "1: refer 7 487; 1: BYE; * released 1 Server; 0: BYE; * released 0 Server; * ended",
+        ),
+        (
+            REFERRED,
+            "1: ended",
+            "* released 1 Device; 0: BYE; * released 0 Server; * ended",
+        ),
+        (REFERRED, "wait 10000", "1: refer 7 503"),
+        (
+            "> offered 0 a\n> make 1 b\n> 1: answered b\n> transfer 1 7\n> progress 1 100",
+            "wait 10000",
+            "",
+        ),
+        (
+            "> offered 0 a\n> make 1 b\n> 1: answered b\n> transfer 1 7\n> progress 1 200",
+            "progress 1 200",
+            "",
+        ),
+        (
+            "> offered 0 a\n> make 1 b\n> 1: answered b\n> transfer 1 1\n> transfer 1 2\n> transfer 1 3\n> transfer 1 4",
+            "transfer 1 5",
+            "1: refer 5 491",
+        ),
+    ]);
+}
+
+#[test]
+fn a_party_leaves_when_its_media_is_with_the_plane() {
+    check(&[
+        (ANCHORED, "give 1 2", "* moved 1; to 9 for 2: leg 1"),
+        (GIVING, "0: re-failed 488", "0 closed"),
+        (ALONE, "give 0 2", "* moved 0; to 9 for 2: leg 1; * ended"),
+        (
+            "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked\n> give 1 4\n> 0: re-answered a2",
+            "1: re-failed 488",
+            "to 9 for 4: nothing; 0: re-INVITE b; 1 closed; 0 hears -",
+        ),
+        (
+            "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked\n> transfer 1 7\n> audio 1 0=music\n> 0: re-answered a2\n> 1: \
+             re-answered b2",
+            "give 1 2",
+            "1: refer 7 487; * moved 1; to 9 for 2: leg 1",
+        ),
+    ]);
+}
+
+#[test]
+fn a_party_comes_from_another_conference() {
+    check(&[
+        ("", "take 1 5 3", "* done 1; m3 hears -"),
+        ("> take 1 5 3", "take 1 5 3", ""),
+        ("> take 1 5 3", "take 2 5 4", "m4: BYE; m4 closed; * failed 2 491"),
+        (
+            "> take 1 5 3",
+            "wait 10000",
+            "m3: BYE; * released 5 Network; m3 closed; * ended",
+        ),
+        ("> take 1 5 3", "take 2 6 4", "* done 2; m3 hears m4; m4 hears m3"),
+        (
+            TALK,
+            "take 1 5 3",
+            "* done 1; 0: re-INVITE PLANE; 1: re-INVITE PLANE; m3 hears 0,1",
+        ),
+        (OFFERED, "take 1 5 3", "* done 1; 0: 183 PLANE; 0 hears m3; m3 hears -"),
+        (
+            "> offered 0 a\n> take 1 5 3",
+            "connect 0",
+            "0: 200 PLANE; * connected 0; m3 hears 0",
+        ),
+    ]);
+}
