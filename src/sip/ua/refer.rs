@@ -158,6 +158,26 @@ impl UserAgent {
         self.queue_notification(now, id, Notification { terminated, body });
     }
 
+    /// A BYE of ours is next: how a transfer ended goes before it, though the NOTIFY before is not answered. A device that is hung up on
+    /// first might take its transfer for failed.
+    pub(super) fn hurry_refers(&mut self, now: Instant, session: SessionId) {
+        let usages = self
+            .sessions
+            .get(&session)
+            .map(|session| session.usages.clone())
+            .unwrap_or_default();
+        for id in usages {
+            let open = &mut self.subscriptions.open;
+            let waits = |known: &&mut Box<Subscription>| {
+                known.refer.is_some() && matches!(known.stage, Stage::Over) && !known.waiting.is_empty()
+            };
+            if let Some(subscription) = open.get_mut(&id).filter(waits) {
+                subscription.in_flight = false;
+                self.send_notification(now, id);
+            }
+        }
+    }
+
     /// The peer refreshed the subscription of its REFER, and is told the state of things again.
     pub(super) fn repeat_refer_progress(&mut self, now: Instant, id: SubscriptionId) {
         let refer = self

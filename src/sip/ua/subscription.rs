@@ -3,8 +3,9 @@
 //!
 //! Invariants:
 //!
-//! * of one subscription at most one NOTIFY is open, so that they arrive in order; what comes meanwhile waits, [`MAX_WAITING`] documents
-//!   at most (the oldest goes first; a subscriber to documents with versions sees the gap and asks for the whole);
+//! * of one subscription at most one NOTIFY is open, so that they arrive in order (but the last word on a transfer goes before our BYE,
+//!   come what may); what comes meanwhile waits, [`MAX_WAITING`] documents at most (the oldest goes first; a subscriber to documents with
+//!   versions sees the gap and asks for the whole);
 //! * every subscription that the shell heard of ends with one `SubscriptionEnded`;
 //! * a subscription in a session's dialog does not outlive the session: it gets its last NOTIFY then, and a transfer still in progress is
 //!   waited for 64*T1 at most. So long, and no longer, the dialog of an ended session is kept.
@@ -100,7 +101,7 @@ pub(super) struct Subscription {
     pub refer: Option<Refer>,
     pub stage: Stage,
     pub until: Instant,
-    in_flight: bool,
+    pub in_flight: bool,
     pub waiting: VecDeque<Notification>,
     source: IpAddr,
 }
@@ -453,7 +454,7 @@ impl UserAgent {
         self.send_notification(now, id);
     }
 
-    fn send_notification(&mut self, now: Instant, id: SubscriptionId) {
+    pub(super) fn send_notification(&mut self, now: Instant, id: SubscriptionId) {
         let Some(subscription) = self.subscriptions.open.get_mut(&id).filter(|known| !known.in_flight) else {
             return;
         };

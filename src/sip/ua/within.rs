@@ -42,6 +42,7 @@ impl UserAgent {
             self.acknowledge_due(now, id, None);
         }
         self.refuse_pending(now, id, 487, &[]);
+        self.hurry_refers(now, id);
         self.send_bye(now, id, reason);
         self.finish_from_here(now, id);
     }

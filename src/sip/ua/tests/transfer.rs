@@ -198,6 +198,30 @@ fn one_notification_is_open_at_a_time_and_the_newest_status_goes_next() {
 }
 
 #[test]
+fn the_end_of_a_transfer_is_told_before_we_hang_up() {
+    let mut peer = Peer::new();
+    let (session, to) = peer.talk();
+    let key = peer.ask(refer(&to, 2, CAROL));
+    peer.agent.refer_progress(peer.now, key, 100);
+    peer.agent.refer_progress(peer.now, key, 200);
+    peer.agent.bye(peer.now, session, None);
+    let sent: Vec<Message> = peer.sent().into_iter().map(|(_, message)| message).collect();
+    let methods: Vec<String> = sent
+        .iter()
+        .filter_map(Message::method)
+        .map(|method| method.to_string())
+        .collect();
+    assert_eq!(methods, ["NOTIFY", "NOTIFY", "BYE"]);
+    assert!(said(&sent[2]).ends_with("terminated;reason=noresource | SIP/2.0 200 OK"));
+    for request in &sent[1..] {
+        peer.respond(request, 200, "x", &[]);
+    }
+    assert!(peer.lines().is_empty());
+    assert_eq!(peer.agent.stats().dialogs_active, 0);
+    peer.settle();
+}
+
+#[test]
 fn several_transfers_are_told_apart_and_too_many_are_refused() {
     let mut peer = Peer::new();
     let (_, to) = peer.talk();
