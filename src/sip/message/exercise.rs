@@ -74,6 +74,7 @@ fn read(message: &Message) {
     let _ = (
         message.sdp(),
         message.reason_q850(),
+        message.reason_cause(),
         message.supports("timer"),
         message.event(),
         message.redirect_targets().count(),
