@@ -61,6 +61,8 @@ pub(super) struct Floor {
     pub(super) frames: Frames,
     pub(super) arena: BytesMut,
     pub(super) samples: Vec<i16>,
+    /// Ports that are left alone until the next 20 ms begin.
+    pub(super) flooded: Vec<Slot>,
     pub(super) random: StdRng,
 }
 
@@ -86,6 +88,7 @@ impl Floor {
             frames: Frames::default(),
             arena: BytesMut::new(),
             samples: Vec::new(),
+            flooded: Vec::new(),
             random: StdRng::from_os_rng(),
         }
     }

@@ -20,7 +20,7 @@ use crate::{g711, rtcp, rtp};
 
 /// Bytes of memory taken at once for packets that are kept.
 const ARENA: usize = 64 * 1_024;
-/// Packets of one socket that are looked at within 20 ms. A device sends one or two; ten times as many is a burst after a hiccup.
+/// Packets of one socket that are taken within 20 ms. A device sends one or two; many times as many is a burst after a hiccup, or a flood.
 const FLOOD: u32 = 64;
 
 impl Floor {
@@ -29,11 +29,19 @@ impl Floor {
         let Some(mut line) = self.lines.get_mut(slot).and_then(Option::take) else {
             return false;
         };
-        self.serving = Some((line.id, line.owner));
         let window = now.us / TICK_US;
         if line.window != window {
             (line.window, line.taken) = (window, 0);
         }
+        if line.taken >= FLOOD {
+            self.counters.floods += 1;
+            self.flooded.push(slot);
+            if let Some(entry) = self.lines.get_mut(slot) {
+                *entry = Some(line);
+            }
+            return false;
+        }
+        self.serving = Some((line.id, line.owner));
         let count = batch.receive(line.lease.rtp.as_fd()).unwrap_or(0);
         for received in batch.iter() {
             line.taken += 1;
@@ -50,10 +58,6 @@ impl Floor {
         let counters = &mut self.counters;
         counters.packets_in += 1;
         counters.bytes_in += received.bytes.len() as u64;
-        if line.taken > FLOOD {
-            counters.dropped_flood += 1;
-            return;
-        }
         let bytes = received.bytes;
         let shared = line.settings.as_ref().is_some_and(|settings| settings.rtcp_mux);
         if shared
@@ -95,7 +99,7 @@ impl Floor {
         line.control.reception.received(&header.plain(), now.us, is_audio);
         match meaning {
             Format::Audio(codec) => self.audio(line, codec, header, bytes, now),
-            Format::Event { .. } => self.event(line, header, bytes, now),
+            Format::Event { clock_hz } => self.event(line, clock_hz, header, bytes, now),
         }
     }
 
@@ -147,7 +151,7 @@ impl Floor {
     }
 
     /// A packet of a telephone event (RFC 4733 s.2.3): the first one of each event is the digit.
-    fn event(&mut self, line: &mut Line, header: Header, bytes: &mut [u8], now: Now) {
+    fn event(&mut self, line: &mut Line, clock_hz: u32, header: Header, bytes: &mut [u8], now: Now) {
         let Ok((parsed, payload)) = rtp::parse(bytes) else {
             self.counters.dropped_malformed += 1;
             return;
@@ -158,13 +162,12 @@ impl Floor {
         }
         for listener in line.relays.clone() {
             let takes = |line: &Line| {
-                line.settings
-                    .as_ref()
-                    .is_some_and(|settings| settings.telephone_event.is_some())
+                let event = line.settings.as_ref().and_then(|settings| settings.telephone_event);
+                event.is_some_and(|event| event.clock_hz == clock_hz)
             };
             let taken = self.line(listener).is_some_and(|listener| takes(listener));
             if taken {
-                self.relay(line.id.0, listener, Format::Event { clock_hz: 8_000 }, header, bytes, now);
+                self.relay(line.id.0, listener, Format::Event { clock_hz }, header, bytes, now);
             } else if let Some(key) = key {
                 self.repeated.push((listener, key));
             }

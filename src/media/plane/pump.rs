@@ -54,6 +54,8 @@ pub(super) fn serve(mut pump: Pump) {
         if catch_unwind(AssertUnwindSafe(|| pump.floor.recover(&pump.epoll))).is_err() {
             break;
         }
+        // The bell may have been among what the round had still to look at.
+        pump.wire.bell().ring();
     }
     tracing::error!("a media thread has crashed too often and is given up");
     pump.wire.stop();
@@ -148,6 +150,7 @@ impl Pump {
     fn keep_time(&mut self) {
         let now = self.now();
         if now.us >= self.next_tick_us {
+            self.unfinished.append(&mut self.floor.flooded);
             let due = now.us - now.us % TICK_US;
             if self.floor.makes_frames() {
                 let missed = (due - self.next_tick_us) / TICK_US;
@@ -171,7 +174,8 @@ impl Pump {
         if !self.unfinished.is_empty() {
             return 0;
         }
-        let next = if self.floor.makes_frames() {
+        let ticks = self.floor.makes_frames() || !self.floor.flooded.is_empty();
+        let next = if ticks {
             self.next_tick_us.min(self.next_sweep_us)
         } else {
             self.next_sweep_us

@@ -2,6 +2,7 @@
 //!
 //! Invariant: `relays` of a port holds exactly the ports of this thread whose route is [`Route::Relay`] of it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -16,6 +17,7 @@ use crate::prompt::Prompt;
 impl Floor {
     /// What the port hears from now on.
     pub(super) fn hear(&mut self, slot: Slot, sources: Vec<Source>) {
+        let sources = without_repeats(sources);
         let settings = self.settings.clone();
         let Some(line) = self.line(slot) else { return };
         let port = line.id;
@@ -149,4 +151,11 @@ impl Floor {
         let fits = |(codec, ms)| codec == settings.codec && ms <= longest;
         listener.keys.is_idle() && source.heard.is_none_or(fits)
     }
+}
+
+/// What is heard twice is heard once.
+fn without_repeats(mut sources: Vec<Source>) -> Vec<Source> {
+    let mut seen = HashSet::new();
+    sources.retain(|source| seen.insert(source.clone()));
+    sources
 }

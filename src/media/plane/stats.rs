@@ -49,8 +49,9 @@ counters! {
     dropped_unknown,
     /// Dropped: nobody hears the device, or it is not to send.
     dropped_no_destination,
-    /// Dropped: more than one device may send.
-    dropped_flood,
+    /// Times that a port was left alone for the rest of 20 ms, because more came than a device sends. What does not fit into the kernel's buffer
+    /// meanwhile is dropped by the kernel.
+    floods,
     /// RTCP packets that came and were read.
     rtcp_in,
     /// RTCP packets sent.

@@ -81,7 +81,8 @@ fn a_device_on_hold_is_sent_nothing_and_not_heard() {
     bench.plane.set(a.port.id, held);
     let refused = |bench: &Bench| bench.plane.stats().dropped_no_destination;
     talk(&mut [&mut a, &mut b], |_| refused(&bench) > 10);
-    (a.heard.clear(), b.heard.clear());
+    a.heard.clear();
+    b.heard.clear();
     let before = refused(&bench);
     talk(&mut [&mut a, &mut b], |_| refused(&bench) > before + 10);
     assert_eq!((a.heard.len(), b.heard.len()), (0, 0));

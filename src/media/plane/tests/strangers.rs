@@ -118,5 +118,6 @@ fn a_flood_on_one_port_does_not_stop_the_others() {
         phones.iter().all(|phone| phone.heard.len() > 15)
     });
     a.assert_seamless();
-    assert!(bench.plane.stats().dropped_flood > 100, "{:?}", bench.plane.stats());
+    let stats = bench.plane.stats();
+    assert!(stats.floods > 0 && stats.dropped_stranger < 3_000, "{stats:?}");
 }
