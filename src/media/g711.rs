@@ -15,10 +15,10 @@ pub fn encode_mulaw(sample: i16) -> u8 {
 }
 
 /// A mu-law sample as linear.
-pub fn decode_mulaw(code: u8) -> i16 {
+pub const fn decode_mulaw(code: u8) -> i16 {
     let code = !code;
     let segment = code >> 4 & 0x07;
-    let magnitude = (((i32::from(code & 0x0f) << 3) + MULAW_BIAS) << segment) - MULAW_BIAS;
+    let magnitude = (((((code & 0x0f) as i32) << 3) + MULAW_BIAS) << segment) - MULAW_BIAS;
     if code & 0x80 == 0 {
         magnitude as i16
     } else {
@@ -41,9 +41,9 @@ pub fn encode_alaw(sample: i16) -> u8 {
 }
 
 /// An A-law sample as linear.
-pub fn decode_alaw(code: u8) -> i16 {
+pub const fn decode_alaw(code: u8) -> i16 {
     let code = code ^ 0x55;
-    let (segment, mantissa) = (code >> 4 & 0x07, i32::from(code & 0x0f));
+    let (segment, mantissa) = (code >> 4 & 0x07, (code & 0x0f) as i32);
     let magnitude = match segment {
         0 => (mantissa << 4) + 8,
         segment => ((mantissa << 4) + 0x108) << (segment - 1),
@@ -54,6 +54,28 @@ pub fn decode_alaw(code: u8) -> i16 {
         magnitude as i16
     }
 }
+
+/// Every mu-law code as linear.
+pub static MULAW: [i16; 256] = {
+    let mut table = [0; 256];
+    let mut code = 0;
+    while code < 256 {
+        table[code] = decode_mulaw(code as u8);
+        code += 1;
+    }
+    table
+};
+
+/// Every A-law code as linear.
+pub static ALAW: [i16; 256] = {
+    let mut table = [0; 256];
+    let mut code = 0;
+    while code < 256 {
+        table[code] = decode_alaw(code as u8);
+        code += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

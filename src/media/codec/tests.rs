@@ -36,6 +36,42 @@ fn a_tone_comes_through_every_codec() {
 }
 
 #[test]
+fn opus_of_any_mode_rate_and_channels_is_heard() {
+    for (application, hz, channels, bits_per_second) in [
+        (Application::Voip, 8_000, 1, 12_000),
+        (Application::Voip, 16_000, 1, 20_000),
+        (Application::Voip, 48_000, 1, 32_000),
+        (Application::Audio, 48_000, 1, 64_000),
+        (Application::Audio, 48_000, 2, 96_000),
+        (Application::RestrictedLowDelay, 48_000, 2, 64_000),
+    ] {
+        let name = format!("{application:?} at {hz} Hz, {channels} channels, {bits_per_second} bit/s");
+        let mut encoder = OpusEncoder::new(hz, channels, application).unwrap();
+        encoder.bitrate_bps = bits_per_second;
+        let mut decoder = Decoder::new(Codec::Opus);
+        let (mut heard, frame) = (Vec::new(), hz as usize / 50);
+        for n in 0..50 {
+            let samples: Vec<i16> = (0..frame * channels)
+                .map(|at| (n * frame + at / channels) as f64 / f64::from(hz))
+                .map(|time| (9_000.0 * (std::f64::consts::TAU * 1_000.0 * time).sin()) as i16)
+                .collect();
+            let mut packet = [0; 1_275];
+            let written = encoder.encode_i16(&samples, frame, &mut packet).unwrap();
+            decoder.decode(&packet[..written], &mut heard).unwrap();
+        }
+        assert_eq!(heard.len(), 16_000, "{name}");
+        let tail = &heard[8_000..];
+        assert!(
+            share(Codec::Opus, tail, 1_000.0) > 0.9,
+            "{name}: {}",
+            share(Codec::Opus, tail, 1_000.0)
+        );
+        let power = tail.iter().map(|sample| f64::from(*sample).powi(2)).sum::<f64>() / tail.len() as f64;
+        assert!((0.5..2.0).contains(&(power / (9_000.0_f64.powi(2) / 2.0))), "{name}: {power}");
+    }
+}
+
+#[test]
 fn packets_of_every_usual_length_decode_to_their_length() {
     for codec in Codec::ALL {
         for ms in [10, 20, 30, 40, 60] {
