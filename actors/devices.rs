@@ -56,6 +56,7 @@ pub struct Devices {
     policies: HashMap<DnId, LegPolicy>,
     anchored: bool,
     pass_through: Vec<Arc<str>>,
+    rooms: HashMap<Arc<str>, DnId>,
 }
 
 impl Devices {
@@ -111,6 +112,19 @@ impl Devices {
     /// The names of the headers that are copied from an incoming leg to the outgoing one.
     pub fn pass_through(&self) -> &[Arc<str>] {
         &self.pass_through
+    }
+
+    /// Adds a conference that is dialled into, by the user part of its DN and by its number.
+    pub fn add_room(&mut self, dn: DnId, number: Option<&str>) {
+        for name in [Some(dn.user()), number].into_iter().flatten() {
+            self.rooms.insert(name.into(), dn.clone());
+        }
+    }
+
+    /// The conference that a request URI leads to.
+    pub fn room(&self, uri: &Uri<'_>) -> Option<&DnId> {
+        let user = uri.user.filter(|_| !self.rooms.is_empty())?;
+        self.rooms.get(&*user.to_ascii_lowercase()).filter(|_| self.is_ours(uri))
     }
 
     /// The settings of an Extension's device.

@@ -12,7 +12,7 @@ use tandem_model::{ConferenceId, ConnId, ConnectorId, DnId};
 
 use crate::connector::{ConferenceActor, ConnectorActor};
 use crate::location::Locations;
-use crate::tserver::{CallActor, ConnectorLinkActor, DnActor, EventLogActor, LobbyActor};
+use crate::tserver::{CallActor, ConnectorLinkActor, DnActor, EventLogActor, LobbyActor, RoomActor};
 
 /// The addresses of one server.
 #[derive(Default)]
@@ -23,6 +23,7 @@ pub struct Directory {
     links: OnceLock<Vec<Addr<ConnectorLinkActor>>>,
     connectors: OnceLock<Vec<Addr<ConnectorActor>>>,
     calls: ShardedLock<HashMap<ConnId, Addr<CallActor>>>,
+    rooms: ShardedLock<HashMap<ConnId, Addr<RoomActor>>>,
     conferences: ShardedLock<HashMap<ConferenceId, Addr<ConferenceActor>>>,
     /// Where the devices of each DN are.
     pub locations: Locations,
@@ -92,16 +93,21 @@ impl Directory {
         self.read_calls().get(&conn_id).cloned()
     }
 
-    /// The ConnIDs of the live calls, ascending.
+    /// A live dial-in conference's actor.
+    pub fn room(&self, conn_id: ConnId) -> Option<Addr<RoomActor>> {
+        self.read_rooms().get(&conn_id).cloned()
+    }
+
+    /// The ConnIDs of the live calls, dial-in conferences among them, ascending.
     pub fn call_ids(&self) -> Vec<ConnId> {
-        let mut ids: Vec<_> = self.read_calls().keys().copied().collect();
+        let mut ids: Vec<_> = self.read_calls().keys().chain(self.read_rooms().keys()).copied().collect();
         ids.sort_unstable();
         ids
     }
 
-    /// How many calls live.
+    /// How many calls live, dial-in conferences among them.
     pub fn call_count(&self) -> usize {
-        self.read_calls().len()
+        self.read_calls().len() + self.read_rooms().len()
     }
 
     pub(crate) fn insert_call(&self, conn_id: ConnId, call: Addr<CallActor>) {
@@ -113,6 +119,20 @@ impl Directory {
 
     pub(crate) fn remove_call(&self, conn_id: ConnId) {
         self.calls
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .remove(&conn_id);
+    }
+
+    pub(crate) fn insert_room(&self, conn_id: ConnId, room: Addr<RoomActor>) {
+        self.rooms
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .insert(conn_id, room);
+    }
+
+    pub(crate) fn remove_room(&self, conn_id: ConnId) {
+        self.rooms
             .write()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .remove(&conn_id);
@@ -139,6 +159,10 @@ impl Directory {
             .write()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .remove(&id);
+    }
+
+    fn read_rooms(&self) -> crossbeam::sync::ShardedLockReadGuard<'_, HashMap<ConnId, Addr<RoomActor>>> {
+        self.rooms.read().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn read_calls(&self) -> crossbeam::sync::ShardedLockReadGuard<'_, HashMap<ConnId, Addr<CallActor>>> {

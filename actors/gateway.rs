@@ -13,7 +13,9 @@ use tandem_model::{ClientId, ConnId, DnId};
 
 use crate::connector::{ConnectorSummary, QueryConnector};
 use crate::directory::Directory;
-use crate::tserver::{ClientActor, ClientMessage, ClientSink, Connect, DnSummary, Ping, QueryCallSummary, QueryDn, Refused};
+use crate::tserver::{
+    ClientActor, ClientMessage, ClientSink, Connect, DnSummary, Ping, QueryCallSummary, QueryDn, QueryRoomSummary, Refused,
+};
 
 /// How long an actor may take to answer.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -85,6 +87,12 @@ impl Gateway {
 
     /// One call; `None` where there is no such call.
     pub async fn call(&self, conn_id: ConnId) -> Result<Option<CallSummary>, Unavailable> {
+        if let Some(room) = self.directory.room(conn_id) {
+            return match tokio::time::timeout(DEADLINE, room.send(QueryRoomSummary)).await {
+                Ok(answer) => Ok(answer.ok()),
+                Err(_) => Err(Unavailable),
+            };
+        }
         let Some(actor) = self.directory.call(conn_id) else {
             return Ok(None);
         };

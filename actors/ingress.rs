@@ -166,6 +166,14 @@ impl Ingress {
         if let Some(shard) = replaced.filter(|shard| *shard < self.connectors) {
             return ConnectorId(shard);
         }
+        // All who dial into a conference meet on one connector: a leg cannot go to another one.
+        let room = match message.method() {
+            Some(Method::Invite) => message.uri().and_then(|uri| Uri::parse(uri).ok()),
+            _ => None,
+        };
+        if let Some(dn) = room.and_then(|uri| self.devices.room(&uri)) {
+            return sharding::owner(dn.as_str(), self.connectors);
+        }
         let party = if message.method() == Some(Method::Register) {
             message.to()
         } else {

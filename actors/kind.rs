@@ -22,6 +22,8 @@ pub enum ActorKind {
     Dn,
     /// The T-Server's side of a live call.
     Call,
+    /// The T-Server's side of a conference that is dialled into.
+    Room,
     /// One CTI client.
     Client,
     /// Where CTI clients come in.
@@ -46,7 +48,7 @@ pub struct KindMetrics {
 
 impl ActorKind {
     /// Every kind, in the order of the enum.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Connector,
         Self::Conference,
         Self::Registrar,
@@ -54,6 +56,7 @@ impl ActorKind {
         Self::EventLog,
         Self::Dn,
         Self::Call,
+        Self::Room,
         Self::Client,
         Self::Lobby,
     ];
@@ -68,6 +71,7 @@ impl ActorKind {
             Self::EventLog => "event_log",
             Self::Dn => "dn",
             Self::Call => "call",
+            Self::Room => "room",
             Self::Client => "client",
             Self::Lobby => "lobby",
         }
@@ -75,7 +79,7 @@ impl ActorKind {
 
     /// The kind's handles. They reach the recorder that is installed when any kind's are first asked for.
     pub fn metrics(self) -> &'static KindMetrics {
-        static METRICS: LazyLock<[KindMetrics; 9]> = LazyLock::new(|| {
+        static METRICS: LazyLock<[KindMetrics; 10]> = LazyLock::new(|| {
             ActorKind::ALL.map(|kind| {
                 let kind = kind.name();
                 KindMetrics {

@@ -62,6 +62,9 @@ impl ConnectorLinkActor {
                 }
             }
             notification => {
+                let Err(notification) = self.switch.rooms.notify(notification) else {
+                    return;
+                };
                 let call = notification
                     .conference()
                     .and_then(|conference| self.switch.call_of(conference));
@@ -78,7 +81,9 @@ impl ConnectorLinkActor {
             return self.offered_in_place(offered, replaced);
         }
         if self.switch.has_room() {
-            self.switch.start_call(self.connector, CallInput::Offered(offered));
+            if let Err(offered) = self.switch.rooms.offer(&self.switch, self.connector, offered) {
+                self.switch.start_call(self.connector, CallInput::Offered(offered));
+            }
         } else {
             let cause = Cause::status(ReleasedBy::Server, 503);
             self.request(LinkRequest::ReleaseConference {

@@ -16,10 +16,12 @@ use actix::{Actor, Addr, Context, Handler, Message, MessageResult, Supervised};
 use tandem_model::call::{CallInput, Make};
 use tandem_model::dn::{Dn, DnFacts, DnInput, DnOutput, DnSettings};
 use tandem_model::numbering::DnConfig;
+use tandem_model::room::RoomInput;
 use tandem_model::{AddressInfoType, ClientId, DnId, Event, Request, Requestor, TError, TErrorCode};
 
 use super::call::CallMessage;
 use super::event_log::{EventLogMessage, Publish};
+use super::room::RoomMessage;
 use super::switch::Switch;
 use crate::kind::{ActorKind, Waiting};
 use crate::supervision::{ChildSpec, Escalation, Slot, escalate_if_due, supervise};
@@ -193,6 +195,16 @@ impl DnActor {
     fn to_call(&self, requestor: Requestor, request: Request) -> Result<(), TError> {
         let conn_id = request.conn_id().ok_or(TErrorCode::UnsupportedOperation)?;
         let no_call = || TError::new(TErrorCode::InvalidConnId, format!("connId: there is no call {conn_id}"));
+        if let Some(room) = self.parts.switch.directory.room(conn_id) {
+            let input = RoomInput::Request { requestor, request };
+            return room.try_send(RoomMessage::Input(input)).map_err(|error| match error {
+                actix::dev::SendError::Full(_) => {
+                    ActorKind::Room.metrics().shed.increment(1);
+                    TErrorCode::TooManyRequests.into()
+                }
+                actix::dev::SendError::Closed(_) => no_call(),
+            });
+        }
         let call = self.parts.switch.directory.call(conn_id).ok_or_else(no_call)?;
         call.try_send(CallMessage::Input(CallInput::Request { requestor, request }))
             .map_err(|error| match error {

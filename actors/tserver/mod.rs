@@ -9,7 +9,7 @@
 //! ```
 //!
 //! All of it runs on one arbiter thread, so the order in which events reach the event log is the order in which things happened.
-//! Permanent: EventLog, Lobby, every Dn, every ConnectorLink. Temporary: Call, Client.
+//! Permanent: EventLog, Lobby, every Dn, every ConnectorLink. Temporary: Call, Room, Client.
 
 mod call;
 mod client;
@@ -17,6 +17,7 @@ mod connector_link;
 mod dn;
 mod event_log;
 mod lobby;
+mod room;
 mod switch;
 
 pub use call::{CallActor, CallMessage, QueryCallSummary};
@@ -25,6 +26,7 @@ pub use connector_link::{ConnectorLinkActor, LinkMessage, Notify};
 pub use dn::{DnActor, DnMessage, DnParts, DnSummary, QueryDn};
 pub use event_log::{ClientSink, EventLogActor, EventLogMessage, EventLogParts, Ping, Publish};
 pub use lobby::{Connect, LobbyActor, LobbyParts, Refused};
+pub use room::{QueryRoomSummary, RoomActor, RoomMessage, Rooms};
 pub use switch::{CallNumbers, Switch};
 
 /// Panic, to test the supervision of actors that have no fault among their messages.

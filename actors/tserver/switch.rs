@@ -23,6 +23,7 @@ use tandem_model::{CallUuid, ConferenceId, ConnId, ConnectorId, DnId};
 use super::call::{self, CallActor};
 use super::connector_link::LinkMessage;
 use super::event_log::EventLogMessage;
+use super::room::Rooms;
 use crate::directory::Directory;
 use crate::metrics::Metrics;
 use crate::sharding;
@@ -89,6 +90,8 @@ pub struct Switch {
     groups: RefCell<HashMap<ConnId, Group>>,
     by_conference: RefCell<HashMap<ConferenceId, Owner>>,
     draining: Arc<AtomicBool>,
+    /// Conferences that are dialled into.
+    pub rooms: Rooms,
 }
 
 impl Switch {
@@ -112,6 +115,7 @@ impl Switch {
             groups: RefCell::default(),
             by_conference: RefCell::default(),
             draining,
+            rooms: Rooms::default(),
         })
     }
 
@@ -122,7 +126,7 @@ impl Switch {
 
     /// Whether one more call may start.
     pub fn has_room(&self) -> bool {
-        !self.is_draining() && self.by_conference.borrow().len() < self.calls_max
+        !self.is_draining() && self.by_conference.borrow().len() + self.rooms.conference_count() < self.calls_max
     }
 
     /// Whether no call starts any more.

@@ -6,6 +6,7 @@
 
 mod media;
 mod network;
+mod numbering;
 pub mod plan;
 
 use std::net::SocketAddr;

@@ -15,7 +15,6 @@ use tandem_model::call::CallSettings;
 use tandem_model::conference::ConferenceSettings;
 use tandem_model::conference_pool::{PoolSettings, service_names};
 use tandem_model::link::Headers;
-use tandem_model::numbering::{DialRule, DnConfig, Numbering};
 use tandem_sip::digest::throttle::ThrottleConfig;
 use tandem_sip::identity::PassThrough;
 use tandem_sip::message::Uri;
@@ -34,7 +33,7 @@ const INVITE_TIMEOUT: Duration = Duration::from_secs(600);
 /// Makes the plan. `listeners` are the SIP sockets as they were bound.
 pub fn plan(config: &Config, listeners: Vec<Listener>, cores: usize) -> Result<Plan, Vec<String>> {
     let addresses: Vec<SocketAddr> = listeners.iter().map(|listener| listener.advertised).collect();
-    let numbering = numbering(config)?;
+    let numbering = super::numbering::numbering(config)?;
     let devices = devices(config, addresses)?;
     let connectors = u16::try_from(config.connectors.resolved_count(cores)).unwrap_or(u16::MAX);
     Ok(Plan {
@@ -143,34 +142,6 @@ fn client_settings(config: &Config) -> ClientSettings {
     }
 }
 
-fn numbering(config: &Config) -> Result<Numbering, Vec<String>> {
-    let mut builder = Numbering::builder();
-    for domain in &config.sip.domains {
-        builder = builder.domain(domain);
-    }
-    for dn in config.dns() {
-        let mut entry = DnConfig::extension(dn.dn.as_str());
-        entry.auto_answer = dn.auto_answer;
-        entry.extension_number = dn.number.map(Into::into);
-        entry.display_name = dn.display_name.map(Into::into);
-        builder = builder.dn(entry);
-    }
-    for trunk in &config.trunk {
-        builder = builder.dn(DnConfig::trunk(trunk.dn.as_str()));
-    }
-    for rule in &config.dial_rule {
-        let mut entry = DialRule::new(&rule.pattern, rule.trunk.as_deref().unwrap_or_default());
-        entry.strip = rule.strip;
-        entry.prepend = rule.prepend.as_str().into();
-        entry.allow = rule.allow;
-        entry.from_trunk = rule.from_trunk;
-        builder = builder.rule(entry);
-    }
-    builder
-        .build()
-        .map_err(|errors| errors.iter().map(ToString::to_string).collect())
-}
-
 fn devices(config: &Config, addresses: Vec<SocketAddr>) -> Result<Devices, Vec<String>> {
     let mut devices = Devices::new(config.sip.domains.clone(), addresses);
     let pass_through = config.sip.pass_through_headers.iter().map(|name| name.as_str().into());
@@ -193,6 +164,9 @@ fn devices(config: &Config, addresses: Vec<SocketAddr>) -> Result<Devices, Vec<S
                 trusted_sources: dn.trusted_sources,
             },
         );
+    }
+    for conference in &config.conference_dn {
+        devices.add_room(DnId::new(&conference.dn), conference.number.as_deref());
     }
     for trunk in &config.trunk {
         let headers = trunk.custom_headers().map(|(name, value)| (name.into(), value.into()));

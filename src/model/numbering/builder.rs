@@ -154,6 +154,7 @@ fn add_dn(numbering: &mut Numbering, config: DnConfig, errors: &mut Vec<Numberin
             });
         }
     }
+    numbering.has_rooms |= config.room.is_some();
     if numbering.dns.insert(dn.clone(), config).is_some() {
         errors.push(NumberingError::DuplicateDn { dn });
     }

@@ -165,6 +165,7 @@ pub struct Numbering {
     calling: CallingPolicy,
     pass_through: PassThrough,
     direct_calls: DirectCalls,
+    has_rooms: bool,
 }
 
 impl Numbering {
@@ -185,6 +186,10 @@ impl Numbering {
 
     /// The conference that `dialled` leads to for the DN `calling`, where it leads to one.
     pub fn room(&self, dialled: &str, calling: Option<&DnId>) -> Option<(&DnId, &Arc<RoomSettings>)> {
+        // Where there is no conference at all, no number need be looked up.
+        if !self.has_rooms {
+            return None;
+        }
         let Destination::Extension(dn) = self.resolve(dialled, calling) else {
             return None;
         };

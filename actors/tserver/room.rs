@@ -1,0 +1,289 @@
+//! A conference that is dialled into, as CTI clients see it.
+//!
+//! Place: temporary child of the T-Server side, one for each conference DN while somebody is there. A crash ends the conference: the event
+//! log tells each party's clients one terminal event, the connectors end the legs; nobody else notices, and the next caller opens
+//! another one.
+//!
+//! | message | effect |
+//! |---|---|
+//! | [`RoomMessage::Offered`] | a caller; a room that has closed meanwhile sends it to the next one |
+//! | [`RoomMessage::Input`] | the pure machine's input; events go to the event log, link requests to the ConnectorLinks |
+//! | [`QueryRoomSummary`] | what `GET /v1/calls` shows |
+//!
+//! [`Rooms`] is the part of the switch that knows which room is whose; it lives on the T-Server's arbiter.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Instant;
+
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, MessageResult};
+use tandem_model::call::CallSummary;
+use tandem_model::link::{CallOffered, CallerId, Cause, LinkNotification, LinkRequest, ReleasedBy};
+use tandem_model::room::{Room, RoomInput, RoomOutput};
+use tandem_model::{ConferenceId, ConnId, ConnectorId, DnId};
+
+use super::connector_link::LinkMessage;
+use super::event_log::{EventLogMessage, Publish};
+use super::switch::Switch;
+use crate::alarm::{Alarm, Alarmed};
+use crate::kind::{ActorKind, Waiting};
+use crate::metrics::Metrics;
+use crate::now;
+use crate::supervision::{ChildSpec, DownReason, launch};
+
+/// Clients may have this many requests waiting at one room; more get error 111.
+const SPEC: ChildSpec = ChildSpec::temporary(ActorKind::Room, 64);
+
+/// What a room is told.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub enum RoomMessage {
+    /// A connector offers a call.
+    Offered {
+        /// The connector.
+        connector: ConnectorId,
+        /// The call.
+        offered: CallOffered,
+    },
+    /// For the machine.
+    Input(RoomInput),
+    /// What waited before this message has been handled; from the room to itself.
+    Stop,
+    /// Panic, to test the supervision.
+    #[cfg(feature = "fault-injection")]
+    Crash,
+}
+
+/// Asks for a summary.
+#[derive(Debug, Message)]
+#[rtype(result = "CallSummary")]
+pub struct QueryRoomSummary;
+
+/// The actor.
+pub struct RoomActor {
+    machine: Room,
+    switch: Rc<Switch>,
+    begun: Instant,
+    span: tracing::Span,
+    alarm: Alarm,
+}
+
+impl RoomActor {
+    fn new(machine: Room, switch: Rc<Switch>) -> Self {
+        let ids = machine.ids();
+        let span = tracing::info_span!("room", dn = %machine.dn(), call_uuid = %ids.call_uuid, conn_id = %ids.conn_id);
+        Self {
+            machine,
+            switch,
+            begun: now(),
+            span,
+            alarm: Alarm::default(),
+        }
+    }
+
+    fn apply(&mut self, input: RoomInput, ctx: &mut Context<Self>) {
+        let _in_span = self.span.clone().entered();
+        let mut out = Vec::new();
+        self.machine.handle(input, now(), &mut out);
+        let mut events = Vec::new();
+        for output in out {
+            match output {
+                RoomOutput::Event { event, requestor } => events.push((event, requestor)),
+                RoomOutput::Answer { requestor, event } => {
+                    // Answers and events keep their order: what was published before goes first.
+                    self.publish(&mut events);
+                    if let Some(log) = self.switch.directory.event_log() {
+                        // Unbounded post: one for each request, and those wait in this actor's bounded mailbox.
+                        log.do_send(EventLogMessage::Answer {
+                            requestor,
+                            event: Box::new(event),
+                        });
+                    }
+                }
+                RoomOutput::Link(request) => self.switch.rooms.post(&self.switch, request),
+                RoomOutput::RosterChanged { version } => {
+                    tracing::debug!(version, parties = self.machine.roster().len(), "roster")
+                }
+                RoomOutput::Closed => self.switch.rooms.closed(self.machine.dn(), self.machine.ids().conn_id),
+                // Requests that wait are answered, and then it stops.
+                RoomOutput::Finished => ctx.address().do_send(RoomMessage::Stop),
+            }
+        }
+        self.publish(&mut events);
+        self.alarm.set(self.machine.next_timeout(), ctx);
+    }
+
+    fn publish(&self, events: &mut Vec<(tandem_model::Event, Option<tandem_model::Requestor>)>) {
+        if events.is_empty() {
+            return;
+        }
+        if let Some(log) = self.switch.directory.event_log() {
+            // Unbounded post: each is caused by one message to the room, and the event log never waits for a client.
+            log.do_send(Publish {
+                events: std::mem::take(events),
+                waiting: Waiting::new(ActorKind::EventLog),
+            });
+        }
+    }
+}
+
+impl Actor for RoomActor {
+    type Context = Context<Self>;
+}
+
+impl Alarmed for RoomActor {
+    fn alarm(&mut self) -> &mut Alarm {
+        &mut self.alarm
+    }
+
+    fn ring(&mut self, ctx: &mut Context<Self>) {
+        self.apply(RoomInput::Timeout, ctx);
+    }
+}
+
+impl Handler<RoomMessage> for RoomActor {
+    type Result = ();
+
+    fn handle(&mut self, message: RoomMessage, ctx: &mut Context<Self>) {
+        match message {
+            // The room that the caller was meant for is no more; the next one is opened for it.
+            RoomMessage::Offered { connector, offered } if self.machine.is_closed() => {
+                let _ = self.switch.rooms.offer(&self.switch, connector, offered);
+            }
+            RoomMessage::Offered { offered, .. } => self.apply(RoomInput::Offered(offered), ctx),
+            RoomMessage::Input(input) => self.apply(input, ctx),
+            RoomMessage::Stop => ctx.stop(),
+            #[cfg(feature = "fault-injection")]
+            RoomMessage::Crash => panic!("injected into a room"),
+        }
+    }
+}
+
+impl Handler<QueryRoomSummary> for RoomActor {
+    type Result = MessageResult<QueryRoomSummary>;
+
+    fn handle(&mut self, _: QueryRoomSummary, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(self.machine.summary(now().saturating_duration_since(self.begun)))
+    }
+}
+
+/// Whose a conference is.
+struct Owner {
+    room: Addr<RoomActor>,
+    conn_id: ConnId,
+    connector: ConnectorId,
+}
+
+/// The rooms there are.
+#[derive(Default)]
+pub struct Rooms {
+    /// Those that take callers in.
+    open: RefCell<HashMap<DnId, (ConnId, Addr<RoomActor>)>>,
+    by_conference: RefCell<HashMap<ConferenceId, Owner>>,
+}
+
+impl Rooms {
+    /// How many conferences are rooms', or those of callers at their doors.
+    pub fn conference_count(&self) -> usize {
+        self.by_conference.borrow().len()
+    }
+
+    /// Takes a call that leads to a conference DN; gives back any other one.
+    pub fn offer(&self, switch: &Rc<Switch>, connector: ConnectorId, offered: CallOffered) -> Result<(), CallOffered> {
+        let calling = match &offered.from {
+            CallerId::Extension(dn) => dn,
+            CallerId::Trunk { trunk, .. } => trunk,
+        };
+        let Some((dn, settings)) = switch.numbering.room(&offered.dialled, Some(calling)) else {
+            return Err(offered);
+        };
+        let open = self.open.borrow().get(dn).cloned();
+        let (conn_id, room) = open.unwrap_or_else(|| {
+            let ids = switch.spare(offered.conference);
+            let machine = Room::new(ids, dn.clone(), switch.numbering.clone(), settings.clone());
+            self.start(switch, machine)
+        });
+        let owner = Owner {
+            room: room.clone(),
+            conn_id,
+            connector,
+        };
+        self.by_conference.borrow_mut().insert(offered.conference, owner);
+        // Unbounded post: one for each call, and their number is limited.
+        room.do_send(RoomMessage::Offered { connector, offered });
+        Ok(())
+    }
+
+    fn start(&self, switch: &Rc<Switch>, machine: Room) -> (ConnId, Addr<RoomActor>) {
+        let (conn_id, dn) = (machine.ids().conn_id, machine.dn().clone());
+        let (parent, name) = (switch.clone(), dn.clone());
+        let actor = RoomActor::new(machine, switch.clone());
+        let room = launch(SPEC, actor, move |reason| parent.rooms.down(&parent, &name, conn_id, &reason));
+        switch.directory.insert_room(conn_id, room.clone());
+        self.open.borrow_mut().insert(dn, (conn_id, room.clone()));
+        Metrics::of_process().calls_active.increment(1.0);
+        (conn_id, room)
+    }
+
+    /// Hands a notification to the room that has its conference; gives back any other one.
+    pub fn notify(&self, notification: LinkNotification) -> Result<(), LinkNotification> {
+        let Some(conference) = notification.conference() else {
+            return Err(notification);
+        };
+        let room = self.by_conference.borrow().get(&conference).map(|owner| owner.room.clone());
+        let Some(room) = room else { return Err(notification) };
+        if matches!(notification, LinkNotification::ConferenceEnded { .. }) {
+            self.by_conference.borrow_mut().remove(&conference);
+        }
+        // Unbounded post: a conference notifies each change of its parties once.
+        room.do_send(RoomMessage::Input(RoomInput::Link(notification)));
+        Ok(())
+    }
+
+    fn post(&self, switch: &Switch, request: LinkRequest) {
+        let owners = self.by_conference.borrow();
+        let owner = owners.get(&request.conference());
+        if let Some(link) = owner.and_then(|owner| switch.directory.link(owner.connector)) {
+            // Unbounded post: each is caused by one message to the room.
+            link.do_send(LinkMessage(request));
+        }
+    }
+
+    /// Who calls from now on opens another room.
+    fn closed(&self, dn: &DnId, conn_id: ConnId) {
+        let mut open = self.open.borrow_mut();
+        if open.get(dn).is_some_and(|(other, _)| *other == conn_id) {
+            open.remove(dn);
+        }
+    }
+
+    fn down(&self, switch: &Switch, dn: &DnId, conn_id: ConnId, reason: &DownReason) {
+        self.closed(dn, conn_id);
+        switch.directory.remove_room(conn_id);
+        Metrics::of_process().calls_active.decrement(1.0);
+        // Unbounded posts: one of each for a room. After one that ended by itself there is nothing to abort, unless the event log
+        // crashed on its last event.
+        if let Some(log) = switch.directory.event_log() {
+            log.do_send(EventLogMessage::AbortCall(conn_id));
+        }
+        let crashed = !matches!(reason, DownReason::Normal);
+        if crashed {
+            tracing::error!(%conn_id, %dn, "room crashed; its parties are released");
+        }
+        let mut left = Vec::new();
+        self.by_conference.borrow_mut().retain(|conference, owner| {
+            let stays = owner.conn_id != conn_id;
+            if !stays {
+                left.push((*conference, owner.connector));
+            }
+            stays
+        });
+        for (conference, connector) in left {
+            if let Some(link) = switch.directory.link(connector) {
+                let cause = Cause::status(ReleasedBy::Server, 500);
+                link.do_send(LinkMessage(LinkRequest::ReleaseConference { conference, cause }));
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! From the configuration to the call model's numbering: DNs, dial rules, dial plans, dial-in conferences.
+
+use tandem_config::{Announce, CallingMethod as ConfiguredMethod, ConferenceDn, Config, HandleDirectCalls as ConfiguredDirect};
+use tandem_config::{DirectMedia as ConfiguredMedia, PassThrough as ConfiguredPassThrough, Secret};
+use tandem_model::DnId;
+use tandem_model::numbering::{
+    CallingMethod, CallingPolicy, DestinationRule, DialPlan, DialRule, DirectCalls, DirectMedia, DnConfig, HandleDirectCalls,
+    Numbering, PassThrough,
+};
+use tandem_model::room::{Pin, RoomSettings};
+
+/// Makes the numbering, or says what is wrong.
+pub(super) fn numbering(config: &Config) -> Result<Numbering, Vec<String>> {
+    let mut builder = Numbering::builder()
+        .calling(calling(config)?)
+        .pass_through(pass_through(config.calls.allow_pass_through_calls))
+        .direct_calls(DirectCalls {
+            handle: handle(config.calls.handle_direct_calls),
+            media: media(&config.calls.handle_direct_calls_media),
+        });
+    for domain in &config.sip.domains {
+        builder = builder.domain(domain);
+    }
+    for dn in config.dns() {
+        builder = builder.dn(extension(dn));
+    }
+    for trunk in &config.trunk {
+        builder = builder.dn(DnConfig::trunk(trunk.dn.as_str()));
+    }
+    for dn in &config.conference_dn {
+        let mut entry = DnConfig::conference(dn.dn.as_str(), room(dn, config));
+        entry.extension_number = dn.number.as_deref().map(Into::into);
+        entry.display_name = dn.display_name.as_deref().map(Into::into);
+        builder = builder.dn(entry);
+    }
+    for rule in &config.dial_rule {
+        let mut entry = DialRule::new(&rule.pattern, rule.trunk.as_deref().unwrap_or_default());
+        entry.strip = rule.strip;
+        entry.prepend = rule.prepend.as_str().into();
+        entry.allow = rule.allow;
+        entry.from_trunk = rule.from_trunk;
+        builder = builder.rule(entry);
+    }
+    builder
+        .build()
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect())
+}
+
+fn extension(dn: tandem_config::Dn) -> DnConfig {
+    let mut entry = DnConfig::extension(dn.dn.as_str());
+    entry.auto_answer = dn.auto_answer;
+    entry.extension_number = dn.number.map(Into::into);
+    entry.display_name = dn.display_name.map(Into::into);
+    entry.handle_direct_calls = dn.handle_direct_calls.map(handle);
+    entry.direct_media = dn.handle_direct_calls_media.as_deref().map(media);
+    entry.pass_through = dn.allow_pass_through_calls.map(pass_through);
+    entry
+}
+
+fn room(dn: &ConferenceDn, config: &Config) -> RoomSettings {
+    let pin = |secret: &Option<Secret>| secret.as_ref().map(|secret| Pin::new(secret.reveal()));
+    RoomSettings {
+        pin: pin(&dn.pin),
+        moderator_pin: pin(&dn.moderator_pin),
+        max_parties: dn.resolved_max_parties(&config.conference),
+        announce: dn.announce == Announce::Tone,
+        lobby: dn.resolved_lobby(&config.conference),
+        music: dn.music,
+        ..RoomSettings::default()
+    }
+}
+
+/// The dial plan in force.
+fn calling(config: &Config) -> Result<CallingPolicy, Vec<String>> {
+    let in_force = config.calls.calling_method_dialplan.as_ref();
+    let plan = config.dial_plan.iter().find(|plan| Some(&plan.dn) == in_force);
+    let rule =
+        |text: &String| DestinationRule::parse(text).map_err(|error| vec![format!("dial_plan.rules: \"{text}\": {error}")]);
+    let plan = plan.map(|plan| {
+        Ok::<_, Vec<String>>(DialPlan {
+            rules: plan.rules.iter().map(rule).collect::<Result<_, _>>()?,
+            method: match plan.calling_method {
+                ConfiguredMethod::B2b => CallingMethod::BackToBack,
+                ConfiguredMethod::Dialout => CallingMethod::DialOut,
+            },
+            cpn: plan.cpn.as_deref().map(DnId::new),
+        })
+    });
+    Ok(CallingPolicy {
+        plan: plan.transpose()?,
+        cpn: config.calls.cpn.as_deref().map(DnId::new),
+    })
+}
+
+fn pass_through(configured: ConfiguredPassThrough) -> PassThrough {
+    match configured {
+        ConfiguredPassThrough::All => PassThrough::All,
+        ConfiguredPassThrough::None => PassThrough::None,
+        ConfiguredPassThrough::Iscc => PassThrough::Iscc,
+    }
+}
+
+fn handle(configured: ConfiguredDirect) -> HandleDirectCalls {
+    match configured {
+        ConfiguredDirect::Always => HandleDirectCalls::Always,
+        ConfiguredDirect::Never => HandleDirectCalls::Never,
+        ConfiguredDirect::OnLogin => HandleDirectCalls::OnLogin,
+    }
+}
+
+fn media(configured: &[ConfiguredMedia]) -> DirectMedia {
+    let has = |wanted| configured.contains(&ConfiguredMedia::All) || configured.contains(&wanted);
+    DirectMedia {
+        av: has(ConfiguredMedia::Av),
+        im: has(ConfiguredMedia::Im),
+    }
+}
