@@ -167,7 +167,8 @@ pub enum LinkRequest {
         plan: AudioPlan,
     },
     /// Answer a party that was offered, as it is: to the parties that are there, or to the media plane alone (a pickup, a dial-in
-    /// conference, a treatment). `PartyConnected` follows. It may stay alone from then on. Without effect on any other party.
+    /// conference, a treatment). `PartyConnected` follows. Where it is the only party, the conference is a room from then on: whoever
+    /// is left stays until the T-Server side says otherwise. Without effect on any other party.
     ConnectParty {
         /// The conference.
         conference: ConferenceId,

@@ -9,13 +9,16 @@ use crate::link::LinkNotification;
 use crate::{LegId, PartyId};
 
 impl Conference {
-    /// The T-Server side wants an offered party answered. It may stay alone from now on.
+    /// The T-Server side wants an offered party answered. It may stay alone from now on; and where it is alone already, the conference is a
+    /// room, in which nobody's end is another one's.
     pub(super) fn connect_party(&mut self, party: PartyId, out: &mut Vec<ConferenceOutput>) {
         let Some(entry) = self.party_mut(party).filter(|party| !party.is_called()) else {
             return;
         };
         entry.kept = true;
+        let alone = self.parties.len() == 1;
         if self.answer_caller(party, out).is_some() {
+            self.is_room = alone;
             let conference = self.id;
             self.notify(LinkNotification::PartyConnected { conference, party }, out);
         }

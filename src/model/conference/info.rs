@@ -3,7 +3,7 @@
 //! | leg | INFO with a key | any other INFO |
 //! |---|---|---|
 //! | of the direct pair | passed on | passed on |
-//! | of the plane | `PartyDigit` | passed on where two are in talk |
+//! | of the plane | `PartyDigit`; passed on too where two are in talk and the other one hears this one | the same, without `PartyDigit` |
 
 use std::sync::Arc;
 
@@ -26,14 +26,16 @@ impl Conference {
         if self.media(leg).is_some_and(LegMedia::has_port)
             && let Some(digit) = digit(&content_type, &body)
         {
-            return self.pressed(party, digit, out);
+            self.pressed(party, digit, out);
         }
         let others: Vec<LegId> = self
             .connected_legs()
             .map(|(_, other)| other)
             .filter(|other| *other != leg)
             .collect();
-        if let [peer] = *others {
+        if let [peer] = *others
+            && self.matrix.is_heard(leg, peer)
+        {
             self.tell(peer, LegCommand::Info { content_type, body }, out);
         }
     }

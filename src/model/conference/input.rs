@@ -105,7 +105,7 @@ pub enum ConferenceInput {
         cause: Cause,
     },
     /// The T-Server side wants a party that was offered answered, without another party having answered: to the parties that are there, or
-    /// to the media plane alone. It may stay alone from then on.
+    /// to the media plane alone. It may stay alone from then on, and so may whoever comes later where it was alone.
     ConnectParty {
         /// The party.
         party: PartyId,

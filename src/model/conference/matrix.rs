@@ -38,6 +38,13 @@ impl Matrix {
         self.ports.retain(|port| port.leg != leg);
     }
 
+    /// Whether a leg's device is heard on another leg.
+    pub fn is_heard(&self, leg: LegId, on: LegId) -> bool {
+        let port = self.ports.iter().find(|port| port.leg == on);
+        let row = port.and_then(|port| port.hears.as_ref());
+        row.is_some_and(|row| row.contains(&MediaSource::Leg(leg)))
+    }
+
     fn has(&self, leg: LegId) -> bool {
         self.ports.iter().any(|port| port.leg == leg)
     }

@@ -112,6 +112,7 @@
 //! | every fork failed, and the best failure is a 3xx | `PartyRedirected` first |
 //! | the caller cancels, or is released, and nobody else is in talk | every fork of the callees is cancelled; all are released |
 //! | one of two in talk hangs up, or is released | the other gets BYE at once; both are released, in this order |
+//! | the same, in a *room*: a conference whose one party was answered by `ConnectParty` | nothing else: the T-Server side says who stays |
 //! | one of three or more leaves | nothing else |
 //! | the direct pair cannot be joined (re-INVITE refused) | BYE to both; both are released with the status |
 //! | a late offer is acknowledged without its answer | the same, with 488; for a leg of the plane, to that one alone |
@@ -124,7 +125,7 @@
 //! | a party rings | `MakeParty::ring_timeout_ms` | its forks are cancelled; 480 (Q.850 19) if it rang, else 408 (Q.850 18) |
 //! | a party is alone, and not called | [`ConferenceSettings::server_timeout_ms`] | it is released with its callee's status, or 503 |
 //! | the same, a caller with a plan | 180 s | the same |
-//! | the same, connected by `ConnectParty`, or with a plan | as long as the T-Server side likes | - |
+//! | the same, connected, with a plan or in a room | as long as the T-Server side likes | - |
 //! | a cancelled leg does not report | [`ConferenceSettings::leg_end_timeout_ms`] | it is taken as gone |
 //! | the T-Server side says nothing of a transfer | [`ConferenceSettings::server_timeout_ms`] | the device is told 503 |
 //! | two are in plain talk through the plane | [`ConferenceSettings::descend_after_ms`] | they descend, where that is wanted |
@@ -201,6 +202,8 @@ pub struct Conference {
     legs: Vec<Leg>,
     /// The number of the next leg.
     next_leg: u64,
+    /// The T-Server side keeps it as long as somebody is there: its one party was answered by `ConnectParty`.
+    is_room: bool,
     /// What joins the media of the direct pair.
     join: Option<MediaJoin>,
     /// The way from the direct pair to the media plane and back.
@@ -239,6 +242,7 @@ impl Conference {
             gone: Vec::new(),
             legs: Vec::new(),
             next_leg: OFFERED_LEG.0 + 1,
+            is_room: false,
             join: None,
             ladder: Ladder::default(),
             plan: None,

@@ -3,7 +3,7 @@
 //! * One of two in talk takes the other one along: the conference ends the peer's leg at once and tells the T-Server side, rather
 //!   than waiting to be asked, so that no leg hangs when the T-Server side is gone. A ReleaseParty that crosses finds nobody.
 //! * The last one that is not being called takes along whoever is: without a caller there is no call.
-//! * One of three or more leaves the others alone.
+//! * One of three or more leaves the others alone; in a room, one of two does too.
 //! * A party that is released while it is called takes nobody along: the T-Server side may call another.
 
 use std::time::Instant;
@@ -80,7 +80,7 @@ impl Conference {
         self.end_party(party, cause, now, out);
         self.changed();
         let peer_talks = matches!(&*self.parties, [peer] if peer.phase == PartyPhase::Connected);
-        if (talked && peer_talks) || self.parties.iter().all(Party::is_called) {
+        if (talked && peer_talks && !self.is_room) || self.parties.iter().all(Party::is_called) {
             self.release_all(peers, now, out);
         }
     }

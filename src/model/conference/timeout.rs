@@ -49,7 +49,8 @@ impl Conference {
         let alone = self.parties.len() == 1;
         for party in self.parties.iter_mut().filter(|party| !party.is_called()) {
             let wait = if party.kept { EARLY } else { wait };
-            let watched = alone && !(party.kept && party.phase == PartyPhase::Connected);
+            let stays = (party.kept || self.is_room) && party.phase == PartyPhase::Connected;
+            let watched = alone && !stays;
             party.deadline = watched.then(|| party.deadline.unwrap_or(now + wait));
         }
     }

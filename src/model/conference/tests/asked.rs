@@ -114,6 +114,12 @@ fn a_caller_is_connected_as_it_is() {
         ("> offered 0\n> connect 0\n> 0: acked a", "0: reoffered a2", "0: re-200 PLANE"),
         ("> offered 0 a\n> connect 0", "wait 1000000", ""),
         (
+            "> offered 0 a\n> connect 0\n> take 1 5 3",
+            "0: ended",
+            "* released 0 Device; 0 closed; m3 hears -",
+        ),
+        ("> offered 0 a\n> connect 0\n> take 1 5 3\n> 0: ended", "wait 1000000", ""),
+        (
             "> offered 0 a\n> make 1 b\n> 1: progress 180\n> connect 0",
             "1: answered b",
             "1: ACK; * connected 1; 1: re-INVITE PLANE; 0 hears 1",

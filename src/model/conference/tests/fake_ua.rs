@@ -130,6 +130,8 @@ impl FakeUa {
     pub fn undo(&mut self, leg: LegId, event: &LegEvent) {
         let Some(fake) = self.legs.get_mut(&leg.0) else { return };
         (fake.asked_device, fake.reinvite_held) = (None, None);
+        // It never came to glare.
+        fake.queue.retain(|queued| !matches!(queued, LegEvent::ReinviteFailed { .. }));
         if matches!(event, LegEvent::Failed { .. }) {
             fake.actual = Life::Over;
         }

@@ -1,7 +1,7 @@
 //! Random interleavings of the T-Server side, the devices and time. Whatever happens: one `PartyReleased` for each party,
 //! one `ConferenceEnded`, last; no command to a leg that ended or that breaks offer and answer; every leg ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use super::scene::{CONFERENCE, make_party, offered, settings, show};
 use crate::conference::{
     Conference, ConferenceInput, ConferenceOutput, ConferenceSettings, GivenParty, MOVED_LEGS, OFFERED_LEG, PartyPhase,
 };
-use crate::leg::{AckBody, Description, Direction, LegCommand, LegEvent, MediaEvent};
+use crate::leg::{AckBody, Description, Direction, LegCommand, LegEvent, MediaCommand, MediaEvent, ReferId};
 use crate::link::{
     AudioPlan, AudioSource, Cause, Hearing, LinkNotification, MediaFlowState, OperationId, ReleasedBy, Tone, TransferId,
     TransferTarget,
@@ -549,9 +549,78 @@ fn any_input(choose: &mut dyn FnMut(usize) -> usize) -> ConferenceInput {
             },
         },
         5 => ConferenceInput::Timeout,
+        6..=9 => any_request(PartyId(party), choose),
+        10 => ConferenceInput::Media {
+            leg: LegId(choose(5) as u64),
+            event: [
+                MediaEvent::Refused,
+                MediaEvent::Flowing,
+                MediaEvent::Ended,
+                MediaEvent::Digit('?'),
+            ][choose(4)],
+        },
         _ => ConferenceInput::Leg {
             leg: LegId(choose(5) as u64),
             event: any_event(choose),
+        },
+    }
+}
+
+/// The operation that an input wants to be answered, with the conference that hears of it where that is another one.
+fn operation_of(input: &ConferenceInput) -> Option<(Option<u64>, u32)> {
+    match input {
+        ConferenceInput::SetAudio { operation, .. }
+        | ConferenceInput::SendDigits { operation, .. }
+        | ConferenceInput::Take {
+            operation, given: None, ..
+        } => Some((None, operation.0)),
+        ConferenceInput::Give { operation, to, .. } => Some((Some(to.0), operation.0)),
+        _ => None,
+    }
+}
+
+fn any_request(party: PartyId, choose: &mut dyn FnMut(usize) -> usize) -> ConferenceInput {
+    let operation = OperationId(choose(1_000) as u32);
+    let row = |party: u32| Hearing {
+        party: PartyId(party),
+        sources: (0..party).map(|other| AudioSource::Party(PartyId(other))).collect(),
+    };
+    match choose(8) {
+        0 | 1 => ConferenceInput::SetAudio {
+            operation,
+            plan: AudioPlan {
+                rows: (0..[0, 2, 4, 200][choose(4)]).map(row).collect(),
+            },
+        },
+        2 => ConferenceInput::SendDigits {
+            operation,
+            party,
+            digits: "".into(),
+        },
+        3 => ConferenceInput::ConnectParty { party },
+        4 => ConferenceInput::Give {
+            party,
+            to: ConferenceId(choose(2) as u64),
+            operation,
+            as_party: party,
+        },
+        5 => ConferenceInput::Take {
+            operation,
+            party,
+            given: (choose(3) > 0).then(|| GivenParty {
+                leg: LegId([0, 3, MOVED_LEGS, MOVED_LEGS + 1][choose(4)]),
+                device_held: choose(2) == 0,
+                media_flow: MediaFlowState::Unknown,
+            }),
+        },
+        6 => ConferenceInput::TransferRequested {
+            leg: LegId(choose(5) as u64),
+            refer: ReferId(choose(3) as u64),
+            to: TransferTarget::Address("z".into()),
+        },
+        _ => ConferenceInput::TransferProgress {
+            transfer: TransferId(choose(4) as u32),
+            status: [0, 100, 200, u16::MAX][choose(4)],
         },
     }
 }
@@ -563,11 +632,16 @@ proptest! {
     #[test]
     fn inputs_that_make_no_sense_are_survived(script in proptest::collection::vec(any::<u16>(), 1..200), steps in 1usize..50) {
         let mut choose = chooser(script);
-        let mut conference = Conference::new(CONFERENCE, settings());
+        let mut conference = Conference::new(CONFERENCE, any_settings(&mut choose));
         let mut now = Instant::now();
         let mut out = Vec::new();
+        let mut asked = BTreeSet::new();
         for _ in 0..steps {
-            conference.handle(any_input(&mut choose), now, &mut out);
+            let input = any_input(&mut choose);
+            if !conference.is_ended() {
+                asked.extend(operation_of(&input));
+            }
+            conference.handle(input, now, &mut out);
             now += Duration::from_millis(700);
         }
         conference.handle(ConferenceInput::ReleaseConference { cause: Cause::normal(ReleasedBy::Server) }, now, &mut out);
@@ -577,15 +651,29 @@ proptest! {
         prop_assert!(conference.is_ended());
         let mut created = BTreeMap::new();
         let mut released = BTreeMap::new();
+        let mut ports = BTreeSet::new();
         let mut ended = 0;
         for output in &out {
             match output {
                 ConferenceOutput::Notify(LinkNotification::PartyCreated { party, .. }) => *created.entry(party.0).or_insert(0) += 1,
-                ConferenceOutput::Notify(LinkNotification::PartyReleased { party, .. }) => *released.entry(party.0).or_insert(0) += 1,
+                ConferenceOutput::Notify(
+                    LinkNotification::PartyReleased { party, .. } | LinkNotification::PartyMoved { party, .. },
+                ) => *released.entry(party.0).or_insert(0) += 1,
+                ConferenceOutput::Notify(
+                    LinkNotification::OperationDone { operation, .. } | LinkNotification::OperationFailed { operation, .. },
+                ) => drop(asked.remove(&(None, operation.0))),
+                ConferenceOutput::GiveAway { to, operation, given, .. } => {
+                    asked.remove(&(Some(to.0), operation.0));
+                    ports.retain(|port| given.as_ref().is_none_or(|given| given.leg != *port));
+                }
                 ConferenceOutput::Notify(LinkNotification::ConferenceEnded { .. }) => ended += 1,
+                ConferenceOutput::Media(MediaCommand::Hear { leg, .. }) => drop(ports.insert(*leg)),
+                ConferenceOutput::Media(MediaCommand::Close { leg }) => drop(ports.remove(leg)),
                 _ => {}
             }
         }
+        prop_assert!(asked.is_empty(), "not answered: {asked:?}");
+        prop_assert!(ports.is_empty(), "not closed: {ports:?}");
         prop_assert_eq!(ended, 1);
         prop_assert!(released.values().all(|times| *times == 1));
         prop_assert!(created.keys().all(|party| released.contains_key(party)));
