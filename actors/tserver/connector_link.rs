@@ -62,7 +62,7 @@ impl ConnectorLinkActor {
                 }
             }
             notification => {
-                let Err(notification) = self.switch.rooms.notify(notification) else {
+                let Some(notification) = self.switch.rooms.notify(notification) else {
                     return;
                 };
                 let call = notification
@@ -81,7 +81,7 @@ impl ConnectorLinkActor {
             return self.offered_in_place(offered, replaced);
         }
         if self.switch.has_room() {
-            if let Err(offered) = self.switch.rooms.offer(&self.switch, self.connector, offered) {
+            if let Some(offered) = self.switch.rooms.offer(&self.switch, self.connector, offered) {
                 self.switch.start_call(self.connector, CallInput::Offered(offered));
             }
         } else {

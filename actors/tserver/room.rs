@@ -190,13 +190,13 @@ impl Rooms {
     }
 
     /// Takes a call that leads to a conference DN; gives back any other one.
-    pub fn offer(&self, switch: &Rc<Switch>, connector: ConnectorId, offered: CallOffered) -> Result<(), CallOffered> {
+    pub fn offer(&self, switch: &Rc<Switch>, connector: ConnectorId, offered: CallOffered) -> Option<CallOffered> {
         let calling = match &offered.from {
             CallerId::Extension(dn) => dn,
             CallerId::Trunk { trunk, .. } => trunk,
         };
         let Some((dn, settings)) = switch.numbering.room(&offered.dialled, Some(calling)) else {
-            return Err(offered);
+            return Some(offered);
         };
         let open = self.open.borrow().get(dn).cloned();
         let (conn_id, room) = open.unwrap_or_else(|| {
@@ -212,7 +212,7 @@ impl Rooms {
         self.by_conference.borrow_mut().insert(offered.conference, owner);
         // Unbounded post: one for each call, and their number is limited.
         room.do_send(RoomMessage::Offered { connector, offered });
-        Ok(())
+        None
     }
 
     fn start(&self, switch: &Rc<Switch>, machine: Room) -> (ConnId, Addr<RoomActor>) {
@@ -227,18 +227,18 @@ impl Rooms {
     }
 
     /// Hands a notification to the room that has its conference; gives back any other one.
-    pub fn notify(&self, notification: LinkNotification) -> Result<(), LinkNotification> {
+    pub fn notify(&self, notification: LinkNotification) -> Option<LinkNotification> {
         let Some(conference) = notification.conference() else {
-            return Err(notification);
+            return Some(notification);
         };
         let room = self.by_conference.borrow().get(&conference).map(|owner| owner.room.clone());
-        let Some(room) = room else { return Err(notification) };
+        let Some(room) = room else { return Some(notification) };
         if matches!(notification, LinkNotification::ConferenceEnded { .. }) {
             self.by_conference.borrow_mut().remove(&conference);
         }
         // Unbounded post: a conference notifies each change of its parties once.
         room.do_send(RoomMessage::Input(RoomInput::Link(notification)));
-        Ok(())
+        None
     }
 
     fn post(&self, switch: &Switch, request: LinkRequest) {
