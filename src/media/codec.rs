@@ -1,8 +1,8 @@
 //! The codecs: compressed payloads to linear samples and back, one direction of one stream per object.
 //!
-//! G.711 is our own, G.722 is of `audio-codec`, Opus of `opus-rs`. G.722 works at 16 kHz though its RTP clock counts 8 kHz (RFC 3551 s.4.5.2).
-//! Opus runs at 16 kHz mono whatever the far end codes, which any Opus stream allows (RFC 7587 s.4.1, RFC 6716 s.2.1.3); its clock counts 48 kHz.
-//! A decoder takes packets of any length up to 120 ms. No payload makes it panic.
+//! G.711 is our own, G.722 is of `audio-codec`, Opus of `opus-rs`. G.722 works at 16 kHz though its RTP clock counts 8 kHz (RFC
+//! 3551 s.4.5.2). Opus runs at 16 kHz mono whatever the far end codes, which any Opus stream allows (RFC 7587 s.4.1, RFC 6716
+//! s.2.1.3); its clock counts 48 kHz. A decoder takes packets of any length up to 120 ms. No payload makes it panic.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -19,8 +19,8 @@ use crate::rate::Rate;
 pub const MAX_PACKET_MS: u32 = 120;
 /// The longest Opus payload that is looked at, in bytes.
 const MAX_OPUS_BYTES: usize = 3 * 1_275 + 64;
-/// What Opus at 16 kHz is coded with, in bits a second: more than RFC 7587 s.3.1.1 recommends for wide-band speech (16 to 20 kbit/s), since only the
-/// CELT layer is used, which needs it.
+/// What Opus at 16 kHz is coded with, in bits a second: more than RFC 7587 s.3.1.1 recommends for wide-band speech (16 to 20
+/// kbit/s), since only the CELT layer is used, which needs it.
 const OPUS_BITS_PER_SECOND: i32 = 32_000;
 /// Where more effort costs more than it is heard to give.
 const OPUS_COMPLEXITY: i32 = 3;
@@ -267,8 +267,8 @@ fn new_opus_decoder() -> Option<Box<OpusDecoder>> {
     OpusDecoder::new(Rate::Wide.hz() as i32, 1).ok().map(Box::new)
 }
 
-/// Decodes one packet (or conceals one, where it is empty) of so many samples. A panic inside the library must not take the calls of a whole
-/// thread with it: the decoder starts over instead.
+/// Decodes one packet (or conceals one, where it is empty) of so many samples. A panic inside the library must not take the calls
+/// of a whole thread with it: the decoder starts over instead.
 fn opus(decoder: &mut Option<Box<OpusDecoder>>, payload: &[u8], samples: usize, out: &mut Vec<i16>) -> Option<()> {
     let mut used = decoder.take().or_else(new_opus_decoder)?;
     let mut linear = [0.0; (Rate::Wide.hz() / 1_000 * MAX_PACKET_MS) as usize];
@@ -311,8 +311,8 @@ impl Encoder {
         self.codec
     }
 
-    /// Appends the payload of these samples: 10, 20, 40 or 60 ms of them for Opus, an even number for G.722, any for G.711. Nothing is appended on
-    /// an error.
+    /// Appends the payload of these samples: 10, 20, 40 or 60 ms of them for Opus, an even number for G.722, any for G.711.
+    /// Nothing is appended on an error.
     pub fn encode(&mut self, samples: &[i16], out: &mut Vec<u8>) -> Result<(), CodecError> {
         let frame = CodecError::Frame {
             codec: self.codec,

@@ -1,7 +1,7 @@
 //! Packet loss concealment by repetition of the last pitch period (after ITU-T G.711 Appendix I, without its delay).
 //!
-//! The first lost 10 ms repeat at full level, then the level falls by a fifth each 10 ms: silence after 60 ms. The first good samples after a loss
-//! are faded in over what would have gone on. It never looks further back than 30 ms.
+//! The first lost 10 ms repeat at full level, then the level falls by a fifth each 10 ms: silence after 60 ms. The first good
+//! samples after a loss are faded in over what would have gone on. It never looks further back than 30 ms.
 
 use crate::rate::Rate;
 

@@ -1,7 +1,7 @@
 //! Digits on the line: as RFC 4733 events, as tones, and in SIP INFO.
 //!
-//! A digit is one of `0`-`9`, `*`, `#`, `A`-`D`. Each way has its own state for one stream: [`EventReceiver`], [`EventSender`], [`TonePlayer`],
-//! [`Detector`]. None of them knows the time: what is sent and what is given up goes by ticks of 20 ms.
+//! A digit is one of `0`-`9`, `*`, `#`, `A`-`D`. Each way has its own state for one stream: [`EventReceiver`], [`EventSender`],
+//! [`TonePlayer`], [`Detector`]. None of them knows the time: what is sent and what is given up goes by ticks of 20 ms.
 
 mod detect;
 mod event;

@@ -1,9 +1,11 @@
-//! The SDP side of one media port: offer and answer (RFC 3264) for one audio stream, the media plane's own part of a session with one device.
+//! The SDP side of one media port: offer and answer (RFC 3264) for one audio stream, the media plane's own part of a session with
+//! one device.
 //!
-//! The session's m-lines keep their number and order for life (RFC 3264 s.8): the first usable audio stream is ours, every other one is refused with
-//! port 0. A payload number never changes its meaning within a session (s.8.3.2). Offers always want audio both ways; what flows is decided by who
-//! hears whom, not by directions. Transport is RTP/AVP, or RTP/AVPF where the device asked for it. The `o=` line counts this endpoint's own
-//! descriptions; whoever passes them on within an older session replaces it.
+//! The session's m-lines keep their number and order for life (RFC 3264 s.8): the first usable audio stream is ours, every other
+//! one is refused with port 0. A payload number never changes its meaning within a session (s.8.3.2). Offers always want audio
+//! both ways; what flows is decided by who hears whom, not by directions. Transport is RTP/AVP, or RTP/AVPF where the device
+//! asked for it. The `o=` line counts this endpoint's own descriptions; whoever passes them on within an older session replaces
+//! it.
 //!
 //! What it does not do: SRTP, ICE, bundles, host names in `c=`.
 
@@ -66,7 +68,8 @@ pub struct PortSettings {
     pub receives: Vec<(u8, Format)>,
     /// How to send telephone events, where the device takes them.
     pub telephone_event: Option<EventFormat>,
-    /// Which way audio may flow, as seen from here: where it does not [`Direction::sends`], the device is not to be sent anything.
+    /// Which way audio may flow, as seen from here: where it does not [`Direction::sends`], the device is not to be sent
+    /// anything.
     pub direction: Direction,
     /// Milliseconds of audio that the device wants in one packet: a multiple of 20, at most 60.
     pub ptime_ms: u32,
@@ -126,6 +129,7 @@ pub struct Endpoint {
     numbers: Numbers,
     /// The codec that the device is known to like best.
     preferred: Option<Codec>,
+    /// Whether the last description of this session is an offer of ours.
     offering: bool,
     agreed: Option<Agreed>,
 }
@@ -181,7 +185,8 @@ impl Endpoint {
         self.describe(&numbered, Direction::SendRecv, self.capabilities.rtcp_mux)
     }
 
-    /// The answer to a device's offer: the first codec of the offer that we have, its directions mirrored. On an error everything stays as it was.
+    /// The answer to a device's offer: the first codec of the offer that we have, its directions mirrored. On an error everything
+    /// stays as it was.
     pub fn answer(&mut self, offer: &[u8]) -> Result<Bytes, EndpointError> {
         let session = remote::read(offer)?;
         let (audio, remote) = self.usable_audio(&session)?;
@@ -206,9 +211,10 @@ impl Endpoint {
         Ok(self.describe(&formats, direction, mux))
     }
 
-    /// The device's answer to the last offer. On an error everything stays as it was, but the offer is no longer open.
+    /// The device's answer to the last offer. It may come more than once (with a provisional response and again with the final
+    /// one, from several forks): the last one holds. On an error everything stays as it was.
     pub fn take_answer(&mut self, answer: &[u8]) -> Result<(), EndpointError> {
-        if !std::mem::take(&mut self.offering) {
+        if !self.offering {
             return Err(EndpointError::NoOffer);
         }
         let session = remote::read(answer)?;
@@ -225,8 +231,8 @@ impl Endpoint {
         Ok(())
     }
 
-    /// What a device has described in a session that went past us so far, and what it was sent (`ours`): the next offer keeps the m-lines and numbers
-    /// of both and prefers the device's codec. A description that cannot be read teaches nothing.
+    /// What a device has described in a session that went past us so far, and what it was sent (`ours`): the next offer keeps the
+    /// m-lines and numbers of both and prefers the device's codec. A description that cannot be read teaches nothing.
     pub fn learn(&mut self, device: &[u8], ours: Option<&[u8]>) {
         let ours = ours.and_then(|ours| remote::read(ours).ok());
         let device = remote::read(device).ok();

@@ -1,13 +1,15 @@
-//! The jitter buffer of one RTP stream: packets in, in any order and at any time; out in the order of their timestamps, at an even pace.
+//! The jitter buffer of one RTP stream: packets in, in any order and at any time; out in the order of their timestamps, at an
+//! even pace.
 //!
-//! It has a play-out point, a timestamp that moves with what is taken. How early a packet comes before that point is its *slack*. A packet that comes
-//! too late moves the point back, which is more delay; five seconds in which even the latest packet came well before it let the point move on
-//! ([`JitterBuffer::has_surplus`]: the caller drops a frame where it is not heard). So the delay follows the network, and a sender whose clock drifts, without any
-//! estimate of either. The point moves with packets, never with time: nobody pulls, nothing happens.
+//! It has a play-out point, a timestamp that moves with what is taken. How early a packet comes before that point is its *slack*.
+//! A packet that comes too late moves the point back, which is more delay; five seconds in which even the latest packet came well
+//! before it let the point move on ([`JitterBuffer::has_surplus`]: the caller drops a frame where it is not heard). So the delay
+//! follows the network, and a sender whose clock drifts, without any estimate of either. The point moves with packets, never with
+//! time: nobody pulls, nothing happens.
 //!
-//! Invariants: never more than [`CAPACITY`] packets; never more delay than [`Limits::max_ms`] for longer than one packet; no packet twice; timestamps
-//! rise. A packet with another SSRC, or one that jumps in sequence, is taken only when the next one follows on it (RFC 3550 A.1): one stray packet
-//! changes nothing.
+//! Invariants: never more than [`CAPACITY`] packets; never more delay than [`Limits::max_ms`] for longer than one packet; no
+//! packet twice; timestamps rise. A packet with another SSRC, or one that jumps in sequence, is taken only when the next one
+//! follows on it (RFC 3550 A.1): one stray packet changes nothing.
 
 use std::collections::VecDeque;
 
@@ -315,7 +317,8 @@ impl JitterBuffer {
         self.played == Some(sequence) || self.packets.iter().any(|packet| packet.sequence == sequence)
     }
 
-    /// More delay for a packet that is late: the point goes back to it, unless something after it was played already or the delay would be too long.
+    /// More delay for a packet that is late: the point goes back to it, unless something after it was played already or the delay
+    /// would be too long.
     fn move_back(&mut self, header: &Header, slack: i32) -> bool {
         let overtaken = self
             .played

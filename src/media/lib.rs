@@ -1,5 +1,5 @@
-//! Media, frame by frame: session descriptions, RTP packets, codecs, mixing, tones. Everything but [`plane`] is pure: no socket, no clock, no thread, no
-//! randomness; a frame is 20 ms. (Only [`prompt`] reads files, when it is told to.)
+//! Media, frame by frame: session descriptions, RTP packets, codecs, mixing, tones. Everything but [`plane`] is pure: no socket,
+//! no clock, no thread, no randomness; a frame is 20 ms. (Only [`prompt`] reads files, when it is told to.)
 //!
 //! The way of a packet through one port and out of another:
 //!

@@ -1,17 +1,18 @@
 //! The mixer of one conference: N sources, M listeners, a matrix of who hears whom.
 //!
-//! Every listener hears the exact sum of the sources in its row, limited softly at the top. Sources that are not fed in a round cost nothing. Where
-//! a row holds more than half of what is fed ("everybody but me"), the total is made once and the few others are subtracted: integer sums, so the
-//! result is the same to the bit.
+//! Every listener hears the exact sum of the sources in its row, limited softly at the top. Sources that are not fed in a round
+//! cost nothing. Where a row holds more than half of what is fed ("everybody but me"), the total is made once and the few others
+//! are subtracted: integer sums, so the result is the same to the bit.
 //!
-//! Listeners that hear the same in a round, in the same class, are one [`Group`]: mixed once, and to be encoded once. A hundred participants who
-//! are silent themselves all hear the few who speak: one group. The caller gives listeners the same class where one payload serves them all (same
-//! codec, same packet length). With G.711 a listener may change groups at any time; a codec with memory (G.722, Opus) hears a change of encoder as a
-//! short disturbance at worst, which the hangover of [`crate::speaker::Activity`] keeps rare.
+//! Listeners that hear the same in a round, in the same class, are one [`Group`]: mixed once, and to be encoded once. A hundred
+//! participants who are silent themselves all hear the few who speak: one group. The caller gives listeners the same class where
+//! one payload serves them all (same codec, same packet length). With G.711 a listener may change groups at any time; a codec
+//! with memory (G.722, Opus) hears a change of encoder as a short disturbance at worst, which the hangover of
+//! [`crate::speaker::Activity`] keeps rare.
 //!
-//! A round: [`Mixer::begin`], [`Mixer::feed`] for every source that is to be heard, [`Mixer::group`], then [`Mixer::render`] for each group.
-//! Sources and listeners are numbered by the caller. One mixer has one rate; where a conference has listeners of both rates, it has two mixers, and
-//! every source is converted once ([`crate::rate::Converter`]).
+//! A round: [`Mixer::begin`], [`Mixer::feed`] for every source that is to be heard, [`Mixer::group`], then [`Mixer::render`] for
+//! each group. Sources and listeners are numbered by the caller. One mixer has one rate; where a conference has listeners of both
+//! rates, it has two mixers, and every source is converted once ([`crate::rate::Converter`]).
 
 use std::ops::Range;
 
@@ -106,8 +107,8 @@ impl Mixer {
         self.order.clear();
     }
 
-    /// The frame of a source in this round. A short one is filled up with silence, a long one cut. A source that is fed twice, or that the mixer does
-    /// not have, is left out.
+    /// The frame of a source in this round. A short one is filled up with silence, a long one cut. A source that is fed twice, or
+    /// that the mixer does not have, is left out.
     pub fn feed(&mut self, source: usize, frame: &[i16]) {
         let Some(word) = self.fed.get_mut(source / 64).filter(|_| source < self.sources) else {
             return;

@@ -1,8 +1,8 @@
 //! Prompts and music: audio files made linear samples at both live rates, once, when they are loaded.
 //!
-//! WAV (8 to 32 bits, float, any rate, any channels, made one) is read by `hound`; MP3, FLAC and Ogg Vorbis by `symphonia`. What a file is, its content
-//! tells, not its name. Other rates than 8 and 16 kHz are resampled by `rubato`. Loading reads a file and computes: keep it off threads that have live
-//! audio. Where no music is configured, [`Prompt::music_on_hold`] is made by code.
+//! WAV (8 to 32 bits, float, any rate, any channels, made one) is read by `hound`; MP3, FLAC and Ogg Vorbis by `symphonia`. What
+//! a file is, its content tells, not its name. Other rates than 8 and 16 kHz are resampled by `rubato`. Loading reads a file and
+//! computes: keep it off threads that have live audio. Where no music is configured, [`Prompt::music_on_hold`] is made by code.
 
 mod music;
 mod read;

@@ -1,8 +1,8 @@
 //! Sampling rates, and the change between the two that live audio has: 8 and 16 kHz.
 //!
-//! The change is a half-band filter of 31 taps: every second tap but the middle one is zero, so an output sample costs eight multiplications.
-//! Flat to 3.3 kHz, 45 dB down from 4.7 kHz on; 0.94 ms late. Files of other rates are changed once, when they are loaded
-//! ([`crate::prompt`]). A converter keeps a history of its one stream: one for each stream and direction.
+//! The change is a half-band filter of 31 taps: every second tap but the middle one is zero, so an output sample costs eight
+//! multiplications. Flat to 3.3 kHz, 45 dB down from 4.7 kHz on; 0.94 ms late. Files of other rates are changed once, when they
+//! are loaded ([`crate::prompt`]). A converter keeps a history of its one stream: one for each stream and direction.
 
 /// How many samples a second live audio has.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -31,8 +31,8 @@ impl Rate {
     }
 }
 
-/// The taps that are not zero on one side of the middle, from the outermost inwards, times 2^15 (Kaiser window, beta 4.5). The middle tap is one
-/// half, and all of them sum to one.
+/// The taps that are not zero on one side of the middle, from the outermost inwards, times 2^15 (Kaiser window, beta 4.5). The
+/// middle tap is one half, and all of them sum to one.
 const TAPS: [i32; 8] = [-68, 166, -330, 591, -1005, 1715, -3248, 10371];
 
 /// Makes one stream's samples those of another rate. The same rate in and out copies.

@@ -1,7 +1,9 @@
-//! One received audio stream: packets in, one frame of linear samples out for each 20 ms. Jitter buffer, decoder and concealment put together.
+//! One received audio stream: packets in, one frame of linear samples out for each 20 ms. Jitter buffer, decoder and concealment
+//! put together.
 //!
-//! The frame has the rate of the codec that the sender uses at the time ([`Receiver::rate`]). Packets of any length are cut into frames. Where the
-//! jitter buffer has delay to spare, a frame that is quiet is left out, and a loud one only where the delay is long.
+//! The frame has the rate of the codec that the sender uses at the time ([`Receiver::rate`]). Packets of any length are cut into
+//! frames. Where the jitter buffer has delay to spare, a frame that is quiet is left out, and a loud one only where the delay is
+//! long.
 
 use bytes::Bytes;
 
@@ -67,6 +69,8 @@ impl Receiver {
     /// A packet came.
     pub fn push(&mut self, header: &Header, payload: Bytes) -> Arrival {
         let Some(codec) = self.codec_of(header.payload_type) else {
+            // Comfort noise, say: nothing is missing.
+            self.pass_over(header);
             return Arrival::Unusable;
         };
         let Some(ticks) = codec.ticks_of(&payload) else {

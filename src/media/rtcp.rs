@@ -1,7 +1,9 @@
-//! RTCP (RFC 3550 s.6): compound packets written and read, what a stream's reception was like, and how good a call must have sounded.
+//! RTCP (RFC 3550 s.6): compound packets written and read, what a stream's reception was like, and how good a call must have
+//! sounded.
 //!
-//! When to send is the caller's: five seconds with some randomness (s.6.2) for calls between two. Times are given: microseconds of any steady clock for
-//! arrivals, NTP time ([`ntp`]) for reports. Profile feedback (RFC 4585) and extended reports (RFC 3611) are passed over.
+//! When to send is the caller's: five seconds with some randomness (s.6.2) for calls between two. Times are given: microseconds
+//! of any steady clock for arrivals, NTP time ([`ntp`]) for reports. Profile feedback (RFC 4585) and extended reports (RFC 3611)
+//! are passed over.
 
 mod packet;
 mod quality;

@@ -75,8 +75,8 @@ pub fn audio(address: SocketAddr, session: u64, version: u64) -> Vec<u8> {
     out
 }
 
-/// Where the first audio stream of a description wants its packets; `None` where it wants none (no audio, port 0, inactive, a held
-/// address) or the description cannot be read.
+/// Where the first audio stream of a description wants its packets; `None` where it wants none (no audio, port 0, inactive, a
+/// held address) or the description cannot be read.
 pub fn audio_destination(description: &[u8]) -> Option<SocketAddr> {
     let session = Session::parse(description).ok()?;
     let media = session

@@ -1,8 +1,8 @@
 //! Who speaks: activity of one source, and the active speaker of a conference, both by energy with hysteresis.
 //!
-//! A source is *audible* while it sends anything louder than -60 dBFS, and 200 ms after: what is not audible need not be mixed. It *speaks* while it
-//! is 9 dB above its own noise, and 400 ms after; a steady loud tone counts as speech. The active speaker changes only for a source that speaks 6 dB louder
-//! than it for 300 ms, or at once when it has stopped speaking.
+//! A source is *audible* while it sends anything louder than -60 dBFS, and 200 ms after: what is not audible need not be mixed.
+//! It *speaks* while it is 9 dB above its own noise, and 400 ms after; a steady loud tone counts as speech. The active speaker
+//! changes only for a source that speaks 6 dB louder than it for 300 ms, or at once when it has stopped speaking.
 
 /// Frames that a source stays audible.
 const AUDIBLE_FRAMES: u8 = 10;
@@ -90,8 +90,8 @@ pub struct ActiveSpeaker {
 }
 
 impl ActiveSpeaker {
-    /// After a round: the activities of all sources. Says who is the active speaker when that changed. The last speaker stays the active one until
-    /// another speaks or it is gone.
+    /// After a round: the activities of all sources. Says who is the active speaker when that changed. The last speaker stays the
+    /// active one until another speaks or it is gone.
     pub fn update<'a>(&mut self, sources: impl Iterator<Item = (usize, &'a Activity)>) -> Option<usize> {
         let (mut loudest, mut current) = (None::<(usize, f32)>, None);
         for (source, activity) in sources {

@@ -1,8 +1,10 @@
-//! Digits heard as tones: eight Goertzel filters over blocks of 12.75 ms (102 samples at 8 kHz, where all eight tones fall close to a bin).
+//! Digits heard as tones: eight Goertzel filters over blocks of 12.75 ms (102 samples at 8 kHz, where all eight tones fall close
+//! to a bin).
 //!
-//! A block is a digit where one low and one high tone stand out of their group, are about as strong as each other (ITU-T Q.24), and are nearly all that
-//! is heard: the last is what speech and music do not do. A digit counts after two blocks in a row, and is over after two blocks without it, so what is
-//! heard lasts 25 ms at least and what is interrupted for less than 15 ms stays one digit.
+//! A block is a digit where one low and one high tone stand out of their group, are about as strong as each other (ITU-T Q.24),
+//! and are nearly all that is heard: the last is what speech and music do not do. A digit counts after two blocks in a row, and
+//! is over after two blocks without it, so what is heard lasts 25 ms at least and what is interrupted for less than 15 ms stays
+//! one digit.
 
 use std::f64::consts::TAU;
 

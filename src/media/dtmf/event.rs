@@ -5,7 +5,8 @@ use smallvec::SmallVec;
 use super::{DIGIT_MS, DigitError, GAP_MS, Waiting, digit_of, event_of, ticks};
 use crate::FRAME_MS;
 
-/// Ticks of 20 ms without a packet after which a key is taken to be up (RFC 4733 s.2.5.2.2: three packet times; here for networks that are late).
+/// Ticks of 20 ms without a packet after which a key is taken to be up (RFC 4733 s.2.5.2.2: three packet times; here for networks
+/// that are late).
 const LOST_END_TICKS: u32 = 10;
 /// The level that we say: -10 dBm0 (s.2.3.4).
 const VOLUME: u8 = 10;

@@ -227,7 +227,8 @@ impl Description {
             .unwrap_or(Direction::SendRecv)
     }
 
-    /// What the device wants in one packet, made something that we can send: whole frames, at most three, and no more than it takes.
+    /// What the device wants in one packet, made something that we can send: whole frames, at most three, and no more than it
+    /// takes.
     fn ptime(&self, media: &Media) -> u32 {
         let number = |name: &str| value(media, name).and_then(|value| value.trim().parse::<f32>().ok());
         let most = number("maxptime").filter(|most| *most >= 20.0).unwrap_or(60.0).min(60.0);

@@ -164,7 +164,32 @@ fn our_offer_is_answered() {
     // It sends under our numbers.
     assert!(settings.receives.contains(&(101, Format::Event { clock_hz: 8_000 })));
     assert!(settings.receives.contains(&(111, audio(Codec::Opus))));
+    // The final response says it again, or another fork says something else.
+    assert_eq!(endpoint.take_answer(&answer), Ok(()));
+    endpoint.take_answer(&device("m=audio 4002 RTP/AVP 0")).unwrap();
+    assert_eq!(endpoint.settings().unwrap().codec, Codec::Pcmu);
+    endpoint.answer(&device("m=audio 4000 RTP/AVP 0")).unwrap();
     assert_eq!(endpoint.take_answer(&answer), Err(EndpointError::NoOffer));
+}
+
+#[test]
+fn descriptions_that_are_written_carelessly_are_understood() {
+    for description in [
+        "v=0\no=- 1 1 IN IP4 127.0.0.2\ns=-\nc=IN IP4 127.0.0.2\nt=0 0\nm=audio 4000 RTP/AVP 0\n",
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.2\r\ns= \r\nc=IN IP4 127.0.0.2\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0",
+        "v=0\r\no=phone 1 1 IN IP4 127.0.0.2\r\ns=\r\nt=0 0\r\nm=audio 4000 RTP/AVP  0 \r\nc=IN IP4 127.0.0.2\r\n",
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.2\r\ns=-\r\nc=IN IP4 127.0.0.2\r\nm=audio 4000 RTP/AVP 0\r\n",
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.2\r\ns=-\r\nc=IN IP4 127.0.0.2\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\na=rtpmap:0  PCMU/8000/1\r\n\r\n",
+        "v=0\r\no=- 99999999999999999999 18446744073709551615 IN IP4 127.0.0.2\r\ns=-\r\nc=IN IP4 127.0.0.2\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n",
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.2\r\nc=IN IP4 127.0.0.2\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n",
+        "v=0\r\no=my phone 1 1 IN IP4 127.0.0.2\r\ns=-\r\nc=IN IP4 127.0.0.2\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n",
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.2\r\ns=-\r\nc=IN IP4 127.0.0.2\r\nt=0 0\r\na=sendrecv\r\nm=audio 4000 RTP/AVP 0\r\nb=AS:64\r\na=foo\r\nc=IN IP4 127.0.0.2\r\n",
+    ] {
+        let mut endpoint = endpoint();
+        let answered = endpoint.answer(description.as_bytes());
+        assert!(answered.is_ok(), "{answered:?} to {description}");
+        assert_eq!(endpoint.settings().unwrap().remote, Some("127.0.0.2:4000".parse().unwrap()));
+    }
 }
 
 #[test]

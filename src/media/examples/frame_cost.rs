@@ -1,7 +1,8 @@
-//! What one frame of 20 ms costs: each codec both ways, rate changes, detection, the jitter buffer, and mixes of 3, 10 and 100 parties.
+//! What one frame of 20 ms costs: each codec both ways, rate changes, detection, the jitter buffer, and mixes of 3, 10 and 100
+//! parties.
 //!
-//! `cargo run --release -p tandem-media --example frame_cost`. The figures are microseconds of one core. A party costs a decode and (in a group of its own)
-//! an encode besides its share of the mix.
+//! `cargo run --release -p tandem-media --example frame_cost`. The figures are microseconds of one core. A party costs a decode
+//! and (in a group of its own) an encode besides its share of the mix.
 
 use std::hint::black_box;
 use std::time::Instant;

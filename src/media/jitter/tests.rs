@@ -219,7 +219,8 @@ fn a_leap_of_the_timestamp_starts_afresh() {
     assert_eq!([0; 3].map(|_| pull(&mut buffer)), [Err("nothing"), Err("nothing"), Ok(9)]);
 }
 
-/// A sender that is so much faster than we are, over a network that delays by up to `jitter_ms` and loses none: what is heard in the end.
+/// A sender that is so much faster than we are, over a network that delays by up to `jitter_ms` and loses none: what is heard in
+/// the end.
 fn run(drift: f64, jitter_ms: f64, packets: u32) -> (JitterBuffer, u32, u32) {
     let (mut buffer, mut random, mut audio, mut missed) = (buffer(), 12_345_u32, 0, 0);
     let mut arrivals: Vec<(f64, u32)> = (0..packets)

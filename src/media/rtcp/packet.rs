@@ -233,8 +233,8 @@ impl Reader<'_> {
     }
 }
 
-/// A compound packet of ours: a report (a sender's, where there is something to say), the canonical name, and a BYE at the end of the stream. At most 31
-/// blocks; a name is cut to 255 octets.
+/// A compound packet of ours: a report (a sender's, where there is something to say), the canonical name, and a BYE at the end of
+/// the stream. At most 31 blocks; a name is cut to 255 octets.
 pub fn compound(ssrc: u32, sender: Option<SenderInfo>, blocks: &[ReportBlock], name: &str, bye: bool) -> Bytes {
     let blocks = &blocks[..blocks.len().min(31)];
     let mut out = BytesMut::with_capacity(64 + BLOCK_BYTES * blocks.len() + name.len());

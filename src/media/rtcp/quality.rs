@@ -14,8 +14,8 @@ pub struct Quality {
     pub mos: f32,
 }
 
-/// Estimates the quality of one direction: the delay from mouth to ear in milliseconds (network, jitter buffer and packets), the share of packets lost (0 to
-/// 1, those too late included), and the codec.
+/// Estimates the quality of one direction: the delay from mouth to ear in milliseconds (network, jitter buffer and packets), the
+/// share of packets lost (0 to 1, those too late included), and the codec.
 pub fn estimate(codec: Codec, delay_ms: f32, loss: f32) -> Quality {
     let delay_ms = if delay_ms.is_finite() {
         delay_ms.clamp(0.0, 60_000.0)
@@ -35,8 +35,9 @@ pub fn estimate(codec: Codec, delay_ms: f32, loss: f32) -> Quality {
     }
 }
 
-/// Equipment impairment and robustness against loss: G.113 Appendix I for G.711 with concealment. On this narrow-band scale wide-band codecs are taken as
-/// no worse than G.711; their concealment makes them about as robust, Opus somewhat less at our bit rate.
+/// Equipment impairment and robustness against loss: G.113 Appendix I for G.711 with concealment. On this narrow-band scale
+/// wide-band codecs are taken as no worse than G.711; their concealment makes them about as robust, Opus somewhat less at our bit
+/// rate.
 const fn impairment(codec: Codec) -> (f32, f32) {
     match codec {
         Codec::Pcmu | Codec::Pcma | Codec::G722 => (0.0, 25.1),

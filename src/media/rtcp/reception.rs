@@ -95,7 +95,8 @@ impl Reception {
         }
     }
 
-    /// A packet arrived, at this time of a steady clock. Packets of events are packets too, but their timestamps stand still: `is_audio` false for them.
+    /// A packet arrived, at this time of a steady clock. Packets of events are packets too, but their timestamps stand still:
+    /// `is_audio` false for them.
     pub fn received(&mut self, header: &Header, arrived_us: u64, is_audio: bool) {
         if self.source.as_ref().is_none_or(|source| source.ssrc != header.ssrc) {
             self.past = (self.packets(), self.lost());
