@@ -243,6 +243,39 @@ pub fn same_media(a: &[u8], b: &[u8]) -> bool {
     media(a).eq(media(b))
 }
 
+/// Whether a description says nothing that the author's last one did not say: they differ in their origin and in what belongs to formats,
+/// and the formats of each stream are among those of before.
+pub fn says_nothing_new(now: &[u8], before: &[u8]) -> bool {
+    let kept = |sdp| lines(sdp).filter(|(kind, value)| *kind != b'o' && !(*kind == b'a' && is_about_formats(value)));
+    let (mut now, mut before) = (kept(now), kept(before));
+    loop {
+        let is_known = match (now.next(), before.next()) {
+            (None, None) => return true,
+            (Some((b'm', now)), Some((b'm', before))) => is_narrowed(now, before),
+            (Some((kind, now)), Some((other, before))) => kind == other && now.trim_end() == before.trim_end(),
+            _ => false,
+        };
+        if !is_known {
+            return false;
+        }
+    }
+}
+
+fn is_about_formats(attribute: &str) -> bool {
+    let name = attribute.split(':').next().unwrap_or_default();
+    matches!(name, "rtpmap" | "fmtp" | "ptime" | "maxptime" | "rtcp-fb")
+}
+
+/// Whether a stream is the one before, with all or some of its formats.
+fn is_narrowed(now: &str, before: &str) -> bool {
+    let (Some(now), Some(before)) = (Stream::parse(now), Stream::parse(before)) else {
+        return false;
+    };
+    let same = (now.media, now.port, now.protocol) == (before.media, before.port, before.protocol);
+    let mut formats = now.formats.split_ascii_whitespace();
+    same && formats.all(|format| before.formats.split_ascii_whitespace().any(|known| known == format))
+}
+
 /// The description with an origin of ours: `o=- id version IN IP4 127.0.0.1`. The address in an origin is an identity and not a place to
 /// send to, so it is the same on every leg and tells nothing (RFC 8866 s.5.2 allows for that).
 pub fn with_session_version(sdp: &[u8], id: u64, version: u64) -> Bytes {
@@ -429,6 +462,30 @@ mod tests {
     }
 
     #[test]
+    fn fewer_formats_are_nothing_new_and_another_place_or_direction_is() {
+        let fewer = phone_with("RTP/AVP 0 8 96 101 13\r\na=rtpmap:0 PCMU/8000\r\n", "RTP/AVP 0 101\r\n");
+        for (now, is_known) in [
+            (PHONE.as_bytes().to_vec(), true),
+            (phone_with("alice 53 7", "alice 53 8"), true),
+            (fewer.clone(), true),
+            (phone_with("m=audio 4000", "m=audio 4002"), false),
+            (phone_with("c=IN IP4 10.0.0.1", "c=IN IP4 10.0.0.2"), false),
+            (phone_with("a=sendrecv", "a=sendonly"), false),
+            (phone_with("0 8 96", "0 8 9 96"), false),
+            (phone_with("m=video 0 RTP/AVP 97\r\n", ""), false),
+            (b"garbage".to_vec(), false),
+        ] {
+            assert_eq!(
+                says_nothing_new(&now, PHONE.as_bytes()),
+                is_known,
+                "{}",
+                String::from_utf8_lossy(&now)
+            );
+        }
+        assert!(!says_nothing_new(PHONE.as_bytes(), &fewer));
+    }
+
+    #[test]
     fn a_passed_description_gets_the_origin_of_its_leg() {
         let passed = with_session_version(PHONE.as_bytes(), 9, 3);
         let text = std::str::from_utf8(&passed).unwrap();
@@ -449,6 +506,8 @@ mod tests {
             }
             sdp.extend(tail.concat().bytes());
             let _ = (direction(&sdp), same_media(&sdp, PHONE.as_bytes()));
+            let _ = (says_nothing_new(&sdp, PHONE.as_bytes()), says_nothing_new(PHONE.as_bytes(), &sdp));
+            proptest::prop_assert!(says_nothing_new(PHONE.as_bytes(), PHONE.as_bytes()));
             let passed = with_session_version(&sdp, 1, 2);
             proptest::prop_assert_eq!(streams(&passed), streams(&sdp));
             if check(&sdp).is_ok() {

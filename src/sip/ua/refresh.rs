@@ -10,8 +10,8 @@
 //!
 //! How: with an UPDATE without a body where the peer allows it, else with a re-INVITE that says what we said last. The shell hears of neither,
 //! nor of a refresh by the peer (a re-INVITE or UPDATE with the description it gave last), which is answered with what we said last. Where the
-//! peer answers our re-INVITE with a description that is not its last one, the shell hears of it as of an offer, by `Reinvited`: others send
-//! their media there. What the shell accepts it with goes out in one more re-INVITE, where it is new.
+//! peer answers our re-INVITE with a description that says something new (fewer formats, because we offered fewer, are nothing new), the shell
+//! hears of it as of an offer, by `Reinvited`: others send their media there. What the shell accepts it with goes out in one more re-INVITE, where it is new.
 //!
 //! An interval below `min_se` gets 422 from a peer that understands it; a 422 to us is taken once, with the interval it asks for (s.7.3).
 
@@ -261,7 +261,7 @@ impl UserAgent {
         let Some(session) = self.live(id) else { return };
         let is_new = sdp.as_ref().is_some_and(|sdp| {
             let last = session.remote_sdp.as_ref();
-            last.is_none_or(|last| !session::same_media(last, sdp))
+            last.is_none_or(|last| !session::says_nothing_new(sdp, last))
         });
         session.heard(sdp.as_ref());
         if is_new {

@@ -109,10 +109,12 @@ impl UserAgent {
             .response(request, flow, 200)
             .header(HeaderName::Contact, draft::contact(listener))
             .header(HeaderName::Allow, ALLOW);
-        let talking = self.live(id).is_some_and(|session| session.phase == Phase::Talking);
-        if let Some(grant) = self.grant_interval(request).filter(|_| talking) {
-            response = grant.write(response);
-            self.keep_alive(now, id, Some(grant.keepalive()));
+        // One from before the answer says nothing about the interval, which the answer sets.
+        let refreshes = |session: &mut Session| session.phase == Phase::Talking && session.unacked.is_none();
+        if self.live(id).is_some_and(refreshes) {
+            let grant = self.grant_interval(request);
+            response = grant.iter().fold(response, |response, grant| grant.write(response));
+            self.keep_alive(now, id, grant.map(|grant| grant.keepalive()));
         }
         if let Some(sdp) = sdp {
             response = response.body(SDP, sdp);
@@ -233,7 +235,8 @@ impl UserAgent {
         if let Some(dialog) = session.dialog_mut(update.fork.as_deref()) {
             dialog.refresh_target(response);
         }
-        let talking = session.phase == Phase::Talking;
+        // What was sent before the answer says nothing about the interval.
+        let refreshes = update.fork.is_none();
         if !update.quiet {
             let sdp = response.sdp().filter(|sdp| session::check(sdp).is_ok());
             session.heard_in(update.fork.as_deref().unwrap_or_default(), sdp.as_ref());
@@ -241,7 +244,7 @@ impl UserAgent {
             session.moot_acks = session.moot_acks.saturating_add(1);
             self.event(UaEvent::ReinviteAnswered { session: id, sdp });
         }
-        if talking {
+        if refreshes {
             self.note_interval(now, id, response);
         }
         self.send_wanted_reinvite(now, id);
