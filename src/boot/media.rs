@@ -89,7 +89,6 @@ fn account(stats: &PlaneStats) {
         ("malformed", stats.dropped_malformed),
         ("payload_type", stats.dropped_unknown),
         ("no_destination", stats.dropped_no_destination),
-        ("flood", stats.dropped_flood),
     ] {
         counter!("tandem_rtp_dropped_packets_total", "reason" => reason).absolute(dropped);
     }
