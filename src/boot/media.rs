@@ -92,6 +92,7 @@ fn account(stats: &PlaneStats) {
     ] {
         counter!("tandem_rtp_dropped_packets_total", "reason" => reason).absolute(dropped);
     }
+    counter!("tandem_rtp_floods_total").absolute(stats.floods);
     counter!("tandem_rtp_send_errors_total").absolute(stats.send_errors);
     counter!("tandem_rtcp_packets_total", "direction" => "in").absolute(stats.rtcp_in);
     counter!("tandem_rtcp_packets_total", "direction" => "out").absolute(stats.rtcp_out);
