@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::leg::{Contact, LegCommand, LegEvent, MediaCommand, MediaEvent};
+use crate::leg::{Contact, Direction, LegCommand, LegEvent, MediaCommand, MediaEvent};
 use crate::link::{
     AudioPlan, CallerId, Cause, Headers, LinkNotification, MakeParty, MediaFlowState, OperationId, TransferId, TransferTarget,
 };
@@ -17,6 +17,9 @@ pub struct ConferenceSettings {
     /// The conference treats descriptions as opaque; the shell gives the comparison. After a third-party call is joined, the
     /// second party hears of the first one's new description only where this says false.
     pub same_media: fn(&[u8], &[u8]) -> bool,
+    /// Which way a session description lets its audio flow; the shell reads it. Needed where a device answers an offer of ours that it asked
+    /// for with a re-INVITE: it may hold or resume so.
+    pub direction: fn(&[u8]) -> Direction,
     /// How long a party that is alone (offered and not yet routed, or left by the one it called) waits for the T-Server side to
     /// say what becomes of it, in milliseconds. Then the conference ends it, so that no leg hangs when the T-Server side is
     /// silent.
@@ -35,11 +38,12 @@ pub struct ConferenceSettings {
 }
 
 impl Default for ConferenceSettings {
-    /// Descriptions are the same when their bytes are; 10 s for the T-Server side; media leg to leg where that serves, and no way back from
+    /// Descriptions are the same when their bytes are, and hold nothing; 10 s for the T-Server side; media leg to leg where that serves, and no way back from
     /// the plane; up to 128 parties; 40 s for a cancelled leg.
     fn default() -> Self {
         Self {
             same_media: |one, other| one == other,
+            direction: |_| Direction::SendRecv,
             server_timeout_ms: 10_000,
             anchored: false,
             descend: false,

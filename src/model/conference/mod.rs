@@ -139,7 +139,6 @@
 //!   (two that never settle would keep us sending for ever).
 //! * A device that cancels its re-INVITE is answered below and nothing is heard of it here: what the other side answered then
 //!   stays without effect until the next re-INVITE; an offer it gave then is never answered, and its device ends the call.
-//! * A device that resumes with a re-INVITE without an offer is taken to hold still: which way its media flows stands in its ACK only.
 //! * A request that crosses `ConferenceEnded` finds no conference. The shell makes none for a request whose conference id a
 //!   connector has chosen ([`ConferenceId::maker`]); to the T-Server side, `ConferenceEnded` ends what it had asked for since.
 

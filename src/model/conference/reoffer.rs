@@ -120,6 +120,10 @@ impl Conference {
             }
             return;
         };
+        let answered = match &event {
+            LegEvent::Acked { sdp: Some(answer) } => Some((self.settings.direction)(answer).is_hold()),
+            _ => None,
+        };
         let went = match event {
             LegEvent::ReinviteAnswered { sdp } => join.reinvite_answered(leg, sdp, self.settings.same_media, out),
             LegEvent::ReinviteFailed { status } => join.reinvite_failed(leg, status, out),
@@ -128,6 +132,8 @@ impl Conference {
         };
         if let Err(Broken { status }) = went {
             self.release_pair(Cause::status(ReleasedBy::Network, status), now, out);
+        } else if let Some(holds) = answered {
+            self.device_holds(leg, holds, out);
         }
     }
 
@@ -159,7 +165,11 @@ impl Conference {
             (LegEvent::ReinviteFailed { status }, LegMedia::Climbing { .. }) => self.did_not_climb(leg, status),
             (LegEvent::ReinviteFailed { .. }, LegMedia::Abandoned { .. }) => self.set_media(leg, LegMedia::Direct),
             (LegEvent::Acked { .. }, LegMedia::AbandonedAnswer) => self.set_media(leg, LegMedia::Direct),
-            (LegEvent::Acked { sdp: Some(_) }, LegMedia::LateAnswer) => self.set_media(leg, LegMedia::Anchored),
+            (LegEvent::Acked { sdp: Some(answer) }, LegMedia::LateAnswer) => {
+                self.set_media(leg, LegMedia::Anchored);
+                let holds = (self.settings.direction)(&answer).is_hold();
+                self.device_holds(leg, holds, out);
+            }
             (LegEvent::Acked { sdp: None }, LegMedia::LateAnswer) => self.without_media(leg, now, out),
             _ => {}
         }

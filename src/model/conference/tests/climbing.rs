@@ -70,6 +70,11 @@ fn a_device_that_holds_leaves_the_pair() {
         (HOLDING, "1: reoffered", "1: re-200 PLANE"),
         (HOLDING, "0: re-answered a2", "0: ACK; 0 hears music"),
         (ANCHORED, "0: held ah", "0: re-200 PLANE; * held 0; 0 hears -"),
+        (
+            "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked\n> 1: reoffered\n> 0: re-answered a2",
+            "1: acked b-hold",
+            "0: ACK b-hold; * held 1; 0: re-INVITE PLANE; 1: re-INVITE PLANE",
+        ),
         (ALONE, "1: held ah", "1: re-200 PLANE; * held 0"),
         (
             "> make 0 a1\n> 1: answered a\n> make 1 b\n> 1: held ah",
@@ -84,6 +89,12 @@ fn a_late_offer_of_a_device_is_answered_in_the_ack() {
     check(&[
         (LATE_REOFFER, "1: reoffered b3", "1: re-491"),
         (LATE_REOFFER, "1: acked b3", ""),
+        (LATE_REOFFER, "1: acked b3-hold", "* held 1; 0 hears music; 1 hears -"),
+        (
+            "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked\n> 1: held bh\n> 0: re-answered a2\n> 1: acked\n> 1: reoffered",
+            "1: acked b3",
+            "* resumed 1; 0 hears 1; 1 hears 0",
+        ),
         (
             LATE_REOFFER,
             "1: acked",

@@ -46,6 +46,13 @@ pub fn settings() -> ConferenceSettings {
     ConferenceSettings {
         // `a+x` sends its media where `a` does.
         same_media: |one, other| one.split(|b| *b == b'+').next() == other.split(|b| *b == b'+').next(),
+        direction: |sdp| {
+            if sdp.ends_with(b"-hold") || sdp.ends_with(b"+7") {
+                Direction::SendOnly
+            } else {
+                Direction::SendRecv
+            }
+        },
         ..ConferenceSettings::default()
     }
 }
