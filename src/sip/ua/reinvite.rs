@@ -28,8 +28,11 @@ use crate::transaction::timer::Timer;
 const MAX_GLARES: u8 = 5;
 
 impl UserAgent {
-    /// Sends a re-INVITE; without an offer the peer is asked for one. Waits for an ACK that is due; while the peer's own re-INVITE is being
-    /// answered it fails with 491 at once, since that answer may depend on the one who asks.
+    /// Sends a re-INVITE; without an offer the peer is asked for one. Waits for an ACK that is due, and for a session refresh of ours; while
+    /// the peer's own re-INVITE or UPDATE is being answered it fails with 491 at once, since that answer may depend on the one who asks.
+    ///
+    /// Before the session is answered the offer goes in an UPDATE: it fails with 405 where the peer does not allow that, with 491 where the
+    /// INVITE's own offer is not answered reliably yet, or where there is no offer.
     pub fn reinvite(&mut self, now: Instant, id: SessionId, offer: Option<Bytes>) {
         let Some(session) = self.commanded(id) else { return };
         if session.bye_wanted.is_some() {

@@ -286,3 +286,66 @@ fn two_user_agents_keep_a_session_alive_until_one_of_them_vanishes() {
     rig.run(Duration::from_secs(1800));
     assert_eq!(rig.settle(), [vec!["Ended here"], vec!["Ended here"]]);
 }
+
+/// Numbers that nobody means.
+#[test]
+fn strange_values_harm_nobody() {
+    let values = [
+        "",
+        "0",
+        "-1",
+        "4294967295",
+        "4294967296",
+        "99999999999999999999",
+        "1;refresher=",
+        ";refresher=uas",
+        "90;refresher=uac;refresher=uas",
+        "é",
+        "1 1",
+        "1 1 INVITE INVITE",
+        "4294967295 4294967295 INVITE",
+        " 90 ; refresher = uac",
+    ];
+    for value in values {
+        let mut peer = Peer::new();
+        let strange = [
+            ("Supported", "timer, 100rel"),
+            ("Session-Expires", value),
+            ("Min-SE", value),
+            ("RSeq", value),
+            ("RAck", value),
+            ("Retry-After", value),
+        ];
+        peer.deliver(invite(&strange).finish());
+        peer.sent();
+        let incoming_call = peer.events.iter().find_map(incoming);
+        let mut to = "<sip:alice@tandem.test>".to_owned();
+        if let Some(session) = incoming_call {
+            peer.agent.progress(peer.now, session, 183, sdp());
+            to = peer.one().1.header(HeaderName::To).unwrap().to_owned();
+        }
+        for (number, method) in [Method::Prack, Method::Update, Method::Invite].into_iter().enumerate() {
+            let mut request = Request::new(method, &format!("s{number}")).to(&to).cseq(number as u32 + 2);
+            for (name, value) in strange {
+                request = request.header(name, value);
+            }
+            peer.deliver(request.finish());
+        }
+        let session = peer.agent.invite(peer.now, invite_to("sip:bob@10.0.0.9"));
+        let sent = peer.sent();
+        let (_, request) = sent.last().unwrap();
+        for status in [183, 422, 200] {
+            let reliable = [&strange[..], &[("Require", "100rel")]].concat();
+            peer.respond(request, status, "b", &reliable);
+        }
+        peer.sent();
+        for session in incoming_call.into_iter().chain([session]) {
+            peer.agent.bye(peer.now, session, None);
+        }
+        for _ in 0..8 {
+            peer.wait(Duration::from_secs(40));
+            peer.sent();
+        }
+        peer.agent.assert_empty();
+    }
+}
