@@ -152,6 +152,8 @@ fn inject(world: &World, kind: ActorKind, state: State) -> Option<()> {
             .dn(&DnId::new(&world.phones[CALLER].dn()))?
             .do_send(DnMessage::Crash),
         ActorKind::Client => world.desktops[1].handle.as_ref()?.crash(),
+        // Nobody dials into a conference in these scenes.
+        ActorKind::Room => return None,
         ActorKind::Conference if state == State::Before => return None,
         // The third call that is offered to the one connector.
         ActorKind::Conference => connector.do_send(ConnectorMessage::CrashConference(ConferenceId::new(0, 3))),
