@@ -127,7 +127,7 @@ pub struct Media {
     pub worst_leg_lost: u64,
     /// Packets that came more than once.
     pub repeated: u64,
-    /// Packets that were coded again on the way, so that nothing is known of them.
+    /// Packets that no phone made: the server's own, or coded again on the way.
     pub unstamped: u64,
     /// From the sender's call to the receiver's kernel.
     pub latency: Option<Quantiles>,
@@ -387,7 +387,7 @@ impl Media {
         let percent = 100.0 * self.lost as f64 / self.sent.max(1) as f64;
         writeln!(
             f,
-            "  RTP          {} sent, {} received, {} lost ({percent:.3} %), {} repeated, {} coded again",
+            "  RTP          {} sent, {} received, {} lost ({percent:.3} %), {} repeated, {} not of a phone",
             self.sent, self.received, self.lost, self.repeated, self.unstamped
         )?;
         writeln!(

@@ -44,7 +44,7 @@ pub struct Counts {
     pub deaf: AtomicU64,
     /// Packets that came more than once.
     pub repeated: AtomicU64,
-    /// Packets that came without a stamp: decoded and coded again on the way.
+    /// Packets that came without a stamp: the server's own, or coded again on the way.
     pub unstamped: AtomicU64,
     /// Legs that are closed and missed packets between others.
     pub lossy: AtomicU64,
@@ -227,10 +227,7 @@ impl Leg {
                     &counts.received
                 }
                 Arrival::Again => &counts.repeated,
-                Arrival::Unstamped => {
-                    counts.unstamped.fetch_add(1, Ordering::Relaxed);
-                    &counts.received
-                }
+                Arrival::Unstamped => &counts.unstamped,
             };
             count.fetch_add(1, Ordering::Relaxed);
         });
