@@ -35,7 +35,7 @@ fn main() {
                 rtcp_mux: false,
                 codec: Codec::Pcmu,
                 payload_type: 0,
-                receives: vec![(0, Format::Audio(Codec::Pcmu))],
+                receives: vec![(0, Format::Audio(Codec::Pcmu)), (101, Format::Event { clock_hz: 8_000 })],
                 telephone_event: None,
                 direction: Direction::SendRecv,
                 ptime_ms: 20,

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tandem_media::codec::Codec;
-use tandem_media::endpoint::{Direction, Format, PortSettings};
+use tandem_media::endpoint::{Direction, EventFormat, Format, PortSettings};
 use tandem_media::plane::{Plane, PlaneSettings, Source};
 
 const PACKET: usize = 172;
@@ -100,8 +100,12 @@ fn negotiated(remote: SocketAddr) -> PortSettings {
         rtcp_mux: false,
         codec: Codec::Pcmu,
         payload_type: 0,
-        receives: vec![(0, Format::Audio(Codec::Pcmu))],
-        telephone_event: None,
+        // As nearly every phone. In a stream without events keys are looked for as tones, which costs 0.6 us a packet.
+        receives: vec![(0, Format::Audio(Codec::Pcmu)), (101, Format::Event { clock_hz: 8_000 })],
+        telephone_event: Some(EventFormat {
+            payload_type: 101,
+            clock_hz: 8_000,
+        }),
         direction: Direction::SendRecv,
         ptime_ms: 20,
     }
