@@ -13,6 +13,7 @@ use super::api::{IncomingInvite, SessionId, UaEvent};
 use super::draft::{self, ALLOW};
 use super::server::ServerUser;
 use super::sessions::{Pending, Phase, Session, Unacked};
+use super::talk::TakesTalk;
 use super::{Owner, RETRY_AFTER_SECONDS, UserAgent, ident};
 use crate::dialog::Dialog;
 use crate::flow::Flow;
@@ -54,6 +55,7 @@ impl UserAgent {
         session.dialogs.push(dialog);
         self.dialogs += 1;
         session.heard(offer.as_ref());
+        session.takes_talk = TakesTalk::of(&request);
         session.note_allow(&request);
         session.reliable = self.reliability(&request, offer.is_some());
         session.pending = Some(Box::new(Pending {

@@ -198,24 +198,35 @@ fn read_target(request: &Message) -> Result<Target, u16> {
         return Err(414);
     }
     let parsed = Uri::parse(text).map_err(|_| 400u16)?;
-    let Some(headers) = parsed.headers else {
-        return match parsed.scheme {
-            Scheme::Other(_) => Err(416),
-            _ if is_call(&parsed) => Ok(Target {
-                uri: text.into(),
-                replaces: None,
-            }),
-            _ => Err(400),
-        };
-    };
+    if matches!(parsed.scheme, Scheme::Other(_)) {
+        return Err(416);
+    }
     if !is_call(&parsed) {
         return Err(400);
     }
-    let bare = text.get(..text.len() - headers.len() - 1).ok_or(400u16)?;
+    let headers = parsed.headers.map_or(0, |headers| headers.len() + 1);
+    let bare = text.get(..text.len() - headers).ok_or(400u16)?;
     Ok(Target {
-        uri: bare.into(),
-        replaces: read_replaces(headers)?,
+        uri: without_method(bare, &parsed).into(),
+        replaces: read_replaces(parsed.headers.unwrap_or_default())?,
     })
+}
+
+/// The URI as it may stand in a request line: the method has done its work (RFC 3261 s.19.1.1).
+fn without_method(bare: &str, parsed: &Uri<'_>) -> String {
+    let params = parsed.params.as_str();
+    let (head, params) = bare
+        .split_at_checked(bare.len().saturating_sub(params.len()))
+        .unwrap_or((bare, ""));
+    let mut uri = head.to_owned();
+    for param in params.split(';').filter(|param| !param.is_empty()) {
+        let name = param.split('=').next().unwrap_or_default();
+        if !name.eq_ignore_ascii_case("method") {
+            uri.push(';');
+            uri.push_str(param);
+        }
+    }
+    uri
 }
 
 /// Whether a URI asks for a call: no other method (RFC 3515 s.2.1 lets a REFER ask for any).

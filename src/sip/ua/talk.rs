@@ -25,7 +25,8 @@ pub(super) enum TakesTalk {
 }
 
 impl TakesTalk {
-    fn of(message: &Message) -> Self {
+    /// What one message says.
+    pub fn of(message: &Message) -> Self {
         let mut events = message.headers(HeaderName::AllowEvents).peekable();
         if events.peek().is_some() {
             return if events.any(|event| event.eq_ignore_ascii_case("talk")) {

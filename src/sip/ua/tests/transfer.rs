@@ -167,10 +167,11 @@ fn a_refer_to_that_cannot_be_followed_is_refused() {
 fn the_dialog_of_an_attended_transfer_is_read_from_the_refer_to() {
     let mut peer = Peer::new();
     let (_, to) = peer.talk();
-    let text = "<sip:carol@10.0.0.1;method=INVITE?Require=replaces&REPLACES=a%40b%3Bfrom-tag%3DF%3Bto-tag%3DT%3Bearly-only>";
+    let text =
+        "<sip:carol@10.0.0.1;method=INVITE;user=phone?Require=replaces&REPLACES=a%40b%3Bfrom-tag%3DF%3Bto-tag%3DT%3Bearly-only>";
     peer.deliver(refer(&to, 2, text).finish());
     let (_, refer_to, replaces, _) = peer.refers().remove(0);
-    assert_eq!(refer_to, "sip:carol@10.0.0.1;method=INVITE");
+    assert_eq!(refer_to, "sip:carol@10.0.0.1;user=phone");
     let expected = ReplacesDialog {
         call_id: "a@b".into(),
         to_tag: "T".into(),
@@ -480,6 +481,19 @@ fn a_ringing_device_is_found_by_the_dialog_it_was_told_of() {
     peer.deliver(Request::new(Method::Invite, "in").finish());
     let incoming = peer.sent().len();
     assert_eq!(incoming, 1);
+}
+
+#[test]
+fn a_caller_is_asked_to_go_on_with_its_call_unless_its_invite_forbids() {
+    for (allow, expected) in [("INVITE, NOTIFY", Talk::Sent), ("INVITE, BYE", Talk::Unsupported)] {
+        let mut peer = Peer::new();
+        peer.deliver(Request::new(Method::Invite, "in").header("Allow", allow).finish());
+        peer.sent();
+        let session = peer.events.iter().find_map(incoming).unwrap();
+        peer.agent.accept(peer.now, session, sdp());
+        peer.sent();
+        assert_eq!(peer.agent.talk(peer.now, session), expected);
+    }
 }
 
 /// RFC 3891 s.3.
