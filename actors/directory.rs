@@ -12,6 +12,7 @@ use tandem_model::{ConferenceId, ConnId, ConnectorId, DnId};
 
 use crate::connector::{ConferenceActor, ConnectorActor};
 use crate::location::Locations;
+use crate::roster::Rosters;
 use crate::tserver::{CallActor, ConnectorLinkActor, DnActor, EventLogActor, LobbyActor, RoomActor};
 
 /// The addresses of one server.
@@ -27,6 +28,8 @@ pub struct Directory {
     conferences: ShardedLock<HashMap<ConferenceId, Addr<ConferenceActor>>>,
     /// Where the devices of each DN are.
     pub locations: Locations,
+    /// Who is in which conference.
+    pub rosters: Rosters,
 }
 
 impl Directory {

@@ -28,6 +28,7 @@ pub mod location;
 pub mod media;
 pub mod metrics;
 pub mod network;
+pub mod roster;
 pub mod sharding;
 pub mod supervision;
 pub mod transport;

@@ -222,6 +222,9 @@ fn grow_tserver(plan: &Plan, directory: &Arc<Directory>, draining: Arc<AtomicBoo
         numbers,
         draining,
     );
+    for conference in plan.numbering.dns().filter(|config| config.room.is_some()) {
+        directory.rosters.add(conference.dn.clone());
+    }
     let log = EventLogActor::supervise(EventLogParts {
         machine: Rc::new(RefCell::new(EventLog::new(plan.epoch.clone()))),
         sinks: Rc::default(),

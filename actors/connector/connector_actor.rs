@@ -10,6 +10,7 @@
 //! | `Link` | T-Server side | makes a conference where there is none, and passes it on |
 //! | `Legs` | conferences | commands to the user agent |
 //! | `GiveAway` | conferences | a leg's session belongs to another conference, here or on another connector, from then on |
+//! | `RosterChanged` | rooms | tells the subscribers who is there now |
 //! | `Locate` | connectors | finds the party whose dialog here a REFER there names, and tells the conference that asks |
 //! | `EndAway` | other connectors | ends what a crashed conference of theirs left behind here |
 //! | `Respond` | registrar | answers a REGISTER |
@@ -27,7 +28,7 @@ use tandem_media::endpoint::Capabilities;
 use tandem_model::conference::{ConferenceInput, ConferenceSettings, OFFERED_LEG, OfferedCall};
 use tandem_model::leg::{LegCommand, LegEvent, ReferId};
 use tandem_model::link::{LinkNotification, LinkRequest};
-use tandem_model::{ConferenceId, LegId, PartyId};
+use tandem_model::{ConferenceId, DnId, LegId, PartyId};
 use tandem_sip::flow::{ConnectionId, Flow, Hop};
 use tandem_sip::identity::{self, PassThrough};
 use tandem_sip::message::{Message, Method, Uri};
@@ -40,7 +41,7 @@ use super::conference::{ConferenceActor, ConferenceMessage, Moving};
 use super::legs::{self, CONVERSATION_ID};
 use super::registrar::{RegisterRequest, RegistrarActor, RegistrarMessage};
 use super::shard::Shard;
-use super::target;
+use super::{subscriptions, target};
 use crate::alarm::{Alarm, Alarmed};
 use crate::devices::Devices;
 use crate::directory::Directory;
@@ -95,6 +96,7 @@ pub enum ConnectorMessage {
     EndAway {
         conference: ConferenceId,
     },
+    RosterChanged(DnId),
     Locate {
         dialog: ReplacesDialog,
         asking: Addr<ConferenceActor>,
@@ -276,6 +278,9 @@ impl ConnectorActor {
                 replaces,
                 ..
             } => self.referred(session, ReferId(refer.0), refer_to, replaces),
+            event @ (UaEvent::Subscribed { .. } | UaEvent::SubscriptionRefreshed { .. } | UaEvent::SubscriptionEnded { .. }) => {
+                self.subscription(event)
+            }
             event => self.leg_event(event),
         }
     }
@@ -562,6 +567,7 @@ impl Escalation for ConnectorActor {
             owner.do_send(ConferenceMessage::Input(ConferenceInput::Leg { leg, event }));
         }
         shard.ua = (self.parts.fresh_ua)(&shard.ua);
+        shard.ua.set_notifier(subscriptions::notifier());
         tracing::error!(connector = %shard.id, "connector starts with a fresh SIP layer; its calls are ended");
     }
 }
@@ -600,6 +606,7 @@ impl Handler<ConnectorMessage> for ConnectorActor {
             } => self.legs(conference, commands),
             ConnectorMessage::GiveAway { conference, leg, moving } => self.give_away(conference, leg, *moving),
             ConnectorMessage::EndAway { conference } => self.end_away(conference),
+            ConnectorMessage::RosterChanged(dn) => self.roster_changed(&dn),
             ConnectorMessage::Locate {
                 dialog,
                 asking,

@@ -19,6 +19,7 @@ mod legs;
 mod registrar;
 mod resources;
 mod shard;
+mod subscriptions;
 mod target;
 mod transfer;
 

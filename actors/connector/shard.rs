@@ -8,11 +8,11 @@ use actix::Addr;
 use bytes::Bytes;
 use smallvec::SmallVec;
 use tandem_model::conference_pool::{ConferencePool, PoolSettings, Resource};
-use tandem_model::{ConferenceId, ConnectorId, LegId, PartyId};
+use tandem_model::{ConferenceId, ConnectorId, DnId, LegId, PartyId};
 use tandem_sip::session;
-use tandem_sip::ua::{DialogState, ReplacesDialog, SessionId, UserAgent};
+use tandem_sip::ua::{DialogState, ReplacesDialog, SessionId, SubscriptionId, UserAgent};
 
-use super::ConferenceActor;
+use super::{ConferenceActor, subscriptions};
 
 /// A session, seen from its conference.
 #[derive(Debug)]
@@ -60,6 +60,8 @@ pub struct Shard {
     pub id: ConnectorId,
     /// The SIP layer.
     pub ua: UserAgent,
+    /// Which conference DN each subscriber watches.
+    pub watchers: HashMap<SubscriptionId, DnId>,
     /// The conference resources.
     pub resources: ConferencePool<Ready>,
     sessions: HashMap<SessionId, SessionEntry>,
@@ -93,10 +95,12 @@ impl LocalDescription {
 
 impl Shard {
     /// An empty shard.
-    pub fn new(id: ConnectorId, ua: UserAgent, pool: PoolSettings) -> Self {
+    pub fn new(id: ConnectorId, mut ua: UserAgent, pool: PoolSettings) -> Self {
+        ua.set_notifier(subscriptions::notifier());
         Self {
             id,
             ua,
+            watchers: HashMap::new(),
             resources: ConferencePool::new(pool),
             sessions: HashMap::new(),
             away: HashMap::new(),
@@ -229,6 +233,7 @@ impl Shard {
         self.conferences.values_mut().for_each(|conference| conference.legs.clear());
         self.sessions.clear();
         self.away.clear();
+        self.watchers.clear();
         owners
     }
 

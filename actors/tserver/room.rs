@@ -20,13 +20,14 @@ use std::time::Instant;
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, MessageResult};
 use tandem_model::call::CallSummary;
 use tandem_model::link::{CallOffered, CallerId, Cause, LinkNotification, LinkRequest, ReleasedBy};
-use tandem_model::room::{Room, RoomInput, RoomOutput};
+use tandem_model::room::{Room, RoomInput, RoomOutput, RosterEntry};
 use tandem_model::{ConferenceId, ConnId, ConnectorId, DnId};
 
 use super::connector_link::LinkMessage;
 use super::event_log::{EventLogMessage, Publish};
 use super::switch::Switch;
 use crate::alarm::{Alarm, Alarmed};
+use crate::connector::ConnectorMessage;
 use crate::kind::{ActorKind, Waiting};
 use crate::metrics::Metrics;
 use crate::now;
@@ -102,8 +103,10 @@ impl RoomActor {
                     }
                 }
                 RoomOutput::Link(request) => self.switch.rooms.post(&self.switch, request),
-                RoomOutput::RosterChanged { version } => {
-                    tracing::debug!(version, parties = self.machine.roster().len(), "roster")
+                RoomOutput::RosterChanged { .. } => {
+                    self.switch
+                        .rooms
+                        .roster_changed(&self.switch, self.machine.dn(), self.machine.roster())
                 }
                 RoomOutput::Closed => self.switch.rooms.closed(self.machine.dn(), self.machine.ids().conn_id),
                 // Requests that wait are answered, and then it stops.
@@ -250,6 +253,16 @@ impl Rooms {
         }
     }
 
+    /// Tells the subscribers, wherever they are, who is there.
+    fn roster_changed(&self, switch: &Switch, dn: &DnId, entries: Vec<RosterEntry>) {
+        if switch.directory.rosters.publish(dn, entries) {
+            for connector in switch.directory.connectors() {
+                // Unbounded post: one for each change of a roster, which one message to the room brought about.
+                connector.do_send(ConnectorMessage::RosterChanged(dn.clone()));
+            }
+        }
+    }
+
     /// Who calls from now on opens another room.
     fn closed(&self, dn: &DnId, conn_id: ConnId) {
         let mut open = self.open.borrow_mut();
@@ -260,6 +273,7 @@ impl Rooms {
 
     fn down(&self, switch: &Switch, dn: &DnId, conn_id: ConnId, reason: &DownReason) {
         self.closed(dn, conn_id);
+        self.roster_changed(switch, dn, Vec::new());
         switch.directory.remove_room(conn_id);
         Metrics::of_process().calls_active.decrement(1.0);
         // Unbounded posts: one of each for a room. After one that ended by itself there is nothing to abort, unless the event log
