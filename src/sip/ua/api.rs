@@ -332,7 +332,7 @@ pub enum UaEvent {
     },
     /// The offer of the last `Reinvited` is void: the peer cancelled it (487 went out), or its UPDATE waited too long (504) or was that of a
     /// fork that did not answer the call. The peer goes on with what it had before. The shell's answer is still waited for, once, and goes
-    /// nowhere: until then a new offer of the peer gets 491, since commands and events cross.
+    /// nowhere: until then, 60*T1 at most, a new offer of the peer gets 491, since commands and events cross.
     ReinviteCancelled {
         /// The session.
         session: SessionId,

@@ -257,7 +257,7 @@ impl UserAgent {
     }
 
     /// The peer answered our refresh with that description.
-    pub(super) fn renewed_by_peer(&mut self, id: SessionId, sdp: Option<Bytes>) {
+    pub(super) fn renewed_by_peer(&mut self, now: Instant, id: SessionId, sdp: Option<Bytes>) {
         let Some(session) = self.live(id) else { return };
         let is_new = sdp.as_ref().is_some_and(|sdp| {
             let last = session.remote_sdp.as_ref();
@@ -266,6 +266,8 @@ impl UserAgent {
         session.heard(sdp.as_ref());
         if is_new {
             session.offered = Some(Box::new(Offered::Renewal));
+            self.timers
+                .start(Owner::Session(id), Timer::Answer, now + self.timing.answer());
             self.event(UaEvent::Reinvited { session: id, offer: sdp });
         }
     }

@@ -153,7 +153,7 @@ impl UserAgent {
         self.timers.stop(Owner::Session(id), Timer::C);
         self.note_interval(now, id, response);
         if quiet {
-            self.renewed_by_peer(id, sdp);
+            self.renewed_by_peer(now, id, sdp);
             self.acknowledge_due(now, id, None);
             return self.send_wanted_reinvite(now, id);
         }
@@ -289,9 +289,8 @@ impl UserAgent {
         let Some(session) = self.live(id) else { return };
         let Some(pending) = session.pending.as_ref() else { return };
         let late = pending.request.sdp().is_none();
-        session.withdrawn = Some(if late { Withdrawn::LateOffer } else { Withdrawn::Offer });
         self.refuse_pending(now, id, 487, &[]);
-        self.event(UaEvent::ReinviteCancelled { session: id });
+        self.withdraw(now, id, if late { Withdrawn::LateOffer } else { Withdrawn::Offer });
     }
 
     /// Answers the peer's re-INVITE or UPDATE with 200. Where the peer cancelled it meanwhile, `Acked` follows at once, with the peer's last description
@@ -300,6 +299,7 @@ impl UserAgent {
         let Some(session) = self.commanded(id) else { return };
         if let Some(withdrawn) = session.withdrawn.take() {
             let sdp = session.remote_sdp.clone().filter(|_| withdrawn == Withdrawn::LateOffer);
+            self.timers.stop(Owner::Session(id), Timer::Answer);
             return self.event(UaEvent::Acked { session: id, sdp });
         }
         if let Some(offered) = session.offered.take() {
@@ -317,7 +317,7 @@ impl UserAgent {
     pub fn reject_reinvite(&mut self, now: Instant, id: SessionId, status: u16) {
         let Some(session) = self.commanded(id) else { return };
         if session.withdrawn.take().is_some() {
-            return;
+            return self.timers.stop(Owner::Session(id), Timer::Answer);
         }
         if session.offered.is_some() {
             self.refuse_offered(now, id, status);

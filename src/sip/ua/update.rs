@@ -179,15 +179,24 @@ impl UserAgent {
             return;
         }
         self.refuse_offered(now, id, status);
-        if let Some(session) = self.live(id) {
-            session.withdrawn = Some(Withdrawn::Offer);
-        }
+        self.withdraw(now, id, Withdrawn::Offer);
+    }
+
+    /// Tells the shell that the offer is void. Its answer is waited for, and not for ever: an offer that comes next must not get it.
+    pub(super) fn withdraw(&mut self, now: Instant, id: SessionId, what: Withdrawn) {
+        let Some(session) = self.live(id) else { return };
+        session.withdrawn = Some(what);
+        self.timers
+            .start(Owner::Session(id), Timer::Answer, now + self.timing.answer());
         self.event(UaEvent::ReinviteCancelled { session: id });
     }
 
-    /// The shell took too long: "the UAS ... returns a 504" (s.5.2) before the peer gives up.
+    /// The shell took too long: "the UAS ... returns a 504" (s.5.2) before the peer gives up. Or it does not answer what is void anyway.
     pub(super) fn answer_expired(&mut self, now: Instant, id: SessionId) {
-        self.void_offered(now, id, 504);
+        let Some(session) = self.live(id) else { return };
+        if session.withdrawn.take().is_none() {
+            self.void_offered(now, id, 504);
+        }
     }
 
     /// Sends an offer before the session is answered.

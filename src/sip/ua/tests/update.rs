@@ -268,6 +268,21 @@ fn a_reinvite_that_the_peer_cancels_is_told() {
 }
 
 #[test]
+fn a_shell_that_never_answers_what_is_void_blocks_nothing() {
+    let mut peer = Peer::new();
+    let (session, to) = peer.talk();
+    let mut reinvite = Request::new(Method::Invite, "i").to(&to).cseq(2);
+    reinvite.body = other_sdp(1).map(|sdp| sdp.to_vec());
+    peer.deliver(reinvite.finish());
+    peer.deliver(Request::new(Method::Cancel, "i").to(&to).cseq(2).finish());
+    peer.sent();
+    peer.deliver(Request::new(Method::Ack, "i").to(&to).cseq(2).finish());
+    peer.wait(Duration::from_secs(30));
+    peer.deliver(update(&to, "u", 3, other_sdp(1)).finish());
+    assert_eq!(peer.told().and_then(reinvited), Some(session));
+}
+
+#[test]
 fn update_and_prack_outside_a_dialog_get_481() {
     let mut peer = Peer::new();
     peer.deliver(Request::new(Method::Update, "u").finish());
