@@ -121,7 +121,9 @@ pub enum MediaEvent {
     /// The file that this leg heard has ended.
     Ended,
     /// The port cannot be had, or does not fit what the device can do: no port is free, or no codec is shared. What needed it was
-    /// refused or failed already.
+    /// refused or failed already: a leg that was to be accepted is gone, one whose re-INVITE was to be accepted is as it was before, one
+    /// that was acknowledged with the port's answer, or gave an answer that does not fit, has no media. (An INVITE or re-INVITE of ours
+    /// that cannot be described fails as [`LegEvent::Failed`] or [`LegEvent::ReinviteFailed`] instead.)
     Refused,
 }
 

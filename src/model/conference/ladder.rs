@@ -14,7 +14,6 @@ use std::time::Instant;
 use super::descend::Descent;
 use super::join::MediaJoin;
 use super::leg::{LegMedia, LegPhase};
-use super::operation::Wish;
 use super::party::{Party, PartyPhase};
 use super::plan::is_plain_talk;
 use super::{Conference, ConferenceOutput};
@@ -69,11 +68,10 @@ impl Conference {
     /// The same, with one more party.
     pub(super) fn needs_plane_with(&self, another: Option<PartyId>) -> bool {
         let ids: Vec<PartyId> = self.parties.iter().map(|party| party.id).chain(another).collect();
-        let asked = match self.operations.front().map(|operation| &operation.wish) {
-            Some(Wish::Audio(plan)) => !is_plain_talk(Some(plan), &ids),
-            Some(Wish::Digits { .. } | Wish::Give { .. }) => true,
-            None => false,
-        };
+        let asked = self
+            .operations
+            .front()
+            .is_some_and(|operation| !operation.wish.is_plain_talk(&ids));
         self.settings.anchored || asked || self.parties.iter().any(|party| party.held) || !is_plain_talk(self.plan.as_ref(), &ids)
     }
 
@@ -145,7 +143,8 @@ impl Conference {
             return;
         }
         self.ladder.climb_refused = true;
-        self.fail_operations(status, out);
+        let pair: Vec<PartyId> = connected.iter().map(|(party, _)| *party).collect();
+        self.fail_operations(status, |wish| !wish.is_plain_talk(&pair), out);
         let cause = Cause::status(ReleasedBy::Network, status);
         match *connected {
             [(_, one), (_, other)] if self.rejoin(one, other, out) => {

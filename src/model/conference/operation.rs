@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::ladder::NOT_ACCEPTABLE;
 use super::leg::LegMedia;
 use super::party::PartyPhase;
+use super::plan::is_plain_talk;
 use super::{Conference, ConferenceOutput};
 use crate::leg::MediaCommand;
 use crate::link::{AudioPlan, LinkNotification, OperationId};
@@ -83,7 +84,7 @@ impl Conference {
     /// Carries out what can be carried out by now.
     pub(super) fn answer_operations(&mut self, now: Instant, out: &mut Vec<ConferenceOutput>) {
         if self.parties.is_empty() {
-            return self.fail_operations(NO_SUCH_PARTY, out);
+            return self.fail_operations(NO_SUCH_PARTY, |_| true, out);
         }
         while let Some(operation) = self.operations.pop_front() {
             let (id, conference) = (operation.id, self.id);
@@ -124,7 +125,7 @@ impl Conference {
 
     fn set_audio(&mut self, plan: &AudioPlan, out: &mut Vec<ConferenceOutput>) -> Turn {
         let parties: Vec<PartyId> = self.parties.iter().map(|party| party.id).collect();
-        let by_themselves = self.join.is_some() && super::plan::is_plain_talk(Some(plan), &parties);
+        let by_themselves = self.join.is_some() && is_plain_talk(Some(plan), &parties);
         if !by_themselves && !self.is_anchored() {
             return Turn::Wait;
         }
@@ -156,10 +157,14 @@ impl Conference {
         Turn::Done
     }
 
-    /// A device did not follow: what needs the plane fails.
-    pub(super) fn fail_operations(&mut self, status: u16, out: &mut Vec<ConferenceOutput>) {
+    /// Fails the operations that wait, as far as that concerns them.
+    pub(super) fn fail_operations(&mut self, status: u16, concerns: impl Fn(&Wish) -> bool, out: &mut Vec<ConferenceOutput>) {
         for operation in std::mem::take(&mut self.operations) {
-            self.fail(operation, status, out);
+            if concerns(&operation.wish) {
+                self.fail(operation, status, out);
+            } else {
+                self.operations.push_back(operation);
+            }
         }
     }
 
@@ -177,6 +182,16 @@ impl Conference {
     pub(super) fn leg_in_talk(&self, party: PartyId) -> Option<LegId> {
         let party = self.party(party).filter(|party| party.phase == PartyPhase::Connected)?;
         party.leg
+    }
+}
+
+impl Wish {
+    /// Whether these parties need nothing of the media plane for it.
+    pub fn is_plain_talk(&self, parties: &[PartyId]) -> bool {
+        match self {
+            Self::Audio(plan) => is_plain_talk(Some(plan), parties),
+            Self::Digits { .. } | Self::Give { .. } => false,
+        }
     }
 }
 

@@ -37,6 +37,11 @@ fn a_climb_waits_for_the_exchange_under_way_and_for_every_leg() {
         ),
         (CLIMBING, "1: re-failed 488", "1 closed"),
         (CLIMBING, "1: acked", ""),
+        (
+            "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked\n> audio 1 0=music\n> audio 2\n> 0: re-answered a2",
+            "1: re-failed 488",
+            "* failed 1 488; 0: re-INVITE b; 1 closed; 0 hears -; * done 2",
+        ),
     ]);
 }
 
