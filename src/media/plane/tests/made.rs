@@ -148,3 +148,14 @@ fn music_and_files_are_played_and_their_end_is_told() {
     }
     std::fs::remove_dir_all(directory).unwrap();
 }
+
+#[test]
+fn digits_reach_a_device_that_hears_nothing_else() {
+    let bench = Bench::at(49);
+    let [mut a] = bench.phones([Codec::Opus]);
+    bench.plane.digits(a.port.id, Arc::from("5"));
+    talk(&mut [&mut a], |phones| {
+        phones[0].heard.iter().any(|(header, _)| header.payload_type == EVENT)
+    });
+    bench.expect(a.port.id, |kind| *kind == PlaneEventKind::DigitsSent);
+}
