@@ -4,7 +4,9 @@
 //! instead: `call-1` for the first ConnID, `uuid-1`, `conversation-1`. After a wanted change: `INSTA_UPDATE=always cargo test`.
 
 mod calls;
+mod control;
 mod data;
+pub mod stage;
 mod trunks;
 
 use serde_json::Value;

@@ -1,9 +1,11 @@
 //! A real phone: baresip without a screen or a sound card. It plays a tone from a file into its calls, and writes what it hears to
 //! another. It is told what to do over its TCP control (netstrings of JSON).
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tandem_media::tone::Tone;
@@ -13,12 +15,15 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::program::Program;
+use super::voice::who_is_in;
 use super::wait::SOON;
 use super::{ports, wait, wav};
 
 const RATE_HZ: usize = 8_000;
 /// Longer than any test call.
 const TONE_S: usize = 60;
+/// What is heard is judged over this long.
+const STRETCH: Duration = Duration::from_millis(400);
 
 /// A phone of a test.
 pub struct Baresip {
@@ -101,6 +106,21 @@ impl Baresip {
         self.command("hangup", "").await;
     }
 
+    /// Puts the other side on hold (re-INVITE).
+    pub async fn hold(&mut self) {
+        self.command("hold", "").await;
+    }
+
+    /// Takes the other side back (re-INVITE).
+    pub async fn resume(&mut self) {
+        self.command("resume", "").await;
+    }
+
+    /// Transfers the other side (REFER).
+    pub async fn transfer(&mut self, uri: &str) {
+        self.command("transfer", uri).await;
+    }
+
     /// Waits until it says that this happened (`CALL_ESTABLISHED`, `CALL_CLOSED`).
     pub async fn expect(&mut self, event: &str) {
         loop {
@@ -162,6 +182,40 @@ impl Baresip {
         })
         .await;
     }
+}
+
+/// Waits until each of these phones hears these for a while, by what they record: names of phones, `sound` for music or a tone,
+/// nothing for silence.
+pub async fn hear(expected: &[(&Baresip, &str)]) {
+    let wanted: Vec<BTreeSet<&str>> = expected.iter().map(|(_, names)| names.split_whitespace().collect()).collect();
+    let lengths = || expected.iter().map(|(phone, _)| phone.heard().len()).collect::<Vec<_>>();
+    let mut begun = (Instant::now(), lengths());
+    let mut last = String::new();
+    wait::until("who hears whom", SOON, async || {
+        if begun.0.elapsed() < STRETCH {
+            return Err(last.clone());
+        }
+        let due = begun.0.elapsed().as_millis() as usize * RATE_HZ / 1_000;
+        let heard = expected.iter().zip(&begun.1).map(|((phone, _), from)| {
+            let samples = phone.heard();
+            let fresh = samples.get(*from..).unwrap_or_default();
+            if fresh.len() * 3 < due {
+                BTreeSet::new()
+            } else {
+                who_is_in(fresh)
+            }
+        });
+        let heard: Vec<_> = heard.collect();
+        if heard == wanted {
+            return Ok(());
+        }
+        begun = (Instant::now(), lengths());
+        let lines = expected.iter().zip(&heard);
+        let lines = lines.map(|((phone, names), heard)| format!("{} hears {heard:?}, to hear [{names}]", phone.name));
+        last = lines.collect::<Vec<_>>().join("; ");
+        Err(last.clone())
+    })
+    .await;
 }
 
 /// The longest stretch, in samples, that is this tone.

@@ -2,6 +2,7 @@
 
 pub mod baresip;
 pub mod cti;
+pub mod handset;
 pub mod http;
 pub mod metrics;
 pub mod phone;
@@ -12,5 +13,6 @@ pub mod prometheus;
 pub mod server;
 pub mod sip;
 pub mod sipp;
+pub mod voice;
 pub mod wait;
 pub mod wav;

@@ -24,6 +24,8 @@ pub fn unique() -> u64 {
 pub struct Message {
     /// The first line.
     pub start: String,
+    /// The body.
+    pub body: String,
     headers: Vec<(String, String)>,
 }
 
@@ -31,13 +33,14 @@ impl Message {
     /// Reads a message that the server wrote.
     pub fn read(bytes: &[u8]) -> Self {
         let text = String::from_utf8_lossy(bytes);
-        let head = text.split("\r\n\r\n").next().unwrap_or_default();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
         let mut lines = head.split("\r\n");
         let start = lines.next().unwrap_or_default().to_owned();
         let headers = lines.filter_map(|line| line.split_once(':'));
         let headers = headers.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()));
         Self {
             start,
+            body: body.to_owned(),
             headers: headers.collect(),
         }
     }

@@ -1,0 +1,77 @@
+//! Answering from the desktop, and digits.
+
+use tandem_wire::ClientRequest;
+use tandem_wire::model::EventName::EventRinging;
+use tandem_wire::model::request::OnCall;
+
+use crate::golden::stage::{Stage, dn, on_call};
+use crate::rig::wait;
+
+#[tokio::test]
+async fn a_phone_is_told_to_answer() {
+    let (mut stage, phones) = Stage::set(&["1001", "1002"]).await;
+    let [alice, bob] = &phones[..] else { panic!("two phones") };
+    stage.begins();
+    let there = alice.dials("1002").await;
+    let here = bob.rings().await;
+    let call = stage.event(EventRinging, "1002").await;
+    stage.asks(on_call(OnCall::AnswerCall, "1002", call)).await;
+    alice.is_answered(there).await;
+    stage.hear(&[(alice, "1002"), (bob, "1001")]).await;
+    alice.hangs_up(there).await;
+    bob.is_over(here).await;
+    stage
+        .ends(
+            "answered_by_cti",
+            &[alice, bob],
+            &[
+                (
+                    "1001",
+                    &[
+                        "EventDialing call-1 Ok as=Origination",
+                        "EventEstablished call-1 Ok",
+                        "EventReleased call-1 Ok",
+                    ],
+                ),
+                (
+                    "1002",
+                    &[
+                        "EventRinging call-1 Ok as=Destination",
+                        "EventEstablished*AnswerCall call-1 Ok",
+                        "EventReleased call-1 Ok",
+                    ],
+                ),
+            ],
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn digits_are_sent_into_a_call() {
+    let (mut stage, phones) = Stage::set(&["1001", "1002"]).await;
+    let [alice, bob] = &phones[..] else { panic!("two phones") };
+    let (call, _, here) = stage.talk(alice, bob).await;
+    stage.asks(ClientRequest::send_dtmf(&dn("1001"), call, "12#")).await;
+    wait::until("the digits at 1002", wait::SOON, async || match bob.digits(here).as_str() {
+        "12#" => Ok(()),
+        other => Err(other.to_owned()),
+    })
+    .await;
+    assert_eq!(alice.digits(0), "", "who sends digits does not hear them");
+    stage.hear(&[(alice, "1002"), (bob, "1001")]).await;
+    alice.hangs_up(0).await;
+    bob.is_over(here).await;
+    stage
+        .ends(
+            "digits",
+            &[alice, bob],
+            &[
+                (
+                    "1001",
+                    &["EventDTMFSent*SendDtmf call-1 digits=12#", "EventReleased call-1 Ok"],
+                ),
+                ("1002", &["EventReleased call-1 Ok"]),
+            ],
+        )
+        .await;
+}

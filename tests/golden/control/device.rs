@@ -1,0 +1,189 @@
+//! What a phone does by itself is told like what a desktop asks for, without a ReferenceID: transfers by REFER, pickup by Replaces,
+//! forwarding by 302. None of the phones here takes a REFER: the server carries it out.
+
+use tandem_wire::model::EventName::{EventDialing, EventEstablished, EventPartyChanged, EventReleased};
+
+use crate::golden::stage::Stage;
+
+#[tokio::test]
+async fn a_phone_transfers_blindly() {
+    let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
+    let [alice, bob, carol] = &phones[..] else {
+        panic!("three phones")
+    };
+    stage.talk(alice, bob).await;
+    let (status, ringing) = tokio::join!(bob.transfers(0, "1003"), async {
+        let ringing = carol.rings().await;
+        carol.picks_up(ringing).await;
+        ringing
+    });
+    assert_eq!(status, 200);
+    bob.is_over(0).await;
+    stage.event(EventPartyChanged, "1001").await;
+    stage.hear(&[(alice, "1003"), (bob, ""), (carol, "1001")]).await;
+    carol.hangs_up(ringing).await;
+    alice.is_over(0).await;
+    stage
+        .ends(
+            "device_blind_transfer",
+            &[alice, bob, carol],
+            &[
+                (
+                    "1001",
+                    &[
+                        "EventPartyChanged call-1 Transferred other=1003 third=1002/TransferredBy previous=call-1",
+                        "EventReleased call-1 Ok",
+                    ],
+                ),
+                ("1002", &["EventReleased call-1 Transferred third=1003"]),
+                (
+                    "1003",
+                    &[
+                        "EventRinging call-1 Transferred as=Destination other=1001 third=1002/TransferredBy",
+                        "EventEstablished call-1 as=Destination other=1001",
+                        "EventReleased call-1 Ok",
+                    ],
+                ),
+            ],
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn a_blind_transfer_that_is_declined_leaves_the_call_as_it_was() {
+    let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
+    let [alice, bob, carol] = &phones[..] else {
+        panic!("three phones")
+    };
+    stage.talk(alice, bob).await;
+    let (status, ()) = tokio::join!(bob.transfers(0, "1003"), async {
+        let ringing = carol.rings().await;
+        carol.refuses(ringing, "603 Decline", "").await;
+    });
+    assert_eq!(status, 603);
+    stage.hear(&[(alice, "1002"), (bob, "1001"), (carol, "")]).await;
+    bob.hangs_up(0).await;
+    alice.is_over(0).await;
+    stage
+        .ends(
+            "device_blind_transfer_declined",
+            &[alice, bob, carol],
+            &[
+                ("1001", &["EventReleased call-1 Ok other=1002"]),
+                ("1002", &["EventReleased call-1 Ok other=1001"]),
+                ("1003", &["EventRinging call-1 Transferred", "EventReleased call-1"]),
+            ],
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn a_phone_transfers_attended() {
+    let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
+    let [alice, bob, carol] = &phones[..] else {
+        panic!("three phones")
+    };
+    stage.talk(alice, bob).await;
+    bob.holds(0).await;
+    stage.hear(&[(alice, "sound"), (bob, "")]).await;
+    let second = bob.dials("1003").await;
+    let ringing = carol.rings().await;
+    carol.picks_up(ringing).await;
+    bob.is_answered(second).await;
+    stage.event(EventEstablished, "1003").await;
+    stage.hear(&[(alice, "sound"), (bob, "1003"), (carol, "1002")]).await;
+    assert_eq!(bob.joins(0, second).await, 200);
+    bob.is_over(0).await;
+    bob.is_over(second).await;
+    stage.event(EventPartyChanged, "1001").await;
+    stage.hear(&[(alice, "1003"), (bob, ""), (carol, "1001")]).await;
+    alice.hangs_up(0).await;
+    carol.is_over(ringing).await;
+    stage
+        .ends(
+            "device_attended_transfer",
+            &[alice, bob, carol],
+            &[
+                (
+                    "1001",
+                    &[
+                        "EventPartyChanged call-1 Transferred other=1003 third=1002/TransferredBy previous=call-1",
+                        "EventReleased call-1 Ok",
+                    ],
+                ),
+                (
+                    "1002",
+                    &[
+                        "EventHeld call-1 Ok",
+                        "EventDialing call-2 Ok as=Origination other=1003",
+                        "EventEstablished call-2 Ok",
+                        "EventReleased call-2 Transferred",
+                        "EventReleased call-1 Transferred",
+                    ],
+                ),
+                (
+                    "1003",
+                    &[
+                        "EventRinging call-2 Ok as=Destination other=1002",
+                        "EventEstablished call-2 Ok",
+                        "EventPartyChanged call-1 Transferred other=1001 third=1002/TransferredBy previous=call-2",
+                        "EventReleased call-1 Ok",
+                    ],
+                ),
+            ],
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn a_phone_forwards_a_call_by_302() {
+    let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
+    let [alice, bob, carol] = &phones[..] else {
+        panic!("three phones")
+    };
+    stage.begins();
+    let there = alice.dials("1002").await;
+    stage.event(EventDialing, "1001").await;
+    let at_bob = bob.rings().await;
+    bob.refuses(at_bob, "302 Moved Temporarily", "Contact: <sip:1003@tandem.local>\r\n")
+        .await;
+    let at_carol = carol.rings().await;
+    carol.picks_up(at_carol).await;
+    alice.is_answered(there).await;
+    stage.event(EventEstablished, "1003").await;
+    stage.hear(&[(alice, "1003"), (bob, ""), (carol, "1001")]).await;
+    alice.hangs_up(there).await;
+    carol.is_over(at_carol).await;
+    stage.event(EventReleased, "1003").await;
+    stage
+        .ends(
+            "device_forward",
+            &[alice, bob, carol],
+            &[
+                (
+                    "1001",
+                    &[
+                        "EventDialing call-1 Ok other=1002",
+                        "EventEstablished call-1 other=1003",
+                        "EventReleased call-1 Ok",
+                    ],
+                ),
+                (
+                    "1002",
+                    &[
+                        "EventRinging call-1 Ok other=1001",
+                        "EventReleased call-1 Forwarded third=1003/DeletedBy",
+                    ],
+                ),
+                (
+                    "1003",
+                    &[
+                        "EventRinging call-1 Forwarded as=Destination other=1001",
+                        "EventEstablished call-1 as=Destination other=1001",
+                        "EventReleased call-1 Ok",
+                    ],
+                ),
+            ],
+        )
+        .await;
+}

@@ -1,0 +1,253 @@
+//! Consultations that come to nothing, and parties that leave in the middle (ch. 9.1, 9.5).
+
+use tandem_wire::model::ConnId;
+use tandem_wire::model::EventName::{EventEstablished, EventReleased, EventRinging};
+use tandem_wire::model::request::{OnCall, OnCallWith};
+
+use crate::golden::stage::{Stage, on_call, with};
+use crate::rig::cti::Desk;
+use crate::rig::handset::Handset;
+use crate::rig::server::Setup;
+
+/// Bob has retrieved Alice after a consultation that failed; they talk, and it ends.
+async fn goes_on(stage: &mut Stage, main: ConnId, alice: &Handset, bob: &Handset) {
+    stage.hear(&[(alice, "sound"), (bob, "")]).await;
+    stage.asks(on_call(OnCall::RetrieveCall, "1002", main)).await;
+    stage.hear(&[(alice, "1002"), (bob, "1001")]).await;
+    alice.hangs_up(0).await;
+    bob.is_over(0).await;
+}
+
+/// The target turns the consultation down with this status.
+async fn turned_down(status: &str, state: &str, name: &str) {
+    let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
+    let [alice, bob, carol] = &phones[..] else {
+        panic!("three phones")
+    };
+    let (main, _, _) = stage.talk(alice, bob).await;
+    stage.asks(with(OnCallWith::InitiateTransfer, "1002", main, "1003")).await;
+    let ringing = carol.rings().await;
+    carol.refuses(ringing, status, "").await;
+    stage.event(EventReleased, "1002").await;
+    goes_on(&mut stage, main, alice, bob).await;
+    stage
+        .ends(
+            name,
+            &[alice, bob, carol],
+            &[
+                ("1001", &["EventReleased call-1 Ok"]),
+                (
+                    "1002",
+                    &[
+                        "EventHeld call-1 Ok",
+                        "EventDialing*InitiateTransfer call-2 Ok type=Consult",
+                        &format!("EventDestinationBusy call-2 {state}"),
+                        "EventReleased call-2",
+                        "EventRetrieved*RetrieveCall call-1 Ok",
+                        "EventReleased call-1 Ok",
+                    ],
+                ),
+                ("1003", &["EventRinging call-2 Ok type=Consult", "EventReleased call-2"]),
+            ],
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn the_target_of_a_consultation_is_busy() {
+    turned_down("486 Busy Here", "Busy", "consultation_busy").await;
+}
+
+#[tokio::test]
+async fn the_target_of_a_consultation_declines() {
+    turned_down("603 Decline", "Busy", "consultation_declined").await;
+}
+
+#[tokio::test]
+async fn the_target_of_a_consultation_does_not_answer() {
+    let setup = Setup::new().sip("ring_timeout_ms = 1000");
+    let (mut stage, phones) = Stage::with(setup, &["1001", "1002", "1003"]).await;
+    let [alice, bob, carol] = &phones[..] else {
+        panic!("three phones")
+    };
+    let (main, _, _) = stage.talk(alice, bob).await;
+    stage.asks(with(OnCallWith::InitiateTransfer, "1002", main, "1003")).await;
+    let ringing = carol.rings().await;
+    assert_eq!(carol.is_over(ringing).await, Some(487));
+    stage.event(EventReleased, "1002").await;
+    goes_on(&mut stage, main, alice, bob).await;
+    stage
+        .ends(
+            "consultation_not_answered",
+            &[alice, bob, carol],
+            &[
+                ("1001", &["EventReleased call-1 Ok"]),
+                (
+                    "1002",
+                    &[
+                        "EventHeld call-1 Ok",
+                        "EventDialing*InitiateTransfer call-2 Ok type=Consult",
+                        "EventReleased call-2 NoAnswer",
+                        "EventRetrieved*RetrieveCall call-1 Ok",
+                        "EventReleased call-1 Ok",
+                    ],
+                ),
+                ("1003", &["EventRinging call-2 Ok type=Consult", "EventReleased call-2"]),
+            ],
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn a_consultation_of_a_phone_that_is_not_there() {
+    let setup = Setup::new().trusted_phone("1003");
+    let (mut stage, phones) = Stage::with(setup, &["1001", "1002"]).await;
+    let [alice, bob] = &phones[..] else { panic!("two phones") };
+    let (main, _, _) = stage.talk(alice, bob).await;
+    let answer = stage.asks(with(OnCallWith::InitiateTransfer, "1002", main, "1003")).await;
+    let _consult = Desk::call_of(&answer);
+    stage.event(EventReleased, "1002").await;
+    goes_on(&mut stage, main, alice, bob).await;
+    stage
+        .ends(
+            "consultation_unreachable",
+            &[alice, bob],
+            &[
+                ("1001", &["EventReleased call-1 Ok"]),
+                (
+                    "1002",
+                    &[
+                        "EventHeld call-1 Ok",
+                        "EventDialing*InitiateTransfer call-2 Ok type=Consult",
+                        "EventReleased call-2 SitUnknown",
+                        "EventRetrieved*RetrieveCall call-1 Ok",
+                        "EventReleased call-1 Ok",
+                    ],
+                ),
+            ],
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn the_caller_hangs_up_during_a_consultation() {
+    let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
+    let [alice, bob, carol] = &phones[..] else {
+        panic!("three phones")
+    };
+    let (main, _, _) = stage.talk(alice, bob).await;
+    stage.asks(with(OnCallWith::InitiateTransfer, "1002", main, "1003")).await;
+    let ringing = carol.rings().await;
+    carol.picks_up(ringing).await;
+    stage.event(EventEstablished, "1002").await;
+    alice.hangs_up(0).await;
+    stage.event(EventReleased, "1002").await;
+    stage.hear(&[(alice, ""), (bob, "1003"), (carol, "1002")]).await;
+    carol.hangs_up(ringing).await;
+    bob.is_over(0).await;
+    stage
+        .ends(
+            "consultation_left_by_the_caller",
+            &[alice, bob, carol],
+            &[
+                ("1001", &["EventReleased call-1 Ok"]),
+                (
+                    "1002",
+                    &[
+                        "EventHeld call-1 Ok",
+                        "EventDialing*InitiateTransfer call-2 Ok type=Consult",
+                        "EventEstablished call-2 Ok",
+                        "EventReleased call-1 Ok",
+                        "EventReleased call-2 Ok",
+                    ],
+                ),
+                (
+                    "1003",
+                    &[
+                        "EventRinging call-2 Ok",
+                        "EventEstablished call-2 Ok",
+                        "EventReleased call-2 Ok",
+                    ],
+                ),
+            ],
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn the_target_hangs_up_during_a_consultation() {
+    let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
+    let [alice, bob, carol] = &phones[..] else {
+        panic!("three phones")
+    };
+    let (main, _, _) = stage.talk(alice, bob).await;
+    stage.asks(with(OnCallWith::InitiateTransfer, "1002", main, "1003")).await;
+    let ringing = carol.rings().await;
+    carol.picks_up(ringing).await;
+    stage.event(EventEstablished, "1002").await;
+    carol.hangs_up(ringing).await;
+    stage.event(EventReleased, "1002").await;
+    goes_on(&mut stage, main, alice, bob).await;
+    stage
+        .ends(
+            "consultation_left_by_the_target",
+            &[alice, bob, carol],
+            &[
+                ("1001", &["EventReleased call-1 Ok"]),
+                (
+                    "1002",
+                    &[
+                        "EventHeld call-1 Ok",
+                        "EventDialing*InitiateTransfer call-2 Ok type=Consult",
+                        "EventEstablished call-2 Ok",
+                        "EventReleased call-2 Ok",
+                        "EventRetrieved*RetrieveCall call-1 Ok",
+                        "EventReleased call-1 Ok",
+                    ],
+                ),
+                (
+                    "1003",
+                    &[
+                        "EventRinging call-2 Ok",
+                        "EventEstablished call-2 Ok",
+                        "EventReleased call-2 Ok",
+                    ],
+                ),
+            ],
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn who_consults_hangs_up_and_nobody_is_left_alone() {
+    let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
+    let [alice, bob, carol] = &phones[..] else {
+        panic!("three phones")
+    };
+    let (main, _, _) = stage.talk(alice, bob).await;
+    stage.asks(with(OnCallWith::InitiateTransfer, "1002", main, "1003")).await;
+    let ringing = carol.rings().await;
+    stage.event(EventRinging, "1003").await;
+    bob.hangs_up(0).await;
+    alice.is_over(0).await;
+    assert_eq!(carol.is_over(ringing).await, Some(487));
+    stage
+        .ends(
+            "consultation_left_by_its_maker",
+            &[alice, bob, carol],
+            &[
+                ("1001", &["EventReleased call-1 Ok"]),
+                (
+                    "1002",
+                    &[
+                        "EventHeld call-1 Ok",
+                        "EventDialing*InitiateTransfer call-2 Ok type=Consult",
+                        "EventReleased call-2 Ok",
+                        "EventReleased call-1 Ok",
+                    ],
+                ),
+                ("1003", &["EventRinging call-2 Ok", "EventAbandoned call-2"]),
+            ],
+        )
+        .await;
+}

@@ -1,0 +1,181 @@
+//! What a phone of the tests says and hears: a tone of its own as PCMU over RTP, and a record of what comes.
+//!
+//! What was heard is judged by who is in it: each phone's tone is known. Other sound (music, tones of the network) counts as
+//! [`SOUND`], and what has no power as silence.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tandem_media::tone::{Tone, share_of};
+use tandem_media::{g711, rtp};
+use tokio::net::UdpSocket;
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+
+/// The tones of the phones, in hertz, by user name. None is a harmonic of another, or a part of a tone of the network.
+pub const TONES: [(&str, f64); 5] = [
+    ("1001", 530.0),
+    ("1002", 710.0),
+    ("1003", 890.0),
+    ("1004", 1_150.0),
+    ("1005", 1_370.0),
+];
+/// What stands for any sound that is no phone's tone.
+pub const SOUND: &str = "sound";
+
+const FRAME: Duration = Duration::from_millis(20);
+const FRAME_SAMPLES: usize = 160;
+/// A tone that has this part of the power is heard.
+const PRESENT: f64 = 0.12;
+/// Where this part of the power is nobody's tone, there is another sound.
+const FOREIGN: f64 = 0.4;
+/// The root mean square below which a stretch is silence.
+const QUIET: f64 = 60.0;
+/// How much is remembered.
+const MEMORY: Duration = Duration::from_secs(20);
+/// What is looked at in one piece, in samples.
+const PIECE: usize = 400;
+
+/// The tone of a phone.
+pub fn tone_of(name: &str) -> f64 {
+    let known = TONES.iter().find(|(known, _)| *known == name);
+    known.map_or_else(|| panic!("{name} has no tone"), |(_, tone_hz)| *tone_hz)
+}
+
+/// Whose tones are in these samples.
+pub fn who_is_in(samples: &[i16]) -> BTreeSet<&'static str> {
+    let pieces: Vec<&[i16]> = samples.chunks_exact(PIECE).collect();
+    let power = |piece: &[i16]| piece.iter().map(|sample| f64::from(*sample).powi(2)).sum::<f64>();
+    let total: f64 = pieces.iter().map(|piece| power(piece)).sum();
+    if total < QUIET * QUIET * (pieces.len() * PIECE) as f64 || pieces.is_empty() {
+        return BTreeSet::new();
+    }
+    let share = |tone_hz| {
+        pieces
+            .iter()
+            .map(|piece| share_of(piece, tone_hz) * power(piece))
+            .sum::<f64>()
+            / total
+    };
+    let shares = TONES.map(|(name, tone_hz)| (name, share(tone_hz)));
+    let foreign = 1.0 - shares.iter().map(|(_, share)| share).sum::<f64>();
+    let voices = shares.into_iter().filter(|(_, share)| *share > PRESENT).map(|(name, _)| name);
+    voices.chain((foreign > FOREIGN).then_some(SOUND)).collect()
+}
+
+/// One end of an audio stream. Dropping it closes the port.
+pub struct Voice {
+    /// Where it listens.
+    pub port: u16,
+    shared: Arc<Mutex<Shared>>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Shared {
+    destination: Option<SocketAddr>,
+    listens: bool,
+    heard: VecDeque<(Instant, Vec<i16>)>,
+    digits: String,
+    last_digit: Option<u32>,
+}
+
+impl Voice {
+    /// Opens a port. Nothing is sent, and nothing that comes counts, until [`Self::set`].
+    pub async fn open(tone_hz: f64) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a port for RTP");
+        let port = socket.local_addr().expect("an address").port();
+        let shared = Arc::new(Mutex::new(Shared::default()));
+        let task = tokio::spawn(run(socket, tone_hz, shared.clone()));
+        Self { port, shared, task }
+    }
+
+    /// Where the tone goes, if anywhere, and whether the phone listens.
+    pub fn set(&self, destination: Option<SocketAddr>, listens: bool) {
+        let mut shared = lock(&self.shared);
+        (shared.destination, shared.listens) = (destination, listens);
+    }
+
+    /// Who was heard in the last stretch of this length. Where next to nothing came: silence.
+    pub fn hears(&self, stretch: Duration) -> BTreeSet<&'static str> {
+        let since = Instant::now() - stretch;
+        let shared = lock(&self.shared);
+        let fresh = shared.heard.iter().filter(|(at, _)| *at >= since);
+        let samples: Vec<i16> = fresh.flat_map(|(_, samples)| samples).copied().collect();
+        let due = stretch.as_millis() as usize / FRAME.as_millis() as usize * FRAME_SAMPLES;
+        if samples.len() * 3 < due {
+            return BTreeSet::new();
+        }
+        who_is_in(&samples)
+    }
+
+    /// The digits that came (RFC 4733).
+    pub fn digits(&self) -> String {
+        lock(&self.shared).digits.clone()
+    }
+}
+
+impl Drop for Voice {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn run(socket: UdpSocket, tone_hz: f64, shared: Arc<Mutex<Shared>>) {
+    let mut tone = Tone::new(tone_hz);
+    let mut ticks = tokio::time::interval(FRAME);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut header = rtp::Header {
+        payload_type: 0,
+        marker: false,
+        sequence: 1,
+        timestamp: 160,
+        ssrc: u32::from(socket.local_addr().expect("an address").port()),
+    };
+    let mut packet = [0; 2_048];
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {
+                let payload: Vec<u8> = tone.by_ref().take(FRAME_SAMPLES).map(g711::encode_mulaw).collect();
+                header.sequence = header.sequence.wrapping_add(1);
+                header.timestamp = header.timestamp.wrapping_add(FRAME_SAMPLES as u32);
+                let destination = lock(&shared).destination;
+                if let Some(destination) = destination {
+                    // Whether anybody takes it shows in what is heard.
+                    let _ = socket.send_to(&rtp::packet(header, &payload), destination).await;
+                }
+            }
+            Ok((length, _)) = socket.recv_from(&mut packet) => lock(&shared).take(&packet[..length]),
+        }
+    }
+}
+
+impl Shared {
+    fn take(&mut self, packet: &[u8]) {
+        let Ok((header, payload)) = rtp::parse(packet) else { return };
+        match header.payload_type {
+            0 if self.listens => {
+                let now = Instant::now();
+                let samples = payload.iter().map(|code| g711::decode_mulaw(*code)).collect();
+                self.heard.push_back((now, samples));
+                while self.heard.front().is_some_and(|(at, _)| now - *at > MEMORY) {
+                    self.heard.pop_front();
+                }
+            }
+            // One event has one timestamp, however many packets it has (RFC 4733 s.2.3).
+            101 if self.last_digit != Some(header.timestamp) => {
+                self.last_digit = Some(header.timestamp);
+                let event = payload.first().map(|event| usize::from(*event));
+                self.digits
+                    .extend(event.and_then(|event| "0123456789*#ABCD".chars().nth(event)));
+            }
+            _ => {}
+        }
+    }
+}
