@@ -95,6 +95,15 @@ impl Conn {
         Some(self.parties.remove(at))
     }
 
+    /// Another device stands for the one that calls, or is called.
+    pub(super) fn replace_device(&mut self, from: DeviceKey, to: DeviceKey) {
+        for end in [&mut self.origin, &mut self.destination] {
+            if *end == from {
+                *end = to;
+            }
+        }
+    }
+
     /// The devices of every party, in order.
     pub(super) fn devices(&self) -> SmallVec<[DeviceKey; 4]> {
         self.parties.iter().map(|party| party.device).collect()

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::link::{Cause, PartyTarget, ReleasedBy};
+use crate::link::{Cause, OperationId, PartyTarget, ReleasedBy};
 use crate::{CallState, ConferenceId, ConnId, DnId, PartyId};
 
 /// Names a device within the group. Never reused.
@@ -24,6 +24,17 @@ pub(super) enum Leg {
     Gone,
 }
 
+/// Where a device is being moved to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Moving {
+    pub(super) conference: ConferenceId,
+    /// Its id there.
+    pub(super) id: PartyId,
+    pub(super) operation: OperationId,
+    /// It is not where it was any more.
+    pub(super) away: bool,
+}
+
 /// A device. It is let go of when it is a party of no call any more.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Device {
@@ -32,8 +43,8 @@ pub(super) struct Device {
     pub(super) conference: ConferenceId,
     /// Its id there.
     pub(super) id: PartyId,
-    /// Where it is being moved to, and its id there.
-    pub(super) moving: Option<(ConferenceId, PartyId)>,
+    /// It is being moved; until that is answered nobody lets go of it.
+    pub(super) moving: Option<Moving>,
     /// How events name it: a DN of ours, or the number behind a trunk.
     pub(super) dn: DnId,
     /// How the connector reaches it.
@@ -81,7 +92,16 @@ impl Device {
 
     /// Whether the connector calls it by that name.
     pub(super) fn is_called(&self, conference: ConferenceId, id: PartyId) -> bool {
-        self.leg != Leg::NotMade && ((self.conference, self.id) == (conference, id) || self.moving == Some((conference, id)))
+        self.leg != Leg::NotMade && (self.is_at(conference, id) || self.is_coming_to(conference, id))
+    }
+
+    fn is_at(&self, conference: ConferenceId, id: PartyId) -> bool {
+        (self.conference, self.id) == (conference, id)
+    }
+
+    fn is_coming_to(&self, conference: ConferenceId, id: PartyId) -> bool {
+        self.moving
+            .is_some_and(|moving| (moving.conference, moving.id) == (conference, id))
     }
 
     /// The DN in whose right it dials: the Trunk DN for whoever is behind it.

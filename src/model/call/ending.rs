@@ -185,6 +185,9 @@ impl Call {
     }
 
     fn is_needed(&self, key: DeviceKey) -> bool {
+        if self.device(key).is_some_and(|device| device.moving.is_some()) {
+            return true;
+        }
         let in_call = self.conns.iter().any(|conn| conn.party(key).is_some());
         in_call || self.pending.as_ref().is_some_and(|pending| pending.op.target() == Some(key))
     }

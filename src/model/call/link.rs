@@ -58,12 +58,12 @@ impl Call {
             }
             LinkNotification::OperationDone { operation, .. } => self.operation_done(conference, operation, now, out),
             LinkNotification::OperationFailed { operation, cause, .. } => {
-                self.operation_failed(conference, operation, &cause, out);
+                self.operation_failed(conference, operation, &cause, now, out);
             }
             LinkNotification::ConferenceEnded { .. } => self.conference_ended(conference, now, out),
-            // Keys, media and prompts are for treatments; a moved party is told of by the operation that moves it.
-            LinkNotification::PartyMoved { .. }
-            | LinkNotification::PartyDigit { .. }
+            LinkNotification::PartyMoved { party, .. } => self.moved_away(conference, party, now, out),
+            // Keys, media and prompts are for treatments.
+            LinkNotification::PartyDigit { .. }
             | LinkNotification::MediaFlow { .. }
             | LinkNotification::PromptEnded { .. }
             | LinkNotification::CallOffered(_)
@@ -94,6 +94,7 @@ impl Call {
         };
         room.ended = true;
         room.asked = None;
+        self.no_move_to(conference);
         let here: Vec<DeviceKey> = self
             .devices
             .iter_mut()

@@ -22,7 +22,7 @@
 //! Who may ask for which DN is for the caller to check ([`crate::dn`]).
 //!
 //! One file per operation: `make` (3pcc), `offered` (1pcc and inbound), `link` (progress), `release`, `clear`, `delete`, `answer`, `hold`,
-//! `consult`, `transfer` (two calls become one), `single_step`, `redirect` (RedirectCall, 3xx), `refer`, `pickup`, `dtmf`, `absorb`,
+//! `consult`, `transfer` (two calls become one), `moving` (from conference to conference), `single_step`, `redirect` (RedirectCall, 3xx), `refer`, `pickup`, `dtmf`, `absorb`,
 //! `user_data`, `query`; `operation` is what they have in common, `events` builds what clients see, `ending` is the one way out of
 //! a call, `timeout` what happens when the connector stays silent, `cause` the one place that knows SIP statuses.
 
@@ -41,6 +41,7 @@ mod events;
 mod hold;
 mod link;
 mod make;
+mod moving;
 mod offered;
 mod operation;
 mod party;

@@ -190,9 +190,6 @@ impl Call {
             }
             _ => {}
         }
-        for device in &mut self.devices {
-            device.moving = None;
-        }
         match pending.asker {
             Asker::Client(requestor) => {
                 let event = self.error_event(Some(pending.conn), dn.as_ref(), error);
@@ -282,16 +279,11 @@ impl Call {
         now: Instant,
         out: &mut Vec<CallOutput>,
     ) {
-        if self.audio_answered(conference, operation, true) {
+        if self.audio_answered(conference, operation, true) || self.moved(conference, operation, now, out) {
             return;
         }
         let Some(pending) = &mut self.pending else { return };
         match &mut pending.step {
-            Step::Move(at, id, key) if (*at, *id) == (conference, operation) => {
-                let key = *key;
-                pending.step = Step::Audio;
-                self.moved(key, now);
-            }
             Step::Digits(at, id, rest, digits) if (*at, *id) == (conference, operation) => {
                 let (rest, digits) = (std::mem::take(rest), digits.clone());
                 self.next_digits(rest, digits, now, out);
@@ -305,6 +297,7 @@ impl Call {
         conference: ConferenceId,
         operation: OperationId,
         cause: &Cause,
+        now: Instant,
         out: &mut Vec<CallOutput>,
     ) {
         let error = super::cause::error_of_operation(cause);
@@ -323,6 +316,7 @@ impl Call {
         if mine {
             self.fail(error, None, out);
         }
+        self.not_moved(conference, operation, now, out);
     }
 
     /// The connector stayed silent about the operation.
@@ -331,67 +325,9 @@ impl Call {
             return;
         }
         self.forget_audio();
+        self.forget_move(out);
         self.absorbing = false;
         self.fail(TErrorCode::TimeoutPerformingOperation.into(), None, out);
-    }
-
-    /// Asks for a device to be moved into a conference; the operation waits for it.
-    pub(super) fn move_device(&mut self, key: DeviceKey, to: ConferenceId, now: Instant, out: &mut Vec<CallOutput>) {
-        let operation = OperationId(self.next_operation);
-        let Some(party) = self
-            .rooms
-            .iter_mut()
-            .find(|room| room.id == to)
-            .map(super::room::Room::allocate)
-        else {
-            return;
-        };
-        let deadline = self.link_deadline(now);
-        let Some(device) = self.devices.iter_mut().find(|device| device.key == key) else {
-            return;
-        };
-        self.next_operation = self.next_operation.wrapping_add(1);
-        device.moving = Some((to, party));
-        let (from, from_party) = (device.conference, device.id);
-        if let Some(pending) = &mut self.pending {
-            pending.step = Step::Move(to, operation, key);
-            pending.deadline = deadline;
-        }
-        out.push(CallOutput::Link(LinkRequest::MoveParty {
-            conference: to,
-            operation,
-            party,
-            from,
-            from_party,
-        }));
-    }
-
-    fn moved(&mut self, key: DeviceKey, now: Instant) {
-        let deadline = self.link_deadline(now);
-        if let Some(device) = self.devices.iter_mut().find(|device| device.key == key)
-            && let Some((conference, id)) = device.moving.take()
-        {
-            (device.conference, device.id) = (conference, id);
-        }
-        let Some(pending) = &mut self.pending else { return };
-        pending.deadline = deadline;
-        // From here on the device that asked has both calls on one leg.
-        if let Op::Merge(merge) = &mut pending.op {
-            let (other, from) = (merge.other, merge.other_by);
-            merge.other_by = pending.by;
-            merge.left_behind = Some(from);
-            let to = pending.by;
-            if let Some(conn) = self.conns.iter_mut().find(|conn| conn.id == other) {
-                if let Some(party) = conn.party_mut(from) {
-                    party.device = to;
-                }
-                for end in [&mut conn.origin, &mut conn.destination] {
-                    if *end == from {
-                        *end = to;
-                    }
-                }
-            }
-        }
     }
 
     /// Whether the last refusal of this conference is about what is wanted now.

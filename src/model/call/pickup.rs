@@ -141,11 +141,7 @@ impl Call {
         let Some(conn) = self.conn_mut(id) else { return };
         conn.remove(by);
         let calling = conn.stage == Stage::CallingDestination && conn.destination == by;
-        for end in [&mut conn.origin, &mut conn.destination] {
-            if *end == by {
-                *end = pickup.target;
-            }
-        }
+        conn.replace_device(by, pickup.target);
         if let Some(party) = conn.party_mut(pickup.target) {
             party.joining = None;
         }
@@ -163,11 +159,7 @@ impl Call {
     fn moved_to_other_phone(&mut self, id: ConnId, by: DeviceKey, pickup: Pickup, now: Instant, out: &mut Vec<CallOutput>) {
         let Some(conn) = self.conn_mut(id) else { return };
         let calling = conn.stage == Stage::CallingDestination && conn.destination == by;
-        for end in [&mut conn.origin, &mut conn.destination] {
-            if *end == by {
-                *end = pickup.target;
-            }
-        }
+        conn.replace_device(by, pickup.target);
         if let Some(party) = conn.party_mut(by) {
             party.device = pickup.target;
         }

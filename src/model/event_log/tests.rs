@@ -246,6 +246,22 @@ fn a_call_that_crashed_ends_with_one_terminal_event_for_each_live_party() {
 }
 
 #[test]
+fn a_party_that_comes_over_from_another_call_is_there_no_more() {
+    let mut rig = Rig::with_clients(&[]);
+    rig.publish(EventName::EventRinging, BOB, 2, PartyState::Alerting)
+        .publish(EventName::EventEstablished, BOB, 2, PartyState::Connected)
+        .publish(EventName::EventDialing, ALICE, 1, PartyState::Dialing);
+    for (dn, previous) in [(BOB, 2), (ALICE, 1)] {
+        let mut event = call_event(EventName::EventPartyChanged, dn, 1, PartyState::Connected);
+        event.previous_conn_id = Some(ConnId(previous));
+        rig.log.publish(event, None, NOW, &mut rig.out);
+    }
+    assert_eq!(rig.log.parties_of(ConnId(2)), []);
+    assert_eq!(rig.log.parties_of(ConnId(1)), [ALICE.into(), BOB.into()] as [DnId; 2]);
+    assert_eq!((rig.log.calls_on(&BOB.into()), rig.log.calls_on(&ALICE.into())), (1, 1));
+}
+
+#[test]
 fn a_client_that_is_gone_gets_nothing_and_leaves_nothing() {
     let mut rig = Rig::with_clients(&[(1, BOB), (1, ALICE), (2, ALICE)]);
     assert!(rig.log.is_registered(ClientId(1), &BOB.into()));

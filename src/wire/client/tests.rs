@@ -1,9 +1,9 @@
 //! Requests on their way round, and event frames read.
 
 use proptest::prelude::*;
-use tandem_model::request::{RequestName, Resume};
+use tandem_model::request::{OnCall, OnCallWith, OnTwoCalls, RequestName, Resume};
 use tandem_model::{
-    AddressInfoType, AddressType, CallInfoType, ConnId, ControlMode, DnId, EventName, KvList, KvValue, MakeCallType,
+    AddressInfoType, AddressType, CallInfoType, ConnId, ControlMode, DnId, EventName, KvList, KvValue, MakeCallType, MergeType,
     RegisterMode, Request, TErrorCode,
 };
 
@@ -62,7 +62,11 @@ fn every_builder_makes_a_frame_that_the_server_reads() {
         ClientRequest::delete_all_user_data("a", call),
         ClientRequest::query_call("a", call),
         ClientRequest::query_address("a"),
-        ClientRequest::named(RequestName::AnswerCall),
+        ClientRequest::named(RequestName::RouteCall),
+        ClientRequest::of_call(OnCall::AnswerCall, "a", call),
+        ClientRequest::of_call_with(OnCallWith::RedirectCall, "a", call, "b"),
+        ClientRequest::of_two_calls(OnTwoCalls::AlternateCall, "a", call, ConnId(2)),
+        ClientRequest::send_dtmf("a", call, "1"),
         ClientRequest::make_call("a", "b").extensions([("x", 1)].into_iter().collect()),
     ] {
         let name = request.request.clone();
@@ -208,9 +212,77 @@ fn request() -> impl Strategy<Value = Request> {
         Just(Request::QueryServer),
         Just(Request::CloseServer),
         Just(Request::Unsupported {
-            name: RequestName::HoldCall
+            name: RequestName::RouteCall
         }),
+        control(),
     ]
+}
+
+/// Call control.
+fn control() -> impl Strategy<Value = Request> {
+    let ids = (dn(), any::<u64>().prop_map(ConnId), any::<u64>().prop_map(ConnId));
+    let lists = (kv_list(), kv_list(), kv_list());
+    let texts = ("[+0-9a-zA-Z:@.;=-]{1,30}", proptest::option::of(any::<String>()));
+    (0..19usize, ids, lists, texts).prop_map(|(which, (this_dn, conn_id, other_conn_id), lists, (other_dn, location))| {
+        let (user_data, reasons, extensions) = lists;
+        let alone = [
+            OnCall::AnswerCall,
+            OnCall::HoldCall,
+            OnCall::RetrieveCall,
+            OnCall::SetMuteOn,
+            OnCall::SetMuteOff,
+        ];
+        let with = [
+            OnCallWith::InitiateTransfer,
+            OnCallWith::InitiateConference,
+            OnCallWith::SingleStepTransfer,
+            OnCallWith::SingleStepConference,
+            OnCallWith::DeleteFromConference,
+            OnCallWith::RedirectCall,
+        ];
+        let two = [
+            OnTwoCalls::CompleteTransfer,
+            OnTwoCalls::CompleteConference,
+            OnTwoCalls::AlternateCall,
+            OnTwoCalls::ReconnectCall,
+            OnTwoCalls::MergeCalls(MergeType::ForTransfer),
+            OnTwoCalls::MergeCalls(MergeType::ForConference),
+        ];
+        match which {
+            0..5 => Request::OnCall {
+                operation: alone[which],
+                this_dn,
+                conn_id,
+                reasons,
+                extensions,
+            },
+            5..11 => Request::OnCallWith {
+                operation: with[which - 5],
+                this_dn,
+                conn_id,
+                other_dn,
+                location,
+                user_data,
+                reasons,
+                extensions,
+            },
+            11..17 => Request::OnTwoCalls {
+                operation: two[which - 11],
+                this_dn,
+                conn_id,
+                other_conn_id,
+                reasons,
+                extensions,
+            },
+            _ => Request::SendDtmf {
+                this_dn,
+                conn_id,
+                dtmf_digits: other_dn,
+                reasons,
+                extensions,
+            },
+        }
+    })
 }
 
 proptest! {

@@ -330,11 +330,11 @@ fn a_request_not_done_yet_decodes_by_name_alone() {
             Err(refusal) => assert_eq!(refusal.error.code, TErrorCode::BadParameter, "{name}"),
         }
     }
-    let held = decode_request(r#"{"request":"HoldCall","referenceId":1,"thisDn":5}"#).unwrap();
+    let routed = decode_request(r#"{"request":"RouteCall","referenceId":1,"thisDn":5}"#).unwrap();
     assert_eq!(
-        held.request,
+        routed.request,
         Request::Unsupported {
-            name: RequestName::HoldCall
+            name: RequestName::RouteCall
         }
     );
 }
@@ -376,4 +376,112 @@ fn lists_and_names_are_bounded() {
         message.len() < 1_000,
         "the path of a deep list is cut in the middle: {message}"
     );
+}
+
+#[test]
+fn call_control_decodes_with_its_attributes() {
+    let control = |name: &str| {
+        let text = format!(
+            r#"{{"request":"{name}","referenceId":9,"thisDn":"sip:Bob@tandem.local","connId":"0000000000000a01","transferConnId":"b01","otherDn":"2002","dtmfDigits":"12#","userData":{{"k":"v"}},"reasons":{{"why":"x"}}}}"#
+        );
+        decode_request(&text)
+            .unwrap_or_else(|error| panic!("{name}: {error}"))
+            .request
+    };
+    for operation in [
+        OnCall::AnswerCall,
+        OnCall::HoldCall,
+        OnCall::RetrieveCall,
+        OnCall::SetMuteOn,
+        OnCall::SetMuteOff,
+    ] {
+        let request = control(operation.name().name());
+        assert!(matches!(&request, Request::OnCall { operation: read, conn_id: ConnId(0xa01), .. } if *read == operation));
+        assert_eq!((request.name(), request.other_conn_id()), (operation.name(), None));
+    }
+    for operation in [
+        OnCallWith::InitiateTransfer,
+        OnCallWith::InitiateConference,
+        OnCallWith::SingleStepTransfer,
+        OnCallWith::SingleStepConference,
+        OnCallWith::DeleteFromConference,
+        OnCallWith::RedirectCall,
+    ] {
+        let Request::OnCallWith {
+            operation: read,
+            other_dn,
+            user_data,
+            reasons,
+            ..
+        } = control(operation.name().name())
+        else {
+            panic!("{operation:?}");
+        };
+        assert_eq!((read, other_dn.as_str()), (operation, "2002"));
+        assert_eq!((user_data.text("k"), reasons.text("why")), (Some("v"), Some("x")));
+    }
+    for operation in [
+        OnTwoCalls::CompleteTransfer,
+        OnTwoCalls::CompleteConference,
+        OnTwoCalls::AlternateCall,
+        OnTwoCalls::ReconnectCall,
+        OnTwoCalls::MergeCalls(MergeType::ForTransfer),
+    ] {
+        let request = control(operation.name().name());
+        assert_eq!(
+            (request.name(), request.other_conn_id()),
+            (operation.name(), Some(ConnId(0xb01)))
+        );
+        assert_eq!(
+            (request.conn_id(), request.this_dn()),
+            (Some(ConnId(0xa01)), Some(&DnId::new("sip:bob@tandem.local")))
+        );
+    }
+    assert!(matches!(control("SendDtmf"), Request::SendDtmf { dtmf_digits, .. } if dtmf_digits == "12#"));
+}
+
+#[test]
+fn the_second_call_has_any_of_its_names_and_has_to_be_there() {
+    for name in ["transferConnId", "conferenceConnId", "heldConnId", "currentConnId"] {
+        let text = format!(r#"{{"request":"AlternateCall","thisDn":"sip:b@x","connId":"1","{name}":"2"}}"#);
+        assert_eq!(
+            decode_request(&text).unwrap().request.other_conn_id(),
+            Some(ConnId(2)),
+            "{name}"
+        );
+    }
+    let alone = r#"{"request":"CompleteTransfer","thisDn":"sip:b@x","connId":"1"}"#;
+    assert_eq!(refused(alone).1, 223);
+    let merge = r#"{"request":"MergeCalls","thisDn":"sip:b@x","connId":"1","heldConnId":"2","mergeType":"ForConference"}"#;
+    assert!(matches!(
+        decode_request(merge).unwrap().request,
+        Request::OnTwoCalls {
+            operation: OnTwoCalls::MergeCalls(MergeType::ForConference),
+            ..
+        }
+    ));
+    let digits = r#"{"request":"SendDtmf","thisDn":"sip:b@x","connId":"1","dtmfDigits":""}"#;
+    assert_eq!(refused(digits).1, 53);
+}
+
+#[test]
+fn what_a_client_writes_of_call_control_reads_back() {
+    use crate::ClientRequest;
+    let (dn, one, two) = ("sip:b@x", ConnId(0xa01), ConnId(0xb01));
+    for (written, name) in [
+        (ClientRequest::of_call(OnCall::HoldCall, dn, one), RequestName::HoldCall),
+        (
+            ClientRequest::of_call_with(OnCallWith::SingleStepTransfer, dn, one, "2002"),
+            RequestName::SingleStepTransfer,
+        ),
+        (
+            ClientRequest::of_two_calls(OnTwoCalls::CompleteConference, dn, one, two),
+            RequestName::CompleteConference,
+        ),
+        (ClientRequest::send_dtmf(dn, one, "1,2"), RequestName::SendDtmf),
+    ] {
+        let frame = decode_request(&written.reference(3).to_json()).unwrap();
+        assert_eq!((frame.request.name(), frame.request.conn_id()), (name, Some(one)));
+        assert_eq!(frame.reference_id, Some(ReferenceId(3)));
+    }
 }

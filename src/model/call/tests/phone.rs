@@ -215,6 +215,7 @@ fn a_ringing_call_is_picked_up() {
         "carol EventRinging a1 Destination > alice Origination by bob Destination Pickedup
          link: connect 1
          link: move 1 to 3
+         link: connect 1
          link: audio
          bob EventReleased a1 Destination > alice Origination by carol Destination Pickedup
          carol EventEstablished a1 Destination > alice Origination Ok
@@ -224,6 +225,36 @@ fn a_ringing_call_is_picked_up() {
     assert_eq!(stage.hearing(CONFERENCE), "alice<carol carol<alice");
     stage.hangs_up(ALICE);
     assert!(stage.call.is_finished());
+}
+
+#[test]
+fn a_move_that_is_overtaken_by_the_end_of_the_call_leaves_nobody_behind() {
+    for fails in [false, true] {
+        let mut stage = Stage::talking().second_line();
+        stage.holds_by_phone(BOB, true);
+        stage.refuse = Some(0);
+        let target = TransferTarget::Party {
+            conference: SECOND,
+            party: A,
+        };
+        stage.refers_from((CONFERENCE, B), target).forget();
+        stage.leaves_from((CONFERENCE, A), Cause::normal(ReleasedBy::Device)).says(
+            "alice EventReleased a1 Origination > bob Destination Ok
+             bob EventReleased a1 Destination > alice Origination Ok
+             closed a1 answered
+             link: progress 481
+             link: release 2",
+        );
+        // The conference that it was to go to is gone, and the leg with it.
+        stage.settle_move(fails, fails);
+        stage.says(
+            "carol EventReleased c1 Destination > bob Origination Dropped
+             bob EventReleased c1 Origination > carol Destination Ok
+             link: release 1
+             closed c1 answered
+             finished",
+        );
+    }
 }
 
 #[test]

@@ -1,1 +1,354 @@
+//! Whatever parties ask, phones do and the connector answers, in whatever order: one end for each party, one answer for each request,
+//! both pictures of the calls agree, nothing is left.
 
+use std::collections::{HashMap, HashSet};
+use std::time::SystemTime;
+
+use proptest::prelude::*;
+
+use super::stage::*;
+use super::*;
+use crate::EventName;
+use crate::event_log::EventLog;
+use crate::link::{OperationId, TransferTarget};
+use crate::request::{OnCall, OnCallWith, OnTwoCalls};
+
+const PEOPLE: [&str; 5] = [ALICE, BOB, CAROL, DAVE, ERIN];
+const NUMBERS: [&str; 7] = ["alice", "2001", "carol", "dave", "erin", "030555", "nobody"];
+
+/// What was seen so far, and the rules it is held against.
+struct Watch {
+    log: EventLog,
+    /// The live parties: by call and DN.
+    live: HashSet<(ConnId, DnId)>,
+    ended: u32,
+    /// Final answers, by ReferenceID.
+    answers: HashMap<u32, u32>,
+    opened: HashSet<ConnId>,
+    closed: HashSet<ConnId>,
+    finished: bool,
+}
+
+impl Watch {
+    fn new() -> Self {
+        Self {
+            log: EventLog::new("epoch"),
+            live: HashSet::new(),
+            ended: 0,
+            answers: HashMap::new(),
+            opened: HashSet::new(),
+            closed: HashSet::new(),
+            finished: false,
+        }
+    }
+
+    fn see_all(&mut self, out: &mut Vec<CallOutput>) {
+        for output in out.drain(..) {
+            assert!(!self.finished, "{output:?} after the end");
+            self.see(output);
+        }
+    }
+
+    fn see(&mut self, output: CallOutput) {
+        match output {
+            CallOutput::Event { event, requestor } => {
+                self.see_event(&event);
+                if event.name != EventName::EventRinging {
+                    self.answered(requestor);
+                }
+                self.log.publish(event, None, SystemTime::UNIX_EPOCH, &mut Vec::new());
+            }
+            CallOutput::Answer { requestor, event } => {
+                assert!(!event.name.is_terminal());
+                self.answered(Some(requestor));
+            }
+            CallOutput::Opened { conn_id } => assert!(self.opened.insert(conn_id)),
+            CallOutput::Closed { conn_id, record } => {
+                assert!(self.closed.insert(conn_id), "{conn_id} is closed twice");
+                assert!(self.live.iter().all(|(conn, _)| *conn != conn_id), "{conn_id} has parties");
+                assert_eq!(record.talk.is_some(), record.outcome == Outcome::Answered);
+            }
+            CallOutput::Finished => self.finished = true,
+            CallOutput::Link(_) | CallOutput::Absorb(_) => {}
+        }
+    }
+
+    fn answered(&mut self, requestor: Option<Requestor>) {
+        if let Some(reference) = requestor.and_then(|requestor| requestor.reference_id) {
+            *self.answers.entry(reference.0).or_default() += 1;
+        }
+    }
+
+    fn see_event(&mut self, event: &Event) {
+        let (conn, dn) = (event.conn_id.unwrap(), event.this_dn.clone().unwrap());
+        assert!(!self.closed.contains(&conn), "{} about a closed call", event.name);
+        let key = (conn, dn);
+        match event.name {
+            EventName::EventDialing | EventName::EventRinging => assert!(self.live.insert(key), "{} twice", event.name),
+            EventName::EventPartyChanged if event.previous_conn_id != Some(conn) => {
+                let was = (event.previous_conn_id.unwrap(), key.1.clone());
+                assert!(self.live.remove(&was), "{was:?} was not there");
+                assert!(self.live.insert(key));
+            }
+            name if name.is_terminal() => {
+                assert!(self.live.remove(&key), "{name} of {key:?}, which is not live");
+                assert_eq!(event.party_state, Some(PartyState::Null));
+                self.ended += 1;
+            }
+            name => assert!(self.live.contains(&key), "{name} of {key:?}, which is not live"),
+        }
+        assert_ne!(event.other_dn, event.this_dn, "{} about itself", event.name);
+    }
+
+    /// The machine's picture and the snapshot's, for one group.
+    fn agree(&self, call: &Call) {
+        for conn in &call.conns {
+            let known = conn.parties.iter().filter(|party| party.state != PartyState::Null);
+            let ours: HashSet<DnId> = known
+                .filter_map(|party| call.device(party.device))
+                .filter(|device| !device.is_external())
+                .map(|device| device.dn.clone())
+                .collect();
+            let theirs: HashSet<DnId> = self.log.parties_of(conn.id).iter().cloned().collect();
+            assert_eq!(ours, theirs, "parties of {}", conn.id);
+        }
+    }
+}
+
+impl Stage {
+    /// Live parties that the group knows, in order.
+    fn known(&self) -> Vec<((ConferenceId, PartyId), Fake)> {
+        let conferences: Vec<_> = self.call.conferences().collect();
+        let known = self.live.iter().filter(|((at, _), _)| conferences.contains(at));
+        known.map(|(at, fake)| (*at, fake.clone())).collect()
+    }
+
+    /// One step, made of four bytes.
+    fn step(&mut self, (kind, a, b, c): (u8, u8, u8, u8)) {
+        let pick = |n: usize, byte: u8| usize::from(byte) % n.max(1);
+        let dn = PEOPLE[pick(5, a)];
+        let mut conns: Vec<ConnId> = self.call.conn_ids().collect();
+        conns.extend([OTHER, ConnId(1)]);
+        let (one, two) = (conns[pick(conns.len() - 1, b)], conns[pick(conns.len(), c)]);
+        let number = NUMBERS[pick(7, c)];
+        let known = self.known();
+        let somebody = known.get(pick(known.len(), a)).cloned();
+        match (kind % 20, somebody) {
+            (0, _) => drop(self.on(OnCall::HoldCall, dn, one)),
+            (1, _) => drop(self.on(OnCall::RetrieveCall, dn, one)),
+            (2, _) => drop(self.on(if c % 2 == 0 { OnCall::SetMuteOn } else { OnCall::SetMuteOff }, dn, one)),
+            (3, _) => drop(self.on(OnCall::AnswerCall, dn, one)),
+            (4, _) => drop(self.with(OnCallWith::InitiateTransfer, dn, one, number)),
+            (5, _) => drop(self.with(OnCallWith::InitiateConference, dn, one, number)),
+            (6, _) => drop(self.with(OnCallWith::SingleStepTransfer, dn, one, number)),
+            (7, _) => drop(self.with(OnCallWith::SingleStepConference, dn, one, number)),
+            (8, _) => {
+                let verb = [OnCallWith::DeleteFromConference, OnCallWith::RedirectCall][usize::from(kind / 20) % 2];
+                self.with(verb, dn, one, number);
+            }
+            (9 | 10, _) => {
+                let verbs = [
+                    OnTwoCalls::CompleteTransfer,
+                    OnTwoCalls::CompleteConference,
+                    OnTwoCalls::AlternateCall,
+                    OnTwoCalls::ReconnectCall,
+                    OnTwoCalls::MergeCalls(crate::MergeType::ForConference),
+                ];
+                self.two(verbs[usize::from(kind / 20) % 5], dn, one, two);
+            }
+            (11, _) if kind / 20 % 3 == 0 => drop(self.release(dn, one)),
+            (11, _) => {
+                let (this_dn, reasons) = (dn.into(), KvList::new());
+                self.ask(if c % 2 == 0 {
+                    Request::ClearCall {
+                        this_dn,
+                        conn_id: one,
+                        reasons,
+                    }
+                } else {
+                    Request::SendDtmf {
+                        this_dn,
+                        conn_id: one,
+                        dtmf_digits: "12".to_owned(),
+                        reasons,
+                        extensions: KvList::new(),
+                    }
+                });
+            }
+            (12 | 13, Some(((conference, party), _))) => {
+                self.live.get_mut(&(conference, party)).unwrap().connected = true;
+                self.input(CallInput::Link(LinkNotification::PartyConnected { conference, party }));
+            }
+            (14, Some((at, fake))) => {
+                let status = [486, 603, 480, 302][pick(4, b)];
+                let cause = match fake.connected {
+                    true => Cause::normal(ReleasedBy::Device),
+                    false => Cause::status(ReleasedBy::Device, status),
+                };
+                self.leaves_from(at, cause);
+            }
+            (15, Some(((conference, party), _))) => {
+                let held = b % 2 == 0;
+                self.input(CallInput::Link(LinkNotification::PartyHeld { conference, party, held }));
+            }
+            (16, Some((at, _))) => {
+                let to = match known.get(pick(known.len() + 3, b)) {
+                    Some(((conference, party), _)) => TransferTarget::Party {
+                        conference: *conference,
+                        party: *party,
+                    },
+                    None if c % 3 == 0 => TransferTarget::Party {
+                        conference: SECOND,
+                        party: A,
+                    },
+                    None => TransferTarget::Address(number.into()),
+                };
+                self.refers_from(at, to);
+            }
+            (17, Some(((conference, party), fake))) if !fake.connected && kind / 20 % 2 == 0 => {
+                let to = vec![number.into(), NUMBERS[pick(7, b)].into()];
+                self.input(CallInput::Link(LinkNotification::PartyRedirected { conference, party, to }));
+                self.leaves_from((conference, party), Cause::status(ReleasedBy::Device, 302));
+            }
+            (17, Some((at, _))) => {
+                // Somebody takes the place of a party.
+                let conference = ConferenceId(100 + u64::from(self.reference) + self.spare * 1000 + self.out.len() as u64);
+                let mut offered = offered_from(CallerId::Extension(PEOPLE[pick(5, b)].into()), "whatever");
+                offered.conference = conference;
+                offered.replaces = Some(at);
+                let dn = PEOPLE[pick(5, b)].into();
+                self.live.insert((conference, A), Fake { dn, connected: false });
+                self.input(CallInput::Link(LinkNotification::CallOffered(offered)));
+            }
+            (18, _) => self.answer_operations(a, b),
+            (19, _) if kind / 20 % 4 == 0 => {
+                if let Some(due) = self.call.next_timeout() {
+                    self.now = self.now.max(due);
+                    self.input(CallInput::Timeout);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The connector changes its mind about operations, and answers one that waits.
+    fn answer_operations(&mut self, a: u8, b: u8) {
+        self.refuse = [None, None, Some(0), Some(0), Some(488)][usize::from(a) % 5];
+        if self.waiting.is_empty() {
+            return self.settle_move(b.is_multiple_of(3), b.is_multiple_of(2));
+        }
+        let (conference, operation, plan) = self.waiting.remove(usize::from(b) % self.waiting.len());
+        if b.is_multiple_of(3) {
+            let cause = Cause::status(ReleasedBy::Network, 488);
+            self.input(CallInput::Link(LinkNotification::OperationFailed {
+                conference,
+                operation,
+                cause,
+            }));
+            return;
+        }
+        if let Some(plan) = plan {
+            self.plans.insert(conference, plan);
+        }
+        self.input(CallInput::Link(LinkNotification::OperationDone { conference, operation }));
+        // A second time it is stale.
+        self.input(CallInput::Link(LinkNotification::OperationDone { conference, operation }));
+        self.input(CallInput::Link(LinkNotification::OperationDone {
+            conference,
+            operation: OperationId(u32::MAX),
+        }));
+    }
+
+    /// Everybody hangs up, and whoever is silent is given up.
+    fn wind_up(&mut self) {
+        self.catch_up();
+        for _ in 0..40 {
+            let Some((at, _)) = self.known().into_iter().next() else {
+                break;
+            };
+            self.leaves_from(at, Cause::normal(ReleasedBy::Device));
+        }
+        for _ in 0..40 {
+            let Some(due) = self.call.next_timeout() else { break };
+            self.now = self.now.max(due);
+            self.input(CallInput::Timeout);
+        }
+    }
+
+    /// Nothing waits: everybody who talks hears what it is to hear.
+    fn is_audible(&self) -> bool {
+        let asked = self
+            .call
+            .rooms
+            .iter()
+            .any(|room| room.asked.is_some() || room.refused.is_some());
+        asked || self.call.pending.is_some() || self.call.audio_is_set()
+    }
+}
+
+fn run(second: bool, inbound: bool, steps: Vec<(u8, u8, u8, u8)>, lost: bool) {
+    let from = if inbound {
+        from_pstn()
+    } else {
+        CallerId::Extension(ALICE.into())
+    };
+    let mut watch = Watch::new();
+    let mut stage = Stage::calling(CONN, CONFERENCE, from, "bob");
+    if second {
+        let mut other = Stage::calling(OTHER, SECOND, CallerId::Extension(BOB.into()), "carol");
+        other.answers(CAROL);
+        stage.live.extend(other.live.clone());
+        watch.see_all(&mut other.out);
+        stage.others.push(other);
+    }
+    watch.see_all(&mut stage.out);
+    for step in steps {
+        stage.step(step);
+        watch.see_all(&mut stage.out);
+        watch.agree(&stage.call);
+        assert!(stage.is_audible(), "somebody hears the wrong ones");
+        if stage.call.is_finished() {
+            break;
+        }
+    }
+    if lost {
+        stage.input(CallInput::LinkLost);
+    }
+    stage.wind_up();
+    watch.see_all(&mut stage.out);
+    assert!(stage.call.is_finished(), "{:?}", stage.call);
+    let absorbed = stage.others.iter().all(|other| other.call.is_finished());
+    if absorbed {
+        assert!(watch.live.is_empty(), "{:?} have no end", watch.live);
+        assert_eq!(PEOPLE.iter().map(|dn| watch.log.calls_on(&(*dn).into())).sum::<usize>(), 0);
+    }
+    for reference in 1..=stage.reference {
+        assert_eq!(watch.answers.get(&reference), Some(&1), "answers to request {reference}");
+    }
+    assert!(watch.opened.is_subset(&watch.closed) && watch.closed.contains(&CONN));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
+
+    #[test]
+    fn one_end_for_each_party_and_one_answer_for_each_request(
+        second: bool,
+        inbound: bool,
+        answered in proptest::bool::weighted(0.8),
+        consults in proptest::bool::weighted(0.5),
+        steps in proptest::collection::vec(any::<(u8, u8, u8, u8)>(), 0..50),
+        lost in proptest::bool::weighted(0.1),
+    ) {
+        // Bob answers, and consults Carol, so that most runs have something to transfer.
+        let mut all = Vec::new();
+        if answered {
+            all.push((12, 1, 0, 0));
+        }
+        if consults {
+            all.extend([(4, 1, 0, 2), (12, 2, 0, 0)]);
+        }
+        all.extend(steps);
+        run(second, inbound, all, lost);
+    }
+}

@@ -45,6 +45,9 @@ pub(super) fn many() -> Arc<Numbering> {
     Arc::new(built.build().unwrap())
 }
 
+/// Where a party is.
+type At = (ConferenceId, PartyId);
+
 /// A device of the fake connector.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Fake {
@@ -64,7 +67,11 @@ pub(super) struct Stage {
     pub(super) refuse: Option<u16>,
     /// Operations that were not answered.
     pub(super) waiting: Vec<(ConferenceId, OperationId, Option<AudioPlan>)>,
+    /// Moves that were not answered.
+    pub(super) moves: Vec<(At, OperationId, At)>,
     pub(super) spare: u64,
+    /// The ReferenceID of the last request.
+    pub(super) reference: u32,
     /// Other groups that may be absorbed.
     pub(super) others: Vec<Stage>,
 }
@@ -90,7 +97,9 @@ impl Stage {
             plans: BTreeMap::new(),
             refuse: None,
             waiting: Vec::new(),
+            moves: Vec::new(),
             spare: CONSULT.0,
+            reference: 0,
             others: Vec::new(),
         }
     }
@@ -269,6 +278,9 @@ impl Stage {
     /// What waits is done now.
     pub(super) fn catch_up(&mut self) -> &mut Self {
         self.refuse = None;
+        while !self.moves.is_empty() {
+            self.settle_move(false, false);
+        }
         for (conference, operation, plan) in std::mem::take(&mut self.waiting) {
             if let Some(plan) = plan {
                 self.plans.insert(conference, plan);
@@ -278,13 +290,12 @@ impl Stage {
         self
     }
 
-    fn move_party(
-        &mut self,
-        to: (ConferenceId, PartyId),
-        operation: OperationId,
-        from: (ConferenceId, PartyId),
-    ) -> Vec<LinkNotification> {
+    fn move_party(&mut self, to: At, operation: OperationId, from: At) -> Vec<LinkNotification> {
         let (conference, failed) = (to.0, self.refuse.is_some_and(|status| status != 0));
+        if self.refuse == Some(0) {
+            self.moves.push((to, operation, from));
+            return Vec::new();
+        }
         let movable = self.live.get(&from).is_some_and(|fake| fake.connected) && !failed;
         if !movable {
             return vec![LinkNotification::OperationFailed {
@@ -294,6 +305,14 @@ impl Stage {
             }];
         }
         let fake = self.live.remove(&from).unwrap();
+        if !self.live.keys().any(|(at, _)| *at == conference) {
+            // It came too late: nobody looks after the leg there, and nothing more is told.
+            let moved = LinkNotification::PartyMoved {
+                conference: from.0,
+                party: from.1,
+            };
+            return [moved].into_iter().chain(self.ended(from.0)).collect();
+        }
         self.live.insert(to, fake);
         let mut told = vec![
             LinkNotification::PartyMoved {
@@ -304,6 +323,36 @@ impl Stage {
         ];
         told.extend(self.ended(from.0));
         told
+    }
+
+    /// A move that waits is done, or fails; one that fails may have taken the leg along.
+    pub(super) fn settle_move(&mut self, fails: bool, away: bool) {
+        let Some((to, operation, from)) = self.moves.pop() else {
+            return;
+        };
+        let refuse = self.refuse.take();
+        let conference = to.0;
+        let failed = LinkNotification::OperationFailed {
+            conference,
+            operation,
+            cause: Cause::status(ReleasedBy::Network, 503),
+        };
+        let told = match (fails, away && self.live.contains_key(&from)) {
+            (false, _) => self.move_party(to, operation, from),
+            (true, false) => vec![failed],
+            (true, true) => {
+                self.live.remove(&from);
+                let moved = LinkNotification::PartyMoved {
+                    conference: from.0,
+                    party: from.1,
+                };
+                [moved, failed].into_iter().chain(self.ended(from.0)).collect()
+            }
+        };
+        self.refuse = refuse;
+        for notification in told {
+            self.input(CallInput::Link(notification));
+        }
     }
 
     fn gone(&mut self, conference: ConferenceId, party: PartyId, cause: Cause) -> Vec<LinkNotification> {
@@ -384,10 +433,12 @@ impl Stage {
             &mut Vec::new(),
         );
         self.spare += 1;
-        self.input(CallInput::Request {
-            requestor: requestor(),
-            request,
-        })
+        self.reference += 1;
+        let requestor = Requestor {
+            client: ClientId(5),
+            reference_id: Some(ReferenceId(self.reference)),
+        };
+        self.input(CallInput::Request { requestor, request })
     }
 
     pub(super) fn on(&mut self, operation: OnCall, dn: &str, conn_id: ConnId) -> &mut Self {
