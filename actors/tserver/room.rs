@@ -273,7 +273,10 @@ impl Rooms {
 
     fn down(&self, switch: &Switch, dn: &DnId, conn_id: ConnId, reason: &DownReason) {
         self.closed(dn, conn_id);
-        self.roster_changed(switch, dn, Vec::new());
+        // The next room may be there already, and its roster with it.
+        if !self.open.borrow().contains_key(dn) {
+            self.roster_changed(switch, dn, Vec::new());
+        }
         switch.directory.remove_room(conn_id);
         Metrics::of_process().calls_active.decrement(1.0);
         // Unbounded posts: one of each for a room. After one that ended by itself there is nothing to abort, unless the event log

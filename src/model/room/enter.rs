@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::joiner::{Joiner, Reported, Stage};
 use super::leave::Dismissal;
 use super::{PROMPT_ENTER_PIN, PROMPT_WRONG_PIN, Room, RoomOutput};
-use crate::link::{AudioPlan, AudioSource, CallOffered, CallerId, Cause, Hearing, LinkRequest, ReleasedBy};
+use crate::link::{AudioPlan, AudioSource, CallOffered, CallerId, Cause, Hearing, LinkRequest, ReleasedBy, Tone};
 use crate::{CallState, ConferenceId, DnId, EventName, PartyId, PartyState, TError, TErrorCode};
 
 /// The most digits that are kept of what a joiner presses.
@@ -83,6 +83,8 @@ impl Room {
             muted: false,
             held: false,
             prompt: None,
+            asking: false,
+            tone_until: None,
             admitted: None,
             ani: Some(ani),
             dnis: if bearable(&offered.dialled) {
@@ -124,7 +126,28 @@ impl Room {
             wrong,
         };
         joiner.deadline = Some(deadline);
+        (joiner.asking, joiner.tone_until) = (true, None);
         self.prompt(index, Some(file), out);
+    }
+
+    /// The prompt is over, or there is no such file: a tone says that it is the joiner's turn.
+    pub(super) fn prompt_ended(&mut self, conference: ConferenceId, party: PartyId, now: Instant, out: &mut Vec<RoomOutput>) {
+        let Some(index) = self.at(conference, party) else { return };
+        let tone_until = now + Duration::from_millis(self.settings.announce_ms);
+        let joiner = &mut self.joiners[index];
+        if std::mem::take(&mut joiner.asking) && matches!(joiner.stage, Stage::Pin { .. }) {
+            joiner.tone_until = Some(tone_until);
+            self.prompt(index, Some(AudioSource::Tone(Tone::Beep)), out);
+        }
+    }
+
+    /// The tone has lasted long enough.
+    pub(super) fn tone_overdue(&mut self, index: usize, out: &mut Vec<RoomOutput>) {
+        let joiner = &mut self.joiners[index];
+        joiner.tone_until = None;
+        if matches!(joiner.stage, Stage::Pin { .. }) {
+            self.prompt(index, None, out);
+        }
     }
 
     /// What a joiner at the door hears.
@@ -167,6 +190,7 @@ impl Room {
                 digits.push(pressed);
                 // Who knows the PIN need not hear the prompt to its end.
                 if digits.len() == 1 {
+                    (joiner.asking, joiner.tone_until) = (false, None);
                     self.prompt(index, None, out);
                 }
             }
@@ -212,7 +236,7 @@ impl Room {
     fn at_the_door(&mut self, index: usize, now: Instant, out: &mut Vec<RoomOutput>) {
         let hosted = self.inside().any(|joiner| joiner.moderator);
         let joiner = &mut self.joiners[index];
-        joiner.deadline = None;
+        (joiner.deadline, joiner.tone_until) = (None, None);
         if self.settings.lobby && !joiner.moderator && !hosted {
             joiner.stage = Stage::Lobby;
             self.prompt(index, Some(AudioSource::Music(None)), out);

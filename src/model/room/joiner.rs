@@ -69,6 +69,10 @@ pub(super) struct Joiner {
     pub(super) held: bool,
     /// The prompt that it hears or heard last.
     pub(super) prompt: Option<OperationId>,
+    /// A prompt that asks for the PIN plays.
+    pub(super) asking: bool,
+    /// Until when it hears the tone after such a prompt.
+    pub(super) tone_until: Option<Instant>,
     /// Who admitted it, and on behalf of which DN.
     pub(super) admitted: Option<(Requestor, DnId)>,
     /// The calling number.

@@ -89,6 +89,7 @@ impl Room {
         }
         let was_inside = joiner.is_inside();
         joiner.reported = Reported::Released;
+        joiner.tone_until = None;
         if was_inside {
             joiner.stage = Stage::Leaving;
         }

@@ -92,7 +92,7 @@ pub struct RoomSettings {
     pub pin_tries: u8,
     /// How long a joiner may take for its PIN, from the prompt or the last digit on, in milliseconds.
     pub pin_timeout_ms: u64,
-    /// How long the tone lasts that announces somebody, in milliseconds.
+    /// How long the tone lasts that announces somebody, or says that it is time for the PIN, in milliseconds.
     pub announce_ms: u64,
     /// How long a connector may owe an answer, in milliseconds.
     pub link_timeout_ms: u64,
@@ -271,6 +271,7 @@ impl Room {
                     self.gone(index, Some(&cause), now, out);
                 }
             }
+            LinkNotification::PromptEnded { conference, party } => self.prompt_ended(conference, party, now, out),
             LinkNotification::PartyMoved { conference, party } => self.moved(conference, party, now, out),
             LinkNotification::OperationDone { operation, .. } => self.operation_done(operation, now, out),
             LinkNotification::OperationFailed { operation, cause, .. } => self.operation_failed(operation, &cause, now, out),
@@ -288,7 +289,6 @@ impl Room {
             | LinkNotification::PartyAlerting { .. }
             | LinkNotification::PartyRedirected { .. }
             | LinkNotification::MediaFlow { .. }
-            | LinkNotification::PromptEnded { .. }
             | LinkNotification::DnContacts { .. } => {}
         }
     }

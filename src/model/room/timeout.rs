@@ -13,7 +13,11 @@ impl Room {
         if self.finished {
             return None;
         }
-        let joiners = self.joiners.iter().filter_map(|joiner| joiner.deadline);
+        let joiners = self
+            .joiners
+            .iter()
+            .flat_map(|joiner| [joiner.deadline, joiner.tone_until])
+            .flatten();
         let audio = [self.audio.tone_until, self.audio.retry_at, self.deadline];
         joiners.chain(audio.into_iter().flatten()).min()
     }
@@ -21,6 +25,9 @@ impl Room {
     pub(super) fn timed_out(&mut self, now: Instant, out: &mut Vec<RoomOutput>) {
         self.audio_overdue(now, out);
         let overdue = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= now);
+        while let Some(index) = self.joiners.iter().position(|joiner| overdue(joiner.tone_until)) {
+            self.tone_overdue(index, out);
+        }
         // Each round settles one joiner or gives it a later deadline.
         while let Some(index) = self.joiners.iter().position(|joiner| overdue(joiner.deadline)) {
             match self.joiners[index].stage {

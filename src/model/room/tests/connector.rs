@@ -157,6 +157,10 @@ impl Connector {
         });
     }
 
+    pub(super) fn end_prompt(&mut self, (conference, party): (ConferenceId, PartyId)) {
+        self.told.push_back(LinkNotification::PromptEnded { conference, party });
+    }
+
     /// Whether nothing waits.
     pub(super) fn is_quiet(&self) -> bool {
         self.work.is_empty() && self.told.is_empty()

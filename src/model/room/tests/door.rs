@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::TErrorCode;
-use crate::link::{AudioSource, OperationId};
+use crate::link::{AudioSource, OperationId, Tone};
 use crate::room::{PROMPT_ENTER_PIN, PROMPT_WRONG_PIN, RosterState};
 
 fn prompt_of(out: &[RoomOutput]) -> Option<AudioSource> {
@@ -69,6 +69,25 @@ fn a_pin_is_asked_for_and_digits_end_the_prompt() {
             .all(|output| matches!(output, RoomOutput::Link(_)))
     );
     assert_eq!(told(&scene.press(1001, "#")), ["Established 1001", "Established meeting"]);
+}
+
+#[test]
+fn a_tone_follows_the_prompt_or_stands_for_it() {
+    let mut scene = Scene::new(with_pins());
+    scene.offer(1001);
+    scene.connect(1001);
+    let ended = || LinkNotification::PromptEnded {
+        conference: conference(1001),
+        party: PartyId(1),
+    };
+    assert_eq!(prompt_of(&scene.tell(ended())), Some(AudioSource::Tone(Tone::Beep)));
+    assert!(scene.tell(ended()).is_empty(), "once");
+    let silence = scene.pass(400);
+    assert!(matches!(links(&silence)[..], [LinkRequest::SetAudio { plan, .. }] if plan.rows[0].sources.is_empty()));
+    scene.press(1001, "1");
+    assert!(scene.tell(ended()).is_empty(), "who has begun needs no tone");
+    scene.press(1001, "234#");
+    assert!(scene.tell(ended()).is_empty(), "nor who is inside");
 }
 
 #[test]

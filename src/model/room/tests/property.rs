@@ -13,6 +13,7 @@ enum Step {
     OfferFromOutside(u32),
     HangUp(usize),
     Press(usize, char),
+    EndPrompt(usize),
     Work,
     Tell,
     Fail,
@@ -31,6 +32,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => user.clone().prop_map(Step::OfferFromOutside),
         2 => (0_usize..6).prop_map(Step::HangUp),
         6 => ((0_usize..6), prop::sample::select(vec!['1', '9', '#'])).prop_map(|(at, digit)| Step::Press(at, digit)),
+        1 => (0_usize..6).prop_map(Step::EndPrompt),
         12 => Just(Step::Work),
         12 => Just(Step::Tell),
         1 => Just(Step::Fail),
@@ -147,6 +149,11 @@ impl Play {
             Step::Press(at, digit) => {
                 if let Some(place) = place(self, at) {
                     self.connector.press(place, digit);
+                }
+            }
+            Step::EndPrompt(at) => {
+                if let Some(place) = place(self, at) {
+                    self.connector.end_prompt(place);
                 }
             }
             Step::Work => {
