@@ -119,6 +119,10 @@ fn describe() {
         "RTP packets received and dropped, by reason."
     );
     describe_counter!(
+        "tandem_rtp_floods_total",
+        "Times that a port was left alone for a while because too much came."
+    );
+    describe_counter!(
         "tandem_rtp_send_errors_total",
         "RTP and RTCP packets that the system refused to send."
     );

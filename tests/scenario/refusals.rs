@@ -1,7 +1,7 @@
 //! Requests that are refused, each with its T-Library error.
 
 use tandem_wire::ClientRequest;
-use tandem_wire::model::request::RequestName;
+use tandem_wire::model::request::{OnCall, RequestName};
 use tandem_wire::model::{ConnId, TErrorCode};
 
 use crate::rig::cti::Desk;
@@ -18,11 +18,7 @@ async fn each_refusal_has_its_error() {
     let _alice = Phone::register("1001", server.sip).await;
     let mut desk = Desk::on(server.http, &[ALICE]).await;
     let no_call = ConnId(0xdead);
-    let hold = |dn: &str| ClientRequest {
-        this_dn: Some(dn.into()),
-        conn_id: Some(no_call.to_string()),
-        ..ClientRequest::named(RequestName::HoldCall)
-    };
+    let hold = |dn: &str| ClientRequest::of_call(OnCall::HoldCall, dn, no_call);
     for (request, expected) in [
         (ClientRequest::register_address(NOBODY), TErrorCode::NotConfigured),
         (ClientRequest::make_call(BOB, ALICE), TErrorCode::NotRegistered),
@@ -32,7 +28,12 @@ async fn each_refusal_has_its_error() {
         (ClientRequest::delete_all_user_data(ALICE, no_call), TErrorCode::InvalidConnId),
         (ClientRequest::make_call(ALICE, "99999"), TErrorCode::InvalidCalledDn),
         (ClientRequest::unregister_address(BOB), TErrorCode::NotRegistered),
-        (hold(ALICE), TErrorCode::UnsupportedOperation),
+        (hold(ALICE), TErrorCode::InvalidConnId),
+        (hold(BOB), TErrorCode::NotRegistered),
+        (
+            ClientRequest::named(RequestName::AgentLogin),
+            TErrorCode::UnsupportedOperation,
+        ),
     ] {
         let sent = request.to_json();
         let answer = desk.ask(request).await;

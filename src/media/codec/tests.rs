@@ -1,3 +1,5 @@
+//! Codecs: every rate and length, and what no peer should send.
+
 use proptest::prelude::*;
 
 use super::*;

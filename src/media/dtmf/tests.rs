@@ -1,3 +1,5 @@
+//! Digits: events, tones and INFO bodies.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Offers and answers of a port, and what devices make of them.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The jitter buffer: loss, order, jumps.
+
 use proptest::prelude::*;
 
 use super::*;

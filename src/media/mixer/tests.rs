@@ -1,3 +1,5 @@
+//! The mixer against an exact sum.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Files of every kind, and files that are none.
+
 use hound::{SampleFormat, WavSpec, WavWriter};
 use proptest::prelude::*;
 

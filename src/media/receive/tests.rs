@@ -1,3 +1,5 @@
+//! The receiver of one stream.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! RTCP written, read and garbled.
+
 use proptest::prelude::*;
 
 use super::*;
