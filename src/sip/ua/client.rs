@@ -428,6 +428,7 @@ impl UserAgent {
             let cnonce = format!("{:016x}", self.rng.random::<u64>());
             if (matches!(status, 401 | 407) && draft.authorize(response, &cnonce))
                 || (status == 422 && draft.lengthen_interval(response))
+                || (status == 500 && matches!(user, ClientUser::Prack(_)) && draft.may_follow())
             {
                 draft.cseq = self.raise_cseq(user, &draft);
                 draft.path.flow = Some(self.clients.get(&key).map_or(flow, |transaction| transaction.flow));

@@ -57,6 +57,8 @@ pub(super) struct Draft {
     /// The answer to a challenge: header and value.
     pub authorization: Option<(HeaderName, String)>,
     pub authorizations: u8,
+    /// It was sent again behind a request that had overtaken it.
+    pub followed: bool,
     /// The session interval it asks for (RFC 4028 s.7.1).
     pub interval: Option<Interval>,
     /// The URI whose host the request goes to.
@@ -116,6 +118,11 @@ impl Draft {
     /// Asks for the interval that a 422 wants (RFC 4028 s.7.3). Says whether the request may be sent again.
     pub fn lengthen_interval(&mut self, refusal: &Message) -> bool {
         self.interval.as_mut().is_some_and(|interval| interval.lengthen(refusal))
+    }
+
+    /// A 500 may say that a later request of ours overtook this one (s.12.2.2): with a new number it comes in order. Once.
+    pub fn may_follow(&mut self) -> bool {
+        !std::mem::replace(&mut self.followed, true)
     }
 
     /// Answers the challenge of a 401 or 407, where there are credentials for it. Says whether the request may be sent again; its CSeq is the

@@ -69,6 +69,7 @@ impl UserAgent {
             credentials: invite.credentials.map(Box::new),
             authorization: None,
             authorizations: 0,
+            followed: false,
             interval: self.interval(None, true),
             next_hop,
             path,

@@ -39,6 +39,7 @@ impl UserAgent {
             credentials: request.credentials.map(Box::new),
             authorization: None,
             authorizations: 0,
+            followed: false,
             interval: None,
             next_hop: request.uri.clone(),
             uri: request.uri,

@@ -457,6 +457,7 @@ pub(super) fn draft_in(dialog: &Dialog, method: Method, cseq: u32) -> Draft {
         credentials: None,
         authorization: None,
         authorizations: 0,
+        followed: false,
         interval: None,
         next_hop: target.next_hop,
         path: Path::default(),

@@ -2,7 +2,7 @@
 //! terminal event, nothing follows it, and nothing is left when the timers have run out. On the wire each INVITE has one final response and
 //! each reliable provisional response one PRACK; in a session no two offers are open.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
@@ -275,7 +275,9 @@ fn run_seed(seed: u64) {
 /// One final response for each INVITE, one PRACK for each reliable provisional response.
 fn check_wire(sent: &[(usize, Message)]) {
     let mut finals: HashMap<String, u16> = HashMap::new();
-    let mut pracks: HashMap<String, u32> = HashMap::new();
+    let mut pracks: HashMap<String, BTreeSet<u32>> = HashMap::new();
+    let is_500 = |message: &Message| message.status() == Some(500) && message.cseq().is_ok_and(|(_, of)| of == Method::Prack);
+    let overtaken = sent.iter().any(|(_, message)| is_500(message));
     let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
     for (from, message) in sent {
         let Ok((number, method)) = message.cseq() else { continue };
@@ -292,8 +294,11 @@ fn check_wire(sent: &[(usize, Message)]) {
                     text(message.call_id()),
                     text(message.header(HeaderName::To))
                 );
-                let first = *pracks.entry(key).or_insert(number);
-                assert_eq!(first, number, "a second PRACK for {named}");
+                let numbers = pracks.entry(key).or_default();
+                numbers.insert(number);
+                // One that was overtaken by another request comes again (500).
+                let allowed = if overtaken { 2 } else { 1 };
+                assert!(numbers.len() <= allowed, "PRACKs {numbers:?} for {named}");
             }
             _ => {}
         }

@@ -276,6 +276,20 @@ fn each_reliable_response_is_acknowledged_once_and_in_order() {
 }
 
 #[test]
+fn a_prack_that_was_overtaken_comes_again_with_a_new_number_once() {
+    let mut peer = Peer::new();
+    let (_, request) = calling(&mut peer);
+    peer.deliver(progress_of(&request, 180, "one", 7, None));
+    let (_, first) = peer.one();
+    peer.respond(&first, 500, "one", &[]);
+    let (_, second) = peer.one();
+    assert_eq!(second.header(HeaderName::RAck), Some("7 1 INVITE"));
+    assert_eq!((first.cseq().unwrap().0, second.cseq().unwrap().0), (2, 3));
+    peer.respond(&second, 500, "one", &[]);
+    assert!(peer.told().is_some());
+}
+
+#[test]
 fn a_late_offer_of_ours_takes_no_reliable_response() {
     let mut peer = Peer::new();
     let asks = Invite {
