@@ -289,6 +289,8 @@ impl JitterBuffer {
             self.restart(header);
             return Arrival::Held;
         }
+        // The stream is still there: what strays beside it (two devices that both send) does not take its place.
+        self.expected_stray = None;
         if self.is_known(header.sequence) {
             return Arrival::Duplicate;
         }

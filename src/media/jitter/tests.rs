@@ -214,6 +214,21 @@ fn one_stray_packet_changes_nothing_and_two_are_a_new_stream() {
 }
 
 #[test]
+fn a_second_sender_does_not_take_the_place_of_the_first() {
+    let mut buffer = playing();
+    for n in 2..50 {
+        push(&mut buffer, n);
+        let stray = Header {
+            ssrc: 99,
+            ..header(n as u16, n * 160)
+        };
+        assert_eq!(buffer.push(&stray, 160, Bytes::from_static(&[0; 4])), Arrival::Stray);
+        assert_eq!(pull(&mut buffer), Ok(n - 2));
+    }
+    assert_eq!(buffer.counters().restarts, 0);
+}
+
+#[test]
 fn a_leap_of_the_timestamp_starts_afresh() {
     let mut buffer = playing();
     let leap = header(packet(2).sequence, packet(2).timestamp.wrapping_add(8_000 * 60));
