@@ -150,3 +150,54 @@ proptest! {
         }
     }
 }
+
+/// A tone of 1 kHz: twelve packets of libopus 1.3 (SILK at 12 kbit/s).
+const LIBOPUS: [&str; 12] = [
+    "4883f81ab50d48f486c881f4cdfb92df9065279c3b765e0f70549038dd854cc8b8d258c77af09e37dcaaa02c",
+    "48a8cc6987c6260250f256a69e24fa635db363e948aeb740ae8fd2ec5215675561d524f508fc8052bd5bf3bcb0",
+    "48a142e8cd9af41f626798e45eee5649c8d37f689329c3078bf0d93f2981ca646d572b10b37e07e7317b8959209be25d70",
+    "48a142e8cd9af41f62678f9a754fd0689da70f00bd583a97c975175d4fbe2f528c7f159fef1d2d26f749ab7677e7df228dcf437bc0",
+    "48a142e8cd9af41f6267922d27c277b9e7efecb372a8bb6fa922b0eb33f5cacb6ce6eaed866255aeb4c606fb3182b292",
+    "48a142e8cd9af41f62679950a9fe9870af57e0a63c86d642470b908b34b9aacd146c530977d90bb5a4cc0fade81b73516d1ab5b0",
+    "48a142e8cd9af41f626798e4ccf9ce231aa4b716fed7b1e2ed5fcbb80bb6a8f993c3c2fdfbbf081012ce1ec9de244bdf",
+    "48a142e8cd9af41f6267956e1e3ee0e3e5aea8361cde5d9cf0767654743b34285297d58fb44a2c447d5af0b8b1491a80",
+    "48a142e8cd9af41f62678f9a7d422b2bd32e1fc0f2e6e2c6be6788cb8337ba13b7d46a44f2945ddda552676251c01b67bc26b94c",
+    "48a28b48cd9af41f62678ef0744357d5145ba87fd2eaa10db2d39c064c1048675fb16a4613e539b93009e3215530866b80",
+    "48a28b48cd9af41f6267922d26a46a9b8b00acbd7f63887b85b85822744b56a3a36ea3d44e9b7d8f2981670523d4",
+    "48a3d3a8cd9af41f62679562f09ad1d2679c687087d7d6ae59d5dc1c3241515e03f0e9fdc2cdfa81f1c9f0a150",
+];
+/// The same: 60 ms of spandsp's G.722.
+const SPANDSP: &str = "fa9224882190a0a020aec8c6cfddee6aedfad3cfd2dfefeceffcd490d3fef06cf0bcd590d4feb1ed71fd96d2d6bff2eff37fd694d6fdb2eff4fd5794\
+    d6fdb2eff4fdd7d5d6fdf2f0b3dfd893d9ffb3f073fe96d497faf4ef75fdd795d7bcf271f3dfd993d9bf74eff67f97d5d7bdf3f273dfdad495fcb271\
+    f3df5b95d5fdb371f2fe5894d6faf4eef478d893dabff5ef75b8d8d2dabef56ff4b75596d9dff171b17bd799d4fef56ef3fd9dd5d7bbf66ef1f7d997\
+    dd9e71eef1f5db9bd9fef3eeeffafd9adcfdeeededf4fc9cdaf4f06ab1b0fa9afdb771ea70ae5dfdbff8ee6eadf37edfbbffefefee75badafffdf1ed\
+    70f4be96ddbe76ee71b6dcd6ddddf373f0b3d69cd7f978eff4f49b98557df3b66ffe9fd8d47cf2f2f3fbdd96dafdf46db4f7d79bd99df372f1bb58d7\
+    9edff272f1fa98d6defef56d71bd9ad9d8bef26ef4f7d69dd8fcee72f2fb9a9dd771f6ae73fffc97fa7eeeae74f4db9ddb71f3b16edffb94fb77f2ad\
+    f17bd9bedff372edf1fc9fddbe77ee6eb5f8dd99fcf271edf4fad7bdddf56df1f3dabe97f9f8ed71f7dd99dbbff7f06df9dcd7bed8b5ec70799adb9b\
+    ddf6ee74f698d69ddcf56df3fe9d5896fbf56cf2bd7ed3bfdcf4eaf875d9d897f7b6ef75f5dbd898faf0ed75f7d998dbb4f2f16fdebcd898f6f06c72";
+
+fn bytes_of(hex: &str) -> Vec<u8> {
+    (0..hex.len() / 2)
+        .map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap())
+        .collect()
+}
+
+#[test]
+fn what_other_implementations_code_is_decoded() {
+    let opus: Vec<Vec<u8>> = LIBOPUS.iter().map(|packet| bytes_of(packet)).collect();
+    let g722: Vec<Vec<u8>> = bytes_of(SPANDSP).chunks(160).map(<[u8]>::to_vec).collect();
+    for (codec, payloads) in [(Codec::Opus, opus), (Codec::G722, g722)] {
+        let (mut decoder, mut heard) = (Decoder::new(codec), Vec::new());
+        for payload in &payloads {
+            decoder.decode(payload, &mut heard).unwrap();
+        }
+        assert_eq!(heard.len(), 320 * payloads.len());
+        let tail = &heard[heard.len() / 2..];
+        let power = tail.iter().map(|sample| f64::from(*sample).powi(2)).sum::<f64>() / tail.len() as f64;
+        let ratio = power / (9_000.0_f64.powi(2) / 2.0);
+        assert!(
+            share(codec, tail, 1_000.0) > 0.95 && (0.8..1.25).contains(&ratio),
+            "{codec:?}: {ratio}"
+        );
+    }
+}
