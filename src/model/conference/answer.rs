@@ -121,13 +121,23 @@ impl Conference {
                 self.join_third_party(first, leg, offered, sdp, out);
             }
             first => {
-                if let Some((first, offered)) = first.filter(|_| invited == Invited::Passed) {
-                    if let Some(first) = self.leg_mut(first) {
-                        first.shared = Some(offered);
+                if let Some((first, offered)) = first {
+                    self.stay_with_plane(first, offered);
+                    if invited == Invited::Passed {
+                        self.partner(first, leg);
                     }
-                    self.partner(first, leg);
                 }
                 self.answered_to_plane(leg, invited, sdp, out);
+            }
+        }
+    }
+
+    /// The first party of a third-party call does not join the second one directly. Where the plane did not serve it, it gets another chance.
+    fn stay_with_plane(&mut self, first: LegId, offered: Bytes) {
+        if let Some(first) = self.leg_mut(first) {
+            first.shared = Some(offered);
+            if std::mem::take(&mut first.unserved) {
+                first.media = LegMedia::Direct;
             }
         }
     }

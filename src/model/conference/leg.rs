@@ -83,6 +83,8 @@ pub(super) struct Leg {
     /// The device's description that was last passed on, and to which leg.
     pub shared: Option<Bytes>,
     pub partner: Option<LegId>,
+    /// The plane had no answer for it when it should have one; its media is nowhere.
+    pub unserved: bool,
     /// Where its media went before the re-INVITE that the plane was to answer last, and whether its device held: for the case that the
     /// plane cannot.
     pub before_answer: Option<(LegMedia, bool)>,
@@ -101,6 +103,7 @@ impl Leg {
             acked: false,
             shared: None,
             partner: None,
+            unserved: false,
             before_answer: None,
         }
     }

@@ -137,6 +137,7 @@ impl Conference {
         };
         Seat {
             party: party.id,
+            in_talk: party.phase == PartyPhase::Connected,
             voice,
             ear: ear.map(|leg| leg.id),
         }

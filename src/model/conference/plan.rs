@@ -8,7 +8,8 @@
 //! | anything else | that |
 //!
 //! A party without a row hears every other party without one. It hears ringback only where it hears nobody, and the default music where
-//! everyone it would hear is on hold. A party whose device holds hears nothing.
+//! everyone it would hear is on hold. Before it is answered, a caller hears so nobody who is in talk. A party whose device holds hears
+//! nothing.
 
 use smallvec::SmallVec;
 
@@ -33,6 +34,7 @@ pub(super) enum Voice {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Seat {
     pub party: PartyId,
+    pub in_talk: bool,
     pub voice: Voice,
     /// The leg whose port lets it hear; none where it cannot hear anything from us.
     pub ear: Option<LegId>,
@@ -48,7 +50,7 @@ pub(super) fn heard_by(seat: &Seat, plan: Option<&AudioPlan>, seats: &[Seat]) ->
     }
     match row_of(plan, seat.party) {
         Some(sources) => planned(seat.party, sources, seats),
-        None => by_default(seat.party, plan, seats),
+        None => by_default(seat, plan, seats),
     }
 }
 
@@ -90,11 +92,12 @@ fn planned(hearer: PartyId, sources: &[AudioSource], seats: &[Seat]) -> Row {
     row
 }
 
-fn by_default(hearer: PartyId, plan: Option<&AudioPlan>, seats: &[Seat]) -> Row {
+fn by_default(hearer: &Seat, plan: Option<&AudioPlan>, seats: &[Seat]) -> Row {
     let peers = || {
         seats
             .iter()
-            .filter(|seat| seat.party != hearer && row_of(plan, seat.party).is_none())
+            .filter(|seat| seat.party != hearer.party && row_of(plan, seat.party).is_none())
+            .filter(|seat| hearer.in_talk || !seat.in_talk)
     };
     let legs: Row = peers()
         .filter(|seat| matches!(seat.voice, Voice::Leg(_)))

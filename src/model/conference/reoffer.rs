@@ -233,6 +233,11 @@ impl Conference {
             {
                 self.without_media(leg, now, out);
             }
+            (LegPhase::Talking, LegMedia::Anchored, None) => {
+                if let Some(leg) = self.leg_mut(leg) {
+                    leg.unserved = true;
+                }
+            }
             _ => {}
         }
     }

@@ -189,6 +189,24 @@ fn the_way_down_ends_at_the_pair_or_where_it_began() {
 }
 
 #[test]
+fn who_is_left_of_a_descent_stays_with_the_plane() {
+    let asked = format!("{ASKED}\n> make 2 c");
+    let descending = format!("{DESCENDING}\n> make 2 c");
+    let first_gone = format!("{asked}\n> 0: ended");
+    let second_gone = format!("{descending}\n> 1: ended");
+    check(&[
+        (&asked, "1: ended", "* released 1 Device; 0: ACK PLANE; 1 closed; 0 hears -"),
+        (&asked, "0: ended", "* released 0 Device; 0 closed; 1 closed"),
+        (&first_gone, "1: re-answered b3", "1: ACK; 1: re-INVITE PLANE"),
+        (&first_gone, "1: re-failed 488", "1: re-INVITE PLANE"),
+        (&descending, "0: ended", "* released 0 Device; 0 closed; 1 hears -"),
+        (&descending, "1: ended", "* released 1 Device; 0 closed; 1 closed"),
+        (&second_gone, "0: re-answered a3", "0: ACK PLANE"),
+        (&second_gone, "0: re-failed 488", "0: re-INVITE PLANE"),
+    ]);
+}
+
+#[test]
 fn what_the_plane_cannot_serve_is_as_it_was_before() {
     check(&[
         (HOLDING, "1: refused", "* resumed 1; 1 closed"),
@@ -198,6 +216,11 @@ fn what_the_plane_cannot_serve_is_as_it_was_before() {
             "0: BYE; * released 0 Network 488; 1: BYE; * released 1 Server; 0 closed; 1 closed; * ended",
         ),
         (ALONE, "1: refused", ""),
+        (
+            "> make 0 a1\n> 1: answered a\n> 1: refused\n> make 1 b\n> audio 1 0=music",
+            "2: answered b",
+            "2: ACK; * connected 1; 1: re-INVITE PLANE; 2: re-INVITE PLANE",
+        ),
         (CLIMBING, "0: refused", "0 closed"),
         (
             "> offered 0 a\n> connect 0",
