@@ -174,6 +174,9 @@ impl Call {
 
     /// Asks the connector for what is not so yet. Each conference is asked one thing at a time.
     pub(super) fn set_audio(&mut self, out: &mut Vec<CallOutput>) {
+        if self.is_plain() {
+            return;
+        }
         let talks = self.talks();
         for at in 0..self.rooms.len() {
             let Some(conference) = self.rooms.get(at).map(|room| room.id) else {
@@ -201,6 +204,21 @@ impl Call {
                 plan,
             }));
         }
+    }
+
+    /// Most calls: everybody hears everybody and nobody wants it otherwise. There is nothing to work out then.
+    fn is_plain(&self) -> bool {
+        let as_made = |room: &super::room::Room| room.in_force == InForce::Everybody && room.asked.is_none();
+        let plain = |party: &super::party::Party| party.state != PartyState::Held && !party.muted && party.joining.is_none();
+        let in_first = |device: &super::device::Device| {
+            !device.is_up() || self.conns.first().is_some_and(|conn| conn.party(device.key).is_some())
+        };
+        self.pending.is_none()
+            && self.conns.len() <= 1
+            && self.rooms.len() <= 1
+            && self.rooms.iter().all(as_made)
+            && self.conns.iter().flat_map(|conn| &conn.parties).all(plain)
+            && self.devices.iter().all(in_first)
     }
 
     /// Whether everybody hears what is wanted, as far as the connectors have answered.

@@ -101,7 +101,10 @@ pub(super) fn status_of_error(code: TErrorCode) -> u16 {
         TErrorCode::DnNoAnswer => 480,
         TErrorCode::CallRejected => 603,
         TErrorCode::InvalidCalledDn => 404,
-        TErrorCode::InvalidDestinationDn => 403,
+        TErrorCode::InvalidDestinationDn
+        | TErrorCode::CannotCompleteTransfer
+        | TErrorCode::PrivilegeViolation
+        | TErrorCode::ProhibitedRoute => 403,
         TErrorCode::DisconnectedCall | TErrorCode::PartyNotOnCall | TErrorCode::InvalidConnId => 481,
         TErrorCode::OtherOperationPending => 491,
         TErrorCode::UnsupportedOperation => 501,

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::device::{DeviceKey, Leg};
 use super::events::Told;
+use super::transfer::standing;
 use super::{Call, CallOutput, CallRecord, Outcome, Phase};
 use crate::link::{Cause, LinkRequest, ReleasedBy};
 use crate::{CallState, CallType, ConnId, DnId, DnRole, EventName, KvList, PartyState, Requestor};
@@ -108,11 +109,16 @@ impl Call {
         }
     }
 
-    /// One of several parties leaves a call in talk; where only one would be left, the call ends.
+    /// One of several parties leaves a call in talk; where only one would be left, or nobody of ours and that is not allowed, the call ends.
     pub(super) fn leave(&mut self, id: ConnId, key: DeviceKey, leaving: Leaving<'_>, now: Instant, out: &mut Vec<CallOutput>) {
         let Some(conn) = self.conn(id) else { return };
         let rest = conn.others(key);
-        if rest.len() < 2 || conn.party(key).is_none_or(|party| party.joining.is_some()) {
+        let standings = rest
+            .iter()
+            .filter_map(|key| self.device(*key))
+            .map(|device| standing(&device.target));
+        let alone = rest.len() < 2 || !self.pass_through(key).allows(standings);
+        if alone || conn.party(key).is_none_or(|party| party.joining.is_some()) {
             let ending = Ending {
                 state: leaving.state,
                 other_state: leaving.other_state,

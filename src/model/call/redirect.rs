@@ -12,6 +12,7 @@ use super::offered::DIVERSION;
 use super::operation::Op;
 use super::party::{Arrival, Party};
 use super::{Call, CallOutput, With, wrong_state};
+use crate::numbering::Regrouping;
 use crate::{CallState, ConnId, DnRole, EventName, KvList, PartyState, Requestor, TError, TErrorCode};
 
 /// How often a call is passed on before it is given up.
@@ -40,6 +41,8 @@ impl Call {
         }
         let called = self.called_for(id, key, &with.other_dn)?;
         self.check_hops(id, &called)?;
+        let staying = self.conn(id).map(|conn| conn.others(key)).unwrap_or_default();
+        self.check_regrouping(Regrouping::RouteCall, key, staying, Some(&called.target))?;
         if !with.user_data.is_empty() {
             self.take_user_data(id, &with.user_data);
         }
@@ -68,7 +71,10 @@ impl Call {
             }
             let fits = |address: &Arc<str>| {
                 let called = called(&self.numbering, address, &dials_as).ok()?;
-                self.check_hops(id, &called).ok().map(|()| called)
+                self.check_hops(id, &called).ok()?;
+                let staying = self.conn(id)?.others(key);
+                let checked = self.check_regrouping(Regrouping::RouteCall, key, staying, Some(&called.target));
+                checked.ok().map(|()| called)
             };
             let Some(called) = to.iter().find_map(fits) else { continue };
             let passed_on = PassedOn {

@@ -15,6 +15,7 @@ use super::operation::{Asker, Op, Pending, Step};
 use super::party::{Arrival, Joining, Party};
 use super::{Call, CallOutput, With, user_data, wrong_state};
 use crate::link::Cause;
+use crate::numbering::Regrouping;
 use crate::{CallState, ConnId, DnRole, EventName, KvList, PartyState, TError, TErrorCode};
 
 /// A party that is called into a call.
@@ -64,6 +65,9 @@ impl Call {
         let role = conn.party(by).map_or(DnRole::Unknown, |party| party.role);
         if conn.stage != Stage::Talking {
             return Err(TErrorCode::InvalidCallState.into());
+        }
+        if transfer {
+            self.check_regrouping(Regrouping::SingleStepTransfer, by, conn.others(by), Some(&called.target))?;
         }
         let (room, dn) = match self.device(by) {
             Some(device) => (device.conference, device.dn.clone()),

@@ -13,6 +13,8 @@ use super::ending::Ending;
 use super::events::Told;
 use super::operation::{Absorbing, Asker, Op, Pending, Step};
 use super::{Call, CallOutput, Outcome, Wanted, not_on_call, wrong_state};
+use crate::link::PartyTarget;
+use crate::numbering::{PassThrough, Regrouping, Standing};
 use crate::request::OnTwoCalls;
 use crate::{CallState, ConnId, DnId, DnRole, EventName, KvList, MergeType, PartyState, Request, Requestor, TError, TErrorCode};
 
@@ -255,7 +257,31 @@ impl Call {
                 "the two calls have a party in common",
             ));
         }
+        if transfer {
+            let staying = main_conn.others(main.1).into_iter().chain(coming.iter().copied());
+            self.check_regrouping(Regrouping::CompleteTransfer, main.1, staying, None)?;
+        }
         self.check_move(main.1, &coming)
+    }
+
+    /// Whether the call may go on with those who stay and one who is called: the policy for calls without a party of ours.
+    pub(super) fn check_regrouping(
+        &self,
+        request: Regrouping,
+        leaving: DeviceKey,
+        staying: impl IntoIterator<Item = DeviceKey>,
+        called: Option<&PartyTarget>,
+    ) -> Result<(), TError> {
+        let targets = staying
+            .into_iter()
+            .filter_map(|key| self.device(key))
+            .map(|device| &device.target);
+        let standings = targets.chain(called).map(standing);
+        self.pass_through(leaving).check(request, standings)
+    }
+
+    pub(super) fn pass_through(&self, leaving: DeviceKey) -> PassThrough {
+        self.numbering.pass_through(self.device(leaving).map(|device| &device.dn))
     }
 
     fn check_move(&self, by: DeviceKey, coming: &[DeviceKey]) -> Result<Option<DeviceKey>, TError> {
@@ -409,5 +435,13 @@ impl Call {
         if self.party(id, key).is_some_and(|party| party.state != PartyState::Null) {
             self.tell(id, key, told, out);
         }
+    }
+}
+
+/// What a party is to the policy for pass-through calls.
+pub(super) fn standing(target: &PartyTarget) -> Standing {
+    match target {
+        PartyTarget::Dn(_) => Standing::Ours,
+        PartyTarget::Trunk { .. } => Standing::External,
     }
 }

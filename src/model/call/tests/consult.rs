@@ -2,6 +2,8 @@
 
 use super::stage::*;
 use super::*;
+use crate::link::TransferTarget;
+use crate::numbering::PassThrough;
 use crate::request::{OnCall, OnCallWith, OnTwoCalls};
 
 #[test]
@@ -395,4 +397,49 @@ fn a_group_with_an_operation_in_progress_does_not_surrender() {
         "absorb
          only bob EventError* 291",
     );
+}
+
+#[test]
+fn where_pass_through_calls_are_not_allowed_nobody_makes_one() {
+    let strict = || {
+        let mut stage = Stage::talking_to_outside();
+        stage.call.numbering = many(PassThrough::None);
+        stage
+    };
+    let mut stage = strict();
+    stage
+        .with(OnCallWith::SingleStepTransfer, BOB, CONN, "030555")
+        .says("only bob EventError* 1148");
+    stage
+        .refers(BOB, TransferTarget::Address("030555".into()))
+        .says("link: progress 403");
+    stage
+        .with(OnCallWith::InitiateTransfer, BOB, CONN, "030555")
+        .answers("+4930555")
+        .forget();
+    stage.two(OnTwoCalls::CompleteTransfer, BOB, CONN, CONSULT).says(
+        "absorb
+         only bob EventError* 56",
+    );
+    stage
+        .two(OnTwoCalls::CompleteTransfer, BOB, CONN, ConnId(0xb02))
+        .says("only bob EventError* 98");
+    let conference = ConnId(0xb02);
+    stage
+        .two(OnTwoCalls::CompleteConference, BOB, CONN, conference)
+        .forget()
+        .hangs_up(BOB)
+        .says(
+            "bob EventReleased a1 ConferenceMember Ok
+         link: release 1
+         link: release 3
+         closed a1 answered
+         finished",
+        );
+    let mut stage = Stage::calling(CONN, CONFERENCE, from_pstn(), "bob");
+    stage.call.numbering = many(PassThrough::None);
+    stage
+        .forget()
+        .with(OnCallWith::RedirectCall, BOB, CONN, "030555")
+        .says("only bob EventError* 705");
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::link::{AudioPlan, AudioSource, OperationId, TransferId, TransferTarget};
+use crate::numbering::PassThrough;
 use crate::request::{OnCall, OnCallWith, OnTwoCalls};
 
 pub(super) const CAROL: &str = "sip:carol@tandem.local";
@@ -19,7 +20,7 @@ pub(super) const SECOND: ConferenceId = ConferenceId(8);
 /// The ConnID of its call.
 pub(super) const OTHER: ConnId = ConnId(0xc01);
 
-pub(super) fn many() -> Arc<Numbering> {
+pub(super) fn many(pass_through: PassThrough) -> Arc<Numbering> {
     let extension = |dn: &str, number: &str| {
         let mut config = DnConfig::extension(dn);
         config.extension_number = Some(number.into());
@@ -31,7 +32,8 @@ pub(super) fn many() -> Arc<Numbering> {
     let builder = Numbering::builder()
         .domain("tandem.local")
         .dn(DnConfig::trunk(TRUNK))
-        .rule(outward);
+        .rule(outward)
+        .pass_through(pass_through);
     let people = [
         (ALICE, "2000"),
         (BOB, "2001"),
@@ -89,7 +91,7 @@ fn ids(conn: ConnId, conference: ConferenceId) -> CallIds {
 impl Stage {
     fn empty(conn: ConnId, conference: ConferenceId) -> Self {
         Self {
-            call: Call::new(ids(conn, conference), many(), CallSettings::default()),
+            call: Call::new(ids(conn, conference), many(PassThrough::All), CallSettings::default()),
             now: Instant::now(),
             lines: Vec::new(),
             out: Vec::new(),
