@@ -21,7 +21,9 @@ fn main() {
     let mut next = |default| arguments.next().unwrap_or(default);
     let (parties, secs) = (next(100), next(8));
     let plane = Plane::start(PlaneSettings::default(), |_| {}).expect("a plane");
-    let ports: Vec<_> = (0..parties).map(|party| plane.open(1, party as u64).expect("a port")).collect();
+    let ports: Vec<_> = (0..parties)
+        .map(|party| plane.open(1, party as u64).expect("a port"))
+        .collect();
     let mut sockets = Vec::new();
     for port in &ports {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
@@ -67,7 +69,10 @@ fn main() {
     let (since, then, received_before) = before.expect("more than a second");
     let (stats, elapsed) = (plane.stats(), since.elapsed().as_secs_f64());
     let cores = (stats.cpu_us - then.cpu_us) as f64 / 1e6 / elapsed;
-    println!("parties {parties}: cores {cores:.3}, {:.4} % of a core for each party", 100.0 * cores / parties as f64);
+    println!(
+        "parties {parties}: cores {cores:.3}, {:.4} % of a core for each party",
+        100.0 * cores / parties as f64
+    );
     println!(
         "received {} of {:.0}, late ticks {}",
         received - received_before,
