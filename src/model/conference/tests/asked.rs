@@ -185,6 +185,13 @@ fn a_transfer_that_a_device_asks_for_has_one_end() {
 }
 
 #[test]
+fn a_transfer_waits_for_the_t_server_side_only_so_long() {
+    let waits = |script: &str| Scene::run(script).conference.next_timeout().is_some();
+    assert!(waits(REFERRED));
+    assert!(!waits(&format!("{REFERRED}\n> progress 1 100")));
+}
+
+#[test]
 fn a_party_leaves_when_its_media_is_with_the_plane() {
     check(&[
         (ANCHORED, "give 1 2", "* moved 1; to 9 for 2: leg 1"),

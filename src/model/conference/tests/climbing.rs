@@ -56,6 +56,13 @@ fn a_party_that_came_for_nothing_is_released() {
 }
 
 #[test]
+fn a_climb_succeeds_when_who_refused_is_gone() {
+    let refuser_gone = "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked\n> make 2 c\n> 2: answered c\n> audio 1 0=2\n> 1: \
+                        re-failed 488\n> release 1";
+    check(&[(refuser_gone, "0: re-answered a2", "0: ACK; 0 hears 2; 2 hears -; * done 1")]);
+}
+
+#[test]
 fn who_stays_behind_among_three_is_released() {
     let three = "> make 0 a\n> 1: answered a\n> make 1 b\n> 1: reoffered a2\n> make 2 c\n> 3: answered c\n> 2: answered b";
     check(&[(
@@ -149,6 +156,26 @@ fn a_caller_hears_more_than_ringing_before_it_is_answered() {
 fn a_third_party_call_stays_with_the_plane_where_that_is_needed() {
     check(&[
         ("> set anchored", "make 0 a", "1: INVITE a PLANE; * created 0"),
+        (
+            "> make 0 a1\n> 1: answered a\n> 1: reoffered a2",
+            "make 1 b",
+            "2: INVITE b a2; * created 1",
+        ),
+        (
+            "> make 0 a1\n> 1: answered a\n> 1: held a2",
+            "make 1 b",
+            "2: INVITE b PLANE; * created 1",
+        ),
+        (
+            "> make 0 a1\n> 1: answered a\n> make 1 b\n> 1: reoffered a2",
+            "2: answered b",
+            "2: ACK; * connected 1; 2: re-INVITE PLANE; 1 hears 2",
+        ),
+        (
+            "> make 0 a1\n> 1: answered a\n> make 1 b\n> 1: reoffered a+2",
+            "2: answered b",
+            "2: ACK; 1: re-INVITE b; * connected 1",
+        ),
         (THIRD_CALLED, "audio 1 0=music", "1 hears music; * done 1"),
         (
             "> make 0 a1\n> 1: answered a\n> make 1 b\n> audio 1 0=music",
