@@ -4,7 +4,7 @@
 //! - [`Parties`], one per run: the events of each party (a DN in a call) come in a legal order, exactly one of them is
 //!   terminal, nothing follows it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::frame::EventFrame;
 
@@ -47,6 +47,9 @@ enum Standing {
 #[derive(Default)]
 pub struct Parties {
     standings: HashMap<(u64, String), Standing>,
+    /// Parties whose EventRinging answered a request (SingleStepConference): who asked need not be registered on them, and who is gets
+    /// a copy without the reference, sooner or later.
+    told_twice: HashSet<(u64, String)>,
     ended: u64,
 }
 
@@ -62,6 +65,9 @@ impl Parties {
             self.moves(frame, &key)?;
         }
         let before = self.standings.get(&key).copied();
+        if frame.event == "EventRinging" && self.is_second_copy(frame, &key, before) {
+            return Ok(());
+        }
         let after =
             next(before, &frame.event).map_err(|()| format!("{} of {dn} in call {conn}: {before:?} before", frame.event))?;
         if let Some(after) = after {
@@ -69,6 +75,17 @@ impl Parties {
             self.standings.insert(key, after);
         }
         Ok(())
+    }
+
+    fn is_second_copy(&mut self, frame: &EventFrame, key: &(u64, String), before: Option<Standing>) -> bool {
+        match (frame.reference_id.is_some(), before) {
+            (true, None) => {
+                self.told_twice.insert(key.clone());
+                false
+            }
+            (true, Some(_)) => true,
+            (false, _) => self.told_twice.remove(key),
+        }
     }
 
     /// A consulted party goes on in the main call: its place in the consultation ends without a terminal event.
