@@ -56,6 +56,16 @@ fn a_party_that_came_for_nothing_is_released() {
 }
 
 #[test]
+fn who_goes_back_is_told_of_only_where_it_has_moved() {
+    let back = "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked\n> 1: reoffered b2\n> 0: re-answered a2\n> 1: acked\n> audio 1 \
+                0=music\n> 1: re-answered x\n> 0: re-failed 488";
+    check(&[
+        (back, "1: re-answered b2+x", "1: ACK; 1 closed"),
+        (back, "1: re-answered b3", "1: ACK; 0: re-INVITE b3; 1 closed"),
+    ]);
+}
+
+#[test]
 fn a_climb_succeeds_when_who_refused_is_gone() {
     let refuser_gone = "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked\n> make 2 c\n> 2: answered c\n> audio 1 0=2\n> 1: \
                         re-failed 488\n> release 1";
