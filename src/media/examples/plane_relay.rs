@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release -p tandem-media --example plane_relay -- [calls] [seconds] [threads] [pace in us]`
 //!
-//! Prints the cores that the pump threads used, what each packet cost them, what was lost, and how late packets came back: from before the send call to after the
-//! receive call of a thread that waits for it, both wake-ups included.
+//! Prints the cores that the pump threads used, what each packet cost them, what was lost, and how late packets came back: from before the
+//! send call to after the receive call of a thread that waits for it, both wake-ups included.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;

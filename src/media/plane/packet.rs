@@ -104,14 +104,16 @@ impl Floor {
     }
 
     fn audio(&mut self, line: &mut Line, codec: Codec, header: Header, bytes: &mut [u8], now: Now) {
-        if bytes.len() == rtp::HEADER_LEN {
-            self.counters.dropped_malformed += 1;
-            return;
-        }
-        let payload = bytes.get(rtp::HEADER_LEN..).unwrap_or_default();
+        let length = match rtp::parse(bytes) {
+            Ok((_, payload)) if !payload.is_empty() => payload.len(),
+            _ => {
+                self.counters.dropped_malformed += 1;
+                return;
+            }
+        };
         let ms = match codec {
             Codec::Opus => 20,
-            _ => payload.len() as u32 / 8,
+            _ => length as u32 / 8,
         };
         if line.heard != Some((codec, ms)) {
             line.heard = Some((codec, ms));

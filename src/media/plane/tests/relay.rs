@@ -177,3 +177,24 @@ fn a_range_that_is_used_up_and_a_plane_that_is_stopped_say_so() {
     bench.plane.stop();
     assert!(matches!(bench.plane.open(4, 0), Err(OpenError::Stopped)));
 }
+
+#[test]
+fn a_header_extension_is_left_out_and_does_not_make_the_packet_longer() {
+    let bench = Bench::at(10);
+    let [mut a, mut b] = bench.phones([Codec::Pcmu; 2]);
+    bench.all_hear_all(&[&a, &b]);
+    a.tone_hz = 0.0;
+    talk(&mut [&mut a, &mut b], |phones| {
+        let a = &mut phones[0];
+        let payload = a.frame();
+        let mut packet = crate::rtp::packet(a.header, &payload).to_vec();
+        packet[0] |= 0x10;
+        packet.splice(12..12, [0xbe, 0xde, 0, 1, 0x10, 0x7f, 0, 0]);
+        a.socket.send_to(&packet, a.port.local).unwrap();
+        a.header.sequence += 1;
+        a.header.timestamp += 160;
+        phones[1].heard.len() > 10
+    });
+    assert!(b.heard.iter().all(|(_, payload)| payload.len() == 160));
+    assert_eq!(bench.plane.stats().frames, 0);
+}
