@@ -16,6 +16,9 @@ use super::{Call, CallOutput};
 use crate::link::{Cause, LinkRequest, OperationId, TransferId};
 use crate::{ConferenceId, ConnId, EventName, KvList, PartyId, PartyState, Request, Requestor, TError, TErrorCode};
 
+/// The longest that is waited for a connector, whatever is configured: a day.
+const LONGEST_WAIT_MS: u64 = 86_400_000;
+
 /// An operation in progress.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Pending {
@@ -135,7 +138,7 @@ impl Call {
 
     /// The connector owes an answer until then.
     pub(super) fn link_deadline(&self, now: Instant) -> Instant {
-        now + Duration::from_millis(self.settings.link_timeout_ms)
+        now + Duration::from_millis(self.settings.link_timeout_ms.min(LONGEST_WAIT_MS))
     }
 
     /// Carries the operation on as far as it goes without anybody else.
