@@ -12,8 +12,8 @@ mod stamp;
 use std::collections::HashMap;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -271,8 +271,14 @@ mod tests {
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
         assert!(load(&counts.received) >= 6);
         assert_eq!((load(&counts.sent), load(&counts.deaf)), (load(&counts.received), 0));
-        assert_eq!((load(&counts.lossy), load(&counts.repeated), load(&counts.unstamped)), (0, 0, 0));
+        assert_eq!(
+            (load(&counts.lossy), load(&counts.repeated), load(&counts.unstamped)),
+            (0, 0, 0)
+        );
         let latency = counts.latency().quantiles().unwrap();
-        assert!(latency.count == load(&counts.received) && latency.p50_ms < 1_000.0, "{latency:?}");
+        assert!(
+            latency.count == load(&counts.received) && latency.p50_ms < 1_000.0,
+            "{latency:?}"
+        );
     }
 }
