@@ -409,3 +409,6 @@ fn instead<const S: usize, const H: usize>(send: [LegCommand; S], heard: [Heard;
         heard: heard.into(),
     }
 }
+
+#[cfg(test)]
+mod tests;

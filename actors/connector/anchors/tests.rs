@@ -1,0 +1,295 @@
+//! A leg's words as it climbs, answers, moves and ends, with a media plane that only takes notes.
+
+use std::net::SocketAddr;
+use std::sync::Mutex;
+
+use tandem_media::endpoint::PortSettings;
+use tandem_media::plane::{OpenError, Port};
+use tandem_model::leg::Direction;
+
+use super::*;
+
+const LEG: LegId = LegId(1);
+const CONFERENCE: ConferenceId = ConferenceId(7);
+const DEVICE: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.5\r\ns=-\r\nc=IN IP4 192.0.2.5\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8 0\r\n";
+const VIDEO_TOO: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.5\r\ns=-\r\nc=IN IP4 192.0.2.5\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8 0\r\nm=video 4002 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n";
+const STRANGE: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.5\r\ns=-\r\nc=IN IP4 192.0.2.5\r\nt=0 0\r\nm=audio 4000 RTP/AVP 18\r\n";
+
+/// What was asked of the plane, in order.
+#[derive(Default)]
+struct Notes {
+    full: bool,
+    opened: Mutex<u64>,
+    said: Mutex<Vec<String>>,
+}
+
+impl Notes {
+    fn say(&self, text: String) {
+        self.said.lock().unwrap().push(text);
+    }
+
+    fn taken(&self) -> Vec<String> {
+        std::mem::take(&mut self.said.lock().unwrap())
+    }
+}
+
+impl Media for Notes {
+    fn open(&self, conference: ConferenceId) -> Result<Port, OpenError> {
+        if self.full {
+            return Err(OpenError::NoPort);
+        }
+        let mut opened = self.opened.lock().unwrap();
+        *opened += 1;
+        self.say(format!("open {} of {}", *opened, conference.0));
+        Ok(Port {
+            id: PortId(*opened),
+            local: SocketAddr::from(([127, 0, 0, 1], 20_000 + 2 * *opened as u16)),
+        })
+    }
+
+    fn set(&self, port: PortId, settings: PortSettings) {
+        self.say(format!("set {} {:?} {}", port.0, settings.codec, settings.remote.unwrap()));
+    }
+
+    fn hear(&self, port: PortId, sources: Vec<Source>) {
+        self.say(format!("hear {} {sources:?}", port.0));
+    }
+
+    fn digits(&self, port: PortId, digits: Arc<str>) {
+        self.say(format!("digits {} {digits}", port.0));
+    }
+
+    fn rehome(&self, port: PortId, conference: ConferenceId) {
+        self.say(format!("rehome {} to {}", port.0, conference.0));
+    }
+
+    fn close(&self, port: PortId) {
+        self.say(format!("close {}", port.0));
+    }
+}
+
+fn anchors() -> (Anchors, Arc<Notes>) {
+    of(Notes::default())
+}
+
+fn of(notes: Notes) -> (Anchors, Arc<Notes>) {
+    let notes = Arc::new(notes);
+    (Anchors::new(CONFERENCE, notes.clone(), Capabilities::default()), notes)
+}
+
+fn sdp(text: &'static str) -> Bytes {
+    Bytes::from_static(text.as_bytes())
+}
+
+/// The description in a command that goes out.
+fn said(resolved: Resolved) -> String {
+    let description = match resolved {
+        Resolved::Send(LegCommand::Reinvite { offer }) => offer,
+        Resolved::Send(LegCommand::Accept { sdp } | LegCommand::AcceptReinvite { sdp }) => sdp,
+        Resolved::Send(LegCommand::Progress { answer, .. }) => answer,
+        Resolved::Send(LegCommand::Ack {
+            answer: AckBody::Answer(sdp),
+        }) => Some(sdp),
+        Resolved::Send(other) => panic!("{other:?}"),
+        Resolved::Refused { heard, .. } => panic!("refused: {heard:?}"),
+    };
+    match description {
+        Some(Description::Passed(sdp)) => String::from_utf8(sdp.to_vec()).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn reinvite() -> LegCommand {
+    LegCommand::Reinvite {
+        offer: Some(Description::Anchored),
+    }
+}
+
+fn accept() -> LegCommand {
+    LegCommand::Accept {
+        sdp: Some(Description::Anchored),
+    }
+}
+
+#[test]
+fn a_leg_that_climbs_offers_a_port_in_the_terms_of_its_session() {
+    let (mut anchors, notes) = anchors();
+    anchors.offered(LEG, Some(&sdp(VIDEO_TOO)));
+    let passed = LegCommand::Accept {
+        sdp: Some(Description::Passed(sdp(VIDEO_TOO))),
+    };
+    assert_eq!(
+        said(anchors.resolve(LEG, passed)),
+        VIDEO_TOO,
+        "what is passed on is not touched"
+    );
+    assert!(notes.taken().is_empty(), "a direct leg has no port");
+    let offer = said(anchors.resolve(LEG, reinvite()));
+    assert!(offer.contains("m=audio 20002 "), "{offer}");
+    assert!(
+        offer.contains("m=video 0 "),
+        "a stream of the session stays in its place: {offer}"
+    );
+    let answer = LegEvent::ReinviteAnswered { sdp: Some(sdp(DEVICE)) };
+    assert_eq!(anchors.heard(LEG, &answer), None);
+    assert_eq!(notes.taken(), ["open 1 of 7", "set 1 Pcma 192.0.2.5:4000"]);
+}
+
+#[test]
+fn an_offer_is_answered_and_the_final_answer_repeats_the_early_one() {
+    let (mut anchors, notes) = anchors();
+    anchors.offered(LEG, Some(&sdp(DEVICE)));
+    let early = said(anchors.resolve(
+        LEG,
+        LegCommand::Progress {
+            status: 183,
+            answer: Some(Description::Anchored),
+        },
+    ));
+    assert_eq!(said(anchors.resolve(LEG, accept())), early);
+    assert_eq!(notes.taken(), ["open 1 of 7", "set 1 Pcma 192.0.2.5:4000"]);
+}
+
+#[test]
+fn a_caller_without_an_offer_gets_ours_and_answers_in_its_ack() {
+    let (mut anchors, notes) = anchors();
+    anchors.offered(LEG, None);
+    assert!(said(anchors.resolve(LEG, accept())).contains("m=audio 20002 "));
+    assert_eq!(notes.taken(), ["open 1 of 7"]);
+    anchors.heard(LEG, &LegEvent::Acked { sdp: Some(sdp(DEVICE)) });
+    assert_eq!(notes.taken(), ["set 1 Pcma 192.0.2.5:4000"]);
+}
+
+#[test]
+fn an_offer_in_a_200_is_answered_in_the_ack() {
+    let (mut anchors, notes) = anchors();
+    assert!(matches!(
+        anchors.resolve(LEG, LegCommand::Reinvite { offer: None }),
+        Resolved::Send(_)
+    ));
+    anchors.heard(LEG, &LegEvent::ReinviteAnswered { sdp: Some(sdp(DEVICE)) });
+    let ack = LegCommand::Ack {
+        answer: AckBody::Answer(Description::Anchored),
+    };
+    assert!(said(anchors.resolve(LEG, ack)).contains("RTP/AVP 8"));
+    assert_eq!(notes.taken(), ["open 1 of 7", "set 1 Pcma 192.0.2.5:4000"]);
+}
+
+#[test]
+fn without_a_port_or_a_codec_the_device_is_refused_and_the_machine_told() {
+    let (mut full, _) = of(Notes {
+        full: true,
+        ..Notes::default()
+    });
+    let Resolved::Refused { send, heard } = full.resolve(LEG, reinvite()) else {
+        panic!("there is no port")
+    };
+    assert!(send.is_empty());
+    assert!(matches!(
+        heard[..],
+        [Heard::Leg(LegEvent::ReinviteFailed { status: NO_PORT })]
+    ));
+
+    let (mut anchors, _) = anchors();
+    anchors.offered(LEG, Some(&sdp(STRANGE)));
+    let Resolved::Refused { send, heard } = anchors.resolve(LEG, accept()) else {
+        panic!("there is no codec")
+    };
+    assert_eq!(send, [LegCommand::Reject { status: NOT_ACCEPTABLE }]);
+    assert!(matches!(heard[..], [Heard::Media(MediaEvent::Refused)]));
+    let reoffered = LegEvent::Reoffered {
+        offer: Some(sdp(STRANGE)),
+        direction: Direction::SendRecv,
+    };
+    anchors.heard(LEG, &reoffered);
+    let accept = LegCommand::AcceptReinvite {
+        sdp: Some(Description::Anchored),
+    };
+    let Resolved::Refused { send, .. } = anchors.resolve(LEG, accept) else {
+        panic!("there is no codec")
+    };
+    assert_eq!(send, [LegCommand::RejectReinvite { status: NOT_ACCEPTABLE }]);
+}
+
+#[test]
+fn an_answer_that_does_not_fit_is_told() {
+    let (mut anchors, _) = anchors();
+    said(anchors.resolve(LEG, reinvite()));
+    let answer = LegEvent::ReinviteAnswered { sdp: Some(sdp(STRANGE)) };
+    assert_eq!(anchors.heard(LEG, &answer), Some(MediaEvent::Refused));
+}
+
+#[test]
+fn legs_hear_ports_and_a_leg_without_one_is_not_heard() {
+    let (mut anchors, notes) = anchors();
+    for leg in [LegId(1), LegId(2)] {
+        said(anchors.resolve(leg, reinvite()));
+    }
+    notes.taken();
+    anchors.command(MediaCommand::Hear {
+        leg: LegId(1),
+        sources: [
+            MediaSource::Leg(LegId(2)),
+            MediaSource::Leg(LegId(3)),
+            MediaSource::Tone(Tone::RingBack),
+        ]
+        .into_iter()
+        .collect(),
+    });
+    anchors.command(MediaCommand::Digits {
+        leg: LegId(3),
+        digits: "1".into(),
+    });
+    assert_eq!(notes.taken(), ["hear 1 [Port(PortId(2)), Tone(RingBack)]"]);
+    assert_eq!(anchors.leg_of(PortId(2)), Some(LegId(2)));
+}
+
+#[test]
+fn a_leg_moves_with_its_port_and_what_is_left_closes() {
+    let (mut from, notes) = anchors();
+    for leg in [LegId(1), LegId(2)] {
+        said(from.resolve(leg, reinvite()));
+    }
+    let media = from.give(LegId(1)).expect("it is there");
+    assert_eq!(media.port(), Some(PortId(1)));
+    let mut to = Anchors::new(ConferenceId(8), notes.clone(), Capabilities::default());
+    to.take(LegId(9), media);
+    notes.taken();
+    drop(from);
+    assert_eq!(notes.taken(), ["close 2"], "the leg that moved is the other conference's");
+    // Its answer, due since before it moved, is understood there.
+    to.heard(LegId(9), &LegEvent::ReinviteAnswered { sdp: Some(sdp(DEVICE)) });
+    assert_eq!(notes.taken(), ["set 1 Pcma 192.0.2.5:4000"]);
+}
+
+#[test]
+fn a_port_closes_once_with_its_leg() {
+    for end in [
+        LegEvent::Ended {
+            by_device: true,
+            q850: None,
+        },
+        LegEvent::Cancelled { q850: None },
+        LegEvent::Failed {
+            status: 486,
+            q850: None,
+            contacts: Vec::new(),
+        },
+    ] {
+        let (mut anchors, notes) = anchors();
+        said(anchors.resolve(LEG, reinvite()));
+        notes.taken();
+        anchors.heard(LEG, &end);
+        anchors.command(MediaCommand::Close { leg: LEG });
+        drop(anchors);
+        assert_eq!(notes.taken(), ["close 1"], "{end:?}");
+    }
+    let (mut anchors, notes) = anchors();
+    said(anchors.resolve(LEG, reinvite()));
+    notes.taken();
+    assert!(matches!(
+        anchors.resolve(LEG, LegCommand::Bye { q850: None }),
+        Resolved::Send(LegCommand::Bye { .. })
+    ));
+    assert_eq!(notes.taken(), ["close 1"]);
+}
