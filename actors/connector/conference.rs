@@ -108,6 +108,8 @@ pub struct ConferenceActor {
     anchors: Anchors,
     /// The connectors of legs whose sessions are not with `parent`.
     homes: HashMap<LegId, Addr<ConnectorActor>>,
+    /// Legs that were given away, and where their sessions are: what was on its way here goes after them.
+    given: HashMap<LegId, Addr<ConnectorActor>>,
     out: Vec<ConferenceOutput>,
     alarm: Alarm,
 }
@@ -134,6 +136,7 @@ impl ConferenceActor {
             directory,
             parent,
             homes: HashMap::new(),
+            given: HashMap::new(),
             out: Vec::new(),
             alarm: Alarm::default(),
         }
@@ -192,6 +195,7 @@ impl ConferenceActor {
         self.machine = Conference::new(id, settings);
         self.anchors = Anchors::new(id, self.media.clone(), self.capabilities.clone());
         self.homes.clear();
+        self.given.clear();
         self.out.clear();
         self.alarm.set(None, ctx);
     }
@@ -291,11 +295,14 @@ impl ConferenceActor {
         });
         // Unbounded posts: one for each operation of a conference, and it has one at a time.
         match leg {
-            Some(leg) => home.do_send(ConnectorMessage::GiveAway {
-                conference: self.id,
-                leg,
-                moving,
-            }),
+            Some(leg) => {
+                self.given.insert(leg, home.clone());
+                home.do_send(ConnectorMessage::GiveAway {
+                    conference: self.id,
+                    leg,
+                    moving,
+                });
+            }
             None => {
                 if let Some(taker) = self.directory.conference(to) {
                     taker.do_send(ConferenceMessage::Take(moving));
@@ -315,6 +322,18 @@ impl ConferenceActor {
         }
     }
 
+    /// What a leg said before its connector knew that it was given away.
+    fn send_after(&self, leg: LegId, event: LegEvent) {
+        if let Some(home) = self.given.get(&leg) {
+            // Unbounded post: what waited in this actor's mailbox.
+            home.do_send(ConnectorMessage::SendAfter {
+                conference: self.id,
+                leg,
+                event,
+            });
+        }
+    }
+
     fn take(&mut self, moving: Moving, ctx: &mut Context<Self>) {
         if moving.to != self.id || self.machine.is_ended() {
             return self.turn_away(moving);
@@ -326,6 +345,9 @@ impl ConferenceActor {
             if moving.home != self.parent {
                 self.homes.insert(given.leg, moving.home);
             }
+        } else if let Some(port) = moving.media.as_ref().and_then(LegMedia::port) {
+            // Its leg ended on the way.
+            self.media.close(port);
         }
         let input = ConferenceInput::Take {
             operation: moving.operation,
@@ -356,6 +378,9 @@ impl Handler<ConferenceMessage> for ConferenceActor {
     fn handle(&mut self, message: ConferenceMessage, ctx: &mut Context<Self>) {
         match message {
             ConferenceMessage::Begin { id, anchored } => self.begin(id, anchored, ctx),
+            ConferenceMessage::Input(ConferenceInput::Leg { leg, event }) if self.given.contains_key(&leg) => {
+                self.send_after(leg, event);
+            }
             ConferenceMessage::Input(input) => self.apply(input, ctx),
             ConferenceMessage::For(id, input) => self.apply_for(id, input, ctx),
             ConferenceMessage::Stop => ctx.stop(),

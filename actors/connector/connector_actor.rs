@@ -12,6 +12,7 @@
 //! | `GiveAway` | conferences | a leg's session belongs to another conference, here or on another connector, from then on |
 //! | `RosterChanged` | rooms | tells the subscribers who is there now |
 //! | `Locate` | connectors | finds the party whose dialog here a REFER there names, and tells the conference that asks |
+//! | `SendAfter` | conferences | what a leg said before it was given away, for the conference that has it now |
 //! | `EndAway` | other connectors | ends what a crashed conference of theirs left behind here |
 //! | `Respond` | registrar | answers a REGISTER |
 //! | `Resolved`, `FlowFailed` | resolver, transports | into the user agent |
@@ -95,6 +96,11 @@ pub enum ConnectorMessage {
     },
     EndAway {
         conference: ConferenceId,
+    },
+    SendAfter {
+        conference: ConferenceId,
+        leg: LegId,
+        event: LegEvent,
     },
     RosterChanged(DnId),
     Locate {
@@ -606,6 +612,7 @@ impl Handler<ConnectorMessage> for ConnectorActor {
             } => self.legs(conference, commands),
             ConnectorMessage::GiveAway { conference, leg, moving } => self.give_away(conference, leg, *moving),
             ConnectorMessage::EndAway { conference } => self.end_away(conference),
+            ConnectorMessage::SendAfter { conference, leg, event } => self.send_after(conference, leg, event),
             ConnectorMessage::RosterChanged(dn) => self.roster_changed(&dn),
             ConnectorMessage::Locate {
                 dialog,

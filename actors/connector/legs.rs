@@ -226,7 +226,7 @@ fn failed(status: u16) -> LegEvent {
 }
 
 /// Which way a device wants its audio to flow.
-fn direction(sdp: &[u8]) -> Direction {
+pub fn direction(sdp: &[u8]) -> Direction {
     match session::direction(sdp) {
         session::Direction::SendRecv => Direction::SendRecv,
         session::Direction::SendOnly => Direction::SendOnly,

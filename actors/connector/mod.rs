@@ -26,5 +26,6 @@ mod transfer;
 pub use admission::{Admission, Admitted, Authenticator, algorithms};
 pub use conference::{ConferenceActor, ConferenceMessage, Moving};
 pub use connector_actor::{ConnectorActor, ConnectorMessage, ConnectorParts, ConnectorSummary, QueryConnector, Received};
+pub use legs::direction;
 pub use registrar::{RegisterRequest, RegistrarActor, RegistrarMessage, RegistrarParts};
 pub use shard::Shard;

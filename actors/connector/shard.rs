@@ -23,6 +23,8 @@ pub struct SessionEntry {
     pub leg: LegId,
     /// Whose leg it is.
     pub party: PartyId,
+    /// What it was before it moved last.
+    pub former: Option<(ConferenceId, LegId)>,
     /// The descriptions we sent on it: one origin, rising versions (RFC 3264 s.8).
     pub local: LocalDescription,
 }
@@ -168,6 +170,7 @@ impl Shard {
         self.next_moved += 1;
         let leg = LegId(MOVED | u64::from(self.id.0) << 40 | self.next_moved);
         (entry.conference, entry.leg, entry.party) = (to, leg, as_party);
+        entry.former = Some(from);
         self.away.remove(&from);
         if let Some(conference) = self.conferences.get_mut(&from.0) {
             conference.legs.retain(|(_, id)| *id != session);
@@ -177,6 +180,13 @@ impl Shard {
             None => drop(self.away.insert((to, leg), (session, actor))),
         }
         Some(leg)
+    }
+
+    /// What a leg that moved is now. Moves are rare, and what crosses one rarer: nothing is kept to find it fast.
+    pub fn moved_to(&self, conference: ConferenceId, leg: LegId) -> Option<(ConferenceId, LegId)> {
+        let mut entries = self.sessions.values();
+        let entry = entries.find(|entry| entry.former == Some((conference, leg)))?;
+        Some((entry.conference, entry.leg))
     }
 
     /// The sessions of a conference of another connector, which are forgotten.
@@ -263,6 +273,7 @@ impl Shard {
                 conference,
                 leg,
                 party,
+                former: None,
                 local,
             };
             self.sessions.insert(session, entry);

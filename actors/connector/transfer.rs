@@ -141,6 +141,17 @@ impl ConnectorActor {
         }
     }
 
+    pub(super) fn send_after(&self, conference: ConferenceId, leg: LegId, event: LegEvent) {
+        let shard = self.parts.shard.borrow();
+        let Some((conference, leg)) = shard.moved_to(conference, leg) else {
+            return;
+        };
+        if let Some(owner) = shard.owner(conference, leg) {
+            // Unbounded post: one for each event that crossed a move.
+            owner.do_send(ConferenceMessage::For(conference, ConferenceInput::Leg { leg, event }));
+        }
+    }
+
     pub(super) fn end_away(&self, conference: ConferenceId) {
         let mut shard = self.parts.shard.borrow_mut();
         for session in shard.remove_away(conference) {

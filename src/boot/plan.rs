@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tandem_actors::connector::algorithms;
+use tandem_actors::connector::{self, algorithms};
 use tandem_actors::devices::{Device, Devices, LegPolicy, Trunk};
 use tandem_actors::ingress::Ingress;
 use tandem_actors::tree::Plan;
@@ -76,6 +76,7 @@ pub fn plan(config: &Config, listeners: Vec<Listener>, cores: usize) -> Result<P
         },
         conference: ConferenceSettings {
             same_media: session::same_media,
+            direction: connector::direction,
             descend: config.media.descend,
             max_parties: config.conference.max_parties,
             ..ConferenceSettings::default()
