@@ -1,3 +1,5 @@
+//! Asserted and preferred identities, and privacy.
+
 use super::*;
 use crate::identity::*;
 

@@ -1,3 +1,5 @@
+//! Diversion and History-Info.
+
 use super::*;
 use crate::identity::*;
 

@@ -1,3 +1,5 @@
+//! Which headers pass, and which never do.
+
 use super::*;
 use crate::identity::*;
 
