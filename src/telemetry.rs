@@ -22,6 +22,24 @@ const DURATION_BUCKETS_S: [f64; 12] = [
 ];
 /// Frames that wait for a client.
 const LAG_BUCKETS: [f64; 8] = [0.0, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0];
+/// Interarrival jitter of audio: a few milliseconds on a local network, hundreds where it is bad.
+const JITTER_BUCKETS_S: [f64; 10] = [0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25];
+/// The share of packets that never came.
+const LOSS_BUCKETS: [f64; 10] = [0.0, 0.001, 0.002_5, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25];
+/// A round trip of audio: from one machine to round the world.
+const ROUND_TRIP_BUCKETS_S: [f64; 10] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.3, 0.5, 1.0];
+/// Mean opinion scores: below 3.1 nobody is content (ITU-T G.107 annex B).
+const MOS_BUCKETS: [f64; 8] = [1.0, 2.0, 2.6, 3.1, 3.6, 4.0, 4.3, 4.5];
+/// The histograms and their buckets. One that is not here would come out as a summary, which cannot be added up.
+const BUCKETS: [(&str, &[f64]); 7] = [
+    ("tandem_call_setup_seconds", &SETUP_BUCKETS_S),
+    ("tandem_call_duration_seconds", &DURATION_BUCKETS_S),
+    ("tandem_event_client_lag", &LAG_BUCKETS),
+    ("tandem_rtp_jitter_seconds", &JITTER_BUCKETS_S),
+    ("tandem_rtp_loss_ratio", &LOSS_BUCKETS),
+    ("tandem_rtp_round_trip_seconds", &ROUND_TRIP_BUCKETS_S),
+    ("tandem_rtp_mos", &MOS_BUCKETS),
+];
 /// How often the recorder tidies up its histograms.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -76,11 +94,12 @@ pub struct MetricsPages {
 impl MetricsPages {
     /// Installs the recorder and describes every metric.
     pub fn install() -> Result<Self, String> {
-        let builder = PrometheusBuilder::new()
-            .set_buckets_for_metric(Matcher::Full("tandem_call_setup_seconds".into()), &SETUP_BUCKETS_S)
-            .and_then(|b| b.set_buckets_for_metric(Matcher::Full("tandem_call_duration_seconds".into()), &DURATION_BUCKETS_S))
-            .and_then(|b| b.set_buckets_for_metric(Matcher::Full("tandem_event_client_lag".into()), &LAG_BUCKETS))
-            .map_err(|error| error.to_string())?;
+        let mut builder = PrometheusBuilder::new();
+        for (name, buckets) in BUCKETS {
+            builder = builder
+                .set_buckets_for_metric(Matcher::Full(name.into()), buckets)
+                .map_err(|error| error.to_string())?;
+        }
         let handle = builder.install_recorder().map_err(|error| error.to_string())?;
         let process = metrics_process::Collector::default();
         process.describe();
