@@ -1,5 +1,11 @@
 //! What the actors need of a media plane: ports that hear each other. The pump threads implement it, and so does a simulation.
 //!
+//! ```text
+//!  Conference ── its Anchors: open, set, hear, digits, rehome, close ──► Media ──► the pump thread that has its ports
+//!      ▲                                                                                  │
+//!      └────────────────── ConferenceMessage::Port ◄── PortEvents::tell ◄─────────────────┘
+//! ```
+//!
 //! Every call is control and returns at once; packets never pass an actor. What the plane has to tell comes to the conference that owns
 //! the port ([`PortEvents`]).
 

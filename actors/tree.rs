@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! process
-//! ├── arbiter "tserver"      EventLog  Lobby  Dn×n  ConnectorLink×k   (permanent)     Call×n  Client×n  (temporary)
-//! ├── arbiter "connector-i"  Connector  Registrar                     (permanent)     Conference×n      (temporary)
+//! ├── arbiter "tserver"      EventLog  Lobby  Dn×n  ConnectorLink×k   (permanent)     Call×n  Room×n  Client×n  (temporary)
+//! ├── arbiter "connector-i"  Connector  Registrar                     (permanent)     Conference×n              (temporary)
 //! ├── threads "sip-udp-*"    read datagrams, hand them to connectors by try_send (Ingress)
+//! ├── threads "media-*"      carry audio (the media plane); Conferences order (Media), events come back by try_send (PortEvents)
 //! ├── main thread            SIP over TCP: a task per connection, which hands messages on in the same way; signals
 //! └── HTTP workers           HTTP and the clients' WebSockets, which reach actors through the Gateway
 //! ```

@@ -9,11 +9,10 @@
 //! | `Input` | the pure machine's input; leg commands go to the Connector, media commands to the plane, notifications up the link |
 //! | `Take` | a leg that another conference gave away, with its port; the connector that has its SIP session comes along |
 //! | `Port` | what the media plane tells of a port |
-//!
-//! A leg's SIP session stays on the connector where it began, also when the leg moves to a conference of another one: commands go there.
-//!
 //! | `For` | an input from outside the connector, for one conference and no other that the actor may serve by now |
 //! | `Stop` | nobody needs it any more |
+//!
+//! A leg's SIP session stays on the connector where it began, also when the leg moves to a conference of another one: commands go there.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -264,7 +263,7 @@ impl ConferenceActor {
         });
     }
 
-    /// A leg that comes when its conference has ended is ended as well.
+    /// A leg that comes when its conference has ended is ended as well, with its port.
     fn turn_away(&self, moving: Moving) {
         if let Some(given) = moving.given {
             let bye = (given.leg, LegCommand::Bye { q850: None });
@@ -274,9 +273,6 @@ impl ConferenceActor {
                 commands: vec![bye],
                 waiting: Waiting::new(ActorKind::Connector),
             });
-            if let Some(port) = moving.media.as_ref().and_then(LegMedia::port) {
-                self.media.close(port);
-            }
         }
     }
 
@@ -345,9 +341,6 @@ impl ConferenceActor {
             if moving.home != self.parent {
                 self.homes.insert(given.leg, moving.home);
             }
-        } else if let Some(port) = moving.media.as_ref().and_then(LegMedia::port) {
-            // Its leg ended on the way.
-            self.media.close(port);
         }
         let input = ConferenceInput::Take {
             operation: moving.operation,

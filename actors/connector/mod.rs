@@ -1,7 +1,7 @@
 //! The connector side: everything that speaks SIP.
 //!
 //! ```text
-//! transports ──► Ingress ──► Connector k ──► Conference (one per live call)
+//! transports ──► Ingress ──► Connector k ──► Conference (one per live call) ──► Media (the pump threads)
 //!                               │   ▲               │
 //!                               │   └── leg commands┤
 //!                               ▼                   ▼
@@ -9,7 +9,18 @@
 //! ```
 //!
 //! One arbiter thread per connector; its actors share nothing with those of another connector but the published [`crate::location`]s
-//! and the sockets. The SIP user agent and the table of sessions live in a [`Shard`], a slot that a crashed connector finds again.
+//! and rosters, the media plane and the sockets. The SIP user agent, the table of sessions and the pool of conferences live in a
+//! [`Shard`], a slot that a crashed connector finds again.
+//!
+//! | concern | files |
+//! |---|---|
+//! | what the connector does | `connector_actor`, and its parts `resources` (the pool of conferences), `transfer` (REFER, Replaces, moves), `subscriptions` (rosters) |
+//! | what a conference does | `conference`, and its `anchors` (the media ports of its legs) |
+//! | who may call, and whom | `admission`, `registrar`, `target` |
+//! | between sessions and legs | `legs` |
+//!
+//! A leg's session stays on the connector where it began. When the leg moves to a conference of another connector, its events go there
+//! and commands come back from there; `transfer` has the messages.
 
 mod admission;
 mod anchors;

@@ -57,6 +57,7 @@ impl ConnectorActor {
             .owner()
             .and_then(|owner| self.parts.directory.connector(ConnectorId(owner)));
         match owner {
+            // Unbounded posts: the same.
             Some(owner) => owner.do_send(ConnectorMessage::Locate {
                 dialog,
                 asking,

@@ -87,6 +87,7 @@ impl LobbyActor {
             if matches!(reason, DownReason::Panicked(_)) {
                 sink.close(tandem_wire::close::INTERNAL, "internal error");
             }
+            // Unbounded post: one for each client.
             gone_log.do_send(EventLogMessage::Disconnected { client: id });
         });
         Ok((id, addr))

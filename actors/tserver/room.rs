@@ -299,6 +299,7 @@ impl Rooms {
         for (conference, connector) in left {
             if let Some(link) = switch.directory.link(connector) {
                 let cause = Cause::status(ReleasedBy::Server, 500);
+                // Unbounded post: one for each conference of the room.
                 link.do_send(LinkMessage(LinkRequest::ReleaseConference { conference, cause }));
             }
         }

@@ -16,7 +16,7 @@ pub struct Conference {
     pub pool_size: usize,
     /// Whether a conference that has ended is used again.
     pub caching_enabled: bool,
-    /// How many calls use one media port before it is given back; 0: one.
+    /// How many times a conference is used again before it is given up; 0: as often as it is wanted.
     pub reuse_avcall: u32,
     /// The names of the conference endpoints, `sip:conf{DD}@example.com`. See [`Conference::endpoints`].
     pub uri_pattern: Option<String>,

@@ -192,7 +192,8 @@ impl JitterBuffer {
 
     /// A packet came, lasting so many ticks.
     pub fn push(&mut self, header: &Header, ticks: u32, payload: Bytes) -> Arrival {
-        if ticks == 0 || ticks as i32 > MAX_LEAP_MS / 2 * self.clock_khz {
+        let most = (MAX_LEAP_MS / 2 * self.clock_khz).unsigned_abs();
+        if ticks == 0 || ticks > most {
             return Arrival::Unusable;
         }
         let arrival = self.admit(header, ticks);

@@ -5,7 +5,10 @@
 //!
 //! Two sides meet at [`link`]:
 //! * the **T-Server side** ([`call`], [`room`], [`dn`], [`event_log`], [`numbering`]) owns what CTI clients see and knows no SIP;
-//! * the **connector side** ([`conference`]) owns what the network sees and knows no agents.
+//! * the **connector side** ([`conference`], [`conference_pool`]) owns what the network sees and knows no agents.
+//!
+//! Below the connector side lies [`leg`]: what a conference says to the SIP user agent and to the media plane, and what these tell it.
+//! [`request`], [`event`], [`kvlist`], [`vocabulary`] and [`error`] are T-Library's words, [`ids`] the names of everything.
 //!
 //! # Glossary
 //! | term | meaning |
@@ -14,7 +17,18 @@
 //! | call | what CTI clients see under one ConnID: parties in states, with user data |
 //! | party | one DN's part in one call; it ends with exactly one terminal event |
 //! | leg | one SIP INVITE session between Tandem and one device |
-//! | conference | the connector's side of a live call: it owns the legs and joins their media |
+//! | device | who is in a call, once, whatever happens to the calls between them: a T-Server party is a device in one call, a connector's party is a device |
+//! | consultation call | a second call that a party makes out of a first one, to transfer or to confer; it runs in the first one's conference |
+//! | conference | the connector's side of a live call and its consultation calls: it owns the legs and says who hears whom |
+//! | conference resource | what serves one conference after the other; a connector makes them in advance in its *pool* |
+//! | room | a conference that is dialled into: a DN with PIN, lobby and roster |
+//! | audio plan | who hears whom and what else, for a whole conference at once; the T-Server side's word |
+//! | media plane | the pump threads that receive, relay, mix and send audio |
+//! | port | the media plane's end of one leg: two UDP sockets |
+//! | pump thread | a thread of the media plane; all ports of a conference are on one |
+//! | direct | two legs send audio to each other: descriptions are passed from leg to leg |
+//! | anchored | a leg sends its audio to its port: descriptions are the plane's |
+//! | media ladder | direct, relayed, mixed: a conference *climbs* (its legs are anchored by re-INVITE) when something needs the plane, and may *descend* |
 //! | terminal event | EventReleased, EventAbandoned or EventDiverted: the one event that ends a party for clients |
 //! | requestor | the client whose request an event answers; its copy alone carries the ReferenceID (the starred event) |
 //! | external party | the far side of a trunk: no DN of ours, so it gets no events and shows only as OtherDN |

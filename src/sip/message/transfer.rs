@@ -104,7 +104,7 @@ impl Message {
     }
 
     /// Where a 3xx sends the caller: its contacts, by falling `q`, those of the same in their order (RFC 3261 s.8.1.3.4). Ones that cannot be
-    /// read or called are left out, as is what is beyond [`MAX_TARGETS`].
+    /// read or called are left out, as is what is beyond 16 of them.
     pub fn redirect_targets(&self) -> impl Iterator<Item = &str> {
         let redirects = self.status().is_some_and(|status| (300..400).contains(&status));
         let values = self.headers(HeaderName::Contact).filter(|_| redirects);

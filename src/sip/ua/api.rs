@@ -192,7 +192,7 @@ pub struct IncomingSubscribe {
     pub session: Option<SessionId>,
     /// The event package, one of [`Notifier::packages`].
     pub package: Arc<str>,
-    /// How long it is wanted [s], within the limits of the [`Notifier`]; 0 asks for one look.
+    /// How long it is wanted, in seconds, within the limits of the [`Notifier`]; 0 asks for one look.
     pub expires: u32,
     /// The request.
     pub request: Message,
@@ -205,11 +205,11 @@ pub struct IncomingSubscribe {
 pub struct Notifier {
     /// The event packages that are served; every other one gets 489.
     pub packages: Vec<Arc<str>>,
-    /// How long a subscription lasts that does not say so [s].
+    /// How long a subscription lasts that does not say so, in seconds.
     pub default_expires: u32,
-    /// The shortest that is granted; below it 423 is answered [s].
+    /// The shortest that is granted, in seconds; below it 423 is answered.
     pub min_expires: u32,
-    /// The longest that is granted [s].
+    /// The longest that is granted, in seconds.
     pub max_expires: u32,
     /// The largest number of subscriptions; more get 503.
     pub max_subscriptions: usize,
