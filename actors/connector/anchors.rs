@@ -4,8 +4,8 @@
 //! [`Endpoint`] that speaks for it in offers and answers. Every description of every leg passes by, so that a leg that climbs in the middle
 //! of a call makes its offer in the terms of the session it has (RFC 3264 s.8).
 //!
-//! Invariants: a leg has at most one port; a port is closed with its leg, with the order to close it, or with the conference's actor,
-//! whichever comes first. What cannot be described is refused towards the device, and the machine is told.
+//! Invariants: a leg has at most one port; a port is closed with its leg, with the order to close it, with the conference's actor, or with
+//! the message that brings it to a conference that is gone, whichever comes first: who drops it closes it. What cannot be described is refused towards the device, and the machine is told.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -56,9 +56,26 @@ impl LegMedia {
     }
 }
 
+/// A port, closed when this is dropped.
 struct Anchor {
     port: PortId,
     endpoint: Endpoint,
+    media: Arc<dyn Media>,
+}
+
+impl Anchor {
+    /// Lets the port know what offer and answer have come to.
+    fn settle(&self) {
+        if let Some(settings) = self.endpoint.settings() {
+            self.media.set(self.port, settings);
+        }
+    }
+}
+
+impl Drop for Anchor {
+    fn drop(&mut self) {
+        self.media.close(self.port);
+    }
 }
 
 /// What becomes of a leg command.
@@ -155,7 +172,7 @@ impl Anchors {
             tracing::info!(conference = %self.conference, %error, "an answer does not fit the offer");
             return Some(MediaEvent::Refused);
         }
-        settle(&*self.media, anchor);
+        anchor.settle();
         None
     }
 
@@ -321,7 +338,6 @@ impl Anchors {
         let sdp = match description {
             Description::Passed(sdp) => sdp,
             Description::Anchored => {
-                let media = self.media.clone();
                 let conference = self.conference;
                 let anchor = self.anchor(leg)?;
                 let sdp = anchor
@@ -329,7 +345,7 @@ impl Anchors {
                     .answer(&offer)
                     .inspect_err(|error| tracing::info!(%conference, %error, "an offer cannot be answered"))
                     .ok()?;
-                settle(&*media, anchor);
+                anchor.settle();
                 sdp
             }
         };
@@ -362,28 +378,23 @@ impl Anchors {
             if let Some(device) = &entry.device {
                 endpoint.learn(device, entry.ours.as_deref());
             }
-            entry.anchor = Some(Anchor { port: port.id, endpoint });
+            entry.anchor = Some(Anchor {
+                port: port.id,
+                endpoint,
+                media: self.media.clone(),
+            });
         }
         entry.anchor.as_mut()
     }
 
     fn close(&mut self, leg: LegId) {
-        if let Some(anchor) = self.legs.get_mut(&leg).and_then(|media| media.anchor.take()) {
-            self.media.close(anchor.port);
+        if let Some(media) = self.legs.get_mut(&leg) {
+            media.anchor = None;
         }
     }
 
     fn forget(&mut self, leg: LegId) {
-        self.close(leg);
         self.legs.remove(&leg);
-    }
-}
-
-impl Drop for Anchors {
-    fn drop(&mut self) {
-        for anchor in self.legs.values_mut().filter_map(|media| media.anchor.take()) {
-            self.media.close(anchor.port);
-        }
     }
 }
 
@@ -394,12 +405,6 @@ fn tone_kind(tone: Tone) -> ToneKind {
         Tone::Busy => ToneKind::Busy,
         Tone::FastBusy => ToneKind::FastBusy,
         Tone::Beep => ToneKind::Beep,
-    }
-}
-
-fn settle(media: &dyn Media, anchor: &Anchor) {
-    if let Some(settings) = anchor.endpoint.settings() {
-        media.set(anchor.port, settings);
     }
 }
 
