@@ -27,6 +27,7 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, Supervised};
 use bytes::Bytes;
 use tandem_media::endpoint::Capabilities;
 use tandem_model::conference::{ConferenceInput, ConferenceSettings, OFFERED_LEG, OfferedCall};
+use tandem_model::conference_pool::PoolFigures;
 use tandem_model::leg::{LegCommand, LegEvent, ReferId};
 use tandem_model::link::{LinkNotification, LinkRequest};
 use tandem_model::{ConferenceId, DnId, LegId, PartyId};
@@ -196,6 +197,7 @@ pub struct ConnectorActor {
     alarm: Alarm,
     outgoing: Vec<(Flow, Bytes)>,
     reported: UaStats,
+    reported_pool: PoolFigures,
     /// Whose event is being handled; still there after a crash, when nobody has heard of the event.
     handling: Option<SessionId>,
     /// The next event is to crash the actor.
@@ -211,6 +213,7 @@ impl ConnectorActor {
             alarm: Alarm::default(),
             outgoing: Vec::new(),
             reported: UaStats::default(),
+            reported_pool: PoolFigures::default(),
             handling: None,
             #[cfg(feature = "fault-injection")]
             fragile: false,
@@ -516,10 +519,13 @@ impl ConnectorActor {
         self.parts.network.send(&mut self.outgoing);
     }
 
-    fn report(&mut self) {
+    pub(super) fn report(&mut self) {
         let stats = self.parts.shard.borrow().ua.stats();
         Metrics::of_process().ua_changed(&self.reported, &stats);
         self.reported = stats;
+        let pool = self.parts.shard.borrow().resources.figures();
+        Metrics::of_process().pool_changed(&self.reported_pool, &pool);
+        self.reported_pool = pool;
     }
 
     fn arm(&mut self, ctx: &mut Context<Self>) {

@@ -131,6 +131,7 @@ impl Handler<Refill> for ConnectorActor {
             let resource = pool.create();
             pool.store(resource, ready);
         }
+        self.report();
         self.refill(ctx);
     }
 }

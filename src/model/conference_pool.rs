@@ -59,6 +59,17 @@ pub struct ConferencePool<T> {
     counts: PoolCounts,
 }
 
+/// A pool at one time, for metrics.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct PoolFigures {
+    /// Resources that stand ready.
+    pub idle: usize,
+    /// Resources with calls.
+    pub in_use: usize,
+    /// What it has done so far.
+    pub counts: PoolCounts,
+}
+
 /// What a pool has done so far. Counters only grow.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct PoolCounts {
@@ -146,19 +157,13 @@ impl<T> ConferencePool<T> {
         self.retire(resource);
     }
 
-    /// How many stand ready.
-    pub fn idle(&self) -> usize {
-        self.idle.len()
-    }
-
-    /// How many are with calls.
-    pub fn in_use(&self) -> usize {
-        self.in_use
-    }
-
-    /// What it has done so far.
-    pub fn counts(&self) -> PoolCounts {
-        self.counts
+    /// What it has and what it has done.
+    pub fn figures(&self) -> PoolFigures {
+        PoolFigures {
+            idle: self.idle.len(),
+            in_use: self.in_use,
+            counts: self.counts,
+        }
     }
 
     fn retire(&mut self, resource: &Resource) {
@@ -231,14 +236,14 @@ mod tests {
     #[test]
     fn a_pool_stands_ready_and_its_resources_are_used_again() {
         let mut pool = pool(2, true, 0, &[]);
-        assert_eq!(pool.idle(), 2);
+        assert_eq!(pool.figures().idle, 2);
         for _ in 0..5 {
             let (resource, made) = pool.take();
             assert!(made.is_some());
             assert_eq!(pool.give_back(resource, ()), None);
         }
         assert_eq!(
-            pool.counts(),
+            pool.figures().counts,
             PoolCounts {
                 ready: 5,
                 made: 0,
@@ -252,11 +257,17 @@ mod tests {
     fn it_grows_under_load_and_shrinks_again() {
         let mut pool = pool(2, true, 0, &[]);
         let taken: Vec<_> = (0..5).map(|_| pool.take().0).collect();
-        assert_eq!((pool.in_use(), pool.counts().ready, pool.counts().made), (5, 2, 3));
+        assert_eq!(
+            (pool.figures().in_use, pool.figures().counts.ready, pool.figures().counts.made),
+            (5, 2, 3)
+        );
         for resource in taken {
             pool.give_back(resource, ());
         }
-        assert_eq!((pool.idle(), pool.in_use(), pool.counts().retired), (2, 0, 3));
+        assert_eq!(
+            (pool.figures().idle, pool.figures().in_use, pool.figures().counts.retired),
+            (2, 0, 3)
+        );
     }
 
     #[test]
@@ -266,7 +277,7 @@ mod tests {
             let (resource, _) = pool.take();
             assert_eq!(pool.give_back(resource, ()).is_some(), served == 3, "one use and two reuses");
         }
-        assert_eq!((pool.idle(), refill(&mut pool), pool.idle()), (0, 1, 1));
+        assert_eq!((pool.figures().idle, refill(&mut pool), pool.figures().idle), (0, 1, 1));
     }
 
     #[test]
@@ -299,9 +310,9 @@ mod tests {
                     2 => { if let Some(resource) = taken.pop() { pool.lose(&resource); } }
                     _ => { refill(&mut pool); }
                 }
-                prop_assert_eq!(pool.in_use(), taken.len());
-                prop_assert_eq!(pool.load.iter().sum::<usize>(), pool.idle() + taken.len());
-                prop_assert!(pool.idle() <= size);
+                prop_assert_eq!(pool.figures().in_use, taken.len());
+                prop_assert_eq!(pool.load.iter().sum::<usize>(), pool.figures().idle + taken.len());
+                prop_assert!(pool.figures().idle <= size);
                 prop_assert!(limit == 0 || taken.iter().all(|resource| resource.uses <= limit + 1));
             }
         }
