@@ -18,7 +18,8 @@ vocabulary!(
         EventDestinationBusy = 63, EventEstablished = 64, EventReleased = 65, EventHeld = 66, EventRetrieved = 67,
         EventPartyChanged = 68, EventPartyAdded = 69, EventPartyDeleted = 70, EventAttachedDataChanged = 85, EventAddressInfo = 92,
         EventServerInfo = 93, EventLinkDisconnected = 94, EventLinkConnected = 95, EventUserEvent = 96, EventDTMFSent = 98,
-        EventPartyInfo = 109, EventACK = 138, EventMuteOn = 145, EventMuteOff = 146, EventDNOutOfService = 147, EventDNBackInService = 148,
+        EventPartyInfo = 109, EventCallInfoChanged = 112, EventACK = 138, EventMuteOn = 145, EventMuteOff = 146, EventDNOutOfService = 147,
+        EventDNBackInService = 148,
     }
 );
 

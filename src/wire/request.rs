@@ -304,7 +304,6 @@ const OTHER_EVENTS: &[&str] = &[
     "EventRemoteConnectionFailed",
     "EventListenDisconnect",
     "EventListenReconnected",
-    "EventCallInfoChanged",
     "EventTreatmentApplied",
     "EventTreatmentNotApplied",
     "EventTreatmentEnd",

@@ -54,6 +54,8 @@ pub(super) struct Conn {
     pub(super) consultation: Option<Consultation>,
     pub(super) started: Instant,
     pub(super) answered: Option<Instant>,
+    /// Its clients want to hear how far the media of its parties is.
+    pub(super) tells_flow: bool,
     /// Who passed the call on before it was answered: bounded by [`super::redirect::MAX_HOPS`].
     pub(super) passed_on: Vec<DnId>,
 }
@@ -78,6 +80,7 @@ impl Conn {
             consultation: None,
             started: now,
             answered: None,
+            tells_flow: false,
             passed_on: Vec::new(),
         }
     }

@@ -12,7 +12,7 @@ use super::events::Told;
 use super::make::{Called, called, calling_number, shortened};
 use super::operation::{Asker, Op, Pending, Step};
 use super::party::Party;
-use super::{Call, CallIds, CallOutput, With, user_data, wrong_state};
+use super::{Call, CallIds, CallOutput, With, flow, headers, user_data, wrong_state};
 use crate::{CallState, CallType, ConnId, DnRole, EventName, KvList, PartyState, TError, TErrorCode};
 
 /// A consultation call that is to begin.
@@ -23,11 +23,14 @@ pub(super) struct Consult {
     ids: Box<CallIds>,
     dialled: Arc<str>,
     user_data: KvList,
+    tells_flow: bool,
 }
 
 impl Call {
     pub(super) fn consult(&mut self, at: (ConnId, DeviceKey), conference: bool, with: With, now: Instant) -> Result<(), TError> {
         self.check_idle()?;
+        let headers = headers::asked(&with.extensions)?;
+        flow::check(&with.extensions)?;
         let (called, user_data) = self.check_consult(at, &with)?;
         let ids = self.spare.take().ok_or(TErrorCode::Internal)?;
         let room = self
@@ -35,12 +38,14 @@ impl Call {
             .map(|device| device.conference)
             .ok_or(TErrorCode::Internal)?;
         let target = self.new_device(room, called);
+        self.set_headers(target, headers);
         let consult = Consult {
             conference,
             target,
             ids,
             dialled: shortened(&with.other_dn).into(),
             user_data,
+            tells_flow: flow::is_asked(&with.extensions),
         };
         self.begin(
             Op::Consult(Box::new(consult)),
@@ -105,6 +110,7 @@ impl Call {
         conn.dnis = Some(consult.dialled);
         conn.headers = self.conn(main).map(|main| main.headers.clone()).unwrap_or_default();
         conn.user_data = Arc::new(consult.user_data);
+        conn.tells_flow = consult.tells_flow || self.conn(main).is_some_and(|main| main.tells_flow);
         conn.consultation = Some(Consultation {
             main,
             conference: consult.conference,

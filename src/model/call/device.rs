@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::link::{Cause, OperationId, PartyTarget, ReleasedBy};
+use crate::link::{Cause, Headers, MediaFlowState, OperationId, PartyTarget, ReleasedBy};
 use crate::{CallState, ConferenceId, ConnId, DnId, PartyId};
 
 /// Names a device within the group. Never reused.
@@ -58,6 +58,10 @@ pub(super) struct Device {
     pub(super) deadline: Option<Instant>,
     /// How it is to be let go of.
     pub(super) release: Cause,
+    /// How far its media is there. It never goes back.
+    pub(super) flow: MediaFlowState,
+    /// What its leg carries besides what the call passes on.
+    pub(super) headers: Headers,
     /// With which CallState it leaves a call that it hangs up by itself, where another one than Ok.
     pub(super) leaves: Option<CallState>,
 }
@@ -76,6 +80,8 @@ impl Device {
             holds: None,
             deadline: None,
             release: Cause::normal(ReleasedBy::Server),
+            flow: MediaFlowState::Unknown,
+            headers: Headers::new(),
             leaves: None,
         }
     }

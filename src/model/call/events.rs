@@ -3,8 +3,8 @@
 //! Every event of a party is made here, so the state that its event names and the state that the party is in are the same.
 
 use super::device::DeviceKey;
-use super::{Call, CallOutput};
-use crate::link::Cause;
+use super::{Call, CallOutput, flow};
+use crate::link::{Cause, MediaFlowState};
 use crate::{
     CallState, ConnId, DnId, DnRole, Event, EventName, KvList, KvValue, MediaType, PartyState, Requestor, TError, TErrorCode,
 };
@@ -32,6 +32,8 @@ pub(super) struct Told<'a> {
     pub(super) transfer: Option<ConnId>,
     pub(super) conference: Option<ConnId>,
     pub(super) digits: Option<std::sync::Arc<str>>,
+    /// What it says of media.
+    pub(super) flow: Option<MediaFlowState>,
 }
 
 impl Told<'_> {
@@ -57,6 +59,7 @@ impl Told<'_> {
             transfer: None,
             conference: None,
             digits: None,
+            flow: None,
         }
     }
 }
@@ -87,6 +90,9 @@ impl Call {
         event.transfer_conn_id = told.transfer;
         event.conference_conn_id = told.conference;
         event.dtmf_digits = told.digits;
+        if let Some(state) = told.flow {
+            event.extensions.set(flow::REMOTE_MEDIA_FLOW_STATE, flow::name(state));
+        }
         if let Some(cause) = told.cause {
             set_cause(&mut event.extensions, cause);
         }

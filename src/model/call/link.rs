@@ -62,9 +62,13 @@ impl Call {
             }
             LinkNotification::ConferenceEnded { .. } => self.conference_ended(conference, now, out),
             LinkNotification::PartyMoved { party, .. } => self.moved_away(conference, party, now, out),
-            // Keys, media and prompts are for treatments.
+            LinkNotification::MediaFlow { party, state, .. } => {
+                if let Some(key) = at(party) {
+                    self.flows(key, state, out);
+                }
+            }
+            // Keys and prompts are for treatments.
             LinkNotification::PartyDigit { .. }
-            | LinkNotification::MediaFlow { .. }
             | LinkNotification::PromptEnded { .. }
             | LinkNotification::CallOffered(_)
             | LinkNotification::DnContacts { .. } => {}

@@ -9,8 +9,8 @@ use super::conn::{Conn, Stage};
 use super::device::{DeviceKey, Leg};
 use super::events::Told;
 use super::party::Party;
-use super::{Call, CallOutput, Phase, user_data};
-use crate::link::{LinkRequest, MakeParty, PartyTarget};
+use super::{Call, CallOutput, Phase, flow, headers, user_data};
+use crate::link::{Headers, LinkRequest, MakeParty, PartyTarget};
 use crate::numbering::{Destination, DnKind, Numbering};
 use crate::{
     CallState, CallType, ConnId, DnId, DnRole, EventName, KvList, MakeCallType, PartyState, Request, Requestor, TError,
@@ -37,7 +37,7 @@ pub struct Make {
     pub user_data: KvList,
     /// Echoed in EventDialing.
     pub reasons: KvList,
-    /// Not used yet.
+    /// `sip-headers` for the destination's leg; `RemoteMediaFlowState` asks for EventCallInfoChanged.
     pub extensions: KvList,
 }
 
@@ -83,7 +83,7 @@ impl Call {
             return self.refuse(make.requestor, None, Some(&make.this_dn), error, out);
         }
         match self.check_make(&make) {
-            Ok(called) => self.start_make(make, called, now, out),
+            Ok((called, headers)) => self.start_make(make, called, headers, now, out),
             Err(error) => {
                 self.refuse(make.requestor, None, Some(&make.this_dn), error, out);
                 self.finish_refused(out);
@@ -91,7 +91,7 @@ impl Call {
         }
     }
 
-    fn check_make(&self, make: &Make) -> Result<Called, TError> {
+    fn check_make(&self, make: &Make) -> Result<(Called, Headers), TError> {
         if make.make_call_type != MakeCallType::Regular {
             let text = format!("makeCallType {} is not supported, only Regular is", make.make_call_type);
             return Err(TError::new(TErrorCode::UnsupportedOperation, text));
@@ -118,10 +118,12 @@ impl Call {
             Some(_) => {}
         }
         user_data::check_size(&make.user_data, self.settings.user_data_limit_bytes)?;
-        Ok(called(&self.numbering, &make.other_dn, &make.this_dn)?)
+        let headers = headers::asked(&make.extensions)?;
+        flow::check(&make.extensions)?;
+        Ok((called(&self.numbering, &make.other_dn, &make.this_dn)?, headers))
     }
 
-    fn start_make(&mut self, make: Make, called: Called, now: Instant, out: &mut Vec<CallOutput>) {
+    fn start_make(&mut self, make: Make, called: Called, headers: Headers, now: Instant, out: &mut Vec<CallOutput>) {
         let config = self.numbering.dn(&make.this_dn);
         let auto_answer = config.is_some_and(|config| config.auto_answer);
         let own = Called {
@@ -133,10 +135,12 @@ impl Call {
         let ani = calling_number(&self.numbering, &own.dn);
         let origin = self.new_device(conference, own);
         let destination = self.new_device(conference, called);
+        self.set_headers(destination, headers);
         let mut conn = Conn::new(&self.ids, call_type, origin, destination, now);
         conn.ani = Some(ani);
         conn.dnis = Some(make.other_dn.into());
         conn.user_data = Arc::new(make.user_data);
+        conn.tells_flow = flow::is_asked(&make.extensions);
         conn.stage = Stage::CallingOrigin;
         conn.parties.push(Party::new(origin, DnRole::Origination));
         conn.parties.push(Party::new(destination, DnRole::Destination));
@@ -169,6 +173,7 @@ impl Call {
         device.deadline = deadline;
         let (conference, party, target) = (device.conference, device.id, device.target.clone());
         let external = device.is_external();
+        let own = device.headers.clone();
         self.room_mut(conference).made = true;
         let config = self.numbering.dn(&shown);
         let number = config.and_then(|config| config.extension_number.as_deref());
@@ -192,7 +197,7 @@ impl Call {
             auto_answer,
             ring_timeout_ms: self.settings.ring_timeout_ms,
             conversation_id: call.conversation_id.clone(),
-            headers: if origin { Vec::new() } else { call.headers.clone() },
+            headers: if origin { own } else { headers::joined(&call.headers, own) },
         };
         out.push(CallOutput::Link(LinkRequest::MakeParty(make)));
     }

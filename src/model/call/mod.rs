@@ -23,7 +23,7 @@
 //!
 //! One file per operation: `make` (3pcc), `offered` (1pcc and inbound), `link` (progress), `release`, `clear`, `delete`, `answer`, `hold`,
 //! `consult`, `transfer` (two calls become one), `moving` (from conference to conference), `single_step`, `redirect` (RedirectCall, 3xx), `refer`, `pickup`, `dtmf`, `absorb`,
-//! `user_data`, `query`; `operation` is what they have in common, `events` builds what clients see, `ending` is the one way out of
+//! `user_data`, `query`, `flow` (how far media is), `headers` (of one leg); `operation` is what they have in common, `events` builds what clients see, `ending` is the one way out of
 //! a call, `timeout` what happens when the connector stays silent, `cause` the one place that knows SIP statuses.
 
 mod absorb;
@@ -38,6 +38,8 @@ mod device;
 mod dtmf;
 mod ending;
 mod events;
+mod flow;
+mod headers;
 mod hold;
 mod link;
 mod make;
@@ -454,6 +456,7 @@ impl Call {
             location,
             user_data,
             reasons,
+            extensions,
             ..
         } = request
         else {
@@ -467,6 +470,7 @@ impl Call {
             other_dn,
             user_data,
             reasons,
+            extensions,
             requestor,
         };
         match operation {
@@ -576,6 +580,7 @@ struct With {
     other_dn: String,
     user_data: KvList,
     reasons: KvList,
+    extensions: KvList,
     requestor: Requestor,
 }
 

@@ -1,11 +1,12 @@
 //! QueryCall: EventPartyInfo to the requestor (T-Library reference ch. 11; seed 002 lines 3482-3483: StatusQuery only).
 
 use super::device::DeviceKey;
-use super::{Call, CallOutput};
+use super::{Call, CallOutput, flow};
 use crate::{CallInfoType, CallState, ConnId, EventName, KvValue, PartyState, Requestor, TError, TErrorCode};
 
 impl Call {
-    /// The parties stand in the extensions: `party-N` is the DN, `role-N` its role, `ps-N` its state as a number, N from 1.
+    /// The parties stand in the extensions: `party-N` is the DN, `role-N` its role, `ps-N` its state as a number, N from 1; `mf-N` how
+    /// far its media is there, in a call whose clients wanted to know.
     pub(super) fn query(
         &self,
         (id, key): (ConnId, DeviceKey),
@@ -21,7 +22,9 @@ impl Call {
             .party_event(id, key, EventName::EventPartyInfo)
             .ok_or(TErrorCode::InvalidConnId)?;
         event.call_state = Some(CallState::Ok);
-        let parties = self.conn(id).map(|conn| conn.parties.as_slice()).unwrap_or_default();
+        let conn = self.conn(id);
+        let tells_flow = conn.is_some_and(|conn| conn.tells_flow);
+        let parties = conn.map(|conn| conn.parties.as_slice()).unwrap_or_default();
         let known = parties.iter().filter(|party| party.state != PartyState::Null);
         for (number, party) in known.enumerate().map(|(index, party)| (index + 1, party)) {
             let Some(device) = self.device(party.device) else { continue };
@@ -30,6 +33,9 @@ impl Call {
             event
                 .extensions
                 .set(format!("ps-{number}"), KvValue::Int(party.state.number().into()));
+            if tells_flow {
+                event.extensions.set(format!("mf-{number}"), flow::name(device.flow));
+            }
         }
         out.push(CallOutput::Answer { requestor, event });
         Ok(())

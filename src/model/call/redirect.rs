@@ -11,7 +11,8 @@ use super::make::{Called, called};
 use super::offered::DIVERSION;
 use super::operation::Op;
 use super::party::{Arrival, Party};
-use super::{Call, CallOutput, With, wrong_state};
+use super::{Call, CallOutput, With, headers, wrong_state};
+use crate::link::Headers;
 use crate::numbering::Regrouping;
 use crate::{CallState, ConnId, DnRole, EventName, KvList, PartyState, Requestor, TError, TErrorCode};
 
@@ -23,6 +24,8 @@ struct PassedOn {
     state: CallState,
     requestor: Option<Requestor>,
     reasons: KvList,
+    /// What the new leg carries: those of the request, or of the leg that it stands for.
+    headers: Headers,
 }
 
 impl Call {
@@ -39,6 +42,7 @@ impl Call {
         if state != Some(PartyState::Alerting) || !rings {
             return Err(wrong_state(self.dn_of(key), state));
         }
+        let headers = headers::asked(&with.extensions)?;
         let called = self.called_for(id, key, &with.other_dn)?;
         self.check_hops(id, &called)?;
         let staying = self.conn(id).map(|conn| conn.others(key)).unwrap_or_default();
@@ -50,6 +54,7 @@ impl Call {
             state: CallState::Redirected,
             requestor: Some(with.requestor),
             reasons: with.reasons,
+            headers,
         };
         self.pass_on((id, key), called, passed_on, now, out);
         Ok(())
@@ -81,6 +86,7 @@ impl Call {
                 state: CallState::Forwarded,
                 requestor: None,
                 reasons: KvList::new(),
+                headers: self.device(key).map(|device| device.headers.clone()).unwrap_or_default(),
             };
             self.pass_on((id, key), called, passed_on, now, out);
             // The end of its leg is on its way.
@@ -124,6 +130,7 @@ impl Call {
         };
         self.tell_known(id, old, told, out);
         let new = self.new_device(conference, called);
+        self.set_headers(new, passed_on.headers);
         if let Some(step) = self.pending.as_mut().filter(|pending| pending.conn == id)
             && let Op::SingleStep(step) = &mut step.op
             && step.target == old

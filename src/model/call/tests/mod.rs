@@ -2,6 +2,7 @@
 
 mod conference;
 mod consult;
+mod extensions;
 mod flows;
 mod hold;
 mod phone;

@@ -89,7 +89,7 @@ fn ids(conn: ConnId, conference: ConferenceId) -> CallIds {
 }
 
 impl Stage {
-    fn empty(conn: ConnId, conference: ConferenceId) -> Self {
+    pub(super) fn empty(conn: ConnId, conference: ConferenceId) -> Self {
         Self {
             call: Call::new(ids(conn, conference), many(PassThrough::All), CallSettings::default()),
             now: Instant::now(),
