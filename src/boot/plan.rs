@@ -9,7 +9,7 @@ use tandem_actors::devices::{Device, Devices, LegPolicy, Trunk};
 use tandem_actors::ingress::Ingress;
 use tandem_actors::tree::Plan;
 use tandem_actors::tserver::ClientSettings;
-use tandem_config::{Config, MediaMode, Scope};
+use tandem_config::{Config, DtmfMode, MediaMode, Scope};
 use tandem_model::DnId;
 use tandem_model::call::CallSettings;
 use tandem_model::conference::ConferenceSettings;
@@ -78,6 +78,7 @@ pub fn plan(config: &Config, listeners: Vec<Listener>, cores: usize) -> Result<P
             same_media: session::same_media,
             direction: connector::direction,
             descend: config.media.descend,
+            digits_by_info: config.media.dtmf == DtmfMode::Info,
             max_parties: config.conference.max_parties,
             ..ConferenceSettings::default()
         },
@@ -93,6 +94,7 @@ pub fn plan(config: &Config, listeners: Vec<Listener>, cores: usize) -> Result<P
                 .unwrap_or_default(),
         },
         capabilities: super::media::capabilities(config),
+        digits_by_info: config.media.dtmf == tandem_config::DtmfMode::Info,
         pass_through: Arc::new(PassThrough::new(&config.sip.pass_through_headers).map_err(|error| vec![error.to_string()])?),
         max_calls: config.limits.max_calls,
         connector_mailbox: config.connectors.mailbox_capacity,
