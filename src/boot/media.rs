@@ -176,7 +176,8 @@ pub fn capabilities(config: &Config) -> Capabilities {
     });
     Capabilities {
         codecs: codecs.collect(),
-        telephone_event: config.media.dtmf == DtmfMode::Rfc4733,
+        // Digits that go by INFO may come as events all the same.
+        telephone_event: config.media.dtmf != DtmfMode::Inband,
         ..Capabilities::default()
     }
 }

@@ -1,16 +1,14 @@
-//! Digits on the line: as RFC 4733 events, as tones, and in SIP INFO.
+//! Digits on the line: as RFC 4733 events and as tones. (Those in SIP INFO never reach the media plane.)
 //!
 //! A digit is one of `0`-`9`, `*`, `#`, `A`-`D`. Each way has its own state for one stream: [`EventReceiver`], [`EventSender`],
 //! [`TonePlayer`], [`Detector`]. None of them knows the time: what is sent and what is given up goes by ticks of 20 ms.
 
 mod detect;
 mod event;
-mod info;
 mod play;
 
 pub use detect::Detector;
 pub use event::{Event, EventPacket, EventReceiver, EventSender, KeyEvent};
-pub use info::{InfoDigit, relay_body};
 pub use play::TonePlayer;
 
 use std::collections::VecDeque;

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | offer and answer say where packets go, what numbers mean and which codec is sent | [`endpoint`] ([`sdp`] for the plainest phone) |
 //! | bytes to header and payload | [`rtp`]; RTCP on the same port is told apart by [`rtcp::is_rtcp`] |
-//! | telephone events to keys | [`dtmf::EventReceiver`]; keys heard as tones: [`dtmf::Detector`]; keys in INFO: [`dtmf::InfoDigit`] |
+//! | telephone events to keys | [`dtmf::EventReceiver`]; keys heard as tones: [`dtmf::Detector`] |
 //! | packets to one linear frame for each tick | [`receive`]: the [`jitter`] buffer, the [`codec`]'s decoder and [`conceal`] together |
 //! | 8 kHz and 16 kHz | [`rate`] |
 //! | who is audible, who speaks | [`speaker`] |

@@ -307,33 +307,6 @@ fn speech_is_no_digit() {
     }
 }
 
-#[test]
-fn bodies_of_info_are_read() {
-    let relay = "application/dtmf-relay";
-    for (content_type, body, expected) in [
-        (relay, "Signal=5\r\nDuration=160\r\n", Some(('5', 160))),
-        (relay, "Signal= *\nDuration= 250", Some(('*', 250))),
-        (relay, "Signal=5 Duration=160", Some(('5', 160))),
-        (relay, "signal=11", Some(('#', 160))),
-        (relay, "Signal=b\r\nDuration=x", Some(('B', 160))),
-        (relay, "Signal=5\r\nDuration=99999999", Some(('5', 10_000))),
-        (relay, "Signal=\r\nDuration=160", None),
-        (relay, "Duration=160", None),
-        ("Application/DTMF; charset=utf-8", "7", Some(('7', 160))),
-        ("application/dtmf", " # \r\n", Some(('#', 160))),
-        ("application/dtmf", "77", None),
-        ("application/sdp", "7", None),
-    ] {
-        let digit = InfoDigit::parse(content_type, body.as_bytes());
-        assert_eq!(digit.map(|it| (it.digit, it.duration_ms)), expected, "{body:?}");
-    }
-    let digit = InfoDigit {
-        digit: 'A',
-        duration_ms: 100,
-    };
-    assert_eq!(InfoDigit::parse(relay, relay_body(digit).as_bytes()), Some(digit));
-}
-
 proptest! {
     #[test]
     fn every_down_has_its_up_whatever_comes(packets in proptest::collection::vec((any::<u32>(), proptest::collection::vec(any::<u8>(), 0..6), any::<bool>()), 0..100)) {
@@ -369,12 +342,5 @@ proptest! {
             }
         }
         prop_assert_eq!(heard, digits);
-    }
-
-    #[test]
-    fn no_body_of_info_breaks_anything(content_type in "application/dtmf(-relay)?", body in proptest::collection::vec(any::<u8>(), 0..300)) {
-        if let Some(digit) = InfoDigit::parse(&content_type, &body) {
-            prop_assert!(event_of(digit.digit).is_some() && (1..=10_000).contains(&digit.duration_ms));
-        }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::digits::{digit_of_info, is_digit};
 use super::leg::LegMedia;
 use super::{Conference, ConferenceOutput};
 use crate::leg::LegCommand;
@@ -24,7 +25,7 @@ impl Conference {
             return;
         };
         if self.media(leg).is_some_and(LegMedia::has_port)
-            && let Some(digit) = digit(&content_type, &body)
+            && let Some(digit) = digit_of_info(&content_type, &body)
         {
             self.pressed(party, digit, out);
         }
@@ -52,39 +53,4 @@ impl Conference {
             self.notify(pressed, out);
         }
     }
-}
-
-/// The key of an INFO body: `application/dtmf-relay` (a line `Signal=5`), or `application/dtmf` (the key alone).
-fn digit(content_type: &str, body: &[u8]) -> Option<char> {
-    let media_type = content_type.split(';').next()?.trim();
-    let text = std::str::from_utf8(body).ok()?;
-    let signal = if media_type.eq_ignore_ascii_case("application/dtmf-relay") {
-        text.lines().find_map(|line| {
-            let (name, value) = line.split_once('=')?;
-            name.trim().eq_ignore_ascii_case("signal").then(|| value.trim())
-        })?
-    } else if media_type.eq_ignore_ascii_case("application/dtmf") {
-        text.trim()
-    } else {
-        return None;
-    };
-    // Some write the event codes of RFC 4733 s.3.2.
-    let signal = match signal {
-        "10" => "*",
-        "11" => "#",
-        "12" => "A",
-        "13" => "B",
-        "14" => "C",
-        "15" => "D",
-        other => other,
-    };
-    let mut keys = signal.chars().map(|key| key.to_ascii_uppercase());
-    match (keys.next(), keys.next()) {
-        (Some(key), None) if is_digit(key) => Some(key),
-        _ => None,
-    }
-}
-
-fn is_digit(key: char) -> bool {
-    matches!(key, '0'..='9' | '*' | '#' | 'A'..='D')
 }

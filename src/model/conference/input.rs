@@ -30,6 +30,8 @@ pub struct ConferenceSettings {
     pub descend: bool,
     /// How long nothing may have needed the media plane before they are, in milliseconds.
     pub descend_after_ms: u64,
+    /// Whether a device is sent digits by SIP INFO, not in its audio.
+    pub digits_by_info: bool,
     /// The largest number of parties.
     pub max_parties: usize,
     /// How long a cancelled leg may take to report its end, in milliseconds. The user agent ends a cancelled INVITE after 64*T1
@@ -39,7 +41,7 @@ pub struct ConferenceSettings {
 
 impl Default for ConferenceSettings {
     /// Descriptions are the same when their bytes are, and hold nothing; 10 s for the T-Server side; media leg to leg where that serves, and no way back from
-    /// the plane; up to 128 parties; 40 s for a cancelled leg.
+    /// the plane; digits in the audio; up to 128 parties; 40 s for a cancelled leg.
     fn default() -> Self {
         Self {
             same_media: |one, other| one == other,
@@ -48,6 +50,7 @@ impl Default for ConferenceSettings {
             anchored: false,
             descend: false,
             descend_after_ms: 5_000,
+            digits_by_info: false,
             max_parties: 128,
             leg_end_timeout_ms: 40_000,
         }

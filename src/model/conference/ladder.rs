@@ -18,7 +18,7 @@ use super::party::{Party, PartyPhase};
 use super::plan::is_plain_talk;
 use super::{Conference, ConferenceOutput};
 use crate::leg::{Description, LegCommand};
-use crate::link::{Cause, MediaFlowState, ReleasedBy};
+use crate::link::{Cause, LinkNotification, MediaFlowState, ReleasedBy};
 use crate::{LegId, PartyId};
 
 /// What a device is released with whose media could not be brought anywhere.
@@ -50,7 +50,7 @@ impl Conference {
         self.part_pair(out);
         self.descend(now, out);
         self.leave_ports();
-        self.tell_flow(out);
+        self.tell_flows(out);
     }
 
     /// What was refused before may be tried again.
@@ -71,7 +71,7 @@ impl Conference {
         let asked = self
             .operations
             .front()
-            .is_some_and(|operation| !operation.wish.is_plain_talk(&ids));
+            .is_some_and(|operation| !operation.wish.is_plain_talk(&ids, &self.settings));
         self.settings.anchored || asked || self.parties.iter().any(|party| party.held) || !is_plain_talk(self.plan.as_ref(), &ids)
     }
 
@@ -144,7 +144,8 @@ impl Conference {
         }
         self.ladder.climb_refused = true;
         let pair: Vec<PartyId> = connected.iter().map(|(party, _)| *party).collect();
-        self.fail_operations(status, |wish| !wish.is_plain_talk(&pair), out);
+        let settings = self.settings;
+        self.fail_operations(status, |wish| !wish.is_plain_talk(&pair, &settings), out);
         let cause = Cause::status(ReleasedBy::Network, status);
         match *connected {
             [(_, one), (_, other)] if self.rejoin(one, other, out) => {
@@ -200,8 +201,7 @@ impl Conference {
     }
 
     /// Tells of every connected party how far its media is there; never of a way back.
-    fn tell_flow(&mut self, out: &mut Vec<ConferenceOutput>) {
-        let conference = self.id;
+    fn tell_flows(&mut self, out: &mut Vec<ConferenceOutput>) {
         let mut news = Vec::new();
         for party in self.parties.iter().filter(|party| party.flow != MediaFlowState::Connected) {
             let state = self.flow_of(party);
@@ -211,12 +211,7 @@ impl Conference {
         }
         for (party, state) in news {
             self.raise_flow(party, state);
-            let flow = crate::link::LinkNotification::MediaFlow {
-                conference,
-                party,
-                state,
-            };
-            self.notify(flow, out);
+            self.tell_flow(party, state, out);
         }
     }
 
@@ -234,6 +229,15 @@ impl Conference {
             None if leg.media == LegMedia::Anchored => MediaFlowState::Connecting,
             None => MediaFlowState::Unknown,
         }
+    }
+
+    pub(super) fn tell_flow(&self, party: PartyId, state: MediaFlowState, out: &mut Vec<ConferenceOutput>) {
+        let flow = LinkNotification::MediaFlow {
+            conference: self.id,
+            party,
+            state,
+        };
+        self.notify(flow, out);
     }
 
     /// Whether this is more than the party was told.

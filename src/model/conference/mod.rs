@@ -31,7 +31,7 @@
 //! | a call begins | `offered`, `make_party`, `fork`, `answer`, `connect`, `third_party` |
 //! | offers and answers | `join` (the direct pair), `reoffer` (devices), `ladder` (up), `descend` (down) |
 //! | who hears whom | `plan` (what it means), `matrix` (what is commanded) |
-//! | what is asked | `operation`, `transfer`, `moving`, `info` |
+//! | what is asked | `operation`, `digits`, `transfer`, `moving`, `info` |
 //! | ends | `release`, `timeout` |
 //!
 //! # A party
@@ -65,8 +65,8 @@
 //!
 //! # Where media goes
 //! A call of two begins direct: descriptions are passed from leg to leg. The plane is needed when the configuration anchors media, for a
-//! third party, for a plan that is more than plain talk, while a device holds, for digits, and for a party that moves; then the
-//! conference *climbs* (`ladder`). INVITEs carry the plane's offer from the start where it is needed by then:
+//! third party, for a plan that is more than plain talk, while a device holds, for digits (but those that go by INFO), and for a party that
+//! moves; then the conference *climbs* (`ladder`). INVITEs carry the plane's offer from the start where it is needed by then:
 //!
 //! | who is there | a new party is offered | its answer |
 //! |---|---|---|
@@ -128,6 +128,7 @@
 //! | the same, connected, with a plan or in a room | as long as the T-Server side likes | - |
 //! | a cancelled leg does not report | [`ConferenceSettings::leg_end_timeout_ms`] | it is taken as gone |
 //! | the T-Server side says nothing of a transfer | [`ConferenceSettings::server_timeout_ms`] | the device is told 503 |
+//! | a digit was sent by INFO | 300 ms | the next one goes |
 //! | two are in plain talk through the plane | [`ConferenceSettings::descend_after_ms`] | they descend, where that is wanted |
 //!
 //! Everything else is bounded by the transactions below: a re-INVITE fails, a 200 without its ACK ends the leg.
@@ -139,12 +140,14 @@
 //!   (two that never settle would keep us sending for ever).
 //! * A device that cancels its re-INVITE is answered below and nothing is heard of it here: what the other side answered then
 //!   stays without effect until the next re-INVITE; an offer it gave then is never answered, and its device ends the call.
+//! * A digit that is sent by INFO, lost on the wire and sent again after its successor is refused by the device (RFC 3261 s.12.2.2).
 //! * A request that crosses `ConferenceEnded` finds no conference. The shell makes none for a request whose conference id a
 //!   connector has chosen ([`ConferenceId::maker`]); to the T-Server side, `ConferenceEnded` ends what it had asked for since.
 
 mod answer;
 mod connect;
 mod descend;
+mod digits;
 mod fork;
 mod info;
 mod input;
@@ -168,6 +171,7 @@ mod transfer;
 
 use std::time::Instant;
 
+use self::digits::InfoDigits;
 pub use self::input::{ConferenceInput, ConferenceOutput, ConferenceSettings, GivenParty, OfferedCall};
 use self::join::MediaJoin;
 use self::ladder::Ladder;
@@ -211,6 +215,7 @@ pub struct Conference {
     plan: Option<AudioPlan>,
     matrix: Matrix,
     operations: Operations,
+    info_digits: InfoDigits,
     transfers: Transfers,
     ended: bool,
 }
@@ -247,6 +252,7 @@ impl Conference {
             plan: None,
             matrix: Matrix::default(),
             operations: Operations::default(),
+            info_digits: InfoDigits::default(),
             transfers: Transfers::default(),
             ended: false,
         }
@@ -363,6 +369,7 @@ impl Conference {
         }
         if self.parties.is_empty() && self.legs.is_empty() && !self.ended {
             self.ended = true;
+            self.info_digits = InfoDigits::default();
             let conference = self.id;
             self.notify(LinkNotification::ConferenceEnded { conference }, out);
         }

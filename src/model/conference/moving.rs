@@ -113,15 +113,7 @@ impl Conference {
         });
         self.notify(LinkNotification::OperationDone { conference, operation }, out);
         if given.media_flow != MediaFlowState::Unknown {
-            let state = given.media_flow;
-            self.notify(
-                LinkNotification::MediaFlow {
-                    conference,
-                    party,
-                    state,
-                },
-                out,
-            );
+            self.tell_flow(party, given.media_flow, out);
         }
     }
 

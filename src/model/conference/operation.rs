@@ -11,7 +11,7 @@ use super::ladder::NOT_ACCEPTABLE;
 use super::leg::LegMedia;
 use super::party::PartyPhase;
 use super::plan::is_plain_talk;
-use super::{Conference, ConferenceOutput};
+use super::{Conference, ConferenceOutput, ConferenceSettings};
 use crate::leg::MediaCommand;
 use crate::link::{AudioPlan, LinkNotification, OperationId};
 use crate::{ConferenceId, LegId, PartyId};
@@ -27,7 +27,7 @@ const TOO_MANY_ROWS: u16 = 400;
 /// Call/Transaction Does Not Exist: the party is not in talk here.
 pub(super) const NO_SUCH_PARTY: u16 = 481;
 /// Service Unavailable: too much is waiting.
-const TOO_MUCH: u16 = 503;
+pub(super) const TOO_MUCH: u16 = 503;
 
 /// What is wanted.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ pub(super) struct Operation {
 }
 
 /// What becomes of the operation that is next.
-enum Turn {
+pub(super) enum Turn {
     Wait,
     Done,
     Failed(u16),
@@ -145,6 +145,9 @@ impl Conference {
         let Some(leg) = self.leg_in_talk(party) else {
             return Turn::Failed(NO_SUCH_PARTY);
         };
+        if self.settings.digits_by_info {
+            return self.queue_digits(party, digits, now, out);
+        }
         if !self.is_anchored() {
             return Turn::Wait;
         }
@@ -187,10 +190,11 @@ impl Conference {
 
 impl Wish {
     /// Whether these parties need nothing of the media plane for it.
-    pub fn is_plain_talk(&self, parties: &[PartyId]) -> bool {
+    pub fn is_plain_talk(&self, parties: &[PartyId], settings: &ConferenceSettings) -> bool {
         match self {
             Self::Audio(plan) => is_plain_talk(Some(plan), parties),
-            Self::Digits { .. } | Self::Give { .. } => false,
+            Self::Digits { .. } => settings.digits_by_info,
+            Self::Give { .. } => false,
         }
     }
 }

@@ -191,14 +191,7 @@ impl Conference {
             MediaEvent::Flowing if connected => {
                 let state = MediaFlowState::Connected;
                 if self.raise_flow(party, state) {
-                    self.notify(
-                        LinkNotification::MediaFlow {
-                            conference,
-                            party,
-                            state,
-                        },
-                        out,
-                    );
+                    self.tell_flow(party, state, out);
                 }
             }
             MediaEvent::Digit(digit) if connected => self.pressed(party, digit, out),

@@ -1,5 +1,5 @@
 //! The times that run out in a conference: ringing, waiting alone for the T-Server side, the end of cancelled legs, transfers that the
-//! T-Server side says nothing of, and the rest before a descent.
+//! T-Server side says nothing of, digits that go by INFO, and the rest before a descent.
 
 use std::time::{Duration, Instant};
 
@@ -22,12 +22,17 @@ impl Conference {
             LegPhase::Cancelling { until } => Some(until),
             _ => None,
         });
-        let others = [self.ladder.descend_at, self.transfers.next_timeout()];
+        let others = [
+            self.ladder.descend_at,
+            self.transfers.next_timeout(),
+            self.info_digits.next_timeout(),
+        ];
         parties.chain(legs).chain(others.into_iter().flatten()).min()
     }
 
     pub(super) fn timed_out(&mut self, now: Instant, out: &mut Vec<ConferenceOutput>) {
         self.time_out_transfers(now, out);
+        self.send_due_digits(now, out);
         self.legs
             .retain(|leg| !matches!(leg.phase, LegPhase::Cancelling { until } if until <= now));
         let due = |party: &Party| party.deadline.is_some_and(|deadline| deadline <= now);

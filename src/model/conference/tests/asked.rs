@@ -11,6 +11,25 @@ const REFERRED: &str = "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked\n
 const ENDED: &str = "> offered 0 a\n> release-all";
 
 #[test]
+fn digits_go_by_info_one_after_the_other_without_the_plane() {
+    let mut scene = Scene::run("> set info\n> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked");
+    let info = |digit: char| format!("1: INFO Signal={digit}\r\nDuration=160\r\n");
+    assert_eq!(scene.step("digits 1 1 1,2"), format!("{}; * done 1", info('1')));
+    assert_eq!(scene.step("digits 2 1 3"), "* done 2");
+    assert_eq!(scene.step("wait 299"), "");
+    assert_eq!(scene.step("wait 1"), "");
+    assert_eq!(scene.step("wait 2000"), info('2'));
+    assert_eq!(scene.step("wait 300"), info('3'));
+    assert_eq!(scene.step("wait 300"), "");
+    assert_eq!(scene.conference.next_timeout(), None);
+    assert_eq!(scene.step(&format!("digits 3 1 {}", "5".repeat(257))), "* failed 3 503");
+    scene.step("digits 4 1 45");
+    scene.step("1: ended");
+    assert!(scene.conference.is_ended());
+    assert_eq!(scene.conference.next_timeout(), None);
+}
+
+#[test]
 fn an_operation_is_answered_in_every_state() {
     check(&[
         ("", "audio 1 0=music", "* failed 1 481; * ended"),

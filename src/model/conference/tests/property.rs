@@ -496,6 +496,7 @@ fn any_settings(choose: &mut dyn FnMut(usize) -> usize) -> ConferenceSettings {
     ConferenceSettings {
         anchored: choose(4) == 0,
         descend: choose(2) == 0,
+        digits_by_info: choose(4) == 0,
         ..settings()
     }
 }

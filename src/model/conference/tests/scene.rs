@@ -130,6 +130,7 @@ impl Scene {
             let settings = ConferenceSettings {
                 anchored: setting == "anchored",
                 descend: setting == "descend",
+                digits_by_info: setting == "info",
                 max_parties: if setting == "small" { 2 } else { 128 },
                 ..settings()
             };
