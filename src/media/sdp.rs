@@ -13,14 +13,30 @@ pub const TELEPHONE_EVENT: u8 = 101;
 
 /// An offer (or answer) of G.711 audio and telephone events at `address`, as the `version`-th description of `session`.
 pub fn audio(address: SocketAddr, session: u64, version: u64) -> Vec<u8> {
-    let family = match address.ip() {
-        IpAddr::V4(_) => "IP4",
-        IpAddr::V6(_) => "IP6",
-    };
     let attribute = |name: &str, value: Option<&str>| Attribute {
         attribute: name.into(),
         value: value.map(Into::into),
     };
+    let attributes = vec![
+        attribute("rtpmap", Some("0 PCMU/8000")),
+        attribute("rtpmap", Some("8 PCMA/8000")),
+        attribute("rtpmap", Some("101 telephone-event/8000")),
+        attribute("fmtp", Some("101 0-15")),
+        attribute("ptime", Some("20")),
+        attribute("sendrecv", None),
+    ];
+    let formats = format!("{PCMU} {PCMA} {TELEPHONE_EVENT}");
+    let audio = stream("audio", address.port(), "RTP/AVP", formats, attributes);
+    description(address.ip(), session, version, vec![audio])
+}
+
+/// A description of ours, with these streams, as bytes.
+pub(crate) fn description(address: IpAddr, session: u64, version: u64, medias: Vec<Media>) -> Vec<u8> {
+    let family = match address {
+        IpAddr::V4(_) => "IP4",
+        IpAddr::V6(_) => "IP6",
+    };
+    let address = address.to_string();
     let description = Session {
         origin: Origin {
             username: Some("-".into()),
@@ -28,7 +44,7 @@ pub fn audio(address: SocketAddr, session: u64, version: u64) -> Vec<u8> {
             sess_version: version,
             nettype: "IN".into(),
             addrtype: family.into(),
-            unicast_address: address.ip().to_string(),
+            unicast_address: address.clone(),
         },
         session_name: "-".into(),
         session_description: None,
@@ -38,7 +54,7 @@ pub fn audio(address: SocketAddr, session: u64, version: u64) -> Vec<u8> {
         connection: Some(Connection {
             nettype: "IN".into(),
             addrtype: family.into(),
-            connection_address: address.ip().to_string(),
+            connection_address: address,
         }),
         bandwidths: Vec::new(),
         times: vec![Time {
@@ -49,30 +65,28 @@ pub fn audio(address: SocketAddr, session: u64, version: u64) -> Vec<u8> {
         time_zones: Vec::new(),
         key: None,
         attributes: Vec::new(),
-        medias: vec![Media {
-            media: "audio".into(),
-            port: address.port(),
-            num_ports: None,
-            proto: "RTP/AVP".into(),
-            fmt: format!("{PCMU} {PCMA} {TELEPHONE_EVENT}"),
-            media_title: None,
-            connections: Vec::new(),
-            bandwidths: Vec::new(),
-            key: None,
-            attributes: vec![
-                attribute("rtpmap", Some("0 PCMU/8000")),
-                attribute("rtpmap", Some("8 PCMA/8000")),
-                attribute("rtpmap", Some("101 telephone-event/8000")),
-                attribute("fmtp", Some("101 0-15")),
-                attribute("ptime", Some("20")),
-                attribute("sendrecv", None),
-            ],
-        }],
+        medias,
     };
-    let mut out = Vec::with_capacity(320);
+    let mut out = Vec::with_capacity(512);
     // Writing to memory does not fail.
     let _ = description.write(&mut out);
     out
+}
+
+/// One stream of a description.
+pub(crate) fn stream(kind: &str, port: u16, proto: &str, formats: String, attributes: Vec<Attribute>) -> Media {
+    Media {
+        media: kind.into(),
+        port,
+        num_ports: None,
+        proto: proto.into(),
+        fmt: formats,
+        media_title: None,
+        connections: Vec::new(),
+        bandwidths: Vec::new(),
+        key: None,
+        attributes,
+    }
 }
 
 /// Where the first audio stream of a description wants its packets; `None` where it wants none (no audio, port 0, inactive, a

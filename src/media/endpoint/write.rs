@@ -1,12 +1,13 @@
 //! Descriptions of ours, written.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use bytes::Bytes;
-use sdp_types::{Attribute, Connection, Media, Origin, Session, Time};
+use sdp_types::{Attribute, Media};
 
 use super::format::Format;
 use super::remote::{Direction, Section};
+use crate::sdp;
 
 /// What goes into a description.
 pub(super) struct Outline<'a> {
@@ -24,11 +25,6 @@ pub(super) struct Outline<'a> {
 
 /// The description.
 pub(super) fn description(outline: &Outline<'_>) -> Bytes {
-    let family = match outline.local.ip() {
-        IpAddr::V4(_) => "IP4",
-        IpAddr::V6(_) => "IP6",
-    };
-    let address = outline.local.ip().to_string();
     let medias = outline
         .sections
         .iter()
@@ -41,40 +37,7 @@ pub(super) fn description(outline: &Outline<'_>) -> Bytes {
             }
         })
         .collect();
-    let session = Session {
-        origin: Origin {
-            username: Some("-".into()),
-            sess_id: outline.session_id.to_string(),
-            sess_version: outline.version,
-            nettype: "IN".into(),
-            addrtype: family.into(),
-            unicast_address: address.clone(),
-        },
-        session_name: "-".into(),
-        session_description: None,
-        uri: None,
-        emails: Vec::new(),
-        phones: Vec::new(),
-        connection: Some(Connection {
-            nettype: "IN".into(),
-            addrtype: family.into(),
-            connection_address: address,
-        }),
-        bandwidths: Vec::new(),
-        times: vec![Time {
-            start_time: 0,
-            stop_time: 0,
-            repeats: Vec::new(),
-        }],
-        time_zones: Vec::new(),
-        key: None,
-        attributes: Vec::new(),
-        medias,
-    };
-    let mut out = Vec::with_capacity(512);
-    // Writing to memory does not fail.
-    let _ = session.write(&mut out);
-    out.into()
+    sdp::description(outline.local.ip(), outline.session_id, outline.version, medias).into()
 }
 
 fn audio(section: &Section, outline: &Outline<'_>) -> Media {
@@ -99,25 +62,10 @@ fn audio(section: &Section, outline: &Outline<'_>) -> Media {
         "RTP/AVPF" => "RTP/AVPF",
         _ => "RTP/AVP",
     };
-    media("audio", outline.local.port(), proto, numbers.join(" "), attributes)
+    sdp::stream("audio", outline.local.port(), proto, numbers.join(" "), attributes)
 }
 
 /// A stream that is not wanted: as it came, at port 0 (RFC 3264 s.6).
 fn refused(section: &Section) -> Media {
-    media(&section.media, 0, &section.proto, section.fmt.clone(), Vec::new())
-}
-
-fn media(kind: &str, port: u16, proto: &str, fmt: String, attributes: Vec<Attribute>) -> Media {
-    Media {
-        media: kind.into(),
-        port,
-        num_ports: None,
-        proto: proto.into(),
-        fmt,
-        media_title: None,
-        connections: Vec::new(),
-        bandwidths: Vec::new(),
-        key: None,
-        attributes,
-    }
+    sdp::stream(&section.media, 0, &section.proto, section.fmt.clone(), Vec::new())
 }

@@ -161,11 +161,7 @@ impl UserAgent {
     /// A BYE of ours is next: how a transfer ended goes before it, though the NOTIFY before is not answered. A device that is hung up on
     /// first might take its transfer for failed.
     pub(super) fn hurry_refers(&mut self, now: Instant, session: SessionId) {
-        let usages = self
-            .sessions
-            .get(&session)
-            .map(|session| session.usages.clone())
-            .unwrap_or_default();
+        let usages = self.usages_of(session);
         for id in usages {
             let open = &mut self.subscriptions.open;
             let waits = |known: &&mut Box<Subscription>| {

@@ -21,6 +21,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
+
 use super::api::{Notifier, SessionId, SubscriptionEnd, SubscriptionId, UaEvent};
 use super::draft::Body;
 use super::refer::Refer;
@@ -206,13 +208,15 @@ impl UserAgent {
         }
     }
 
+    /// The subscriptions in a session's dialog.
+    pub(super) fn usages_of(&self, session: SessionId) -> SmallVec<[SubscriptionId; 1]> {
+        let session = self.sessions.get(&session);
+        session.map(|session| session.usages.clone()).unwrap_or_default()
+    }
+
     /// A session ends: so do the subscriptions in its dialog. What was asked gets 487 (s.15.1.2), and a transfer in progress has 64*T1.
     pub(super) fn end_usages(&mut self, now: Instant, session: SessionId) {
-        let usages = self
-            .sessions
-            .get(&session)
-            .map(|session| session.usages.clone())
-            .unwrap_or_default();
+        let usages = self.usages_of(session);
         for id in usages {
             let Some(subscription) = self.subscriptions.open.get_mut(&id) else {
                 continue;

@@ -48,11 +48,7 @@ impl UserAgent {
 
     /// A SUBSCRIBE in the dialog of a session: a refresh, or a new subscription beside the call (RFC 5057 s.3).
     pub(in crate::ua) fn receive_subscribe_within(&mut self, now: Instant, flow: Flow, session: SessionId, request: Message) {
-        let usages = self
-            .sessions
-            .get(&session)
-            .map(|session| session.usages.clone())
-            .unwrap_or_default();
+        let usages = self.usages_of(session);
         if let Some(id) = usages.iter().copied().find(|id| self.is_for(*id, &request)) {
             return self.refresh_subscription(now, flow, id, &request);
         }
