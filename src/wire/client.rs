@@ -310,6 +310,9 @@ impl ClientRequest {
     /// Sets the attributes that not every request has.
     fn fill(&mut self, request: &Request) {
         let name = |value: &'static str| Some(value.to_owned());
+        let (reasons, extensions) = attached(request);
+        self.reasons = reasons.cloned().unwrap_or_default();
+        self.extensions = extensions.cloned().unwrap_or_default();
         match request {
             Request::OpenServer {
                 application_name,
@@ -330,13 +333,11 @@ impl ClientRequest {
                 register_mode,
                 control_mode,
                 address_type,
-                extensions,
                 ..
             } => {
                 self.register_mode = name(register_mode.name());
                 self.control_mode = name(control_mode.name());
                 self.address_type = address_type.map(|kind| kind.name().to_owned());
-                self.extensions = extensions.clone();
             }
             Request::UnregisterAddress { control_mode, .. } => self.control_mode = name(control_mode.name()),
             Request::MakeCall {
@@ -344,62 +345,38 @@ impl ClientRequest {
                 location,
                 make_call_type,
                 user_data,
-                reasons,
-                extensions,
                 ..
             } => {
                 self.other_dn = Some(other_dn.clone());
                 self.location = location.clone();
                 self.make_call_type = name(make_call_type.name());
                 self.user_data = Some(user_data.clone());
-                self.reasons = reasons.clone();
-                self.extensions = extensions.clone();
             }
-            Request::ReleaseCall { reasons, .. } | Request::ClearCall { reasons, .. } => self.reasons = reasons.clone(),
             Request::AttachUserData { user_data, .. } | Request::UpdateUserData { user_data, .. } => {
                 self.user_data = Some(user_data.clone());
-            }
-            Request::OnCall { reasons, extensions, .. } => {
-                self.reasons = reasons.clone();
-                self.extensions = extensions.clone();
             }
             Request::OnCallWith {
                 other_dn,
                 location,
                 user_data,
-                reasons,
-                extensions,
                 ..
             } => {
                 self.other_dn = Some(other_dn.clone());
                 self.location = location.clone();
                 self.user_data = Some(user_data.clone());
-                self.reasons = reasons.clone();
-                self.extensions = extensions.clone();
             }
             Request::OnTwoCalls {
                 operation,
                 other_conn_id,
-                reasons,
-                extensions,
                 ..
             } => {
                 self.transfer_conn_id = Some(other_conn_id.to_string());
                 if let OnTwoCalls::MergeCalls(merge_type) = operation {
                     self.merge_type = name(merge_type.name());
                 }
-                self.reasons = reasons.clone();
-                self.extensions = extensions.clone();
             }
-            Request::SendDtmf {
-                dtmf_digits,
-                reasons,
-                extensions,
-                ..
-            } => {
+            Request::SendDtmf { dtmf_digits, .. } => {
                 self.dtmf_digits = Some(dtmf_digits.clone());
-                self.reasons = reasons.clone();
-                self.extensions = extensions.clone();
             }
             Request::DeleteUserData { data_key, .. } => self.data_key = Some(data_key.clone()),
             Request::QueryCall { call_info_type, .. } => self.call_info_type = name(call_info_type.name()),
@@ -414,6 +391,20 @@ impl ClientRequest {
             // The others have nothing beyond their name, DN and call.
             _ => {}
         }
+    }
+}
+
+/// The reasons and the extensions of a request, where it has such.
+fn attached(request: &Request) -> (Option<&KvList>, Option<&KvList>) {
+    match request {
+        Request::MakeCall { reasons, extensions, .. }
+        | Request::OnCall { reasons, extensions, .. }
+        | Request::OnCallWith { reasons, extensions, .. }
+        | Request::OnTwoCalls { reasons, extensions, .. }
+        | Request::SendDtmf { reasons, extensions, .. } => (Some(reasons), Some(extensions)),
+        Request::ReleaseCall { reasons, .. } | Request::ClearCall { reasons, .. } => (Some(reasons), None),
+        Request::RegisterAddress { extensions, .. } => (None, Some(extensions)),
+        _ => (None, None),
     }
 }
 

@@ -40,8 +40,8 @@ pub struct ConferenceSettings {
 }
 
 impl Default for ConferenceSettings {
-    /// Descriptions are the same when their bytes are, and hold nothing; 10 s for the T-Server side; media leg to leg where that serves, and no way back from
-    /// the plane; digits in the audio; up to 128 parties; 40 s for a cancelled leg.
+    /// Descriptions are the same when their bytes are, and hold nothing; 10 s for the T-Server side; media leg to leg where that serves, and no way
+    /// back from the plane; digits in the audio; up to 128 parties; 40 s for a cancelled leg.
     fn default() -> Self {
         Self {
             same_media: |one, other| one == other,

@@ -7,7 +7,8 @@
 //!
 //! As a caller: an INVITE of ours with an offer says that it supports 100rel. Of each early dialog (forks have one each) the reliable
 //! responses are taken in the order of their RSeq, acknowledged once and told once: a repetition is discarded (s.4: the PRACK is a
-//! transaction of its own and repeats itself; it gets a new number once where a later request overtook it), and what comes out of order is not acknowledged, so that it comes again in its turn.
+//! transaction of its own and repeats itself; it gets a new number once where a later request overtook it), and what comes out of order is not acknowledged,
+//! so that it comes again in its turn.
 //!
 //! Offers beside the INVITE's own:
 //!

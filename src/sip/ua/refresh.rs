@@ -11,7 +11,8 @@
 //! How: with an UPDATE without a body where the peer allows it, else with a re-INVITE that says what we said last. The shell hears of neither,
 //! nor of a refresh by the peer (a re-INVITE or UPDATE with the description it gave last), which is answered with what we said last. Where the
 //! peer answers our re-INVITE with a description that says something new (fewer formats, because we offered fewer, are nothing new), the shell
-//! hears of it as of an offer, by `Reinvited`: others send their media there. What the shell accepts it with goes out in one more re-INVITE, where it is new.
+//! hears of it as of an offer, by `Reinvited`: others send their media there. What the shell accepts it with goes out in one more
+//! re-INVITE, where it is new.
 //!
 //! An interval below `min_se` gets 422 from a peer that understands it; a 422 to us is taken once, with the interval it asks for (s.7.3).
 

@@ -293,8 +293,8 @@ impl UserAgent {
         self.withdraw(now, id, if late { Withdrawn::LateOffer } else { Withdrawn::Offer });
     }
 
-    /// Answers the peer's re-INVITE or UPDATE with 200. Where the peer cancelled it meanwhile, `Acked` follows at once, with the peer's last description
-    /// where it had asked for an offer: that is what it goes on with.
+    /// Answers the peer's re-INVITE or UPDATE with 200. Where the peer cancelled it meanwhile, `Acked` follows at once, with the
+    /// peer's last description where it had asked for an offer: that is what it goes on with.
     pub fn accept_reinvite(&mut self, now: Instant, id: SessionId, sdp: Option<Bytes>) {
         let Some(session) = self.commanded(id) else { return };
         if let Some(withdrawn) = session.withdrawn.take() {
