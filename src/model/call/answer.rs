@@ -15,6 +15,10 @@ impl Call {
     ) -> Result<(), TError> {
         let dn = self.dn_of(key);
         let device = self.device(key).ok_or(TErrorCode::PartyNotOnCall)?;
+        if device.mask.is_some() {
+            let text = "the call was forwarded: it is answered elsewhere";
+            return Err(TError::new(TErrorCode::InvalidCallState, text));
+        }
         let (conference, leg, party) = (device.conference, device.leg, device.id);
         let asked = self.party_mut(id, key).ok_or(TErrorCode::PartyNotOnCall)?;
         match asked.state {

@@ -12,7 +12,7 @@ use super::events::Told;
 use super::make::{Called, called, calling_number, shortened};
 use super::operation::{Asker, Op, Pending, Step};
 use super::party::Party;
-use super::{Call, CallIds, CallOutput, With, flow, headers, user_data, wrong_state};
+use super::{Call, CallIds, CallOutput, With, flow, user_data, wrong_state};
 use crate::{CallState, CallType, ConnId, DnRole, EventName, KvList, PartyState, TError, TErrorCode};
 
 /// A consultation call that is to begin.
@@ -29,7 +29,7 @@ pub(super) struct Consult {
 impl Call {
     pub(super) fn consult(&mut self, at: (ConnId, DeviceKey), conference: bool, with: With, now: Instant) -> Result<(), TError> {
         self.check_idle()?;
-        let headers = headers::asked(&with.extensions)?;
+        let leg = self.leg_options(&with.other_dn, &with.extensions)?;
         flow::check(&with.extensions)?;
         let (called, user_data) = self.check_consult(at, &with)?;
         let ids = self.spare.take().ok_or(TErrorCode::Internal)?;
@@ -38,7 +38,7 @@ impl Call {
             .map(|device| device.conference)
             .ok_or(TErrorCode::Internal)?;
         let target = self.new_device(room, called);
-        self.set_headers(target, headers);
+        self.set_leg_options(target, leg, &with.other_dn);
         let consult = Consult {
             conference,
             target,
@@ -91,7 +91,7 @@ impl Call {
                 format!("the call has {} parties, no more are allowed", conn.parties.len()),
             ));
         }
-        let is_there = |key: &DeviceKey| self.device(*key).is_some_and(|device| device.dn == called.dn);
+        let is_there = |key: &DeviceKey| self.device(*key).is_some_and(|device| device.is_of(&called.dn));
         if conn.devices().iter().any(is_there) {
             let text = format!("otherDn: {} is on the call already", called.dn);
             return Err(TError::new(TErrorCode::DestinationInvalidState, text));

@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
+use super::back_to_back::Mask;
 use crate::link::{Cause, Headers, MediaFlowState, OperationId, PartyTarget, ReleasedBy};
+use crate::numbering::Calling;
 use crate::{CallState, ConferenceId, ConnId, DnId, PartyId};
 
 /// Names a device within the group. Never reused.
@@ -60,6 +62,10 @@ pub(super) struct Device {
     pub(super) release: Cause,
     /// How far its media is there. It never goes back.
     pub(super) flow: MediaFlowState,
+    /// How it is called.
+    pub(super) calling: Calling,
+    /// It goes by another name until it answers.
+    pub(super) mask: Option<Mask>,
     /// What its leg carries besides what the call passes on.
     pub(super) headers: Headers,
     /// With which CallState it leaves a call that it hangs up by itself, where another one than Ok.
@@ -81,6 +87,8 @@ impl Device {
             deadline: None,
             release: Cause::normal(ReleasedBy::Server),
             flow: MediaFlowState::Unknown,
+            calling: Calling::default(),
+            mask: None,
             headers: Headers::new(),
             leaves: None,
         }
@@ -88,6 +96,14 @@ impl Device {
 
     /// Whether it is none of our DNs: it gets no events.
     pub(super) fn is_external(&self) -> bool {
+        match &self.mask {
+            Some(mask) => !mask.reported,
+            None => self.is_outside(),
+        }
+    }
+
+    /// Whether it is behind a trunk.
+    pub(super) fn is_outside(&self) -> bool {
         matches!(self.target, PartyTarget::Trunk { .. })
     }
 

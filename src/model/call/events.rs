@@ -5,6 +5,7 @@
 use super::device::DeviceKey;
 use super::{Call, CallOutput, flow};
 use crate::link::{Cause, MediaFlowState};
+use crate::numbering::CALLING_METHOD;
 use crate::{
     CallState, ConnId, DnId, DnRole, Event, EventName, KvList, KvValue, MediaType, PartyState, Requestor, TError, TErrorCode,
 };
@@ -75,8 +76,11 @@ impl Call {
         let Some(mut event) = self.party_event(conn, device, told.name) else {
             return;
         };
-        if self.device(device).is_none_or(super::device::Device::is_external) {
+        let Some(device) = self.device(device).filter(|device| !device.is_external()) else {
             return;
+        };
+        if told.name == EventName::EventRinging && device.calling.asked_for {
+            event.extensions.set(CALLING_METHOD, device.calling.method.name());
         }
         event.call_state = Some(told.call_state);
         event.reasons = told.reasons;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::Call;
 use super::device::DeviceKey;
 use crate::link::Headers;
+use crate::numbering::Calling;
 use crate::{KvList, KvValue, TError, TErrorCode};
 
 /// The extension.
@@ -167,7 +168,27 @@ pub(super) fn joined(passed: &Headers, own: Headers) -> Headers {
     headers
 }
 
+/// What a request says of the leg of its destination.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub(super) struct LegOptions {
+    headers: Headers,
+    calling: Calling,
+}
+
 impl Call {
+    /// What a request says of the leg of `dialled`, and the dial plan where it says nothing.
+    pub(super) fn leg_options(&self, dialled: &str, extensions: &KvList) -> Result<LegOptions, TError> {
+        Ok(LegOptions {
+            headers: asked(extensions)?,
+            calling: self.numbering.calling(dialled, extensions)?,
+        })
+    }
+
+    pub(super) fn set_leg_options(&mut self, key: DeviceKey, options: LegOptions, dialled: &str) {
+        self.set_headers(key, options.headers);
+        self.call_by(key, options.calling, dialled);
+    }
+
     pub(super) fn set_headers(&mut self, key: DeviceKey, headers: Headers) {
         if let Some(device) = self.device_mut(key) {
             device.headers = headers;

@@ -167,21 +167,26 @@ impl Call {
             if calls_origin {
                 continue;
             }
-            let arrival = party.arrival.clone();
-            let previous = conn.consultation.map(|consultation| consultation.main);
+            let state = party.arrival.state;
             if external && conn.stage == Stage::CallingDestination {
                 let origin = conn.origin;
                 let told = Told::new(EventName::EventNetworkReached, PartyState::Dialing, CallState::Ok);
                 self.tell(id, origin, told, out);
             }
-            let told = Told {
-                third: arrival.third,
-                previous,
-                requestor: self.joiner(id, key).and_then(Asker::requestor),
-                ..Told::new(EventName::EventRinging, PartyState::Alerting, arrival.state)
-            };
-            self.tell(id, key, told, out);
+            self.ring(id, key, state, out);
         }
+    }
+
+    /// A party rings.
+    pub(super) fn ring(&mut self, id: ConnId, key: DeviceKey, state: CallState, out: &mut Vec<CallOutput>) {
+        let Some(conn) = self.conn(id) else { return };
+        let told = Told {
+            third: conn.party(key).and_then(|party| party.arrival.third.clone()),
+            previous: conn.consultation.map(|consultation| consultation.main),
+            requestor: self.joiner(id, key).and_then(Asker::requestor),
+            ..Told::new(EventName::EventRinging, PartyState::Alerting, state)
+        };
+        self.tell(id, key, told, out);
     }
 
     /// Who asked for this party in a single-step conference: it has a star on EventRinging (T-Library reference ch. 9.10).
@@ -207,6 +212,7 @@ impl Call {
             return;
         }
         self.reached(key, out);
+        self.reveal(key, out);
         for id in self.conns_of(key) {
             let Some(conn) = self.conn_mut(id) else { continue };
             match conn.stage {

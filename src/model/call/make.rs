@@ -8,9 +8,10 @@ use std::time::Instant;
 use super::conn::{Conn, Stage};
 use super::device::{DeviceKey, Leg};
 use super::events::Told;
+use super::headers::LegOptions;
 use super::party::Party;
 use super::{Call, CallOutput, Phase, flow, headers, user_data};
-use crate::link::{Headers, LinkRequest, MakeParty, PartyTarget};
+use crate::link::{LinkRequest, MakeParty, PartyTarget};
 use crate::numbering::{Destination, DnKind, Numbering};
 use crate::{
     CallState, CallType, ConnId, DnId, DnRole, EventName, KvList, MakeCallType, PartyState, Request, Requestor, TError,
@@ -37,7 +38,7 @@ pub struct Make {
     pub user_data: KvList,
     /// Echoed in EventDialing.
     pub reasons: KvList,
-    /// `sip-headers` for the destination's leg; `RemoteMediaFlowState` asks for EventCallInfoChanged.
+    /// `calling-method`, `CPNDigits` and `sip-headers` for the destination's leg; `RemoteMediaFlowState` asks for EventCallInfoChanged.
     pub extensions: KvList,
 }
 
@@ -83,7 +84,7 @@ impl Call {
             return self.refuse(make.requestor, None, Some(&make.this_dn), error, out);
         }
         match self.check_make(&make) {
-            Ok((called, headers)) => self.start_make(make, called, headers, now, out),
+            Ok((called, leg)) => self.start_make(make, called, leg, now, out),
             Err(error) => {
                 self.refuse(make.requestor, None, Some(&make.this_dn), error, out);
                 self.finish_refused(out);
@@ -91,7 +92,7 @@ impl Call {
         }
     }
 
-    fn check_make(&self, make: &Make) -> Result<(Called, Headers), TError> {
+    fn check_make(&self, make: &Make) -> Result<(Called, LegOptions), TError> {
         if make.make_call_type != MakeCallType::Regular {
             let text = format!("makeCallType {} is not supported, only Regular is", make.make_call_type);
             return Err(TError::new(TErrorCode::UnsupportedOperation, text));
@@ -118,12 +119,12 @@ impl Call {
             Some(_) => {}
         }
         user_data::check_size(&make.user_data, self.settings.user_data_limit_bytes)?;
-        let headers = headers::asked(&make.extensions)?;
         flow::check(&make.extensions)?;
-        Ok((called(&self.numbering, &make.other_dn, &make.this_dn)?, headers))
+        let leg = self.leg_options(&make.other_dn, &make.extensions)?;
+        Ok((called(&self.numbering, &make.other_dn, &make.this_dn)?, leg))
     }
 
-    fn start_make(&mut self, make: Make, called: Called, headers: Headers, now: Instant, out: &mut Vec<CallOutput>) {
+    fn start_make(&mut self, make: Make, called: Called, leg: LegOptions, now: Instant, out: &mut Vec<CallOutput>) {
         let config = self.numbering.dn(&make.this_dn);
         let auto_answer = config.is_some_and(|config| config.auto_answer);
         let own = Called {
@@ -135,7 +136,7 @@ impl Call {
         let ani = calling_number(&self.numbering, &own.dn);
         let origin = self.new_device(conference, own);
         let destination = self.new_device(conference, called);
-        self.set_headers(destination, headers);
+        self.set_leg_options(destination, leg, &make.other_dn);
         let mut conn = Conn::new(&self.ids, call_type, origin, destination, now);
         conn.ani = Some(ani);
         conn.dnis = Some(make.other_dn.into());
@@ -172,19 +173,23 @@ impl Call {
         device.leg = Leg::Made;
         device.deadline = deadline;
         let (conference, party, target) = (device.conference, device.id, device.target.clone());
-        let external = device.is_external();
+        let external = device.is_outside();
+        let identity = device.calling.identity.clone();
         let own = device.headers.clone();
         self.room_mut(conference).made = true;
         let config = self.numbering.dn(&shown);
         let number = config.and_then(|config| config.extension_number.as_deref());
         // The other switch knows our extension numbers, not our user names.
-        let caller = match number {
-            Some(number) if external => DnId::new(&format!("sip:{number}@{}", self.numbering.default_domain())),
+        let hidden = identity.is_some();
+        let caller = match (identity, number) {
+            (Some(identity), _) => identity,
+            (None, Some(number)) if external => DnId::new(&format!("sip:{number}@{}", self.numbering.default_domain())),
             _ => self.numbering.sip_uri(&shown),
         };
         let Some(call) = self.conn(conn) else { return };
         let origin = call.stage == Stage::CallingOrigin;
         let caller_name = match config {
+            _ if hidden => None,
             Some(config) => config.display_name.clone(),
             None => call.caller_name.clone().filter(|_| !origin),
         };

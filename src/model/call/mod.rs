@@ -23,12 +23,13 @@
 //!
 //! One file per operation: `make` (3pcc), `offered` (1pcc and inbound), `link` (progress), `release`, `clear`, `delete`, `answer`, `hold`,
 //! `consult`, `transfer` (two calls become one), `moving` (from conference to conference), `single_step`, `redirect` (RedirectCall, 3xx), `refer`, `pickup`, `dtmf`, `absorb`,
-//! `user_data`, `query`, `flow` (how far media is), `headers` (of one leg); `operation` is what they have in common, `events` builds what clients see, `ending` is the one way out of
+//! `user_data`, `query`, `flow` (how far media is), `headers` (of one leg), `back_to_back` (who is reported until somebody answers); `operation` is what they have in common, `events` builds what clients see, `ending` is the one way out of
 //! a call, `timeout` what happens when the connector stays silent, `cause` the one place that knows SIP statuses.
 
 mod absorb;
 mod answer;
 mod audio;
+mod back_to_back;
 mod cause;
 mod clear;
 mod conn;

@@ -101,7 +101,7 @@ impl Call {
     /// No call goes round in circles: nobody on it is called again, and it is passed on a few times at most.
     fn check_hops(&self, id: ConnId, called: &Called) -> Result<(), TError> {
         let conn = self.conn(id).ok_or(TErrorCode::InvalidConnId)?;
-        let on_call = |key: &DeviceKey| self.device(*key).is_some_and(|device| device.dn == called.dn);
+        let on_call = |key: &DeviceKey| self.device(*key).is_some_and(|device| device.is_of(&called.dn));
         let round = conn.passed_on.contains(&called.dn) || conn.devices().iter().any(on_call);
         if round || conn.passed_on.len() >= MAX_HOPS {
             let text = format!("the call was passed on {} times and goes round", conn.passed_on.len());
@@ -118,9 +118,9 @@ impl Call {
         now: Instant,
         out: &mut Vec<CallOutput>,
     ) {
-        let Some((conference, dn)) = self.device(old).map(|device| (device.conference, device.dn.clone())) else {
-            return;
-        };
+        let Some(device) = self.device(old) else { return };
+        let (conference, name, dn) = (device.conference, device.dn.clone(), device.real_dn().clone());
+        let hidden = passed_on.state == CallState::Forwarded && self.hides_forwarding(old);
         let new_dn = called.dn.clone();
         let told = Told {
             third: Some((new_dn, DnRole::DeletedBy)),
@@ -128,9 +128,14 @@ impl Call {
             reasons: passed_on.reasons,
             ..Told::new(EventName::EventReleased, PartyState::Null, passed_on.state)
         };
-        self.tell_known(id, old, told, out);
+        if !hidden {
+            self.tell_known(id, old, told, out);
+        }
         let new = self.new_device(conference, called);
         self.set_headers(new, passed_on.headers);
+        if hidden {
+            self.stand_in(old, new);
+        }
         if let Some(step) = self.pending.as_mut().filter(|pending| pending.conn == id)
             && let Op::SingleStep(step) = &mut step.op
             && step.target == old
@@ -141,11 +146,13 @@ impl Call {
         if conn.destination == old {
             conn.destination = new;
         }
-        if let Some(party) = conn.party_mut(old) {
+        if let Some(party) = conn.party_mut(old).filter(|_| hidden) {
+            party.device = new;
+        } else if let Some(party) = conn.party_mut(old) {
             *party = Party {
                 arrival: Arrival {
                     state: passed_on.state,
-                    third: Some((dn.clone(), DnRole::DeletedBy)),
+                    third: Some((name, DnRole::DeletedBy)),
                 },
                 joining: party.joining,
                 ..Party::new(new, party.role)

@@ -13,7 +13,7 @@ use super::events::Told;
 use super::make::Called;
 use super::operation::{Asker, Op, Pending, Step};
 use super::party::{Arrival, Joining, Party};
-use super::{Call, CallOutput, With, headers, user_data, wrong_state};
+use super::{Call, CallOutput, With, user_data, wrong_state};
 use crate::link::Cause;
 use crate::numbering::Regrouping;
 use crate::{CallState, ConnId, DnRole, EventName, KvList, PartyState, TError, TErrorCode};
@@ -41,7 +41,7 @@ impl Call {
         if party.state != PartyState::Connected {
             return Err(wrong_state(self.dn_of(at.1), Some(party.state)));
         }
-        let headers = headers::asked(&with.extensions)?;
+        let leg = self.leg_options(&with.other_dn, &with.extensions)?;
         let called = self.called_for(at.0, at.1, &with.other_dn)?;
         let mut user_data = self.conn(at.0).map(|conn| KvList::clone(&conn.user_data)).unwrap_or_default();
         user_data.merge(&with.user_data);
@@ -52,7 +52,7 @@ impl Call {
             pending.reasons = with.reasons;
         }
         if let Some(target) = self.pending.as_ref().and_then(|pending| pending.op.target()) {
-            self.set_headers(target, headers);
+            self.set_leg_options(target, leg, &with.other_dn);
         }
         Ok(())
     }

@@ -6,12 +6,12 @@ use crate::link::MediaFlowState;
 use crate::request::OnCallWith;
 use crate::{CallInfoType, EventName};
 
-fn extensions<V: Into<KvValue>>(key: &str, value: V) -> KvList {
+pub(super) fn extensions<V: Into<KvValue>>(key: &str, value: V) -> KvList {
     [(key, value.into())].into_iter().collect()
 }
 
 /// Alice is asked to call; nobody has answered.
-fn made(other_dn: &str, extensions: KvList) -> Stage {
+pub(super) fn made(other_dn: &str, extensions: KvList) -> Stage {
     let mut stage = Stage::empty(CONN, CONFERENCE);
     let make = Make {
         extensions,
@@ -21,7 +21,7 @@ fn made(other_dn: &str, extensions: KvList) -> Stage {
     stage
 }
 
-fn asked(mut request: Request, with: KvList) -> Request {
+pub(super) fn asked(mut request: Request, with: KvList) -> Request {
     if let Request::OnCallWith { extensions, .. } = &mut request {
         *extensions = with;
     }
