@@ -82,8 +82,6 @@ pub struct Plan {
     pub pool: PoolSettings,
     /// What a media port can do.
     pub capabilities: Capabilities,
-    /// Whether digits go to devices in INFO requests rather than as media.
-    pub digits_by_info: bool,
     /// The most live calls.
     pub max_calls: usize,
     /// The messages a connector's mailbox holds.
@@ -304,7 +302,6 @@ fn grow_connector(
         pass_through: plan.pass_through.clone(),
         media,
         capabilities: plan.capabilities.clone(),
-        digits_by_info: plan.digits_by_info,
         conference_settings: plan.conference,
     };
     ConnectorActor::supervise(parts, plan.connector_mailbox)

@@ -14,14 +14,14 @@
 //!
 //! A leg's SIP session stays on the connector where it began, also when the leg moves to a conference of another one: commands go there.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use actix::{Actor, ActorContext, Addr, Context, Handler, Message};
 use tandem_media::endpoint::Capabilities;
 use tandem_media::plane::PortId;
 use tandem_model::conference::{Conference, ConferenceInput, ConferenceOutput, ConferenceSettings, GivenParty};
-use tandem_model::leg::{LegCommand, LegEvent, MediaCommand, MediaEvent};
+use tandem_model::leg::{LegCommand, LegEvent, MediaEvent};
 use tandem_model::link::OperationId;
 use tandem_model::{ConferenceId, ConnectorId, LegId, PartyId};
 
@@ -102,14 +102,13 @@ pub struct ConferenceActor {
     machine: Conference,
     media: Arc<dyn Media>,
     capabilities: Capabilities,
-    digits_by_info: bool,
     directory: Arc<Directory>,
     parent: Addr<ConnectorActor>,
     anchors: Anchors,
     /// The connectors of legs whose sessions are not with `parent`.
-    homes: HashMap<LegId, Addr<ConnectorActor>>,
+    homes: BTreeMap<LegId, Addr<ConnectorActor>>,
     /// Legs that were given away, and where their sessions are: what was on its way here goes after them.
-    given: HashMap<LegId, Addr<ConnectorActor>>,
+    given: BTreeMap<LegId, Addr<ConnectorActor>>,
     out: Vec<ConferenceOutput>,
     alarm: Alarm,
 }
@@ -120,7 +119,7 @@ impl ConferenceActor {
         connector: ConnectorId,
         settings: ConferenceSettings,
         media: Arc<dyn Media>,
-        (capabilities, digits_by_info): (Capabilities, bool),
+        capabilities: Capabilities,
         directory: Arc<Directory>,
         parent: Addr<ConnectorActor>,
     ) -> Self {
@@ -133,11 +132,10 @@ impl ConferenceActor {
             anchors: Anchors::new(id, media.clone(), capabilities.clone()),
             media,
             capabilities,
-            digits_by_info,
             directory,
             parent,
-            homes: HashMap::new(),
-            given: HashMap::new(),
+            homes: BTreeMap::new(),
+            given: BTreeMap::new(),
             out: Vec::new(),
             alarm: Alarm::default(),
         }
@@ -154,9 +152,6 @@ impl ConferenceActor {
             for output in std::mem::take(&mut self.out) {
                 match output {
                     ConferenceOutput::Leg { leg, command } => self.resolve(leg, command, &mut commands, &mut inputs),
-                    ConferenceOutput::Media(MediaCommand::Digits { leg, digits }) if self.digits_by_info => {
-                        commands.extend(digits.chars().filter_map(|digit| Some((leg, digit_in_info(digit)?))));
-                    }
                     ConferenceOutput::Media(command) => self.anchors.command(command),
                     ConferenceOutput::Notify(notification) => notifications.push(notification),
                     ConferenceOutput::GiveAway {
@@ -355,18 +350,6 @@ impl ConferenceActor {
         self.apply(input, ctx);
     }
 }
-
-/// A key in an INFO request, in the form that gateways take most (`application/dtmf-relay`). A pause is none: the requests keep their order
-/// by their CSeq alone, so there is no time between them.
-fn digit_in_info(digit: char) -> Option<LegCommand> {
-    matches!(digit, '0'..='9' | '*' | '#' | 'A'..='D').then(|| LegCommand::Info {
-        content_type: "application/dtmf-relay".into(),
-        body: format!("Signal={digit}\r\nDuration={DIGIT_MS}\r\n").into(),
-    })
-}
-
-/// How long a key that an INFO tells of is pressed.
-const DIGIT_MS: u32 = 160;
 
 impl Actor for ConferenceActor {
     type Context = Context<Self>;

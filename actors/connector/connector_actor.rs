@@ -185,8 +185,6 @@ pub struct ConnectorParts {
     pub media: Arc<dyn Media>,
     /// What its ports can do.
     pub capabilities: Capabilities,
-    /// Whether digits go to devices in INFO requests rather than as media.
-    pub digits_by_info: bool,
     /// The shard's registrar.
     pub registrar: Addr<RegistrarActor>,
     /// How conferences behave.

@@ -52,7 +52,7 @@ impl ConnectorActor {
             self.parts.shard.borrow().id,
             self.parts.conference_settings,
             self.parts.media.clone(),
-            (self.parts.capabilities.clone(), self.parts.digits_by_info),
+            self.parts.capabilities.clone(),
             self.parts.directory.clone(),
             parent.clone(),
         );

@@ -40,24 +40,7 @@ pub fn plan(config: &Config, listeners: Vec<Listener>, cores: usize) -> Result<P
         numbering: Arc::new(numbering),
         devices: Arc::new(devices),
         connectors,
-        ua: UaConfig {
-            shard: 0,
-            product: config.sip.product.as_str().into(),
-            listeners,
-            t1: Duration::from_millis(config.sip.t1_ms),
-            t2: Duration::from_millis(config.sip.t2_ms),
-            t4: Duration::from_millis(config.sip.t4_ms),
-            invite_timeout: INVITE_TIMEOUT,
-            max_sessions: config.sip.max_sessions,
-            max_transactions: config.sip.max_transactions,
-            reliable_provisionals: match config.sip.reliable_provisionals {
-                tandem_config::ReliableProvisionals::Off => ReliableProvisionals::Off,
-                tandem_config::ReliableProvisionals::Supported => ReliableProvisionals::Supported,
-                tandem_config::ReliableProvisionals::Required => ReliableProvisionals::Required,
-            },
-            session_expires: Duration::from_secs(config.sip.session_expires_s.into()),
-            min_se: Duration::from_secs(config.sip.min_se_s.into()),
-        },
+        ua: ua(config, listeners),
         registrar: RegistrarConfig {
             min_expires: config.registrar.min_expires_s,
             default_expires: config.registrar.default_expires_s,
@@ -94,7 +77,6 @@ pub fn plan(config: &Config, listeners: Vec<Listener>, cores: usize) -> Result<P
                 .unwrap_or_default(),
         },
         capabilities: super::media::capabilities(config),
-        digits_by_info: config.media.dtmf == tandem_config::DtmfMode::Info,
         pass_through: Arc::new(PassThrough::new(&config.sip.pass_through_headers).map_err(|error| vec![error.to_string()])?),
         max_calls: config.limits.max_calls,
         connector_mailbox: config.connectors.mailbox_capacity,
@@ -106,6 +88,28 @@ pub fn plan(config: &Config, listeners: Vec<Listener>, cores: usize) -> Result<P
         seed: rand::random(),
         unix_micros: || unix_time().as_micros() as u64,
     })
+}
+
+/// The SIP layer.
+fn ua(config: &Config, listeners: Vec<Listener>) -> UaConfig {
+    UaConfig {
+        shard: 0,
+        product: config.sip.product.as_str().into(),
+        listeners,
+        t1: Duration::from_millis(config.sip.t1_ms),
+        t2: Duration::from_millis(config.sip.t2_ms),
+        t4: Duration::from_millis(config.sip.t4_ms),
+        invite_timeout: INVITE_TIMEOUT,
+        max_sessions: config.sip.max_sessions,
+        max_transactions: config.sip.max_transactions,
+        reliable_provisionals: match config.sip.reliable_provisionals {
+            tandem_config::ReliableProvisionals::Off => ReliableProvisionals::Off,
+            tandem_config::ReliableProvisionals::Supported => ReliableProvisionals::Supported,
+            tandem_config::ReliableProvisionals::Required => ReliableProvisionals::Required,
+        },
+        session_expires: Duration::from_secs(config.sip.session_expires_s.into()),
+        min_se: Duration::from_secs(config.sip.min_se_s.into()),
+    }
 }
 
 /// The ingress with the limits of the configuration.
