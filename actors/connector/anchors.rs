@@ -7,7 +7,7 @@
 //! Invariants: a leg has at most one port; a port is closed with its leg, with the order to close it, with the conference's actor, or with
 //! the message that brings it to a conference that is gone, whichever comes first: who drops it closes it. What cannot be described is refused towards the device, and the machine is told.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -105,7 +105,7 @@ pub struct Anchors {
     conference: ConferenceId,
     media: Arc<dyn Media>,
     capabilities: Capabilities,
-    legs: HashMap<LegId, LegMedia>,
+    legs: BTreeMap<LegId, LegMedia>,
 }
 
 impl Anchors {
@@ -115,7 +115,7 @@ impl Anchors {
             conference,
             media,
             capabilities,
-            legs: HashMap::new(),
+            legs: BTreeMap::new(),
         }
     }
 
