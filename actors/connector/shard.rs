@@ -7,6 +7,7 @@ use std::rc::Rc;
 use actix::Addr;
 use bytes::Bytes;
 use smallvec::SmallVec;
+use tandem_model::conference::MOVED_LEGS;
 use tandem_model::conference_pool::{ConferencePool, PoolSettings, Resource};
 use tandem_model::{ConferenceId, ConnectorId, DnId, LegId, PartyId};
 use tandem_sip::session;
@@ -49,9 +50,6 @@ pub struct Ready {
     /// Which conference it serves.
     pub serves: Rc<Cell<Option<ConferenceId>>>,
 }
-
-/// Marks the ids of legs that came from another conference: a conference numbers its own from 1, and never so far.
-const MOVED: u64 = 1 << 56;
 
 /// Max-Forwards of a request that nobody else's request brought about (RFC 3261 s.8.1.1.6).
 const MAX_FORWARDS: u8 = 70;
@@ -168,7 +166,7 @@ impl Shard {
         let entry = self.sessions.get_mut(&session)?;
         let from = (entry.conference, entry.leg);
         self.next_moved += 1;
-        let leg = LegId(MOVED | u64::from(self.id.0) << 40 | self.next_moved);
+        let leg = LegId(MOVED_LEGS | u64::from(self.id.0) << 40 | self.next_moved);
         (entry.conference, entry.leg, entry.party) = (to, leg, as_party);
         entry.former = Some(from);
         self.away.remove(&from);

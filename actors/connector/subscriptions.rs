@@ -52,9 +52,13 @@ impl ConnectorActor {
             let of_dn = shard.watchers.iter().filter(|(_, watched)| *watched == dn);
             of_dn.map(|(subscription, _)| *subscription).collect()
         };
+        let Some(roster) = self.parts.directory.rosters.of(dn).filter(|_| !watching.is_empty()) else {
+            return;
+        };
         watching.sort_unstable();
+        let document = document(dn, &roster);
         for subscription in watching {
-            self.show(subscription, dn);
+            self.send_document(subscription, document.clone());
         }
     }
 
@@ -96,7 +100,10 @@ impl ConnectorActor {
         let Some(roster) = self.parts.directory.rosters.of(dn) else {
             return;
         };
-        let document = document(dn, &roster);
+        self.send_document(id, document(dn, &roster));
+    }
+
+    fn send_document(&self, id: SubscriptionId, document: Bytes) {
         self.parts
             .shard
             .borrow_mut()
