@@ -1,5 +1,7 @@
 //! Real programs against the built binary: SIPp, baresip, Prometheus.
 
 mod baresip;
+mod control;
 mod prometheus;
+mod sessions;
 mod sipp;

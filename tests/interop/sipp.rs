@@ -73,11 +73,6 @@ async fn a_callee_hangs_up() {
 }
 
 #[tokio::test]
-async fn a_reinvite_and_its_answer_pass_through() {
-    call("caller_holds", "callee_is_held").await;
-}
-
-#[tokio::test]
 async fn an_info_passes_through() {
     call("caller_sends_info", "callee_takes_info").await;
 }
