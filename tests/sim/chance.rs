@@ -1,20 +1,24 @@
 //! A random world from a seed.
 
+use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use tandem_actors::now;
-use tandem_model::{ConnId, KvList};
+use tandem_model::request::{OnCall, OnCallWith, OnTwoCalls};
+use tandem_model::{ConnId, KvList, MergeType};
 use tandem_wire::ClientRequest;
 
 use super::desktop::Desktop;
 use super::phone::{Act, Manners};
+use super::rest;
 use super::rules;
 use super::storm;
-use super::wire::Weather;
-use super::world::{Genesis, PHONES, World};
+use super::wire::{Weather, Wire};
+use super::world::{Audio, Genesis, PHONES, World};
 
 /// How long things happen, before all is wound up.
 const BUSY: Duration = Duration::from_secs(90);
@@ -25,8 +29,19 @@ pub struct Outcome {
     pub calls: usize,
     /// Of those, calls that were talked in.
     pub established: usize,
+    /// What desktops asked and phones did.
+    pub operations: usize,
+    /// Parties that were transferred or joined to others.
+    pub moved: usize,
+    /// Pairs of parties of which one was due to hear the other at rest, or not to.
+    pub heard: usize,
     /// The network, which has the transcript of everything that happened.
-    pub wire: std::sync::Arc<super::wire::Wire>,
+    pub wire: Arc<Wire>,
+}
+
+thread_local! {
+    /// The network of the last world of this thread, for the transcript of one that failed.
+    pub static LAST: RefCell<Option<Arc<Wire>>> = const { RefCell::new(None) };
 }
 
 /// What happens at some time, beside what the phones do.
@@ -53,8 +68,12 @@ async fn play_with(seed: u64, stormy: bool) -> Outcome {
         phones: rng.random_range(3..=PHONES),
         weather: weather(&mut rng),
         require_auth: rng.random_ratio(1, 3),
+        audio: *[Audio::Direct, Audio::Descending, Audio::Anchored]
+            .choose(&mut rng)
+            .unwrap_or(&Audio::Direct),
     };
     let mut world = World::begin(genesis).await;
+    LAST.set(Some(world.wire.clone()));
     let everything = world.dns();
     world.add_desktop(&everything).await;
     for _ in 0..rng.random_range(0..4) {
@@ -79,9 +98,17 @@ async fn play_with(seed: u64, stormy: bool) -> Outcome {
         }
     }
     world.run_until(end).await;
+    let mut heard = 0;
+    if !stormy {
+        world.rest().await;
+        let late = world.add_desktop(&everything).await;
+        world.run(Duration::from_secs(1)).await;
+        rules::check_rest(&world);
+        heard = rest::check(&world, late);
+    }
     world.wind_up().await;
     rules::check(&world, stormy).await;
-    outcome(&world)
+    outcome(&world, heard)
 }
 
 fn weather(rng: &mut StdRng) -> Weather {
@@ -100,7 +127,9 @@ fn within(rng: &mut StdRng, duration: Duration) -> Duration {
 
 fn plan_phones(world: &mut World, rng: &mut StdRng) {
     let count = world.phones.len();
+    let patient = rng.random_ratio(2, 3);
     for phone in &mut world.phones {
+        phone.patient = patient;
         phone.manners = Manners::Moody;
         phone.restless = true;
     }
@@ -128,6 +157,10 @@ fn plan_phones(world: &mut World, rng: &mut StdRng) {
         };
         world.plan(wait, phone, dial);
     }
+    for _ in 0..rng.random_range(0..6) {
+        let (wait, phone, victim) = (within(rng, BUSY), rng.random_range(0..count), rng.random_range(0..count));
+        world.plan(wait, phone, Act::PickUp(victim));
+    }
     for _ in 0..rng.random_range(0..4) {
         let (wait, phone, long) = (within(rng, BUSY), rng.random_range(0..count), within(rng, BUSY));
         let dark = rng.random::<bool>();
@@ -150,7 +183,7 @@ fn number(rng: &mut StdRng, phones: usize) -> String {
 
 fn desktop_plans(world: &World, rng: &mut StdRng) -> Vec<(Instant, usize)> {
     let start = now();
-    let count = rng.random_range(10..60);
+    let count = rng.random_range(20..120);
     let mut plans: Vec<_> = (0..count)
         .map(|_| (start + within(rng, BUSY), rng.random_range(0..world.desktops.len())))
         .collect();
@@ -178,6 +211,10 @@ async fn act(desktops: &mut [Desktop], index: usize, rng: &mut StdRng, dns: &[St
         .cloned()
         .unwrap_or(dn.clone());
     let pairs = KvList::from_iter([("key", "value"), ("other", "x")]);
+    if let Some(request) = control(desktop, rng, dns) {
+        desktop.ask(request).await;
+        return;
+    }
     let request = match rng.random_range(0..24) {
         0..8 => ClientRequest::make_call(&dn, &number(rng, dns.len() + 1)).user_data(pairs),
         8..11 => ClientRequest::release_call(&party, call),
@@ -203,7 +240,54 @@ async fn act(desktops: &mut [Desktop], index: usize, rng: &mut StdRng, dns: &[St
     desktop.ask(request).await;
 }
 
-fn outcome(world: &World) -> Outcome {
+/// Now and then, where a DN has calls: a request that controls them.
+fn control(desktop: &Desktop, rng: &mut StdRng, dns: &[String]) -> Option<ClientRequest> {
+    let live = desktop.live();
+    let (dn, calls) = live.iter().nth(rng.random_range(0..live.len().max(1)))?;
+    let mut call = || {
+        calls
+            .iter()
+            .nth(rng.random_range(0..calls.len()))
+            .copied()
+            .unwrap_or(ConnId(77))
+    };
+    let (one, mut other) = (call(), call());
+    if one == other {
+        other = calls.iter().copied().find(|call| *call != one).unwrap_or(other);
+    }
+    // Often to a DN that is in the call, too: to delete it, or by mistake.
+    let to = if rng.random_ratio(1, 3) {
+        dns.choose(rng).cloned()?
+    } else {
+        number(rng, dns.len() + 1)
+    };
+    let with = |operation| Some(ClientRequest::of_call_with(operation, dn, one, &to));
+    let two = |operation| Some(ClientRequest::of_two_calls(operation, dn, one, other));
+    let on = |operation| Some(ClientRequest::of_call(operation, dn, one));
+    match rng.random_range(0..40) {
+        0..3 => on(OnCall::HoldCall),
+        3..6 => on(OnCall::RetrieveCall),
+        6 => on(OnCall::AnswerCall),
+        7 => on(OnCall::SetMuteOn),
+        8 => on(OnCall::SetMuteOff),
+        9..12 => with(OnCallWith::InitiateTransfer),
+        12..15 => with(OnCallWith::InitiateConference),
+        15 => with(OnCallWith::SingleStepTransfer),
+        16 => with(OnCallWith::SingleStepConference),
+        17 => with(OnCallWith::DeleteFromConference),
+        18 => with(OnCallWith::RedirectCall),
+        19..22 => two(OnTwoCalls::CompleteTransfer),
+        22..25 => two(OnTwoCalls::CompleteConference),
+        25 => two(OnTwoCalls::AlternateCall),
+        26 => two(OnTwoCalls::ReconnectCall),
+        27 => two(OnTwoCalls::MergeCalls(MergeType::ForTransfer)),
+        28 => two(OnTwoCalls::MergeCalls(MergeType::ForConference)),
+        29 => Some(ClientRequest::send_dtmf(dn, one, "12#")),
+        _ => None,
+    }
+}
+
+fn outcome(world: &World, heard: usize) -> Outcome {
     let established = |frame: &&tandem_wire::EventFrame| frame.is(tandem_model::EventName::EventEstablished);
     let mut talked: Vec<_> = world.desktops[0]
         .frames
@@ -216,6 +300,14 @@ fn outcome(world: &World) -> Outcome {
     Outcome {
         calls: world.desktops[0].calls.len(),
         established: talked.len(),
+        operations: world.phones.iter().map(|phone| phone.deeds).sum::<usize>()
+            + world.desktops.iter().map(|desktop| desktop.asked.len()).sum::<usize>(),
+        moved: world.desktops[0]
+            .frames
+            .iter()
+            .filter(|frame| frame.is(tandem_model::EventName::EventPartyChanged))
+            .count(),
+        heard,
         wire: world.wire.clone(),
     }
 }

@@ -15,7 +15,7 @@ use super::phone::{Act, Manners, Stage};
 use super::recorder;
 use super::rules;
 use super::wire::Weather;
-use super::world::{Genesis, World, in_virtual_time};
+use super::world::{Audio, Genesis, World, in_virtual_time};
 
 /// How far the call is when the crash comes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,6 +46,7 @@ pub async fn stage(connectors: u16) -> World {
         phones: 8,
         weather,
         require_auth: true,
+        audio: Audio::default(),
     })
     .await;
     let dns = world.dns();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use tandem_actors::gateway::{ClientHandle, Gateway};
 use tandem_actors::tserver::ClientSink;
-use tandem_model::EventName;
+use tandem_model::{ConnId, EventName};
 use tandem_wire::{ClientRequest, EventFrame};
 
 use super::world::API_KEY;
@@ -94,6 +94,30 @@ impl Desktop {
             texts.push(text.to_owned());
         }
         texts
+    }
+
+    /// The calls that each DN has, as far as this client was told.
+    pub fn live(&self) -> BTreeMap<String, BTreeSet<ConnId>> {
+        let mut live: BTreeMap<String, BTreeSet<ConnId>> = BTreeMap::new();
+        for frame in &self.frames {
+            let (Some(dn), Some(call)) = (&frame.this_dn, frame.call()) else {
+                continue;
+            };
+            let calls = live.entry(dn.clone()).or_default();
+            match frame.name() {
+                Some(name) if name.is_terminal() => drop(calls.remove(&call)),
+                Some(EventName::EventDialing | EventName::EventRinging) => drop(calls.insert(call)),
+                Some(EventName::EventPartyChanged) => {
+                    if let Some(previous) = frame.previous_conn_id.as_ref().and_then(|call| call.parse().ok()) {
+                        calls.remove(&previous);
+                    }
+                    calls.insert(call);
+                }
+                _ => {}
+            }
+        }
+        live.retain(|_, calls| !calls.is_empty());
+        live
     }
 
     /// Why its socket was closed by the server.

@@ -1,6 +1,6 @@
 //! A media plane without media: ports that are opened, told what to hear, and closed. Nothing flows, so nothing is told.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,15 +10,17 @@ use tandem_media::endpoint::PortSettings;
 use tandem_media::plane::{OpenError, Port, PortId, Source};
 use tandem_model::ConferenceId;
 
+use super::wire::Wire;
+
 /// The ports that are open.
-#[derive(Default)]
 pub struct Ports {
     next: AtomicU64,
-    open: Mutex<HashMap<PortId, OpenPort>>,
+    open: Mutex<BTreeMap<PortId, OpenPort>>,
+    wire: Arc<Wire>,
 }
 
 /// What one port was told last.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Debug)]
 pub struct OpenPort {
     /// Whose it is.
     pub conference: u64,
@@ -29,8 +31,17 @@ pub struct OpenPort {
 }
 
 impl Ports {
+    /// No port yet; what happens to ports is written into the transcript of the wire.
+    pub fn new(wire: Arc<Wire>) -> Self {
+        Self {
+            next: AtomicU64::new(0),
+            open: Mutex::default(),
+            wire,
+        }
+    }
+
     /// The ports as they stand.
-    pub fn open(&self) -> HashMap<PortId, OpenPort> {
+    pub fn open(&self) -> BTreeMap<PortId, OpenPort> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -52,25 +63,35 @@ impl Media for Ports {
             conference: conference.0,
             ..OpenPort::default()
         };
+        self.wire
+            .write(format!("port {id} of conference {:x} opened at {}", conference.0, port.local));
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(port.id, open);
         Ok(port)
     }
 
     fn set(&self, port: PortId, settings: PortSettings) {
+        self.wire.write(format!(
+            "port {} sends to {:?}, {:?}",
+            port.0, settings.remote, settings.direction
+        ));
         self.change(port, |port| port.settings = Some(settings));
     }
 
     fn hear(&self, port: PortId, sources: Vec<Source>) {
+        self.wire.write(format!("port {} hears {sources:?}", port.0));
         self.change(port, |port| port.hears = sources);
     }
 
     fn digits(&self, _: PortId, _: Arc<str>) {}
 
     fn rehome(&self, port: PortId, conference: ConferenceId) {
+        self.wire
+            .write(format!("port {} is of conference {:x}", port.0, conference.0));
         self.change(port, |port| port.conference = conference.0);
     }
 
     fn close(&self, port: PortId) {
+        self.wire.write(format!("port {} closed", port.0));
         self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&port);
     }
 }

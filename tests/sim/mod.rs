@@ -13,6 +13,7 @@
 //! | `desktop` | a CTI client and the record of what it asked and got |
 //! | `world` | the tree with its phones and desktops, and the clock that drives them |
 //! | `rules` | what must hold of every record, whatever happened |
+//! | `rest` | what must hold while nothing happens: who is in talk hears, and who comes late is told how things stand |
 //! | `chance` | a random world from a seed |
 //! | `random` | many seeds |
 //! | `storm` | panics at random |
@@ -22,7 +23,8 @@
 //! | `races` | messages that meet in one mailbox |
 //!
 //! A seed that fails is printed; `TANDEM_SIM_SEED=<seed> cargo test --test tests sim::random -- --nocapture` plays it again, and
-//! `TANDEM_SIM_SEEDS=<count>` plays more of them.
+//! `TANDEM_SIM_SEEDS=<count>` plays more of them (`TANDEM_SIM_FIRST=<seed>` begins elsewhere), and `TANDEM_SIM_OPERATIONS=100000` as many as
+//! it takes for so many requests of desktops and doings of phones.
 
 mod chance;
 mod crash;
@@ -33,6 +35,7 @@ mod phone;
 mod races;
 mod random;
 mod recorder;
+mod rest;
 mod rules;
 mod storm;
 mod wire;

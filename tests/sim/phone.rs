@@ -16,6 +16,8 @@ use tandem_sip::ua::{ClientOutcome, Credentials, Invite, Listener, OutgoingReque
 
 use super::wire::Wire;
 
+/// The type of an INFO that stands for a REFER, which the user agent does not send; its body is the Refer-To.
+const REFER: &str = "application/refer-to";
 /// The domain of every phone.
 pub const DOMAIN: &str = "tandem.local";
 
@@ -55,6 +57,17 @@ pub enum Act {
     AnswerReinvite(SessionId),
     Cancel(SessionId),
     Reinvite(SessionId, bool),
+    /// Holds, or takes back.
+    Hold(SessionId, bool),
+    /// Asks for a transfer: to another call of its own where it has one, or to a number.
+    Refer(SessionId),
+    /// Takes a call of the phone in that place over (Replaces).
+    PickUp(usize),
+    /// Calls a number with this Replaces header.
+    Replace {
+        number: String,
+        replaces: String,
+    },
     /// Hangs up one of its calls, in whatever state that is.
     HangUp(SessionId),
     /// Hangs up everything and takes nothing more.
@@ -76,6 +89,8 @@ pub enum Stage {
 pub struct PhoneCall {
     pub stage: Stage,
     pub late_offer: bool,
+    /// It has the other side on hold.
+    pub holds: bool,
 }
 
 /// A phone.
@@ -87,6 +102,8 @@ pub struct Phone {
     pub manners: Manners,
     /// Whether it hangs up, holds and cancels on its own.
     pub restless: bool,
+    /// Whether it seldom hangs up on its own.
+    pub patient: bool,
     pub calls: BTreeMap<SessionId, PhoneCall>,
     /// Sessions that are over, with how: `ended`, `cancelled`, or the status.
     pub over: Vec<(SessionId, String)>,
@@ -99,6 +116,12 @@ pub struct Phone {
     retired: bool,
     descriptions: u64,
     late_reinvites: BTreeMap<SessionId, bool>,
+    /// The offers of re-INVITEs that are not answered yet.
+    offers: BTreeMap<SessionId, Option<Bytes>>,
+    /// The dialogs it has had, as a Replaces header of anybody names them, by Call-ID.
+    pub dialogs: BTreeMap<String, String>,
+    /// What it did by itself or was told to do.
+    pub deeds: usize,
 }
 
 impl Phone {
@@ -127,6 +150,7 @@ impl Phone {
             ua: UserAgent::new(config, StdRng::from_rng(&mut rng)),
             manners: Manners::Answer { after_ms: 500 },
             restless: false,
+            patient: false,
             calls: BTreeMap::new(),
             over: Vec::new(),
             registered: None,
@@ -136,6 +160,9 @@ impl Phone {
             retired: false,
             descriptions: 0,
             late_reinvites: BTreeMap::new(),
+            offers: BTreeMap::new(),
+            dialogs: BTreeMap::new(),
+            deeds: 0,
         }
     }
 
@@ -147,25 +174,34 @@ impl Phone {
     /// Does one thing. What concerns the network is the world's.
     pub fn act(&mut self, act: Act) {
         let at = now();
+        self.deeds += 1;
         match act {
             Act::Register { seconds } => self.register(seconds),
-            Act::Dial { number, late_offer } => self.dial(&number, late_offer),
+            Act::Dial { number, late_offer } => self.dial(&number, late_offer, None),
+            Act::Replace { number, replaces } => self.dial(&number, false, Some(replaces)),
             Act::Ring(session) => self.ua.progress(at, session, 180, None),
             Act::EarlyMedia(session) => {
-                let description = self.description();
+                let description = self.description(None, false);
                 self.ua.progress(at, session, 183, description);
             }
             Act::Answer(session) => {
-                let description = self.description();
+                let offer = self.ua.session_remote_sdp(session).cloned();
+                let description = self.description(offer.as_ref(), false);
                 if let Some(call) = self.calls.get_mut(&session) {
                     call.stage = Stage::Talking;
                     self.ua.accept(at, session, description);
                     self.grow_restless(session, 20_000);
                 }
             }
+            Act::Refuse(session, 302) => {
+                let elsewhere = format!("<sip:{}@{DOMAIN}>", self.somebody());
+                self.ua.reject(at, session, 302, &[("Contact".into(), elsewhere.into())]);
+            }
             Act::Refuse(session, status) => self.ua.reject(at, session, status, &[]),
             Act::AnswerReinvite(session) => {
-                let description = self.description();
+                let holds = self.calls.get(&session).is_some_and(|call| call.holds);
+                let offer = self.offers.remove(&session).flatten();
+                let description = self.description(offer.as_ref(), holds);
                 self.ua.accept_reinvite(at, session, description);
             }
             Act::Cancel(session) => {
@@ -175,14 +211,29 @@ impl Phone {
             }
             Act::Reinvite(session, late_offer) => {
                 if self.calls.get(&session).is_some_and(|call| call.stage == Stage::Talking) {
-                    let offer = if late_offer { None } else { self.description() };
+                    let holds = self.calls.get(&session).is_some_and(|call| call.holds);
+                    let offer = if late_offer { None } else { self.description(None, holds) };
                     self.late_reinvites.insert(session, late_offer);
                     self.ua.reinvite(at, session, offer);
                 }
             }
+            Act::Hold(session, holds) => {
+                if let Some(call) = self.calls.get_mut(&session).filter(|call| call.stage == Stage::Talking) {
+                    call.holds = holds;
+                    let offer = self.description(None, holds);
+                    self.late_reinvites.insert(session, false);
+                    self.ua.reinvite(at, session, offer);
+                }
+            }
+            Act::Refer(session) => {
+                if self.calls.get(&session).is_some_and(|call| call.stage == Stage::Talking) {
+                    let target = self.transfer_target(session);
+                    self.ua.info(at, session, REFER, target.into());
+                }
+            }
             Act::HangUp(session) => self.ua.bye(at, session, None),
             Act::Retire => self.retire(),
-            Act::Dark(_) | Act::Closed(_) => {}
+            Act::Dark(_) | Act::Closed(_) | Act::PickUp(_) => {}
         }
     }
 
@@ -212,7 +263,7 @@ impl Phone {
         self.ua.request(now(), request);
     }
 
-    fn dial(&mut self, number: &str, late_offer: bool) {
+    fn dial(&mut self, number: &str, late_offer: bool, replaces: Option<String>) {
         let other: Arc<str> = if number.contains(':') {
             number.into()
         } else {
@@ -225,8 +276,11 @@ impl Phone {
             route: Vec::new(),
             from: (self.dn().into(), None),
             to: other,
-            offer: if late_offer { None } else { self.description() },
-            headers: Vec::new(),
+            offer: if late_offer { None } else { self.description(None, false) },
+            headers: replaces
+                .map(|replaces| ("Replaces".into(), replaces.into()))
+                .into_iter()
+                .collect(),
             credentials: Some(self.credentials()),
         };
         let session = self.ua.invite(now(), invite);
@@ -235,6 +289,7 @@ impl Phone {
             PhoneCall {
                 stage: Stage::Dialling,
                 late_offer,
+                holds: false,
             },
         );
         if self.restless && self.rng.random_ratio(1, 4) {
@@ -251,18 +306,115 @@ impl Phone {
         }
     }
 
-    fn description(&mut self) -> Option<Bytes> {
+    /// What it offers, or answers to this offer.
+    fn description(&mut self, offer: Option<&Bytes>, holds: bool) -> Option<Bytes> {
         self.descriptions += 1;
         // Some phones move their media now and then.
         let port = 40_000 + self.rng.random_range(0..3) * 2;
-        Some(
-            sdp::audio(
-                SocketAddr::new(self.address.ip(), port),
-                u64::from(self.address.port()),
-                self.descriptions,
-            )
-            .into(),
-        )
+        let address = SocketAddr::new(self.address.ip(), port);
+        let text = sdp::audio(address, u64::from(self.address.port()), self.descriptions);
+        let text = String::from_utf8(text).ok()?.replace("a=sendrecv\r\n", "");
+        let offered = |direction: &str| {
+            let line = format!("a={direction}");
+            offer.is_some_and(|offer| String::from_utf8_lossy(offer).lines().any(|text| text.trim() == line))
+        };
+        let (may_send, may_listen) = (
+            !offered("sendonly") && !offered("inactive"),
+            !offered("recvonly") && !offered("inactive"),
+        );
+        let direction = match (may_send, may_listen && !holds) {
+            (true, true) => "sendrecv",
+            (true, false) => "sendonly",
+            (false, true) => "recvonly",
+            (false, false) => "inactive",
+        };
+        Some(format!("{text}a={direction}\r\n").into())
+    }
+
+    /// The dialog of a call that it has, as a Replaces header names it.
+    pub fn last_dialog(&self) -> Option<String> {
+        let ids = self
+            .calls
+            .keys()
+            .rev()
+            .filter_map(|session| self.ua.session_call_id(*session));
+        ids.filter_map(|call_id| self.dialogs.get(call_id)).next().cloned()
+    }
+
+    /// A number that there may be.
+    fn somebody(&mut self) -> u32 {
+        self.rng.random_range(1001..1009)
+    }
+
+    /// What it writes into Refer-To: its other call, or a number.
+    fn transfer_target(&mut self, session: SessionId) -> String {
+        let mut others = self
+            .calls
+            .iter()
+            .filter(|(id, call)| **id != session && call.stage == Stage::Talking);
+        let other = others.next().and_then(|(id, _)| self.ua.session_call_id(*id));
+        let replaces = other.and_then(|call_id| self.dialogs.get(call_id)).cloned();
+        let number = self.somebody();
+        match replaces {
+            Some(replaces) => {
+                let escaped = replaces.replace(';', "%3B").replace('=', "%3D").replace('@', "%40");
+                format!("<sip:{number}@{DOMAIN}?Replaces={escaped}>")
+            }
+            None => format!("<sip:{number}@{DOMAIN}>"),
+        }
+    }
+
+    /// What goes out for what its user agent sends: an INFO that stands for a REFER is made one.
+    pub fn outgoing(&mut self, bytes: Bytes) -> Bytes {
+        self.remember(&bytes, true);
+        let marker = format!("Content-Type: {REFER}\r\n");
+        let Some(text) = std::str::from_utf8(&bytes)
+            .ok()
+            .filter(|text| text.starts_with("INFO ") && text.contains(&marker))
+        else {
+            return bytes;
+        };
+        let Some((head, target)) = text.split_once("\r\n\r\n") else {
+            return bytes;
+        };
+        let lines = format!("{head}\r\n")
+            .replacen("INFO ", "REFER ", 1)
+            .replace(" INFO\r\n", " REFER\r\n");
+        let lines = lines.replace(&marker, &format!("Refer-To: {target}\r\n"));
+        let length = format!("Content-Length: {}\r\n", target.len());
+        format!("{}\r\n", lines.replace(&length, "Content-Length: 0\r\n")).into()
+    }
+
+    /// What its user agent gets of what comes: the answer to a REFER is one to the INFO that stood for it.
+    pub fn incoming_bytes(&mut self, bytes: Bytes) -> Bytes {
+        self.remember(&bytes, false);
+        let text = std::str::from_utf8(&bytes)
+            .ok()
+            .filter(|text| text.starts_with("SIP/2.0 ") && text.contains(" REFER\r\n"));
+        text.map_or(bytes.clone(), |text| text.replace(" REFER\r\n", " INFO\r\n").into())
+    }
+
+    /// Takes note of a dialog in the answer to an INVITE.
+    fn remember(&mut self, bytes: &Bytes, outgoing: bool) {
+        let Some(text) = std::str::from_utf8(bytes)
+            .ok()
+            .filter(|text| text.starts_with("SIP/2.0 ") && text.contains(" INVITE\r\n"))
+        else {
+            return;
+        };
+        let header = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        let tag = |name: &str| {
+            header(name)
+                .split_once(";tag=")
+                .map(|(_, tag)| tag.split(';').next().unwrap_or_default())
+        };
+        if let (Some(from), Some(to)) = (tag("From: "), tag("To: ")) {
+            // The server's tag, then the phone's.
+            let (server, phone) = if outgoing { (from, to) } else { (to, from) };
+            let call_id = header("Call-ID: ");
+            self.dialogs
+                .insert(call_id.to_owned(), format!("{call_id};to-tag={server};from-tag={phone}"));
+        }
     }
 
     /// Something within that many milliseconds.
@@ -275,11 +427,20 @@ impl Phone {
         if !self.restless {
             return;
         }
+        if self.rng.random_ratio(1, 4) {
+            self.plan(within_ms, Act::Hold(session, true));
+            self.plan(within_ms * 2, Act::Hold(session, false));
+        }
+        if self.rng.random_ratio(1, 6) {
+            self.plan(within_ms, Act::Refer(session));
+        }
         if self.rng.random_ratio(1, 3) {
             let late_offer = self.rng.random_ratio(1, 4);
             self.plan(within_ms, Act::Reinvite(session, late_offer));
         }
-        self.plan(within_ms * 2, Act::HangUp(session));
+        if !self.patient || self.rng.random_ratio(1, 8) {
+            self.plan(within_ms * 2, Act::HangUp(session));
+        }
     }
 
     /// Takes what its user agent tells.
@@ -289,21 +450,32 @@ impl Phone {
             UaEvent::Incoming { session, .. } => self.incoming(session),
             UaEvent::Answered { session, .. } => {
                 let late_offer = self.calls.get(&session).is_some_and(|call| call.late_offer);
-                let answer = if late_offer { self.description() } else { None };
+                let offer = self.ua.session_remote_sdp(session).cloned();
+                let answer = if late_offer {
+                    self.description(offer.as_ref(), false)
+                } else {
+                    None
+                };
                 self.ua.ack(at, session, answer);
                 if let Some(call) = self.calls.get_mut(&session) {
                     call.stage = Stage::Talking;
                     self.grow_restless(session, 20_000);
                 }
             }
-            UaEvent::Reinvited { session, .. } => match self.rng.random_range(0..8) {
-                0 if self.restless => self.ua.reject_reinvite(at, session, 488),
-                1 | 2 if self.restless => self.plan(2_000, Act::AnswerReinvite(session)),
-                _ => self.act(Act::AnswerReinvite(session)),
-            },
+            UaEvent::Reinvited { session, offer } => {
+                self.offers.insert(session, offer);
+                match self.rng.random_range(0..12) {
+                    0 if self.restless => self.ua.reject_reinvite(at, session, 488),
+                    3 if self.restless => self.ua.reject_reinvite(at, session, 491),
+                    1 | 2 if self.restless => self.plan(2_000, Act::AnswerReinvite(session)),
+                    _ => self.act(Act::AnswerReinvite(session)),
+                }
+            }
             UaEvent::ReinviteAnswered { session, .. } => {
                 let answer = if self.late_reinvites.remove(&session) == Some(true) {
-                    self.description()
+                    let holds = self.calls.get(&session).is_some_and(|call| call.holds);
+                    let offer = self.ua.session_remote_sdp(session).cloned();
+                    self.description(offer.as_ref(), holds)
                 } else {
                     None
                 };
@@ -345,6 +517,7 @@ impl Phone {
             PhoneCall {
                 stage: Stage::Ringing,
                 late_offer: false,
+                holds: false,
             },
         );
         let manners = if self.retired {

@@ -1,15 +1,35 @@
 //! Many seeds, each a world of its own.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::chance::{Outcome, play, play_stormy};
+use super::chance::{LAST, Outcome, play, play_stormy};
 use super::world::in_virtual_time;
 
 /// How many seeds a run plays by default.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 100;
+
+/// What all seeds together led to.
+#[derive(Default)]
+struct Total {
+    calls: AtomicUsize,
+    established: AtomicUsize,
+    operations: AtomicUsize,
+    moved: AtomicUsize,
+    heard: AtomicUsize,
+}
+
+impl Total {
+    fn add(&self, outcome: &Outcome) {
+        self.calls.fetch_add(outcome.calls, Ordering::Relaxed);
+        self.established.fetch_add(outcome.established, Ordering::Relaxed);
+        self.operations.fetch_add(outcome.operations, Ordering::Relaxed);
+        self.moved.fetch_add(outcome.moved, Ordering::Relaxed);
+        self.heard.fetch_add(outcome.heard, Ordering::Relaxed);
+    }
+}
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
@@ -18,26 +38,33 @@ fn number(variable: &str) -> Option<u64> {
 /// Plays one seed where the environment names it, else so many.
 fn play_all<F: Future<Output = Outcome>>(default: u64, play: fn(u64) -> F) {
     if let Some(seed) = number("TANDEM_SIM_SEED") {
-        let outcome = in_virtual_time(play(seed));
-        for line in outcome.wire.transcript() {
+        let played = catch_unwind(AssertUnwindSafe(|| in_virtual_time(play(seed))));
+        for line in LAST.take().iter().flat_map(|wire| wire.transcript()) {
             println!("{line}");
+        }
+        if let Err(panic) = played {
+            resume_unwind(panic);
         }
         return;
     }
     let seeds = number("TANDEM_SIM_SEEDS").unwrap_or(default);
-    let (next, calls, established) = (AtomicU64::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+    // A long run: as many seeds as so many operations take.
+    let operations = number("TANDEM_SIM_OPERATIONS").map(|operations| operations as usize);
+    let first = number("TANDEM_SIM_FIRST").unwrap_or(0);
+    let (next, total) = (AtomicU64::new(first), Total::default());
     let failed = Mutex::new(Vec::new());
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds {
+            let enough = match operations {
+                Some(operations) => total.operations.load(Ordering::Relaxed) >= operations,
+                None => seed >= first + seeds,
+            };
+            if enough {
                 break;
             }
             match catch_unwind(AssertUnwindSafe(|| in_virtual_time(play(seed)))) {
-                Ok(outcome) => {
-                    calls.fetch_add(outcome.calls, Ordering::Relaxed);
-                    established.fetch_add(outcome.established, Ordering::Relaxed);
-                }
+                Ok(outcome) => total.add(&outcome),
                 Err(_) => failed.lock().unwrap_or_else(PoisonError::into_inner).push(seed),
             }
         }
@@ -50,8 +77,12 @@ fn play_all<F: Future<Output = Outcome>>(default: u64, play: fn(u64) -> F) {
     let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
     let replay = "TANDEM_SIM_SEED=<seed> cargo test --test tests sim::random -- --nocapture";
     assert!(failed.is_empty(), "seeds {failed:?} failed; play one again with {replay}");
-    let (calls, established) = (calls.into_inner(), established.into_inner());
-    println!("{seeds} seeds, {calls} calls, {established} of them talked in");
+    let played = next.into_inner() - first;
+    let totals = [total.calls, total.established, total.operations, total.moved, total.heard];
+    let [calls, established, operations, moved, heard] = totals.map(AtomicUsize::into_inner);
+    println!(
+        "about {played} seeds from {first}: {operations} operations, {calls} calls, {established} of them talked in, {moved} parties moved, {heard} pairs heard or did not hear at rest"
+    );
     assert!(
         established * 5 > calls,
         "the simulation has lost its bite: {established} of {calls} calls were talked in"

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tandem_model::EventName;
+use tandem_model::{ConnId, EventName};
 use tandem_wire::EventFrame;
 
 use super::desktop::Desktop;
+use super::phone::Stage;
 use super::recorder;
 use super::world::World;
 
@@ -53,6 +54,15 @@ pub async fn check_empty(world: &World) {
             connector.id
         );
     }
+    let ports = world.ports.open();
+    let left: Vec<_> = ports
+        .values()
+        .map(|port| (port.conference, port.settings.as_ref().and_then(|it| it.remote)))
+        .collect();
+    assert!(
+        left.is_empty(),
+        "media ports are left, of conferences and to devices: {left:?}"
+    );
     for kind in ["call", "conference"] {
         assert_eq!(recorder::of_kind("tandem_actors", kind), 0, "{kind} actors are left");
     }
@@ -76,27 +86,103 @@ fn is_terminal(frame: &EventFrame) -> bool {
         .any(|name| frame.is(*name))
 }
 
-/// Each party has a first event, exactly one terminal event, and nothing after that.
+/// Each party has a first event, exactly one terminal event, and nothing after that. A consulted party that comes to the main call
+/// (EventPartyChanged with another PreviousConnID) ends in the consultation without one, and goes on in the main call. Who was
+/// deleted from a call may be brought into it again: that is another party.
 pub fn check_parties(observer: &Desktop) {
-    let mut parties: BTreeMap<(&str, &str), Vec<&EventFrame>> = BTreeMap::new();
+    let mut parties: BTreeMap<(String, String), Vec<&str>> = BTreeMap::new();
+    let mut over = 0;
     for frame in observer.frames.iter().filter(|frame| is_of_party(frame)) {
-        if let (Some(dn), Some(call)) = (&frame.this_dn, &frame.conn_id) {
-            parties.entry((dn, call)).or_default().push(frame);
+        let (Some(dn), Some(call)) = (&frame.this_dn, &frame.conn_id) else {
+            continue;
+        };
+        let here = (dn.clone(), call.clone());
+        if let Some(previous) = frame
+            .previous_conn_id
+            .as_ref()
+            .filter(|_| frame.is(EventName::EventPartyChanged))
+        {
+            let there = (dn.clone(), previous.clone());
+            let moved = parties.remove(&there);
+            assert!(moved.is_some(), "{here:?} comes from {there:?}, where it is not");
+            assert!(
+                there == here || !parties.contains_key(&here),
+                "{there:?} comes to {here:?}, where it is already"
+            );
+            parties.insert(here.clone(), moved.unwrap_or_default());
+        }
+        let begins = frame.is(EventName::EventDialing) || frame.is(EventName::EventRinging);
+        let events = parties.entry(here.clone()).or_default();
+        assert_eq!(events.is_empty(), begins, "{here:?}: {} after {events:?}", frame.event);
+        events.push(&frame.event);
+        if is_terminal(frame) {
+            parties.remove(&here);
+            over += 1;
         }
     }
-    for (party, frames) in parties {
-        let names: Vec<_> = frames.iter().map(|frame| frame.event.as_str()).collect();
-        let first = frames
-            .first()
-            .is_some_and(|frame| frame.is(EventName::EventDialing) || frame.is(EventName::EventRinging));
-        assert!(first, "{party:?} begins with {names:?}");
-        let terminal = frames.iter().filter(|frame| is_terminal(frame)).count();
-        let last = frames.last().is_some_and(|frame| is_terminal(frame));
-        assert!(
-            terminal == 1 && last,
-            "{party:?} has not one terminal event at the end: {names:?}"
-        );
+    assert!(
+        parties.is_empty(),
+        "after {over} that ended, no terminal event for {parties:?}"
+    );
+}
+
+/// Nobody is left in silence while nothing happens: who is established and holds nobody hears something, whatever that is. Where the
+/// phones send their media to each other there is nothing to see.
+pub fn check_rest(world: &World) {
+    let observer = &world.desktops[0];
+    let live = observer.live();
+    let ports = world.ports.open();
+    for phone in &world.phones {
+        let Some(calls) = live.get(&phone.dn()) else { continue };
+        let talking = phone
+            .calls
+            .values()
+            .filter(|call| call.stage == Stage::Talking && !call.holds)
+            .count();
+        let (1, 1, 1) = (calls.len(), talking, phone.calls.len()) else {
+            continue;
+        };
+        let call = calls.first().copied();
+        let mut of_call = observer.frames.iter().filter(|frame| frame.call() == call);
+        let muted = of_call.any(|frame| frame.is(EventName::EventMuteOn));
+        let in_call = |calls: &BTreeSet<ConnId>| call.is_some_and(|call| calls.contains(&call));
+        let others = live.iter().filter(|(dn, calls)| **dn != phone.dn() && in_call(calls));
+        let others: Vec<_> = others.map(|(dn, _)| held(observer, dn, call)).collect();
+        // No music is played to a conference: where all others hold it, there is nothing to hear.
+        let left_alone = others.len() > 1 && others.iter().all(|held| *held == Some(true));
+        let own = ports.values().filter(|port| {
+            let remote = port.settings.as_ref().and_then(|settings| settings.remote);
+            remote.is_some_and(|remote| remote.ip() == phone.address.ip())
+        });
+        let own: Vec<_> = own.collect();
+        if held(observer, &phone.dn(), call) == Some(false) && !muted && !left_alone && own.len() == 1 {
+            assert!(
+                own.iter().all(|port| !port.hears.is_empty()),
+                "{} hears nothing in {call:?}",
+                phone.number
+            );
+        }
     }
+}
+
+/// Whether a party holds the call; `None` where it is not established. Who comes from another call brings this along.
+fn held(observer: &Desktop, dn: &str, call: Option<ConnId>) -> Option<bool> {
+    let mut states: BTreeMap<ConnId, bool> = BTreeMap::new();
+    for frame in observer.frames.iter().filter(|frame| frame.this_dn.as_deref() == Some(dn)) {
+        let Some(here) = frame.call() else { continue };
+        match frame.name() {
+            Some(EventName::EventEstablished | EventName::EventRetrieved) => drop(states.insert(here, false)),
+            Some(EventName::EventHeld) => drop(states.insert(here, true)),
+            Some(EventName::EventPartyChanged) => {
+                let previous = frame.previous_conn_id.as_ref().and_then(|call| call.parse().ok());
+                if let Some(state) = previous.and_then(|previous| states.remove(&previous)) {
+                    states.insert(here, state);
+                }
+            }
+            _ => {}
+        }
+    }
+    states.get(&call?).copied()
 }
 
 /// Sequences rise, and each frame names the one before it.
@@ -123,9 +209,18 @@ fn check_answers(index: usize, desktop: &Desktop) {
     }
     for (reference, request) in &desktop.asked {
         let got = answers.remove(reference).unwrap_or_default();
-        // Who went away is owed nothing.
-        let owed = desktop.handle.is_some() || !got.is_empty();
-        assert!(!owed || got.len() == 1, "desktop {index}: {request} was answered by {got:?}");
+        // Who went away is owed nothing. What was under way in a call that crashed is lost with it.
+        let lost = recorder::total("tandem_actor_crashes_total") > 0 && request.contains("\"connId\"");
+        let owed = (desktop.handle.is_some() && !lost) || !got.is_empty();
+        // That the new party rings (one after the other where it is forwarded), then what came of it (reference 9.10).
+        let told_twice = request.contains("SingleStepConference")
+            && got.split_last().is_some_and(|(last, first)| {
+                ["EventPartyAdded", "EventError"].contains(last) && first.iter().all(|event| *event == "EventRinging")
+            });
+        assert!(
+            !owed || got.len() == 1 || told_twice,
+            "desktop {index}: {request} was answered by {got:?}"
+        );
     }
     assert!(answers.is_empty(), "desktop {index}: answers to nothing: {answers:?}");
 }

@@ -67,6 +67,19 @@ pub struct Genesis {
     pub phones: usize,
     pub weather: Weather,
     pub require_auth: bool,
+    pub audio: Audio,
+}
+
+/// Where the audio of two parties goes.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Audio {
+    /// From phone to phone until something needs the plane, then through the plane to the end.
+    #[default]
+    Direct,
+    /// From phone to phone again as soon as that will do.
+    Descending,
+    /// Through the plane.
+    Anchored,
 }
 
 /// The world.
@@ -100,10 +113,16 @@ fn server() -> SocketAddr {
     SocketAddr::from(([192, 0, 2, 1], 5060))
 }
 
-fn config() -> &'static Config {
-    static PARSED: OnceLock<Config> = OnceLock::new();
-    PARSED.get_or_init(|| {
-        Config::from_toml(CONFIG, Path::new("simulation.toml"), &[], [])
+fn config(audio: Audio) -> &'static Config {
+    static PARSED: [OnceLock<Config>; 3] = [const { OnceLock::new() }; 3];
+    let (place, media) = match audio {
+        Audio::Direct => (0, "mode = \"direct\""),
+        Audio::Descending => (1, "mode = \"direct\"\ndescend = true"),
+        Audio::Anchored => (2, "mode = \"anchored\""),
+    };
+    PARSED[place].get_or_init(|| {
+        let text = format!("{CONFIG}[media]\n{media}\n");
+        Config::from_toml(&text, Path::new("simulation.toml"), &[], [])
             .expect("the configuration is right")
             .config
     })
@@ -129,7 +148,7 @@ fn plan_of(genesis: Genesis) -> Plan {
                 .map_or(Duration::ZERO, |start| now().saturating_duration_since(start));
             1_800_000_000_000_000 + since.as_micros() as u64
         },
-        ..plan(config(), vec![listener], 1).expect("the plan is right")
+        ..plan(config(genesis.audio), vec![listener], 1).expect("the plan is right")
     }
 }
 
@@ -139,7 +158,7 @@ impl World {
         START.set(Some(now()));
         let wire = Arc::new(Wire::new(server(), genesis.weather, genesis.seed));
         let nowhere: tandem_actors::network::Resolve = Arc::new(|_| Box::pin(std::future::ready(Vec::new())));
-        let ports = Arc::new(Ports::default());
+        let ports = Arc::new(Ports::new(wire.clone()));
         let media = ports.clone();
         let tree = Tree::grow(
             plan_of(genesis),
@@ -187,10 +206,11 @@ impl World {
         self.phones.iter().take(self.phones.len() - 1).map(Phone::dn).collect()
     }
 
-    /// Connects a desktop that is registered on these DNs.
-    pub async fn add_desktop(&mut self, dns: &[String]) {
+    /// Connects a desktop that is registered on these DNs; returns its place.
+    pub async fn add_desktop(&mut self, dns: &[String]) -> usize {
         let desktop = Desktop::open(&self.tree.gateway, dns).await;
         self.desktops.push(desktop);
+        self.desktops.len() - 1
     }
 
     /// Puts something on a phone's agenda.
@@ -204,6 +224,13 @@ impl World {
         match act {
             Act::Dark(dark) => self.wire.set_dark(self.phones[phone].address, dark),
             Act::Closed(closed) => self.wire.set_closed(self.phones[phone].address, closed),
+            Act::PickUp(victim) => {
+                let victim = &self.phones[victim];
+                let number = victim.number.clone();
+                if let Some(replaces) = victim.last_dialog() {
+                    self.phones[phone].act(Act::Replace { number, replaces });
+                }
+            }
             act => self.phones[phone].act(act),
         }
         self.serve(phone);
@@ -246,7 +273,8 @@ impl World {
                     .ingress
                     .datagrams(std::iter::once((Wire::flow_to(packet.from), packet.bytes)));
             } else if let Some(phone) = self.phones.iter().position(|phone| phone.address == packet.to) {
-                let message = Message::parse(packet.bytes).expect("the server writes SIP");
+                let bytes = self.phones[phone].incoming_bytes(packet.bytes);
+                let message = Message::parse(bytes).expect("the server writes SIP");
                 self.phones[phone].ua.receive(now(), Wire::flow_to(packet.from), message);
                 self.serve(phone);
             }
@@ -274,7 +302,10 @@ impl World {
         let phone = &mut self.phones[index];
         while let Some(output) = phone.ua.poll() {
             match output {
-                UaOutput::Send { flow, bytes } => self.wire.put(phone.address, flow.peer, bytes),
+                UaOutput::Send { flow, bytes } => {
+                    let bytes = phone.outgoing(bytes);
+                    self.wire.put(phone.address, flow.peer, bytes);
+                }
                 UaOutput::Resolve { id, .. } => {
                     phone.ua.resolved(
                         now(),
@@ -296,6 +327,17 @@ impl World {
     /// What the connectors hold.
     pub async fn connectors(&self) -> Vec<ConnectorSummary> {
         self.tree.gateway.connectors().await.expect("the connectors answer")
+    }
+
+    /// Nobody does anything more for a while, and the network is good: what is under way comes to rest.
+    pub async fn rest(&mut self) {
+        self.wire.clear_up();
+        let end = now() + Duration::from_secs(60);
+        while now() < end {
+            // What phones want to do of their own will is put off; what they owe is done.
+            self.agenda.retain(|_, (_, act)| matches!(act, Act::AnswerReinvite(_)));
+            self.run(Duration::from_secs(1)).await;
+        }
     }
 
     /// Every phone hangs up and takes nothing more, the network is good again, and everything has its time to end.
