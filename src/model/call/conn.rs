@@ -54,6 +54,8 @@ pub(super) struct Conn {
     pub(super) consultation: Option<Consultation>,
     pub(super) started: Instant,
     pub(super) answered: Option<Instant>,
+    /// A device dialled it by itself, or it came in from outside to a DN.
+    pub(super) direct: bool,
     /// Its clients want to hear how far the media of its parties is.
     pub(super) tells_flow: bool,
     /// Who passed the call on before it was answered: bounded by [`super::redirect::MAX_HOPS`].
@@ -80,6 +82,7 @@ impl Conn {
             consultation: None,
             started: now,
             answered: None,
+            direct: false,
             tells_flow: false,
             passed_on: Vec::new(),
         }

@@ -76,10 +76,12 @@ impl Call {
         let Some(mut event) = self.party_event(conn, device, told.name) else {
             return;
         };
-        let Some(device) = self.device(device).filter(|device| !device.is_external()) else {
+        if !self.party(conn, device).is_some_and(|party| self.is_reported(party)) {
             return;
-        };
-        if told.name == EventName::EventRinging && device.calling.asked_for {
+        }
+        if told.name == EventName::EventRinging
+            && let Some(device) = self.device(device).filter(|device| device.calling.asked_for)
+        {
             event.extensions.set(CALLING_METHOD, device.calling.method.name());
         }
         event.call_state = Some(told.call_state);

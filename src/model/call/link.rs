@@ -157,7 +157,7 @@ impl Call {
         let Some(device) = self.device(key).filter(|device| device.is_up()) else {
             return;
         };
-        let external = device.is_external();
+        let outside = device.is_external();
         for id in self.conns_of(key) {
             let Some(conn) = self.conn(id) else { continue };
             let calls_origin = conn.stage == Stage::CallingOrigin;
@@ -168,7 +168,7 @@ impl Call {
                 continue;
             }
             let state = party.arrival.state;
-            if external && conn.stage == Stage::CallingDestination {
+            if (outside || party.silent) && conn.stage == Stage::CallingDestination {
                 let origin = conn.origin;
                 let told = Told::new(EventName::EventNetworkReached, PartyState::Dialing, CallState::Ok);
                 self.tell(id, origin, told, out);

@@ -21,7 +21,7 @@
 //! It does not know SIP, does not read a clock, does not register clients and does not number events ([`crate::event_log`] does).
 //! Who may ask for which DN is for the caller to check ([`crate::dn`]).
 //!
-//! One file per operation: `make` (3pcc), `offered` (1pcc and inbound), `link` (progress), `release`, `clear`, `delete`, `answer`, `hold`,
+//! One file per operation: `make` (3pcc), `offered` (1pcc and inbound, direct calls), `link` (progress), `release`, `clear`, `delete`, `answer`, `hold`,
 //! `consult`, `transfer` (two calls become one), `moving` (from conference to conference), `single_step`, `redirect` (RedirectCall, 3xx), `refer`, `pickup`, `dtmf`, `absorb`,
 //! `user_data`, `query`, `flow` (how far media is), `headers` (of one leg), `back_to_back` (who is reported until somebody answers); `operation` is what they have in common, `events` builds what clients see, `ending` is the one way out of
 //! a call, `timeout` what happens when the connector stays silent, `cause` the one place that knows SIP statuses.
@@ -392,7 +392,7 @@ impl Call {
                 dn: device.dn.clone(),
                 role: party.role,
                 state: party.state,
-                external: device.is_external(),
+                external: !self.is_reported(party),
             })
         };
         Some(CallSummary {
@@ -499,10 +499,13 @@ impl Call {
     /// The device by which a DN of ours takes part in a call, as its clients know.
     fn party_of(&self, conn: &Conn, dn: &DnId) -> Option<DeviceKey> {
         let known = conn.parties.iter().filter(|party| party.state != PartyState::Null);
-        let mut devices = known.filter_map(|party| self.device(party.device));
-        devices
-            .find(|device| !device.is_external() && device.dn == *dn)
-            .map(|device| device.key)
+        let mut reported = known.filter(|party| self.is_reported(party)).map(|party| party.device);
+        reported.find(|key| self.device(*key).is_some_and(|device| device.dn == *dn))
+    }
+
+    /// Whether clients are told about a party.
+    fn is_reported(&self, party: &Party) -> bool {
+        !party.silent && self.device(party.device).is_some_and(|device| !device.is_external())
     }
 
     fn refuse(

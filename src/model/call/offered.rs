@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::conn::Conn;
-use super::device::Leg;
+use super::device::{DeviceKey, Leg};
 use super::events::Told;
 use super::make::{Called, MAX_TEXT, NotCalled, called, calling_number, shortened};
 use super::party::Party;
 use super::{Call, CallOutput, Phase};
 use crate::link::{CallOffered, CallerId, Cause, PartyTarget, ReleasedBy};
-use crate::{CallState, CallType, DnId, DnRole, EventName, PartyId, PartyState};
+use crate::{CallState, CallType, ConnId, DnId, DnRole, EventName, PartyId, PartyState};
 
 /// How an unknown caller is called (RFC 3261 s.8.1.1.3, RFC 3323 s.4.1).
 const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
@@ -54,6 +54,7 @@ impl Call {
         room.next_party = offered.party.0.max(id.0).wrapping_add(1);
         let destination = self.add_device(offered.conference, id, destination);
         let mut conn = Conn::new(&self.ids, call_type, origin, destination, now);
+        conn.direct = true;
         conn.dnis = Some(shortened(&offered.dialled).into());
         conn.ani = Some(caller.ani);
         conn.caller_name = caller.name;
@@ -69,6 +70,9 @@ impl Call {
         let id = conn.id;
         self.conns.push(conn);
         self.phase = Phase::Live;
+        for key in [origin, destination] {
+            self.silence(id, key);
+        }
         let told = Told::new(EventName::EventDialing, PartyState::Dialing, CallState::Ok);
         self.tell(id, origin, told, out);
         match refused {
@@ -77,6 +81,18 @@ impl Call {
                 let cause = Cause::status(ReleasedBy::Server, sip_status(&error));
                 self.destination_failed(id, destination, &cause, now, out);
             }
+        }
+    }
+
+    /// A DN whose direct calls are not handled has no events of one (`handle-direct-calls`, seed 002 lines 2330-2356, 2394-2408). Nobody is
+    /// logged in as an agent here, so `on-login` is never.
+    pub(super) fn silence(&mut self, id: ConnId, key: DeviceKey) {
+        let silent = match self.device(key).map(|device| &device.target) {
+            Some(PartyTarget::Dn(dn)) => !self.numbering.direct_calls(dn).handles_audio(false),
+            _ => false,
+        };
+        if let Some(party) = self.party_mut(id, key) {
+            party.silent = silent;
         }
     }
 

@@ -17,6 +17,8 @@ pub(super) struct Party {
     pub(super) joining: Option<Joining>,
     /// What its EventRinging says of how the call came to it.
     pub(super) arrival: Arrival,
+    /// Its direct calls are not handled: it takes part without events, like somebody who is none of our DNs.
+    pub(super) silent: bool,
     /// Whose AnswerCall waits for it.
     pub(super) answering: Option<Requestor>,
 }
@@ -54,6 +56,7 @@ impl Party {
             muted: false,
             joining: None,
             arrival: Arrival::default(),
+            silent: false,
             answering: None,
         }
     }

@@ -53,7 +53,7 @@ impl Call {
         let Some((id, by)) = found else {
             return self.refuse_device(target, 481);
         };
-        let twice = |key: &DeviceKey| *key != by && self.dn_of(*key).as_ref() == Some(&dn);
+        let twice = |key: &DeviceKey| *key != by && self.device(*key).is_some_and(|device| device.is_of(&dn));
         let on_call = self.conn(id).is_some_and(|conn| conn.devices().iter().any(twice));
         let state = self.party(id, by).map(|party| party.state);
         let origin = self

@@ -162,6 +162,9 @@ impl Call {
         conn.headers.push((DIVERSION.into(), format!("<{dn}>").into()));
         conn.passed_on.push(dn);
         let shown = conn.seen_by(new).first().copied().unwrap_or(conn.origin);
+        if conn.direct && !hidden && passed_on.state == CallState::Forwarded {
+            self.silence(id, new);
+        }
         self.make_party(id, new, shown, false, now, out);
     }
 }

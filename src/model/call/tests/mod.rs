@@ -3,6 +3,7 @@
 mod back_to_back;
 mod conference;
 mod consult;
+mod direct;
 mod extensions;
 mod flows;
 mod hold;

@@ -11,6 +11,7 @@ use super::*;
 use crate::EventName;
 use crate::event_log::EventLog;
 use crate::link::{OperationId, TransferTarget};
+use crate::numbering::{CallingMethod, CallingPolicy, DestinationRule, DialPlan, DirectCalls, HandleDirectCalls, PassThrough};
 use crate::request::{OnCall, OnCallWith, OnTwoCalls};
 
 const PEOPLE: [&str; 5] = [ALICE, BOB, CAROL, DAVE, ERIN];
@@ -105,8 +106,8 @@ impl Watch {
         for conn in &call.conns {
             let known = conn.parties.iter().filter(|party| party.state != PartyState::Null);
             let ours: HashSet<DnId> = known
+                .filter(|party| call.is_reported(party))
                 .filter_map(|party| call.device(party.device))
-                .filter(|device| !device.is_external())
                 .map(|device| device.dn.clone())
                 .collect();
             let theirs: HashSet<DnId> = self.log.parties_of(conn.id).iter().cloned().collect();
@@ -286,16 +287,40 @@ impl Stage {
     }
 }
 
-fn run(second: bool, inbound: bool, steps: Vec<(u8, u8, u8, u8)>, lost: bool) {
+/// As ever; everybody who is asked for is called back to back; nobody's direct calls are handled; both.
+fn numbering_of(policy: u8) -> Arc<Numbering> {
+    let never = DirectCalls {
+        handle: HandleDirectCalls::Never,
+        ..DirectCalls::default()
+    };
+    let plan = DialPlan {
+        rules: vec![DestinationRule::parse("{*}").unwrap()],
+        method: CallingMethod::BackToBack,
+        cpn: None,
+    };
+    let calling = CallingPolicy {
+        plan: Some(plan),
+        cpn: None,
+    };
+    match policy {
+        0 => many(PassThrough::All),
+        1 => many_with(|builder| builder.pass_through(PassThrough::All).calling(calling)),
+        2 => many_with(|builder| builder.pass_through(PassThrough::All).direct_calls(never)),
+        _ => many_with(|builder| builder.pass_through(PassThrough::All).calling(calling).direct_calls(never)),
+    }
+}
+
+fn run(second: bool, inbound: bool, policy: u8, steps: Vec<(u8, u8, u8, u8)>, lost: bool) {
     let from = if inbound {
         from_pstn()
     } else {
         CallerId::Extension(ALICE.into())
     };
     let mut watch = Watch::new();
-    let mut stage = Stage::calling(CONN, CONFERENCE, from, "bob");
+    let numbering = numbering_of(policy);
+    let mut stage = Stage::calling_by(numbering.clone(), (CONN, CONFERENCE), from, "bob");
     if second {
-        let mut other = Stage::calling(OTHER, SECOND, CallerId::Extension(BOB.into()), "carol");
+        let mut other = Stage::calling_by(numbering, (OTHER, SECOND), CallerId::Extension(BOB.into()), "carol");
         other.answers(CAROL);
         stage.live.extend(other.live.clone());
         watch.see_all(&mut other.out);
@@ -335,6 +360,7 @@ proptest! {
     fn one_end_for_each_party_and_one_answer_for_each_request(
         second: bool,
         inbound: bool,
+        policy in 0u8..4,
         answered in proptest::bool::weighted(0.8),
         consults in proptest::bool::weighted(0.5),
         steps in proptest::collection::vec(any::<(u8, u8, u8, u8)>(), 0..50),
@@ -349,6 +375,6 @@ proptest! {
             all.extend([(4, 1, 0, 2), (12, 2, 0, 0)]);
         }
         all.extend(steps);
-        run(second, inbound, all, lost);
+        run(second, inbound, policy, all, lost);
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::link::{AudioPlan, AudioSource, OperationId, TransferId, TransferTarget};
-use crate::numbering::PassThrough;
+use crate::numbering::{NumberingBuilder, PassThrough};
 use crate::request::{OnCall, OnCallWith, OnTwoCalls};
 
 pub(super) const CAROL: &str = "sip:carol@tandem.local";
@@ -21,6 +21,11 @@ pub(super) const SECOND: ConferenceId = ConferenceId(8);
 pub(super) const OTHER: ConnId = ConnId(0xc01);
 
 pub(super) fn many(pass_through: PassThrough) -> Arc<Numbering> {
+    many_with(|builder| builder.pass_through(pass_through))
+}
+
+/// The same people under other policies.
+pub(super) fn many_with(policy: impl FnOnce(NumberingBuilder) -> NumberingBuilder) -> Arc<Numbering> {
     let extension = |dn: &str, number: &str| {
         let mut config = DnConfig::extension(dn);
         config.extension_number = Some(number.into());
@@ -32,8 +37,8 @@ pub(super) fn many(pass_through: PassThrough) -> Arc<Numbering> {
     let builder = Numbering::builder()
         .domain("tandem.local")
         .dn(DnConfig::trunk(TRUNK))
-        .rule(outward)
-        .pass_through(pass_through);
+        .rule(outward);
+    let builder = policy(builder);
     let people = [
         (ALICE, "2000"),
         (BOB, "2001"),
@@ -108,7 +113,18 @@ impl Stage {
 
     /// Somebody calls `dialled`; nobody has answered.
     pub(super) fn calling(conn: ConnId, conference: ConferenceId, from: CallerId, dialled: &str) -> Self {
+        Self::calling_by(many(PassThrough::All), (conn, conference), from, dialled)
+    }
+
+    /// The same under another policy.
+    pub(super) fn calling_by(
+        numbering: Arc<Numbering>,
+        (conn, conference): (ConnId, ConferenceId),
+        from: CallerId,
+        dialled: &str,
+    ) -> Self {
         let mut stage = Self::empty(conn, conference);
+        stage.call.numbering = numbering;
         let dn = match &from {
             CallerId::Extension(dn) => dn.clone(),
             CallerId::Trunk { number, .. } => number.clone(),
