@@ -99,9 +99,9 @@ impl Config {
         }
         let mut config: Config = Value::from(dict).deserialize().map_err(|error| internal(&error))?;
         config.normalise();
+        config.media.resolve_paths(file.parent().unwrap_or(Path::new("")));
         let found = consistency::check(&config, &reading.places);
         problems.extend(found.errors);
-        config.media.resolve_paths(file.parent().unwrap_or(Path::new("")));
         problems.extend(secret_file::read_all(&mut config, file.parent(), &reading.places));
         if problems.is_empty() {
             Ok(Loaded {

@@ -35,6 +35,7 @@ impl Check<'_> {
             }
             _ => {}
         }
+        self.media_files();
         let listeners = &self.config.sip.listener;
         if media.bind.is_loopback() && listeners.iter().any(|listener| !listener.bind.ip().is_loopback()) {
             let text = format!(
@@ -42,6 +43,32 @@ impl Check<'_> {
                 media.bind
             );
             self.warning("media.bind", text);
+        }
+    }
+
+    /// Warnings only: a configuration may be checked on a machine that has not the files.
+    fn media_files(&mut self) {
+        let media = &self.config.media;
+        if let Some(file) = media.music.as_ref().filter(|file| !file.is_file()) {
+            let text = format!(
+                "`music` = \"{}\": there is no such file; `serve` refuses to start",
+                file.display()
+            );
+            self.warning("media.music", text);
+        }
+        if let Some(directory) = media.music_directory.as_ref().filter(|directory| !directory.is_dir()) {
+            let text = format!(
+                "`music_directory` = \"{}\": there is no such directory; `serve` refuses to start",
+                directory.display()
+            );
+            self.warning("media.music_directory", text);
+        }
+        if let Some(directory) = media.prompt_directory.as_ref().filter(|directory| !directory.is_dir()) {
+            let text = format!(
+                "`prompt_directory` = \"{}\": there is no such directory; a tone stands for its prompts",
+                directory.display()
+            );
+            self.warning("media.prompt_directory", text);
         }
     }
 

@@ -267,7 +267,7 @@ options! {
         "Packets that come from elsewhere than the device said (NAT): the first such source is learnt and held to; none is taken; or the \
          newest is followed, which lets a stranger who finds the port take the audio.";
     "media.stall_timeout_s" App, integer(0, 86_400), Value("30"), AfterRestart, "":
-        "How long nothing may come from a device that is to send before that counts as a failure. 0: it never does.";
+        "How long nothing may come from a device that is to send before that is counted in `tandem_rtp_stalls_total`. 0: it never is.";
     "media.locale" App, OneOf { values: &["us", "uk", "de", "fr"] }, Value("\"us\""), AfterRestart, "ITU-T E.180":
         "Whose ringback, busy and other tones are played.";
     "media.music_directory" App, File, Absent, AfterRestart, "":

@@ -29,7 +29,7 @@ pub struct Media {
     pub dtmf: DtmfMode,
     /// What is done with a device whose packets come from elsewhere than it said.
     pub symmetric: SymmetricRtp,
-    /// How long nothing may come from a device that is to send before it counts as stalled, in seconds; 0: for ever.
+    /// How long nothing may come from a device that is to send before that is counted as a stall, in seconds; 0: for ever.
     pub stall_timeout_s: u64,
     /// Whose tones are played.
     pub locale: ToneLocale,

@@ -257,6 +257,9 @@ fn paths_of_the_media_plane_start_at_the_configuration_file() -> Result<(), Vec<
     assert_eq!(media.music_directory.as_deref(), Some(Path::new("/etc/tandem/music")));
     assert_eq!(media.music.as_deref(), Some(Path::new("/etc/tandem/music/default.wav")));
     assert_eq!(media.prompt_directory.as_deref(), Some(Path::new("/prompts")));
+    let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    let music = "x.toml:3:9: `music` = \"/etc/tandem/music/default.wav\": there is no such file; `serve` refuses to start";
+    assert!(warnings.iter().any(|warning| warning.ends_with(music)), "{warnings:?}");
     Ok(())
 }
 

@@ -66,7 +66,10 @@ impl MediaPlane {
 fn tell(events: &OnceLock<PortEvents>, event: PlaneEvent) {
     let heard = match event.kind {
         PlaneEventKind::Flowing => MediaEvent::Flowing,
-        PlaneEventKind::Stalled => MediaEvent::Stalled,
+        PlaneEventKind::Stalled => {
+            counter!("tandem_rtp_stalls_total").increment(1);
+            MediaEvent::Stalled
+        }
         PlaneEventKind::Digit(digit) => MediaEvent::Digit(digit),
         PlaneEventKind::FileEnded => MediaEvent::Ended,
         PlaneEventKind::Lost => MediaEvent::Refused,
@@ -125,6 +128,10 @@ fn describe() {
     describe_counter!(
         "tandem_rtp_send_errors_total",
         "RTP and RTCP packets that the system refused to send."
+    );
+    describe_counter!(
+        "tandem_rtp_stalls_total",
+        "Times that nothing came for a while from a device that is to send."
     );
     describe_counter!("tandem_rtcp_packets_total", "RTCP packets received and sent.");
     describe_counter!(

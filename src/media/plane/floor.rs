@@ -314,7 +314,7 @@ impl Floor {
     fn sweep_port(&mut self, slot: Slot, now: Now) {
         let stall_us = self.settings.stall_after.as_micros() as u64;
         let Some(line) = self.line(slot) else { return };
-        let silent = now.us.saturating_sub(line.heard_us) > stall_us;
+        let silent = stall_us > 0 && now.us.saturating_sub(line.heard_us) > stall_us;
         if silent && !line.stall_told && line.may_speak() && line.latch.is_some() {
             line.stall_told = true;
             line.flowing = false;

@@ -26,7 +26,7 @@ pub struct PlaneSettings {
     pub symmetric: SymmetricRtp,
     /// How long after it was signalled another source may be learned ([`SymmetricRtp::LearnOnce`]).
     pub learn_within: Duration,
-    /// A device that is to send and sends nothing for so long is stalled.
+    /// A device that is to send and sends nothing for so long is stalled; zero: none is.
     pub stall_after: Duration,
     /// A port that had nothing to send for so long sends one packet of silence, so that NATs on the way stay open.
     pub keep_open_every: Duration,
