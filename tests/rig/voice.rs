@@ -14,13 +14,14 @@ use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
-/// The tones of the phones, in hertz, by user name. None is a harmonic of another, or a part of a tone of the network.
+/// The tones of the phones, in hertz, by user name. None is a harmonic of another, or a part of a tone of the network, and each lies
+/// between two notes of the scale, so that no music has it.
 pub const TONES: [(&str, f64); 5] = [
-    ("1001", 530.0),
-    ("1002", 710.0),
-    ("1003", 890.0),
-    ("1004", 1_150.0),
-    ("1005", 1_370.0),
+    ("1001", 538.6),
+    ("1002", 761.6),
+    ("1003", 905.8),
+    ("1004", 1_209.0),
+    ("1005", 1_438.0),
 ];
 /// What stands for any sound that is no phone's tone.
 pub const SOUND: &str = "sound";
@@ -36,7 +37,7 @@ const QUIET: f64 = 60.0;
 /// How much is remembered.
 const MEMORY: Duration = Duration::from_secs(20);
 /// What is looked at in one piece, in samples.
-const PIECE: usize = 400;
+const PIECE: usize = 800;
 
 /// The tone of a phone.
 pub fn tone_of(name: &str) -> f64 {
