@@ -141,11 +141,17 @@ impl Call {
         let state = |call: &Self, id| call.party(id, key).map(|party| party.state);
         if held {
             let calls = self.conns_of(key);
-            let Some(id) = calls.into_iter().find(|id| state(self, *id) == Some(PartyState::Connected)) else {
+            let talking = calls.iter().find(|id| state(self, **id) == Some(PartyState::Connected)).copied();
+            // A call that rings yet is told to be on hold when it is answered ([`Self::establish`]).
+            let rings = |id: &&ConnId| state(self, **id) == Some(PartyState::Dialing);
+            let Some(id) = talking.or_else(|| calls.iter().find(rings).copied()) else {
                 return;
             };
             if let Some(device) = self.device_mut(key) {
                 device.holds = Some(id);
+            }
+            if talking.is_none() {
+                return;
             }
             let told = Told::new(EventName::EventHeld, PartyState::Held, CallState::Ok);
             return self.tell(id, key, told, out);

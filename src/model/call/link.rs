@@ -249,6 +249,10 @@ impl Call {
             ..Told::new(EventName::EventEstablished, PartyState::Connected, call_state)
         };
         self.tell(id, key, told, out);
+        // The phone put it on hold while the other side rang.
+        if self.device(key).is_some_and(|device| device.holds == Some(id)) {
+            self.tell(id, key, Told::new(EventName::EventHeld, PartyState::Held, CallState::Ok), out);
+        }
     }
 
     /// A party that was called into a call in talk has answered.

@@ -1,6 +1,6 @@
 //! Hold, retrieve, mute, digits, AnswerCall (reference ch. 9.4), by request and by phone.
 
-use super::stage::Stage;
+use super::stage::{CAROL, Stage};
 use super::*;
 use crate::request::{OnCall, OnCallWith, OnTwoCalls};
 
@@ -226,4 +226,23 @@ fn two_calls_have_to_be_two() {
         "absorb
          only bob EventError* 56",
     );
+}
+
+#[test]
+fn a_phone_that_holds_while_the_other_rings_has_it_on_hold_from_its_answer_on() {
+    let mut stage = Stage::talking();
+    stage.with(OnCallWith::InitiateTransfer, BOB, CONN, "carol").forget();
+    stage.holds_by_phone(BOB, true).says("");
+    stage.answers(CAROL).says(
+        "carol EventEstablished b1 Destination > bob Origination Ok
+         bob EventEstablished b1 Origination > carol Destination Ok
+         bob EventHeld b1 Origination > carol Destination Ok
+         link: audio",
+    );
+    assert_eq!(stage.hearing(CONFERENCE), "alice<music bob< carol<music");
+    stage.holds_by_phone(BOB, false).says(
+        "bob EventRetrieved b1 Origination > carol Destination Ok
+         link: audio",
+    );
+    assert_eq!(stage.hearing(CONFERENCE), "alice<music bob<carol carol<bob");
 }
