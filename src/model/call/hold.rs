@@ -141,7 +141,10 @@ impl Call {
         let state = |call: &Self, id| call.party(id, key).map(|party| party.state);
         if held {
             let calls = self.conns_of(key);
-            let talking = calls.iter().find(|id| state(self, **id) == Some(PartyState::Connected)).copied();
+            let talking = calls
+                .iter()
+                .find(|id| state(self, **id) == Some(PartyState::Connected))
+                .copied();
             // A call that rings yet is told to be on hold when it is answered ([`Self::establish`]).
             let rings = |id: &&ConnId| state(self, **id) == Some(PartyState::Dialing);
             let Some(id) = talking.or_else(|| calls.iter().find(rings).copied()) else {
