@@ -2,6 +2,7 @@
 //!
 //! Everything it needs is in the binary: no root, no network, no database. Ports that are taken are replaced by free ones.
 
+mod control;
 mod desktop;
 mod phone;
 mod round;

@@ -72,10 +72,8 @@ pub enum PhoneEvent {
     Talking,
     /// Its call is over, or could not be made (the SIP status).
     Over(Option<u16>),
-    /// The last half second: packets since the call began, and the samples.
+    /// The last half second of what it hears.
     Heard {
-        /// Packets.
-        packets: u64,
         /// Samples.
         samples: Vec<i16>,
     },
@@ -114,7 +112,6 @@ struct Call {
     incoming: bool,
     answered: bool,
     destination: Option<SocketAddr>,
-    packets: u64,
     memory: Vec<i16>,
 }
 
@@ -221,12 +218,8 @@ impl Runner {
             }
             PhoneCommand::Busy(busy) => self.busy = busy,
             PhoneCommand::Listen => {
-                let (packets, samples) = self
-                    .call
-                    .as_ref()
-                    .map(|call| (call.packets, call.memory.clone()))
-                    .unwrap_or_default();
-                self.tell(PhoneEvent::Heard { packets, samples }).await;
+                let samples = self.call.as_ref().map(|call| call.memory.clone()).unwrap_or_default();
+                self.tell(PhoneEvent::Heard { samples }).await;
             }
         }
     }
@@ -278,7 +271,6 @@ impl Runner {
             incoming: false,
             answered: false,
             destination: None,
-            packets: 0,
             memory: Vec::new(),
         });
     }
@@ -359,7 +351,6 @@ impl Runner {
             incoming: true,
             answered: false,
             destination,
-            packets: 0,
             memory: Vec::new(),
         });
         self.ua.progress(Instant::now(), session, 180, None);
@@ -425,7 +416,6 @@ impl Runner {
         if header.payload_type != sdp::PCMU {
             return;
         }
-        call.packets += 1;
         call.memory.extend(payload.iter().map(|code| g711::decode_mulaw(*code)));
         let surplus = call.memory.len().saturating_sub(MEMORY_SAMPLES);
         call.memory.drain(..surplus);

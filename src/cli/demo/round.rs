@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use tandem_media::tone;
 use tandem_model::{EventName, KvList};
 use tandem_wire::ClientRequest;
 
@@ -10,11 +9,11 @@ use super::desktop::Desktop;
 use super::phone::{Phone, PhoneCommand, PhoneEvent};
 
 /// How long any single thing may take.
-const DEADLINE: Duration = Duration::from_secs(10);
+pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 /// How long two phones talk.
-const TALK: Duration = Duration::from_millis(1_500);
+pub(super) const TALK: Duration = Duration::from_millis(1_500);
 /// The part of the power that the other phone's tone must have.
-const HEARD_SHARE: f64 = 0.8;
+pub(super) const HEARD_SHARE: f64 = 0.8;
 
 /// The phones and the desktop.
 pub struct Stage {
@@ -35,7 +34,8 @@ impl Stage {
         headline("the desktop makes a call: 1003's phone is called first, then 1004 (RFC 3725)");
         self.made(2, 3).await?;
         headline("1001 dials 1004, which is busy");
-        self.busy(0, 3).await
+        self.busy(0, 3).await?;
+        self.control().await
     }
 
     /// A call dialled on a phone, hung up by the called one.
@@ -83,32 +83,7 @@ impl Stage {
         self.tell(called, PhoneCommand::Busy(false)).await
     }
 
-    /// Lets two phones talk and checks that each hears the other's tone.
-    async fn talk(&mut self, one: usize, other: usize) -> Result<(), RoundError> {
-        tokio::time::sleep(TALK).await;
-        for (listener, speaker) in [(one, other), (other, one)] {
-            let tone_hz = self.phones.get(speaker).map_or(0.0, |phone| phone.identity.tone_hz);
-            let number = self.number(listener)?;
-            self.tell(listener, PhoneCommand::Listen).await?;
-            let heard = self
-                .phone_event(listener, "what it hears", |event| matches!(event, PhoneEvent::Heard { .. }))
-                .await?;
-            let PhoneEvent::Heard { packets, samples } = heard else {
-                continue;
-            };
-            let share = tone::share_of(&samples, tone_hz);
-            println!(
-                "         {number} heard {packets} packets, {:.0} % of them the other's {tone_hz} Hz",
-                share * 100.0
-            );
-            if share < HEARD_SHARE {
-                return Err(format!("{number} did not hear the other phone"));
-            }
-        }
-        Ok(())
-    }
-
-    async fn ends(&mut self, phones: &[usize]) -> Result<(), RoundError> {
+    pub(super) async fn ends(&mut self, phones: &[usize]) -> Result<(), RoundError> {
         for phone in phones {
             self.phone_event(*phone, "the end of its call", |event| matches!(event, PhoneEvent::Over(_)))
                 .await?;
@@ -128,7 +103,7 @@ impl Stage {
     }
 
     /// Waits for an event about a phone's DN; one that came since the last call of this function counts.
-    async fn event_of(&mut self, phone: usize, name: EventName) -> Result<tandem_wire::EventFrame, RoundError> {
+    pub(super) async fn event_of(&mut self, phone: usize, name: EventName) -> Result<tandem_wire::EventFrame, RoundError> {
         let dn = self.dn(phone)?;
         let earlier = self
             .desktop
@@ -164,7 +139,7 @@ impl Stage {
         Ok(())
     }
 
-    async fn tell(&mut self, phone: usize, command: PhoneCommand) -> Result<(), RoundError> {
+    pub(super) async fn tell(&mut self, phone: usize, command: PhoneCommand) -> Result<(), RoundError> {
         if matches!(command, PhoneCommand::Dial(_)) {
             self.forget();
         }
@@ -176,7 +151,7 @@ impl Stage {
             .map_err(|_| format!("phone {} is gone", phone.identity.number))
     }
 
-    async fn phone_event(
+    pub(super) async fn phone_event(
         &mut self,
         phone: usize,
         what: &str,
@@ -196,19 +171,19 @@ impl Stage {
         tokio::time::timeout(DEADLINE, waiting).await.unwrap_or_else(|_| Err(late()))
     }
 
-    fn number(&self, phone: usize) -> Result<String, RoundError> {
+    pub(super) fn number(&self, phone: usize) -> Result<String, RoundError> {
         self.phones
             .get(phone)
             .map(|phone| phone.identity.number.clone())
             .ok_or_else(|| "no such phone".into())
     }
 
-    fn dn(&self, phone: usize) -> Result<String, RoundError> {
+    pub(super) fn dn(&self, phone: usize) -> Result<String, RoundError> {
         let identity = self.phones.get(phone).map(|phone| &phone.identity).ok_or("no such phone")?;
         Ok(format!("sip:{}@{}", identity.number, identity.domain))
     }
 }
 
-fn headline(text: &str) {
+pub(super) fn headline(text: &str) {
     println!("\n{text}");
 }
