@@ -8,5 +8,6 @@ mod data;
 mod device;
 mod failures;
 mod hold;
+mod ringing;
 mod single_step;
 mod states;
