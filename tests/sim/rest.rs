@@ -80,7 +80,7 @@ fn check_snapshot(observer: &Desktop, late: &Desktop) {
         let calls = (1..).map_while(|number| {
             let call = frame.extensions.text(&format!("conn-{number}"))?;
             let state = match frame.extensions.value(&format!("ps-{number}")) {
-                Some(KvValue::Int(state)) => Some(i64::from(*state)),
+                Some(KvValue::Int(state)) => Some(*state),
                 _ => None,
             };
             Some((call.to_owned(), state))
