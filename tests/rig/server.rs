@@ -100,6 +100,8 @@ impl Setup {
         std::fs::write(&file, self.text(sip_port, probe.port())).expect("the configuration is written");
         let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
         command.arg("serve").arg("--config").arg(&file);
+        // Not among the ports that phones are given: those are looked at before they are taken.
+        command.args(["--set", "media.port_first=40000", "--set", "media.port_last=59999"]);
         let (program, mut lines) = Program::start_with_lines(&mut command, directory.path());
         let line = timeout(wait::SOON, lines.recv()).await.ok().flatten();
         let Some(line) = line else {
