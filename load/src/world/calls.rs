@@ -28,6 +28,8 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(33);
 const CLEANUP_LIMIT: Duration = Duration::from_secs(10);
 /// From the last RTP packet sent to hanging up.
 const QUIET: Duration = Duration::from_millis(60);
+/// Longer than any run.
+const UNTIL_RELEASED: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// What is to be called, and how fast.
 pub struct Schedule {
@@ -417,9 +419,8 @@ impl World {
         }
         call.phase = Phase::Up;
         let hold = self.schedule.as_ref().and_then(|schedule| schedule.hold);
-        if let Some(hold) = hold {
-            self.set_deadline(id, now + hold);
-        }
+        // Without a time to hold it is up until it is released; the time that it had to get up is over in any case.
+        self.set_deadline(id, now + hold.unwrap_or(UNTIL_RELEASED));
         self.start_media(id);
     }
 

@@ -68,7 +68,11 @@ impl Bench {
     }
 
     fn start(&mut self) {
-        self.world.schedule = Some(Schedule::new(1, 1.0, 1, Some(HOLD), self.now));
+        self.start_to_hold(Some(HOLD));
+    }
+
+    fn start_to_hold(&mut self, hold: Option<Duration>) {
+        self.world.schedule = Some(Schedule::new(1, 1.0, 1, hold, self.now));
         self.world.on_time(self.now);
     }
 
@@ -240,7 +244,11 @@ fn a_call_made_by_a_desk_is_followed_from_make_call_to_the_last_event() {
 
 /// A phone dials; returns the legs' heads as the server knows them.
 fn dialled(bench: &mut Bench) -> [Head; 2] {
-    bench.start();
+    dialled_to_hold(bench, Some(HOLD))
+}
+
+fn dialled_to_hold(bench: &mut Bench, hold: Option<Duration>) -> [Head; 2] {
+    bench.start_to_hold(hold);
     let invite = bench.sent_is("INVITE");
     let (message, _) = message::read(invite.0.as_bytes()).unwrap();
     let caller: u64 = message.from_header().unwrap().uri().unwrap().user().unwrap().parse().unwrap();
@@ -265,6 +273,18 @@ fn a_call_dialled_on_a_phone_is_followed_to_the_last_event() {
     let mut bench = Bench::new(0.0);
     let legs = dialled(&mut bench);
     assert_eq!(bench.world.stats.setup_phone.quantiles().unwrap().count, 1);
+    released(&mut bench, legs);
+}
+
+#[test]
+fn a_call_without_a_time_to_hold_is_up_until_it_is_released() {
+    let mut bench = Bench::new(0.0);
+    let legs = dialled_to_hold(&mut bench, None);
+    // Long after the time that it had to be set up.
+    bench.later(Duration::from_secs(600));
+    let up = bench.world.calls_up();
+    assert_eq!(up.len(), 1);
+    bench.world.release(up[0], bench.now);
     released(&mut bench, legs);
 }
 
