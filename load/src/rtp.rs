@@ -6,11 +6,12 @@
 //! difference is loss. Content is silence with a stamp in it ([`stamp`]), from which the receiving leg knows what it missed, what came
 //! twice, and how long the way took; the time of arrival is the kernel's. Nothing is decoded.
 
+mod ports;
 mod receive;
 mod stamp;
 
 use std::collections::HashMap;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +19,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::stats::Latency;
+pub use ports::Ports;
 use receive::Batch;
 use stamp::{Arrival, Heard, Stamp};
 
@@ -27,7 +29,7 @@ const SLOT: Duration = Duration::from_millis(2);
 
 /// Orders to the thread.
 enum Order {
-    Open(u64, UdpSocket),
+    Open(u64, Ports),
     Start(u64, SocketAddr),
     Stop(u64),
     Close(u64),
@@ -84,9 +86,9 @@ impl Rtp {
         }
     }
 
-    /// A new leg with its socket (bound, connected to nobody).
-    pub fn open(&self, leg: u64, socket: UdpSocket) {
-        self.order(Order::Open(leg, socket));
+    /// A new leg with its ports.
+    pub fn open(&self, leg: u64, ports: Ports) {
+        self.order(Order::Open(leg, ports));
     }
 
     /// The leg begins to send there.
@@ -122,7 +124,7 @@ impl Drop for Rtp {
 }
 
 struct Leg {
-    socket: UdpSocket,
+    ports: Ports,
     to: Option<SocketAddr>,
     sent: u32,
     heard: Heard,
@@ -167,11 +169,11 @@ impl Pump {
             return;
         };
         match order {
-            Order::Open(_, socket) => {
+            Order::Open(_, ports) => {
                 // Without the kernel's time the latency of its packets is not known; that is not worth a call.
-                let _ = receive::time(&socket);
+                let _ = receive::time(&ports.rtp);
                 let leg = Leg {
-                    socket,
+                    ports,
                     to: None,
                     sent: 0,
                     heard: Heard::default(),
@@ -207,7 +209,7 @@ impl Leg {
                 count: self.sent.wrapping_add(1),
                 at_ns: u64::try_from(now.as_nanos()).unwrap_or(u64::MAX),
             };
-            if self.socket.send_to(&stamp.packet(), to).is_ok() {
+            if self.ports.rtp.send_to(&stamp.packet(), to).is_ok() {
                 self.sent = stamp.count;
                 counts.sent.fetch_add(1, Ordering::Relaxed);
             }
@@ -218,7 +220,7 @@ impl Leg {
     fn receive(&mut self, batch: &mut Batch, counts: &Counts) {
         let heard = &mut self.heard;
         let mut latency = counts.latency.lock().unwrap_or_else(PoisonError::into_inner);
-        batch.drain(&self.socket, |packet, at_ns| {
+        batch.drain(&self.ports.rtp, |packet, at_ns| {
             let count = match heard.take(packet, at_ns) {
                 Arrival::After(late) => {
                     if at_ns > 0 {
@@ -248,11 +250,10 @@ mod tests {
     #[test]
     fn two_legs_hear_each_other_and_nothing_is_lost() {
         let rtp = Rtp::start();
-        let sockets = [0, 1].map(|_| UdpSocket::bind("127.0.0.1:0").unwrap());
-        let addrs = [0, 1].map(|i: usize| sockets[i].local_addr().unwrap());
-        for (leg, socket) in (1..).zip(sockets) {
-            socket.set_nonblocking(true).unwrap();
-            rtp.open(leg, socket);
+        let ports = [0, 1].map(|_| Ports::bind([127, 0, 0, 1].into()).unwrap());
+        let addrs = [0, 1].map(|i: usize| ports[i].addr);
+        for (leg, ports) in (1..).zip(ports) {
+            rtp.open(leg, ports);
         }
         rtp.send_to(1, addrs[1]);
         rtp.send_to(2, addrs[0]);

@@ -14,7 +14,7 @@ mod verbs;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ use crate::call::{Leg, Line, Note, Output};
 use crate::cti::check::Parties;
 use crate::profile::Profile;
 use crate::registration::Registration;
-use crate::rtp::Rtp;
+use crate::rtp::{Ports, Rtp};
 use crate::sip::Ids;
 use crate::sip::message::{self, Head};
 use crate::stats::Stats;
@@ -368,13 +368,10 @@ impl World {
             .map_or(IpAddr::from([127, 0, 0, 1]), |link| link.local.ip());
         let silent = SocketAddr::new(ip, 20_000 + (leg % 20_000) as u16 * 2);
         let Some(rtp) = &self.rtp else { return silent };
-        let socket = UdpSocket::bind((ip, 0)).and_then(|socket| {
-            socket.set_nonblocking(true)?;
-            Ok((socket.local_addr()?, socket))
-        });
-        match socket {
-            Ok((addr, socket)) => {
-                rtp.open(leg, socket);
+        match Ports::bind(ip) {
+            Ok(ports) => {
+                let addr = ports.addr;
+                rtp.open(leg, ports);
                 addr
             }
             Err(error) => {
