@@ -10,6 +10,7 @@
 //! * [`tree`] grows the supervision tree; its documentation has the picture.
 //! * [`supervision`] restarts what crashed.
 //! * [`tserver`] and [`connector`] hold the two sides, one actor a file.
+//! * [`journal`] is what keeps state over the end of the process.
 //! * [`ingress`] and [`transport`] bring SIP in and out; [`gateway`] is the way in for HTTP and WebSocket.
 //!
 //! A handler does three things: it translates, calls the pure machine, and carries its outputs out. Time is read here (and only
@@ -23,6 +24,7 @@ pub mod devices;
 pub mod directory;
 pub mod gateway;
 pub mod ingress;
+pub mod journal;
 pub mod kind;
 pub mod location;
 pub mod media;

@@ -29,7 +29,7 @@ use tandem_media::endpoint::Capabilities;
 use tandem_model::conference::{ConferenceInput, ConferenceSettings, OFFERED_LEG, OfferedCall};
 use tandem_model::conference_pool::PoolFigures;
 use tandem_model::leg::{LegCommand, LegEvent, ReferId};
-use tandem_model::link::{LinkNotification, LinkRequest};
+use tandem_model::link::{Cause, LinkNotification, LinkRequest, ReleasedBy};
 use tandem_model::{ConferenceId, DnId, LegId, PartyId};
 use tandem_sip::flow::{ConnectionId, Flow, Hop};
 use tandem_sip::identity::{self, PassThrough};
@@ -400,7 +400,10 @@ impl ConnectorActor {
     }
 
     fn link_request(&mut self, request: LinkRequest, ctx: &mut Context<Self>) {
-        let id = request.conference();
+        let Some(id) = request.conference() else {
+            return self.release_unaudited(ctx);
+        };
+        self.parts.shard.borrow_mut().unaudited.remove(&id);
         let known = self.parts.shard.borrow().conference(id).cloned();
         let actor = match (known, &request) {
             (Some(actor), _) => actor,
@@ -418,6 +421,16 @@ impl ConnectorActor {
         }
     }
 
+    /// The T-Server side has named all that it knows: what is left is nobody's.
+    fn release_unaudited(&mut self, ctx: &mut Context<Self>) {
+        let mut left: Vec<_> = self.parts.shard.borrow_mut().unaudited.drain().collect();
+        left.sort_unstable();
+        for conference in left {
+            let cause = Cause::status(ReleasedBy::Server, 503);
+            self.link_request(LinkRequest::ReleaseConference { conference, cause }, ctx);
+        }
+    }
+
     /// The input that a request is for its conference; `None` where another one is asked first.
     fn conference_input(&self, request: LinkRequest, ctx: &mut Context<Self>) -> Option<ConferenceInput> {
         Some(match request {
@@ -428,6 +441,8 @@ impl ConnectorActor {
             LinkRequest::ReleaseParty { party, cause, .. } => ConferenceInput::ReleaseParty { party, cause },
             LinkRequest::ReleaseConference { cause, .. } => ConferenceInput::ReleaseConference { cause },
             LinkRequest::SetAudio { operation, plan, .. } => ConferenceInput::SetAudio { operation, plan },
+            LinkRequest::Audit { .. } => ConferenceInput::Audit,
+            LinkRequest::AuditEnd => return None,
             LinkRequest::AnswerParty { party, .. } => ConferenceInput::AnswerParty { party },
             LinkRequest::ConnectParty { party, .. } => ConferenceInput::ConnectParty { party },
             LinkRequest::SendDigits {

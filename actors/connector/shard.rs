@@ -1,7 +1,7 @@
 //! What a connector must not lose when one message crashes it: the SIP user agent, and which leg is which session.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use actix::Addr;
@@ -62,6 +62,8 @@ pub struct Shard {
     pub ua: UserAgent,
     /// Which conference DN each subscriber watches.
     pub watchers: HashMap<SubscriptionId, DnId>,
+    /// Conferences that the T-Server side has yet to name since the link came up.
+    pub unaudited: HashSet<ConferenceId>,
     /// The conference resources.
     pub resources: ConferencePool<Ready>,
     sessions: HashMap<SessionId, SessionEntry>,
@@ -101,6 +103,7 @@ impl Shard {
             id,
             ua,
             watchers: HashMap::new(),
+            unaudited: HashSet::new(),
             resources: ConferencePool::new(pool),
             sessions: HashMap::new(),
             away: HashMap::new(),

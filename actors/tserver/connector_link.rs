@@ -125,8 +125,9 @@ impl ConnectorLinkActor {
     }
 
     /// The connector did not take a request: its call cannot go on.
-    fn lost(&self, conference: ConferenceId) {
+    fn lost(&self, conference: Option<ConferenceId>) {
         ActorKind::Connector.metrics().shed.increment(1);
+        let Some(conference) = conference else { return };
         if let Some(call) = self.switch.call_of(conference) {
             // Unbounded post: once for a call.
             call.do_send(CallMessage::Input(CallInput::LinkLost));

@@ -246,7 +246,7 @@ impl Rooms {
 
     fn post(&self, switch: &Switch, request: LinkRequest) {
         let owners = self.by_conference.borrow();
-        let owner = owners.get(&request.conference());
+        let owner = request.conference().and_then(|conference| owners.get(&conference));
         if let Some(link) = owner.and_then(|owner| switch.directory.link(owner.connector)) {
             // Unbounded post: each is caused by one message to the room.
             link.do_send(LinkMessage(request));

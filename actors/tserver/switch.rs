@@ -150,7 +150,8 @@ impl Switch {
 
     /// Sends a request to the connector that has its conference.
     pub fn post(&self, request: LinkRequest) {
-        let owner = self.by_conference.borrow().get(&request.conference()).copied();
+        let conference = request.conference();
+        let owner = conference.and_then(|conference| self.by_conference.borrow().get(&conference).copied());
         if let Some(link) = owner.and_then(|owner| self.directory.link(owner.connector)) {
             // Unbounded post: each is caused by one message to the call.
             link.do_send(LinkMessage(request));

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 macro_rules! error_codes {
     ($($(#[$doc:meta])* $name:ident = $number:literal, $symbol:literal, $text:literal;)+) => {
         /// The error codes that Tandem uses.
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
         pub enum TErrorCode { $($(#[$doc])* #[doc = $text] $name = $number),+ }
 
         impl TErrorCode {
@@ -74,7 +74,7 @@ error_codes! {
 }
 
 /// A refusal: the code, and what was wrong this time.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct TError {
     /// The number for programs.
     pub code: TErrorCode,

@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::vocabulary::vocabulary;
 use crate::{
     AddressType, CallState, CallType, CallUuid, ConnId, DnId, DnRole, KvList, MediaType, PartyState, ReferenceId, ServerRole,
@@ -31,7 +33,7 @@ impl EventName {
 }
 
 /// One event. Attributes that do not apply are `None` and do not stand in the frame.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Event {
     /// Which event.
     pub name: EventName,

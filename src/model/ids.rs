@@ -1,9 +1,10 @@
 //! Identifiers. Each is a newtype: a DN can never be passed where a ConnID is due.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A directory number: a SIP URI without parameters, always lower case (`sip:alice@tandem.local`).
 /// Comparing two `DnId`s compares the lower-cased text.
@@ -97,6 +98,19 @@ impl std::str::FromStr for ConnId {
     }
 }
 
+impl Serialize for ConnId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ConnId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(|()| de::Error::custom("a ConnID is 1 to 16 hex digits"))
+    }
+}
+
 /// The identity of a call that never changes: 128 bits, printed as 32 upper-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallUuid(pub u128);
@@ -113,6 +127,24 @@ impl fmt::Debug for CallUuid {
     }
 }
 
+impl Serialize for CallUuid {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for CallUuid {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <Cow<'de, str>>::deserialize(deserializer)?;
+        let number = Some(&*text)
+            .filter(|text| text.len() == 32)
+            .and_then(|text| u128::from_str_radix(text, 16).ok());
+        number
+            .map(Self)
+            .ok_or_else(|| de::Error::custom("a CallUUID is 32 hex digits"))
+    }
+}
+
 /// Chosen by a client to match an answer to its request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -121,7 +153,8 @@ pub struct ReferenceId(pub u32);
 macro_rules! numeric_id {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+        #[serde(transparent)]
         pub struct $name(pub $inner);
 
         impl fmt::Display for $name {
@@ -187,5 +220,14 @@ mod tests {
         assert_eq!("0000000000000a01".parse(), Ok(ConnId(0xa01)));
         assert!("".parse::<ConnId>().is_err() && "+1".parse::<ConnId>().is_err());
         assert!("00000000000000000".parse::<ConnId>().is_err());
+    }
+
+    #[test]
+    fn ids_of_calls_are_kept_as_they_are_printed() {
+        let ids = (ConnId(0xa01), CallUuid(u128::MAX));
+        let kept = serde_json::to_string(&ids).unwrap();
+        assert_eq!(kept, r#"["0000000000000a01","FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF"]"#);
+        assert_eq!(serde_json::from_str::<(ConnId, CallUuid)>(&kept).unwrap(), ids);
+        assert!(serde_json::from_str::<CallUuid>("\"ff\"").is_err() && serde_json::from_str::<ConnId>("\"x\"").is_err());
     }
 }

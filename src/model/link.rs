@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::vocabulary::vocabulary;
@@ -15,11 +16,11 @@ use crate::{ConferenceId, DnId, PartyId};
 pub type Headers = Vec<(Arc<str>, Arc<str>)>;
 
 /// An operation on a conference that is answered when it is done. Chosen by the T-Server side, rising within a conference.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct OperationId(pub u32);
 
 /// A transfer that a device asked for. Chosen by the connector, unique within a conference.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct TransferId(pub u32);
 
 vocabulary!(
@@ -28,7 +29,7 @@ vocabulary!(
 );
 
 /// What one party may hear.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum AudioSource {
     /// Another party: what its device sends. While it alerts and sends nothing, ringback stands for it; before, silence.
     Party(PartyId),
@@ -46,7 +47,7 @@ pub enum AudioSource {
 }
 
 /// What one party hears: its row of the matrix. Nothing: silence.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Hearing {
     /// The party.
     pub party: PartyId,
@@ -56,14 +57,14 @@ pub struct Hearing {
 
 /// Who hears whom: one row for each party. It replaces the plan before it, whole. A party without a row hears every other party that has
 /// none; as long as no plan was set, everybody hears everybody. It may name parties that are yet to be made.
-#[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Default, Debug, Serialize, Deserialize)]
 pub struct AudioPlan {
     /// The rows, in any order, at most one for each party.
     pub rows: Vec<Hearing>,
 }
 
 /// How far the media towards a party is known to be there (UCMA's RemoteMediaFlowState): wait for Connected before playing anything.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Debug, Serialize, Deserialize)]
 pub enum MediaFlowState {
     /// Nothing is known.
     #[default]
@@ -75,7 +76,7 @@ pub enum MediaFlowState {
 }
 
 /// Where a device wants its peer transferred to.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum TransferTarget {
     /// A number or URI: blind transfer.
     Address(Arc<str>),
@@ -89,7 +90,7 @@ pub enum TransferTarget {
 }
 
 /// Whom a party is.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum PartyTarget {
     /// A registered device of ours: every contact of this DN is called.
     Dn(DnId),
@@ -112,7 +113,7 @@ impl PartyTarget {
 }
 
 /// How a party's device is to be called.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct MakeParty {
     /// The conference; it is created when this is its first party.
     pub conference: ConferenceId,
@@ -135,7 +136,7 @@ pub struct MakeParty {
 }
 
 /// What the T-Server side asks of a connector.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum LinkRequest {
     /// Call a device into the conference. The first party of a 3pcc call is called alone; each later one, or the second
     /// one of a call that was offered, is joined to the party that is there.
@@ -207,6 +208,15 @@ pub enum LinkRequest {
         /// Its id there.
         from_party: PartyId,
     },
+    /// What is this conference now? Answered by `ConferenceState`, or by `ConferenceEnded` where there is none of that id. It is asked of
+    /// every conference when a link comes up, and of those of a call that was restored; a conference keeps itself alive for as long as a
+    /// link is down.
+    Audit {
+        /// The conference.
+        conference: ConferenceId,
+    },
+    /// Every conference that the T-Server side knows was audited: what else the connector has is nobody's, and is released.
+    AuditEnd,
     /// How the transfer goes that a device asked for. A final status ends it.
     TransferProgress {
         /// The conference.
@@ -219,10 +229,10 @@ pub enum LinkRequest {
 }
 
 impl LinkRequest {
-    /// The conference that this is about.
-    pub fn conference(&self) -> ConferenceId {
+    /// The conference that this is about; `None` for what concerns the whole connector.
+    pub fn conference(&self) -> Option<ConferenceId> {
         match self {
-            Self::MakeParty(make) => make.conference,
+            Self::MakeParty(make) => Some(make.conference),
             Self::ReleaseParty { conference, .. }
             | Self::ReleaseConference { conference, .. }
             | Self::ConnectParty { conference, .. }
@@ -230,13 +240,15 @@ impl LinkRequest {
             | Self::AnswerParty { conference, .. }
             | Self::SendDigits { conference, .. }
             | Self::MoveParty { conference, .. }
-            | Self::TransferProgress { conference, .. } => *conference,
+            | Self::Audit { conference }
+            | Self::TransferProgress { conference, .. } => Some(*conference),
+            Self::AuditEnd => None,
         }
     }
 }
 
 /// How a call came in from the network.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CallOffered {
     /// The conference, chosen by the connector.
     pub conference: ConferenceId,
@@ -259,7 +271,7 @@ pub struct CallOffered {
 }
 
 /// Who calls.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum CallerId {
     /// A device of ours, authenticated.
     Extension(DnId),
@@ -284,7 +296,7 @@ impl CallerId {
 }
 
 /// What a connector tells.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum LinkNotification {
     /// A device or trunk calls; the T-Server side answers with MakeParty or ReleaseParty.
     CallOffered(CallOffered),
@@ -395,6 +407,15 @@ pub enum LinkNotification {
         /// Why.
         cause: Cause,
     },
+    /// What the conference is now: the answer to `Audit`, and what a conference says unasked that was restored. A party that is not in it
+    /// is gone, and no other notification tells its end; an operation that was asked for and is not answered yet is to be asked for again,
+    /// under its id: one that was done already is answered again.
+    ConferenceState {
+        /// The conference.
+        conference: ConferenceId,
+        /// Who is there.
+        parties: Vec<PartyStatus>,
+    },
     /// The conference is gone with its last party. Exactly once, last.
     ConferenceEnded {
         /// The conference.
@@ -427,14 +448,39 @@ impl LinkNotification {
             | Self::PromptEnded { conference, .. }
             | Self::OperationDone { conference, .. }
             | Self::OperationFailed { conference, .. }
+            | Self::ConferenceState { conference, .. }
             | Self::ConferenceEnded { conference } => Some(*conference),
             Self::DnContacts { .. } => None,
         }
     }
 }
 
+/// One party of a [`LinkNotification::ConferenceState`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PartyStatus {
+    /// The party.
+    pub party: PartyId,
+    /// How far it is.
+    pub progress: PartyProgress,
+    /// Its device has the call on hold.
+    pub held: bool,
+    /// How far media towards it is there.
+    pub flow: MediaFlowState,
+}
+
+/// How far a party is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum PartyProgress {
+    /// It calls, or is called.
+    Created,
+    /// It rings.
+    Alerting,
+    /// It talks.
+    Connected,
+}
+
 /// At whose wish a party ended.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum ReleasedBy {
     /// The device hung up, declined or cancelled.
     Device,
@@ -445,7 +491,7 @@ pub enum ReleasedBy {
 }
 
 /// Why a party ended.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Cause {
     /// At whose wish.
     pub by: ReleasedBy,

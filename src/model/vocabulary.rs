@@ -3,7 +3,7 @@
 macro_rules! vocabulary {
     ($(#[$doc:meta])* $name:ident { $($variant:ident = $number:literal),+ $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, serde::Serialize, serde::Deserialize)]
         #[allow(missing_docs, reason = "the T-Library names are the documentation")]
         pub enum $name { $($variant = $number),+ }
 
@@ -108,7 +108,7 @@ vocabulary!(
 );
 
 /// TPartyState: the state of one party, as `ps-N` reports it in EventRegistered and EventAddressInfo.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
 pub enum PartyState {
     /// Not part of the call (before the first event, and after the terminal one).
     Null,

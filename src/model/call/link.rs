@@ -71,6 +71,7 @@ impl Call {
             LinkNotification::PartyDigit { .. }
             | LinkNotification::PromptEnded { .. }
             | LinkNotification::CallOffered(_)
+            | LinkNotification::ConferenceState { .. }
             | LinkNotification::DnContacts { .. } => {}
         }
     }

@@ -189,6 +189,8 @@ pub enum ConferenceInput {
         /// The party, as the other conference had it; `None` where there was none to give.
         given: Option<GivenParty>,
     },
+    /// The T-Server side wants to know how things are.
+    Audit,
     /// The time of [`super::Conference::next_timeout`] has come (a call too early does nothing).
     Timeout,
     /// The connector goes down: every party is released and every leg ended at once. The conference ends, as always, when its

@@ -31,7 +31,7 @@
 //! | a call begins | `offered`, `make_party`, `fork`, `answer`, `connect`, `third_party` |
 //! | offers and answers | `join` (the direct pair), `reoffer` (devices), `ladder` (up), `descend` (down) |
 //! | who hears whom | `plan` (what it means), `matrix` (what is commanded) |
-//! | what is asked | `operation`, `digits`, `transfer`, `moving`, `info` |
+//! | what is asked | `operation`, `digits`, `transfer`, `moving`, `info`, `audit` |
 //! | ends | `release`, `timeout` |
 //!
 //! # A party
@@ -145,6 +145,7 @@
 //!   connector has chosen ([`ConferenceId::maker`]); to the T-Server side, `ConferenceEnded` ends what it had asked for since.
 
 mod answer;
+mod audit;
 mod connect;
 mod descend;
 mod digits;
@@ -297,6 +298,7 @@ impl Conference {
             ConferenceInput::TransferRequested { leg, refer, to } => self.request_transfer(leg, refer, to, now, out),
             ConferenceInput::TransferProgress { transfer, status } => self.transfer_went_on(transfer, status, out),
             ConferenceInput::Media { leg, event } => self.media_event(leg, event, now, out),
+            ConferenceInput::Audit => self.tell_state(out),
             ConferenceInput::Timeout => self.timed_out(now, out),
             ConferenceInput::Abort => self.abort(now, out),
         }

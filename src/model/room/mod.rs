@@ -289,6 +289,7 @@ impl Room {
             | LinkNotification::PartyAlerting { .. }
             | LinkNotification::PartyRedirected { .. }
             | LinkNotification::MediaFlow { .. }
+            | LinkNotification::ConferenceState { .. }
             | LinkNotification::DnContacts { .. } => {}
         }
     }

@@ -269,7 +269,10 @@ impl Stage {
                     vec![LinkNotification::PartyConnected { conference, party }]
                 })
             }
-            LinkRequest::AnswerParty { .. } | LinkRequest::TransferProgress { .. } => Vec::new(),
+            LinkRequest::AnswerParty { .. }
+            | LinkRequest::TransferProgress { .. }
+            | LinkRequest::Audit { .. }
+            | LinkRequest::AuditEnd => Vec::new(),
         }
     }
 
@@ -580,6 +583,8 @@ fn shown(output: &CallOutput) -> Option<String> {
         CallOutput::Link(LinkRequest::SendDigits { party, digits, .. }) => Some(format!("link: digits {digits} to {party}")),
         CallOutput::Link(LinkRequest::TransferProgress { status, .. }) => Some(format!("link: progress {status}")),
         CallOutput::Link(LinkRequest::ReleaseConference { .. }) => Some("link: release all".to_owned()),
+        CallOutput::Link(LinkRequest::Audit { .. }) => Some("link: audit".to_owned()),
+        CallOutput::Link(LinkRequest::AuditEnd) => Some("link: audit end".to_owned()),
         CallOutput::Opened { conn_id } => Some(format!("opened {}", conn(*conn_id))),
         CallOutput::Closed { conn_id, record } => Some(format!("closed {} {}", conn(*conn_id), record.outcome.name())),
         CallOutput::Absorb(_) => Some("absorb".to_owned()),

@@ -34,8 +34,8 @@ use crate::leg::{
     AckBody, Contact, ContactVia, Description, Direction, LegCommand, LegEvent, MediaCommand, MediaEvent, MediaSource, ReferId,
 };
 use crate::link::{
-    AudioPlan, AudioSource, CallerId, Cause, Hearing, LinkNotification, MakeParty, MediaFlowState, OperationId, PartyTarget,
-    ReleasedBy, Tone, TransferId, TransferTarget,
+    AudioPlan, AudioSource, CallerId, Cause, Hearing, LinkNotification, MakeParty, MediaFlowState, OperationId, PartyStatus,
+    PartyTarget, ReleasedBy, Tone, TransferId, TransferTarget,
 };
 use crate::{ConferenceId, LegId, PartyId};
 
@@ -417,6 +417,17 @@ fn show_notification(notification: &LinkNotification) -> String {
             line
         }
         LinkNotification::ConferenceEnded { .. } => "ended".to_owned(),
+        LinkNotification::ConferenceState { parties, .. } => {
+            let party = |status: &PartyStatus| {
+                format!(
+                    "{}={:?}{}",
+                    status.party,
+                    status.progress,
+                    if status.held { "(held)" } else { "" }
+                )
+            };
+            format!("state {}", parties.iter().map(party).collect::<Vec<_>>().join(" "))
+        }
         LinkNotification::DnContacts { .. } => "contacts".to_owned(),
         LinkNotification::PartyHeld { party, held, .. } => format!("{} {party}", if *held { "held" } else { "resumed" }),
         LinkNotification::PartyRedirected { party, to, .. } => format!("redirected {party} {}", to.join(",")),
