@@ -4,7 +4,9 @@
 //! `Guarded`, a future that catches the panic of one message. Then
 //! * a **permanent** child keeps its address and the messages that wait for it; its struct is rebuilt by [`actix::Supervised::restarting`]
 //!   (at once, or after a backoff), and only the message that crashed it is lost;
-//! * a **temporary** child is dropped with its mailbox, and its parent is told why, so that it can clean up.
+//! * a **transient** child comes back in the same way from what it keeps of itself, as long as it has something to come back from; else it
+//!   is buried like
+//! * a **temporary** child, which is dropped with its mailbox, and its parent is told why, so that it can clean up.
 //!
 //! What a permanent child must not lose (the SIP user agent, the event log, bindings) lives outside it in a [`Slot`] that the
 //! rebuilt struct borrows again. Too many crashes ([`ChildSpec::max_restarts`] in `window`) make the slot itself the suspect: the
@@ -72,16 +74,59 @@ pub fn launch<A>(spec: ChildSpec, actor: A, down: impl FnOnce(DownReason) + 'sta
 where
     A: Actor<Context = Context<A>>,
 {
+    run(spec, actor, |_, _| false, down)
+}
+
+/// Runs a transient child: after a crash its [`Supervised::restarting`] takes it back to what it kept, or says [`give_up`]. `down` is called
+/// once, when it is gone.
+pub fn launch_transient<A>(spec: ChildSpec, actor: A, down: impl FnOnce(DownReason) + 'static) -> Addr<A>
+where
+    A: Supervised + Actor<Context = Context<A>>,
+{
+    let mut history = CrashHistory::new(spec);
+    let comes_back = move |future: &mut ContextFut<A, Context<A>>, metrics: &KindMetrics| {
+        if history.crashed(now()) == Verdict::Bury {
+            return false;
+        }
+        GIVEN_UP.set(false);
+        let rebuilt = catch_unwind(AssertUnwindSafe(|| future.restart()));
+        let back = matches!(rebuilt, Ok(true)) && !GIVEN_UP.replace(false);
+        metrics.restarts.increment(u64::from(back));
+        back
+    };
+    run(spec, actor, comes_back, down)
+}
+
+fn run<A>(
+    spec: ChildSpec,
+    actor: A,
+    mut comes_back: impl FnMut(&mut ContextFut<A, Context<A>>, &KindMetrics) -> bool + 'static,
+    down: impl FnOnce(DownReason) + 'static,
+) -> Addr<A>
+where
+    A: Actor<Context = Context<A>>,
+{
     let (addr, future) = context(spec, actor);
     let metrics = spec.kind.metrics();
     actix_rt::spawn(async move {
         metrics.alive.increment(1.0);
-        let reason = Guarded(future).await;
-        metrics.alive.decrement(1.0);
-        if let DownReason::Panicked(message) = &reason {
+        let mut guarded = Guarded(future);
+        let reason = loop {
+            let reason = (&mut guarded).await;
+            let DownReason::Panicked(message) = &reason else {
+                break reason;
+            };
             metrics.crashes.increment(1);
-            tracing::error!(kind = spec.kind.name(), panic = %message, "actor crashed; it is not restarted");
-        }
+            let back = comes_back(&mut guarded.0, metrics);
+            tracing::error!(kind = spec.kind.name(), panic = %message, back, "actor crashed");
+            if !back {
+                // Without this, dropping the context would hand the waiting messages to the broken actor.
+                guarded.0.ctx().terminate();
+                break reason;
+            }
+        };
+        metrics.alive.decrement(1.0);
+        drop(guarded);
         down(reason);
     });
     addr
@@ -94,7 +139,7 @@ fn context<A: Actor<Context = Context<A>>>(spec: ChildSpec, actor: A) -> (Addr<A
     (future.address(), future)
 }
 
-/// Polls the actor's context; a panic ends the context instead of the thread.
+/// Polls the actor's context; a panic is caught and told.
 struct Guarded<A: Actor<Context = Context<A>>>(ContextFut<A, Context<A>>);
 
 impl<A: Actor<Context = Context<A>>> Future for Guarded<A> {
@@ -104,11 +149,7 @@ impl<A: Actor<Context = Context<A>>> Future for Guarded<A> {
         match poll_guarded(&mut self.0, cx) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(())) => Poll::Ready(DownReason::Normal),
-            Err(message) => {
-                // Without this, dropping the context would hand the waiting messages to the broken actor.
-                self.0.ctx().terminate();
-                Poll::Ready(DownReason::Panicked(message))
-            }
+            Err(message) => Poll::Ready(DownReason::Panicked(message)),
         }
     }
 }
@@ -172,6 +213,7 @@ impl<A: Escalation + Actor<Context = Context<A>>> Permanent<A> {
 }
 
 thread_local! {
+    static GIVEN_UP: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
     static ESCALATED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
@@ -180,6 +222,11 @@ pub fn escalate_if_due<A: Escalation>(actor: &mut A) {
     if ESCALATED.replace(false) {
         actor.escalate();
     }
+}
+
+/// To be called in [`Supervised::restarting`] of a transient actor that has nothing to come back from: it is buried.
+pub fn give_up() {
+    GIVEN_UP.set(true);
 }
 
 fn poll_guarded<A>(future: &mut ContextFut<A, Context<A>>, cx: &mut TaskContext<'_>) -> Result<Poll<()>, String>

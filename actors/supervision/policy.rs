@@ -13,6 +13,8 @@ use crate::kind::ActorKind;
 pub enum Restart {
     /// Always: the child is part of the tree (a DN, the event log, a connector).
     Permanent,
+    /// From what the child keeps of itself, at once; never when it crashes too often.
+    Transient,
     /// Never: the child's end is reported and cleaned up after (a call, a conference, a client).
     Temporary,
 }
@@ -51,6 +53,14 @@ impl ChildSpec {
         }
     }
 
+    /// A transient child: it may come back five times in 10 s.
+    pub const fn transient(kind: ActorKind, mailbox: usize) -> Self {
+        Self {
+            restart: Restart::Transient,
+            ..Self::permanent(kind, mailbox)
+        }
+    }
+
     /// A temporary child: its crash ends it, and is reported.
     pub const fn temporary(kind: ActorKind, mailbox: usize) -> Self {
         Self {
@@ -73,7 +83,7 @@ pub enum Verdict {
         /// The wait.
         after: Duration,
     },
-    /// Do not start it again; the child is temporary.
+    /// Do not start it again.
     Bury,
     /// Too many crashes: its state is the suspect. Start it with fresh state and clean up what hung on the old one.
     Escalate,
@@ -116,7 +126,13 @@ impl CrashHistory {
         let count = self.crashes.len();
         if count > self.spec.max_restarts {
             self.crashes.clear();
-            return Verdict::Escalate;
+            return match self.spec.restart {
+                Restart::Transient => Verdict::Bury,
+                _ => Verdict::Escalate,
+            };
+        }
+        if self.spec.restart == Restart::Transient {
+            return Verdict::Restart { after: Duration::ZERO };
         }
         let after = match count {
             1 => Duration::ZERO,
@@ -170,6 +186,16 @@ mod tests {
                 Verdict::Restart { after: Duration::ZERO }
             );
         }
+    }
+
+    #[test]
+    fn a_transient_child_comes_back_at_once_until_it_crashes_too_often() {
+        let start = Instant::now();
+        let mut history = CrashHistory::new(ChildSpec::transient(ActorKind::Call, 16));
+        for i in 0..5 {
+            assert_eq!(history.crashed(at(start, i)), Verdict::Restart { after: Duration::ZERO });
+        }
+        assert_eq!(history.crashed(at(start, 6)), Verdict::Bury);
     }
 
     #[test]

@@ -136,3 +136,62 @@ async fn an_actor_that_crashes_while_it_is_rebuilt_is_tried_again() {
     assert!(addr.send(Command::Panic).await.is_err());
     assert_eq!(addr.send(Command::Add(1)).await, Ok(1001));
 }
+
+/// Comes back with what it kept when it was last even; while it has kept nothing it gives up.
+struct Keeper {
+    now: u32,
+    kept: Option<u32>,
+}
+
+impl Actor for Keeper {
+    type Context = Context<Self>;
+}
+
+impl Supervised for Keeper {
+    fn restarting(&mut self, _: &mut Self::Context) {
+        match self.kept {
+            Some(kept) => self.now = kept,
+            None => give_up(),
+        }
+    }
+}
+
+impl Handler<Command> for Keeper {
+    type Result = u32;
+
+    fn handle(&mut self, command: Command, _: &mut Self::Context) -> u32 {
+        match command {
+            Command::Add(n) => {
+                self.now += n;
+                self.kept = (self.now % 2 == 0).then_some(self.now).or(self.kept);
+                self.now
+            }
+            Command::Panic => panic!("injected"),
+        }
+    }
+}
+
+#[actix_rt::test]
+async fn a_transient_child_comes_back_from_what_it_kept() {
+    let keeper = Keeper { now: 0, kept: None };
+    let addr = launch_transient(ChildSpec::transient(ActorKind::Call, 16), keeper, |_| ());
+    assert_eq!(addr.send(Command::Add(2)).await, Ok(2));
+    assert_eq!(addr.send(Command::Add(1)).await, Ok(3));
+    let crashed = addr.send(Command::Panic);
+    let waiting = addr.send(Command::Add(4));
+    assert!(crashed.await.is_err());
+    assert_eq!(waiting.await, Ok(6), "the waiting message finds what was kept");
+}
+
+#[actix_rt::test]
+async fn a_transient_child_without_anything_kept_is_buried() {
+    let (told, down) = tokio::sync::oneshot::channel();
+    let keeper = Keeper { now: 0, kept: None };
+    let addr = launch_transient(ChildSpec::transient(ActorKind::Call, 16), keeper, move |reason| {
+        let _ = told.send(reason);
+    });
+    let crashed = addr.send(Command::Panic);
+    let waiting = addr.send(Command::Add(4));
+    assert!(crashed.await.is_err() && waiting.await.is_err());
+    assert_eq!(down.await, Ok(DownReason::Panicked("injected".into())));
+}
