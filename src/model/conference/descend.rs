@@ -37,6 +37,11 @@ impl Descent {
         self.first == leg || self.second == leg
     }
 
+    /// Whether `leg` may have agreed to send past us.
+    pub fn has_asked(&self, leg: LegId) -> bool {
+        self.first == leg || (self.second == leg && self.offered.is_some())
+    }
+
     /// What `leg` still waits for before its BYE.
     pub fn close(&self, leg: LegId, out: &mut Vec<ConferenceOutput>) {
         if self.first == leg && self.offered.is_some() {

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::ConferenceOutput;
 use super::leg::LegMedia;
+use super::snapshot::{PairExchange, PairSnapshot};
 use crate::LegId;
 use crate::leg::{AckBody, Description, LegCommand};
 
@@ -36,9 +37,10 @@ enum Exchange {
     LateAnswer { offerer: LegId, answerer: LegId },
     /// One side's re-INVITE is with the other side.
     Passed { from: LegId, to: LegId, offer: Option<Bytes> },
-    /// Third-party call: the second side's answer is with the first side, which had given `offered` before.
-    FirstReoffered { offered: Bytes, ours: Reoffer },
-    /// Third-party call: the description that the first side gave then is with the second side.
+    /// The second side's description is with the first side (a third-party call, a way back, a pair that was restored). The second one
+    /// has `offered` of the first; where it is not known what it has, it is told in any case.
+    FirstReoffered { offered: Option<Bytes>, ours: Reoffer },
+    /// The description that the first side gave then is with the second side.
     SecondReoffered { ours: Reoffer },
 }
 
@@ -47,6 +49,8 @@ enum Exchange {
 struct Reoffer {
     offer: Bytes,
     glares: u8,
+    /// Without it the two do not hear each other.
+    is_needed: bool,
 }
 
 #[derive(Debug)]
@@ -106,8 +110,9 @@ impl MediaJoin {
 
     /// `first` gets what `second` describes, which has `offered` of it.
     pub fn restored(first: LegId, second: LegId, offered: Bytes, description: Bytes, out: &mut Vec<ConferenceOutput>) -> Self {
-        let ours = Reoffer::send(first, description.clone(), out);
+        let ours = Reoffer::send(first, description.clone(), true, out);
         let known = [Some(offered.clone()), Some(description)];
+        let offered = Some(offered);
         Self {
             exchange: Exchange::FirstReoffered { offered, ours },
             ..Self::quiet([first, second], known)
@@ -118,6 +123,58 @@ impl MediaJoin {
     pub fn quiet(sides: [LegId; 2], known: [Option<Bytes>; 2]) -> Self {
         let exchange = Exchange::Quiet;
         Self { sides, exchange, known }
+    }
+
+    /// What is kept of it: whatever was under way, it says whom to ask again.
+    pub fn snapshot(&self) -> PairSnapshot {
+        let pair = |first: LegId, exchange| {
+            let swaps = self.sides[0] != first;
+            let [one, other] = self.known.clone();
+            PairSnapshot {
+                sides: if swaps { [self.sides[1], self.sides[0]] } else { self.sides },
+                known: if swaps { [other, one] } else { [one, other] },
+                exchange,
+            }
+        };
+        let [first, _] = self.sides;
+        match &self.exchange {
+            Exchange::Quiet => pair(first, PairExchange::Rest),
+            Exchange::Passed { to, .. } => {
+                let (is_told, is_needed) = (true, false);
+                pair(*to, PairExchange::First { is_told, is_needed })
+            }
+            Exchange::LateAnswer { answerer, .. } => {
+                let is_needed = self.known[usize::from(first != *answerer)].is_none();
+                let is_told = false;
+                pair(*answerer, PairExchange::First { is_told, is_needed })
+            }
+            Exchange::FirstReoffered { offered, ours } => {
+                let (is_told, is_needed) = (offered.is_some(), ours.is_needed);
+                pair(first, PairExchange::First { is_told, is_needed })
+            }
+            Exchange::SecondReoffered { ours } => {
+                let is_needed = ours.is_needed;
+                pair(first, PairExchange::Second { is_needed })
+            }
+        }
+    }
+
+    /// The pair as it was kept: what was under way is begun again. `None` where a description is missing for that.
+    pub fn again(pair: PairSnapshot, out: &mut Vec<ConferenceOutput>) -> Option<Self> {
+        let PairSnapshot { sides, known, exchange } = pair;
+        let exchange = match exchange {
+            PairExchange::Rest => Exchange::Quiet,
+            PairExchange::First { is_told, is_needed } => {
+                let ours = Reoffer::send(sides[0], known[1].clone()?, is_needed, out);
+                let offered = known[0].clone().filter(|_| is_told);
+                Exchange::FirstReoffered { offered, ours }
+            }
+            PairExchange::Second { is_needed } => {
+                let ours = Reoffer::send(sides[1], known[0].clone()?, is_needed, out);
+                Exchange::SecondReoffered { ours }
+            }
+        };
+        Some(Self { sides, exchange, known })
     }
 
     /// Whether nothing is under way.
@@ -198,12 +255,12 @@ impl MediaJoin {
                 self.pass_answer(from, to, offer, sdp, out);
                 Ok(())
             }
-            Exchange::FirstReoffered { offered, .. } if leg == self.sides[0] => {
+            Exchange::FirstReoffered { offered, ours } if leg == self.sides[0] => {
                 acknowledge(out, leg, AckBody::Nothing);
                 let now = sdp.ok_or(Broken { status: ANSWER_MISSING })?;
                 self.learn(leg, Some(now.clone()));
-                if !same_media(&offered, &now) {
-                    let ours = Reoffer::send(self.sides[1], now, out);
+                if !offered.is_some_and(|offered| same_media(&offered, &now)) {
+                    let ours = Reoffer::send(self.sides[1], now, ours.is_needed, out);
                     self.exchange = Exchange::SecondReoffered { ours };
                 }
                 Ok(())
@@ -253,17 +310,20 @@ impl MediaJoin {
 
     /// Our re-INVITE on `leg` was refused.
     pub fn reinvite_failed(&mut self, leg: LegId, status: u16, out: &mut Vec<ConferenceOutput>) -> Result<(), Broken> {
-        match &mut self.exchange {
+        let is_open = match &mut self.exchange {
             Exchange::Passed { from, to, .. } if *to == leg => {
                 let status = refusal_to_pass(status);
                 tell(out, *from, LegCommand::RejectReinvite { status });
-                self.exchange = Exchange::Quiet;
-                Ok(())
+                false
             }
-            Exchange::FirstReoffered { ours, .. } if leg == self.sides[0] => ours.refused(leg, status, out),
-            Exchange::SecondReoffered { ours } if leg == self.sides[1] => ours.refused(leg, status, out),
-            _ => Ok(()),
+            Exchange::FirstReoffered { ours, .. } if leg == self.sides[0] => ours.refused(leg, status, out)?,
+            Exchange::SecondReoffered { ours } if leg == self.sides[1] => ours.refused(leg, status, out)?,
+            _ => return Ok(()),
+        };
+        if !is_open {
+            self.exchange = Exchange::Quiet;
         }
+        Ok(())
     }
 
     /// The ACK to our 200 on `leg` came.
@@ -325,23 +385,27 @@ impl MediaJoin {
 }
 
 impl Reoffer {
-    fn send(leg: LegId, offer: Bytes, out: &mut Vec<ConferenceOutput>) -> Self {
+    fn send(leg: LegId, offer: Bytes, is_needed: bool, out: &mut Vec<ConferenceOutput>) -> Self {
         let reinvite = LegCommand::Reinvite {
             offer: Some(offer.clone().into()),
         };
         tell(out, leg, reinvite);
-        Self { offer, glares: 0 }
+        Self {
+            offer,
+            glares: 0,
+            is_needed,
+        }
     }
 
-    /// Sends it again after glare. Any other refusal is the end: without the new description the two do not hear each other.
-    fn refused(&mut self, leg: LegId, status: u16, out: &mut Vec<ConferenceOutput>) -> Result<(), Broken> {
+    /// Sends it again after glare, and says whether it did. Any other refusal is the end where it is needed.
+    fn refused(&mut self, leg: LegId, status: u16, out: &mut Vec<ConferenceOutput>) -> Result<bool, Broken> {
         if status != 491 || self.glares == GLARES {
-            return Err(Broken { status });
+            return if self.is_needed { Err(Broken { status }) } else { Ok(false) };
         }
         self.glares += 1;
         let offer = Some(self.offer.clone().into());
         tell(out, leg, LegCommand::Reinvite { offer });
-        Ok(())
+        Ok(true)
     }
 }
 

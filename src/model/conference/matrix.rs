@@ -45,7 +45,8 @@ impl Matrix {
         row.is_some_and(|row| row.contains(&MediaSource::Leg(leg)))
     }
 
-    fn has(&self, leg: LegId) -> bool {
+    /// Whether the leg has a port.
+    pub fn has(&self, leg: LegId) -> bool {
         self.ports.iter().any(|port| port.leg == leg)
     }
 }

@@ -33,6 +33,7 @@
 //! | who hears whom | `plan` (what it means), `matrix` (what is commanded) |
 //! | what is asked | `operation`, `digits`, `transfer`, `moving`, `info`, `audit` |
 //! | ends | `release`, `timeout` |
+//! | what outlives a crash | `snapshot`, `restore` |
 //!
 //! # A party
 //! ```text
@@ -164,6 +165,8 @@ mod party;
 mod plan;
 mod release;
 mod reoffer;
+mod restore;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod third_party;
@@ -181,6 +184,7 @@ use self::matrix::Matrix;
 use self::operation::{Operations, Wish};
 use self::party::Party;
 pub use self::party::{PartyPhase, PartySummary};
+pub use self::snapshot::ConferenceSnapshot;
 use self::transfer::Transfers;
 use crate::leg::{LegCommand, LegEvent};
 use crate::link::{AudioPlan, Cause, LinkNotification, OperationId, ReleasedBy};

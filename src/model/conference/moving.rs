@@ -80,6 +80,10 @@ impl Conference {
     ) {
         let conference = self.id;
         let Some(given) = given else {
+            if self.leg_in_talk(party).is_some() {
+                // Asked for again: it came before.
+                return self.notify(LinkNotification::OperationDone { conference, operation }, out);
+            }
             return self.refuse_unless_over(operation, NO_SUCH_PARTY, out);
         };
         if self.leg(given.leg).is_some() {

@@ -20,8 +20,8 @@ const NOT_FOUND: u16 = 404;
 const PENDING: u16 = 491;
 /// Request Terminated: the party left.
 const TERMINATED: u16 = 487;
-/// Service Unavailable: the T-Server side is silent.
-const UNAVAILABLE: u16 = 503;
+/// Service Unavailable: the T-Server side is silent, or was interrupted.
+pub(super) const UNAVAILABLE: u16 = 503;
 
 #[derive(Debug)]
 struct Transfer {
@@ -40,6 +40,21 @@ pub(super) struct Transfers {
 }
 
 impl Transfers {
+    /// None is open; the next one comes after this number.
+    pub fn after(last: u32) -> Self {
+        Self { open: Vec::new(), last }
+    }
+
+    /// The number of the last one.
+    pub fn last(&self) -> u32 {
+        self.last
+    }
+
+    /// The open ones, by the names that their legs have for them.
+    pub fn open(&self) -> impl Iterator<Item = (LegId, ReferId)> {
+        self.open.iter().map(|transfer| (transfer.leg, transfer.refer))
+    }
+
     pub fn next_timeout(&self) -> Option<Instant> {
         self.open.iter().filter_map(|transfer| transfer.deadline).min()
     }
