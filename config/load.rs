@@ -72,6 +72,11 @@ impl Config {
         sets: &[String],
         env: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Loaded, Vec<Problem>> {
+        let env: Vec<(String, String)> = env.into_iter().collect();
+        let state_directories = env
+            .iter()
+            .find(|(name, _)| name == "STATE_DIRECTORY")
+            .map(|(_, value)| value.clone());
         let mut reading = Reading::default();
         let mut layers = vec![Layer {
             name: "default",
@@ -99,7 +104,9 @@ impl Config {
         }
         let mut config: Config = Value::from(dict).deserialize().map_err(|error| internal(&error))?;
         config.normalise();
-        config.media.resolve_paths(file.parent().unwrap_or(Path::new("")));
+        let base = file.parent().unwrap_or(Path::new(""));
+        config.media.resolve_paths(base);
+        config.journal.resolve_paths(base, state_directories.as_deref());
         let found = consistency::check(&config, &reading.places);
         problems.extend(found.errors);
         problems.extend(secret_file::read_all(&mut config, file.parent(), &reading.places));

@@ -13,11 +13,13 @@ use crate::secret::Secret;
 
 mod calling;
 mod conference;
+mod journal;
 mod media;
 
 pub use calling::{CallingMethod, Calls, DialPlan, DirectMedia, HandleDirectCalls, PassThrough};
 pub(crate) use conference::NumberedUri;
 pub use conference::{Announce, Conference, ConferenceDn};
+pub use journal::{Journal, JournalSync};
 pub use media::{Codec, DtmfMode, Media, MediaMode, SymmetricRtp, ToneLocale};
 
 /// The whole configuration.
@@ -42,6 +44,8 @@ pub struct Config {
     pub limits: Limits,
     /// The media plane.
     pub media: Media,
+    /// What outlives the process.
+    pub journal: Journal,
     /// The resources of conferences.
     pub conference: Conference,
     /// How destinations are called, and which calls are kept hold of.

@@ -83,6 +83,10 @@ pub const TABLES: &[TableSpec] = &[
         "media",
         "The media plane: music, tones, conferences, and audio that must pass through Tandem.",
     ),
+    single(
+        "journal",
+        "The journal: what is kept on disk so that calls, registrations and events outlive the process. `tandem demo` has none.",
+    ),
     single("conference", "The resources of conferences."),
     single("calls", "How destinations are called, and which calls Tandem keeps hold of."),
     array(
@@ -277,6 +281,21 @@ options! {
          time. (`music-on-hold-file-path` of the seed.)";
     "media.prompt_directory" App, File, Absent, AfterRestart, "":
         "The directory with the prompts; a relative path starts at the configuration file. A tone stands for a prompt that is not there.";
+
+    "journal.enabled" App, Boolean, Value("true"), AfterRestart, "":
+        "Whether there is a journal. Without one, a server that is killed starts with no call and no registration.";
+    "journal.dir" App, File, Absent, AfterRestart, "systemd.exec(5)":
+        "Its directory, made where it is missing; one server has it at a time. A relative path starts at the configuration file. Without it: \
+         `journal` in `$STATE_DIRECTORY` where systemd gives one, else `tandem-data/journal` beside the configuration file.";
+    "journal.sync" App, OneOf { values: &["none", "interval"] }, Value("\"interval\""), AfterRestart, "fdatasync(2)":
+        "What a loss of power may cost: whatever the operating system has not written yet (half a minute, as a rule), or what is younger than \
+         `sync_interval_ms`. A killed process loses nothing either way.";
+    "journal.sync_interval_ms" App, integer(10, 60_000), Value("1000"), AfterRestart, "":
+        "How often what was written is brought to the disk where `sync` is `interval`, in milliseconds.";
+    "journal.segment_bytes" App, integer(65_536, 1_073_741_824), Value("16777216"), AfterRestart, "":
+        "A segment file is closed at this size, in bytes. Larger ones are read longer at the start.";
+    "journal.fold_interval_ms" App, integer(100, 600_000), Value("10000"), AfterRestart, "":
+        "How often closed segments are folded into the database, in milliseconds. A call that begins and ends within it never gets there.";
 
     "conference.max_parties" App, integer(2, 10_000), Value("100"), AfterRestart, "": "The most parties of one conference.";
     "conference.pool_size" App, integer(0, 6_000), Value("0"), AfterRestart, "seed 002 line 1299":

@@ -294,3 +294,29 @@ fn conferences_and_trunks_say_what_is_in_effect_for_them() -> Result<(), Vec<Pro
     assert_eq!(headers, [("X-Tenant", "7:8")]);
     Ok(())
 }
+
+#[test]
+fn the_journal_is_where_the_file_says_or_the_service_manager_or_beside_the_file() {
+    let dir = |text: &str, env: &[(&str, &str)]| {
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let loaded = Config::from_toml(text, Path::new("/etc/tandem/tandem.toml"), &[], env).expect("no problem");
+        loaded
+            .config
+            .journal
+            .directory()
+            .map(|path| path.to_string_lossy().into_owned())
+    };
+    let service = [("STATE_DIRECTORY", "/var/lib/tandem:/var/lib/other")];
+    assert_eq!(dir("", &[]).as_deref(), Some("/etc/tandem/tandem-data/journal"));
+    assert_eq!(
+        dir("", &[("STATE_DIRECTORY", "")]).as_deref(),
+        Some("/etc/tandem/tandem-data/journal")
+    );
+    assert_eq!(dir("", &service).as_deref(), Some("/var/lib/tandem/journal"));
+    assert_eq!(
+        dir("[journal]\ndir = \"kept\"", &service).as_deref(),
+        Some("/etc/tandem/kept")
+    );
+    assert_eq!(dir("[journal]\ndir = \"/srv/kept\"", &[]).as_deref(), Some("/srv/kept"));
+    assert_eq!(dir("[journal]\nenabled = false", &service), None);
+}
