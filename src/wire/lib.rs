@@ -1,4 +1,5 @@
-//! The CTI protocol, version 1: T-Library semantics as JSON text frames. Types and codecs only: no socket, no clock, no state.
+//! The CTI protocol, version 1: T-Library semantics as JSON text frames; and the link protocol between the T-Server and its connectors.
+//! Types, codecs and pure machines only: no socket, no clock.
 //!
 //! | module | what |
 //! |---|---|
@@ -7,6 +8,7 @@
 //! | [`client`] | the other end: builds request frames, reads event frames |
 //! | [`schema`] | JSON Schema of both frames, from the types |
 //! | [`time`] | microseconds since the epoch ↔ RFC 3339 |
+//! | [`mltp`] | the text form of the link's messages |
 //!
 //! Invariant: whatever bytes arrive, decoding ends in a value or in an error that names what was wrong; it never panics, and its
 //! time and memory are bounded by [`MAX_FRAME_BYTES`], [`MAX_DEPTH`], [`MAX_VALUES`] and [`MAX_PAIRS`].
@@ -17,6 +19,7 @@
 pub mod client;
 pub mod event;
 pub mod exercise;
+pub mod mltp;
 pub mod request;
 pub mod schema;
 pub mod time;
