@@ -173,3 +173,74 @@ async fn a_call_that_rings_is_picked_up() {
     callee.succeeds().await;
     server.alive_and_idle().await;
 }
+
+#[tokio::test]
+async fn a_callee_holds() {
+    call("caller_is_reinvited", "callee_holds").await;
+}
+
+#[tokio::test]
+async fn a_re_invite_of_a_caller_meets_one_that_is_open() {
+    call("caller_glare", "callee_holds").await;
+}
+
+#[tokio::test]
+async fn re_invites_of_a_caller_and_of_the_server_cross() {
+    call("caller_glare_both", "callee_holds").await;
+}
+
+#[tokio::test]
+async fn re_invites_of_a_callee_and_of_the_server_cross() {
+    call("caller_holds_on", "callee_glare").await;
+}
+
+/// A caller holds its far end, which allows these methods, calls a target and joins the two.
+async fn attended_transfer(setup: Setup, allow: &str) {
+    let (mut server, port, target_port) = scene(setup).await;
+    let callee = Sipp::callee("callee_is_transferred", port)
+        .value("allow", allow)
+        .start()
+        .await;
+    let target = Sipp::callee("callee_is_joined", target_port)
+        .value("quiet_ms", "2000")
+        .start()
+        .await;
+    caller("caller_transfers_attended", &server)
+        .value("target", "2002")
+        .value("outcome", "200")
+        .run()
+        .await;
+    target.succeeds().await;
+    callee.succeeds().await;
+    server.alive_and_idle().await;
+}
+
+#[tokio::test]
+async fn a_far_end_without_refer_is_joined_to_another_one() {
+    attended_transfer(Setup::new(), WITHOUT_REFER).await;
+}
+
+#[tokio::test]
+async fn a_far_end_with_refer_is_joined_to_another_one_in_the_same_way() {
+    attended_transfer(Setup::new(), WITH_REFER).await;
+}
+
+#[tokio::test]
+async fn far_ends_are_joined_whose_audio_was_anchored_from_the_start() {
+    attended_transfer(Setup::new().tables("[media]\nmode = \"anchored\""), WITHOUT_REFER).await;
+}
+
+#[tokio::test]
+async fn a_conference_is_watched_by_subscription() {
+    let setup = Setup::new().trusted_phone("1001");
+    let setup = setup.tables("[[conference_dn]]\ndn = \"sip:5000@tandem.local\"");
+    let (mut server, _, _) = scene(setup).await;
+    caller("caller_subscribes", &server)
+        .dials("5000")
+        .value("watcher", "1001")
+        .value("package", "conference")
+        .value("accept", "application/conference-info+xml")
+        .run()
+        .await;
+    server.alive_and_idle().await;
+}

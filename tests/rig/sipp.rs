@@ -21,6 +21,7 @@ pub struct Sipp {
     port: u16,
     calls: u32,
     rate: u32,
+    service: &'static str,
     values: Vec<(&'static str, String)>,
 }
 
@@ -35,6 +36,7 @@ impl Sipp {
             port,
             calls: 1,
             rate: 1,
+            service: "2001",
             values: Vec::new(),
         }
     }
@@ -56,6 +58,12 @@ impl Sipp {
     /// So many calls, so many each second.
     pub fn calls(mut self, calls: u32, rate: u32) -> Self {
         (self.calls, self.rate) = (calls, rate);
+        self
+    }
+
+    /// The number it calls, where that is not 2001.
+    pub fn dials(mut self, number: &'static str) -> Self {
+        self.service = number;
         self
     }
 
@@ -115,7 +123,7 @@ impl Sipp {
             ("-m", self.calls.to_string()),
             ("-r", self.rate.to_string()),
             ("-timeout", "30s".to_owned()),
-            ("-s", "2001".to_owned()),
+            ("-s", self.service.to_owned()),
         ] {
             command.args([option, &value]);
         }
