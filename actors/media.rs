@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use tandem_media::endpoint::PortSettings;
-use tandem_media::plane::{OpenError, Plane, Port, PortId, Source};
+use tandem_media::plane::{OpenError, Plane, Port, PortId, PortRestore, Source};
 use tandem_model::ConferenceId;
 use tandem_model::leg::MediaEvent;
 
@@ -24,6 +24,8 @@ use crate::kind::ActorKind;
 pub trait Media: Send + Sync + 'static {
     /// A port of its own for a leg of this conference.
     fn open(&self, conference: ConferenceId) -> Result<Port, OpenError>;
+    /// The port again that a leg of this conference had in a process that is gone, or still has though its owner is gone.
+    fn reopen(&self, conference: ConferenceId, restore: PortRestore) -> Result<Port, OpenError>;
     /// What offer and answer came to.
     fn set(&self, port: PortId, settings: PortSettings);
     /// What the port's device hears from now on.
@@ -32,6 +34,8 @@ pub trait Media: Send + Sync + 'static {
     fn digits(&self, port: PortId, digits: Arc<str>);
     /// The port is that conference's from now on.
     fn rehome(&self, port: PortId, conference: ConferenceId);
+    /// Whoever had the port is gone: it closes, unless it is opened again soon.
+    fn leave(&self, port: PortId);
     /// The port is needed no more.
     fn close(&self, port: PortId);
 }
@@ -39,6 +43,10 @@ pub trait Media: Send + Sync + 'static {
 impl Media for Plane {
     fn open(&self, conference: ConferenceId) -> Result<Port, OpenError> {
         Plane::open(self, conference.0, conference.0)
+    }
+
+    fn reopen(&self, conference: ConferenceId, restore: PortRestore) -> Result<Port, OpenError> {
+        Plane::reopen(self, conference.0, conference.0, restore)
     }
 
     fn set(&self, port: PortId, settings: PortSettings) {
@@ -55,6 +63,10 @@ impl Media for Plane {
 
     fn rehome(&self, port: PortId, conference: ConferenceId) {
         Plane::rehome(self, port, conference.0, conference.0);
+    }
+
+    fn leave(&self, port: PortId) {
+        Plane::leave(self, port);
     }
 
     fn close(&self, port: PortId) {

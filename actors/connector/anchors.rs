@@ -4,15 +4,19 @@
 //! [`Endpoint`] that speaks for it in offers and answers. Every description of every leg passes by, so that a leg that climbs in the middle
 //! of a call makes its offer in the terms of the session it has (RFC 3264 s.8).
 //!
-//! Invariants: a leg has at most one port; a port is closed with its leg, with the order to close it, with the conference's actor, or with
-//! the message that brings it to a conference that is gone, whichever comes first: who drops it closes it. What cannot be described is refused towards the device, and the machine is told.
+//! Invariants: a leg has at most one port; a port is closed with its leg or with the order to close it. A port that is merely dropped, with a
+//! conference's actor that crashed or with the message that brings it to a conference that is gone, is left: it closes soon, unless whoever
+//! restores the conference takes it over ([`Anchors::restore`]). What cannot be described is refused towards the device, and the machine is told.
+
+mod snapshot;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use tandem_media::endpoint::{Capabilities, Endpoint};
-use tandem_media::plane::{PortId, Source};
+use tandem_media::plane::{Port, PortId, Source, StreamMark};
 use tandem_media::tone::ToneKind;
 use tandem_model::leg::{AckBody, Description, LegCommand, LegEvent, MediaCommand, MediaEvent, MediaSource};
 use tandem_model::link::Tone;
@@ -20,13 +24,15 @@ use tandem_model::{ConferenceId, LegId};
 
 use crate::media::Media;
 
+pub use snapshot::{AnchorsSnapshot, Restored};
+
 /// Service Unavailable: no port is free.
 const NO_PORT: u16 = 503;
 /// Not Acceptable Here: no codec is shared.
 const NOT_ACCEPTABLE: u16 = 488;
 
 /// An offer of ours that waits for its answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 enum Asked {
     /// Another device's.
     Passed,
@@ -41,6 +47,8 @@ pub struct LegMedia {
     device: Option<Bytes>,
     /// The last one that we sent.
     ours: Option<Bytes>,
+    /// `ours` is the port's, so that its endpoint knows what is in it.
+    is_ports: bool,
     /// `device` is an offer that is not answered yet.
     is_open: bool,
     /// The answer that went out with a provisional response: the final one repeats it (RFC 3261 s.13.2.1).
@@ -56,25 +64,52 @@ impl LegMedia {
     }
 }
 
-/// A port, closed when this is dropped.
+impl LegMedia {
+    fn said(&mut self, sdp: &Bytes, is_ports: bool) {
+        self.ours = Some(sdp.clone());
+        self.is_ports = is_ports;
+    }
+}
+
+/// A port, left when this is dropped.
 struct Anchor {
     port: PortId,
+    /// Where its stream was when it was opened.
+    stream: StreamMark,
+    is_closed: bool,
     endpoint: Endpoint,
     media: Arc<dyn Media>,
 }
 
 impl Anchor {
+    fn begin(port: Port, endpoint: Endpoint, media: Arc<dyn Media>) -> Self {
+        Self {
+            port: port.id,
+            stream: port.stream,
+            is_closed: false,
+            endpoint,
+            media,
+        }
+    }
+
     /// Lets the port know what offer and answer have come to.
     fn settle(&self) {
         if let Some(settings) = self.endpoint.settings() {
             self.media.set(self.port, settings);
         }
     }
+
+    fn close(mut self) {
+        self.is_closed = true;
+        self.media.close(self.port);
+    }
 }
 
 impl Drop for Anchor {
     fn drop(&mut self) {
-        self.media.close(self.port);
+        if !self.is_closed {
+            self.media.leave(self.port);
+        }
     }
 }
 
@@ -325,7 +360,7 @@ impl Anchors {
         let entry = self.legs.entry(leg).or_default();
         entry.asked = Some(asked);
         entry.is_open = false;
-        entry.ours = Some(sdp.clone());
+        entry.said(&sdp, asked == Asked::Anchored);
         Some(sdp)
     }
 
@@ -335,6 +370,7 @@ impl Anchors {
         let Some(offer) = entry.device.clone().filter(|_| entry.is_open) else {
             return self.offer(leg, description);
         };
+        let is_ports = matches!(description, Description::Anchored);
         let sdp = match description {
             Description::Passed(sdp) => sdp,
             Description::Anchored => {
@@ -351,7 +387,7 @@ impl Anchors {
         };
         let entry = self.legs.entry(leg).or_default();
         entry.is_open = false;
-        entry.ours = Some(sdp.clone());
+        entry.said(&sdp, is_ports);
         Some(sdp)
     }
 
@@ -375,25 +411,20 @@ impl Anchors {
                 }
             };
             let mut endpoint = Endpoint::new(port.local, self.capabilities.clone(), port.id.0);
-            if let Some(device) = &entry.device {
-                endpoint.learn(device, entry.ours.as_deref());
-            }
-            entry.anchor = Some(Anchor {
-                port: port.id,
-                endpoint,
-                media: self.media.clone(),
-            });
+            endpoint.learn(entry.device.as_deref().unwrap_or_default(), entry.ours.as_deref());
+            entry.anchor = Some(Anchor::begin(port, endpoint, self.media.clone()));
         }
         entry.anchor.as_mut()
     }
 
     fn close(&mut self, leg: LegId) {
-        if let Some(media) = self.legs.get_mut(&leg) {
-            media.anchor = None;
+        if let Some(anchor) = self.legs.get_mut(&leg).and_then(|media| media.anchor.take()) {
+            anchor.close();
         }
     }
 
     fn forget(&mut self, leg: LegId) {
+        self.close(leg);
         self.legs.remove(&leg);
     }
 }

@@ -11,6 +11,7 @@
 
 mod format;
 mod remote;
+mod snapshot;
 mod write;
 
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use crate::codec::Codec;
 
 pub use format::{EventFormat, Format};
 pub use remote::Direction;
+pub use snapshot::EndpointSnapshot;
 
 use format::Numbers;
 use remote::{RemoteAudio, Section};
@@ -272,6 +274,11 @@ impl Endpoint {
             direction: remote.direction.mirrored(),
             ptime_ms: remote.ptime_ms,
         })
+    }
+
+    /// Ticks of the timestamps that are sent, per second; `None` as with [`Self::settings`].
+    pub fn clock_hz(&self) -> Option<u32> {
+        Some(self.agreed.as_ref()?.send.1.clock_hz())
     }
 
     /// The port's own address.

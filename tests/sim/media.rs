@@ -1,13 +1,14 @@
-//! A media plane without media: ports that are opened, told what to hear, and closed. Nothing flows, so nothing is told.
+//! A media plane without media: ports that are opened, told what to hear, and closed. Nothing flows, so nothing is told. A port that is left
+//! waits, without end, for its conference to take it over.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tandem_actors::media::Media;
 use tandem_media::endpoint::PortSettings;
-use tandem_media::plane::{OpenError, Port, PortId, Source};
+use tandem_media::plane::{OpenError, Port, PortId, PortRestore, Source, StreamMark};
 use tandem_model::ConferenceId;
 
 use super::wire::Wire;
@@ -24,6 +25,10 @@ pub struct Ports {
 pub struct OpenPort {
     /// Whose it is.
     pub conference: u64,
+    /// Where devices send to it.
+    pub local: Option<SocketAddr>,
+    /// Whoever had it is gone.
+    pub is_left: bool,
     /// What its device hears.
     pub hears: Vec<Source>,
     /// What was negotiated.
@@ -40,33 +45,73 @@ impl Ports {
         }
     }
 
-    /// The ports as they stand.
+    /// The ports that somebody has, as they stand.
     pub fn open(&self) -> BTreeMap<PortId, OpenPort> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut open = self.ports().clone();
+        open.retain(|_, port| !port.is_left);
+        open
+    }
+
+    /// The process was killed: no port is left of it.
+    pub fn die(&self) {
+        self.ports().clear();
+    }
+
+    fn ports(&self) -> MutexGuard<'_, BTreeMap<PortId, OpenPort>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, id: u64, local: SocketAddr, conference: ConferenceId) -> Port {
+        let open = OpenPort {
+            conference: conference.0,
+            local: Some(local),
+            ..OpenPort::default()
+        };
+        self.ports().insert(PortId(id), open);
+        port(PortId(id), local)
     }
 
     fn change(&self, port: PortId, change: impl FnOnce(&mut OpenPort)) {
-        if let Some(port) = self.open.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&port) {
+        if let Some(port) = self.ports().get_mut(&port) {
             change(port);
         }
     }
 }
 
+fn port(id: PortId, local: SocketAddr) -> Port {
+    let stream = StreamMark {
+        ssrc: u32::from(local.port()),
+        sequence: 0,
+        timestamp: 0,
+        clock_hz: 8_000,
+        at_us: 0,
+    };
+    Port { id, local, stream }
+}
+
 impl Media for Ports {
     fn open(&self, conference: ConferenceId) -> Result<Port, OpenError> {
         let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
-        let port = Port {
-            id: PortId(id),
-            local: SocketAddr::from(([10, 1, (id >> 8) as u8, id as u8], 20_000)),
-        };
-        let open = OpenPort {
-            conference: conference.0,
-            ..OpenPort::default()
-        };
+        let local = SocketAddr::from(([10, 1, (id >> 8) as u8, id as u8], 20_000));
         self.wire
-            .write(format!("port {id} of conference {:x} opened at {}", conference.0, port.local));
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(port.id, open);
-        Ok(port)
+            .write(format!("port {id} of conference {:x} opened at {local}", conference.0));
+        Ok(self.begin(id, local, conference))
+    }
+
+    fn reopen(&self, conference: ConferenceId, restore: PortRestore) -> Result<Port, OpenError> {
+        let local = restore.local;
+        if let Some((id, living)) = self.ports().iter_mut().find(|(_, living)| living.local == Some(local)) {
+            if living.conference != conference.0 {
+                return Err(OpenError::Taken { local });
+            }
+            living.is_left = false;
+            self.wire.write(format!("port {} is taken over", id.0));
+            return Ok(port(*id, local));
+        }
+        let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
+        self.wire
+            .write(format!("port {id} of conference {:x} opened again at {local}", conference.0));
+        Ok(self.begin(id, local, conference))
     }
 
     fn set(&self, port: PortId, settings: PortSettings) {
@@ -90,8 +135,13 @@ impl Media for Ports {
         self.change(port, |port| port.conference = conference.0);
     }
 
+    fn leave(&self, port: PortId) {
+        self.wire.write(format!("port {} left", port.0));
+        self.change(port, |port| port.is_left = true);
+    }
+
     fn close(&self, port: PortId) {
         self.wire.write(format!("port {} closed", port.0));
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&port);
+        self.ports().remove(&port);
     }
 }

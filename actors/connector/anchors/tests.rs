@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 
 use tandem_media::endpoint::PortSettings;
-use tandem_media::plane::{OpenError, Port};
+use tandem_media::plane::{OpenError, PortRestore};
 use tandem_model::leg::Direction;
 
 use super::*;
+
+mod restore;
 
 const LEG: LegId = LegId(1);
 const CONFERENCE: ConferenceId = ConferenceId(7);
@@ -19,6 +21,8 @@ const STRANGE: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.5\r\ns=-\r\nc=IN IP4 192.0.
 #[derive(Default)]
 struct Notes {
     full: bool,
+    /// A port that somebody else has.
+    taken: Option<u16>,
     opened: Mutex<u64>,
     said: Mutex<Vec<String>>,
 }
@@ -41,10 +45,18 @@ impl Media for Notes {
         let mut opened = self.opened.lock().unwrap();
         *opened += 1;
         self.say(format!("open {} of {}", *opened, conference.0));
-        Ok(Port {
-            id: PortId(*opened),
-            local: SocketAddr::from(([127, 0, 0, 1], 20_000 + 2 * *opened as u16)),
-        })
+        Ok(port(*opened, 20_000 + 2 * *opened as u16))
+    }
+
+    fn reopen(&self, conference: ConferenceId, restore: PortRestore) -> Result<Port, OpenError> {
+        let local = restore.local;
+        if self.taken == Some(local.port()) {
+            return Err(OpenError::Taken { local });
+        }
+        let mut opened = self.opened.lock().unwrap();
+        *opened += 1;
+        self.say(format!("reopen {} of {} at {}", *opened, conference.0, local.port()));
+        Ok(port(*opened, local.port()))
     }
 
     fn set(&self, port: PortId, settings: PortSettings) {
@@ -63,8 +75,26 @@ impl Media for Notes {
         self.say(format!("rehome {} to {}", port.0, conference.0));
     }
 
+    fn leave(&self, port: PortId) {
+        self.say(format!("leave {}", port.0));
+    }
+
     fn close(&self, port: PortId) {
         self.say(format!("close {}", port.0));
+    }
+}
+
+fn port(id: u64, local: u16) -> Port {
+    Port {
+        id: PortId(id),
+        local: SocketAddr::from(([127, 0, 0, 1], local)),
+        stream: StreamMark {
+            ssrc: 0xdead_beef,
+            sequence: 40_000,
+            timestamp: 3_000_000_000,
+            clock_hz: 8_000,
+            at_us: 1_790_000_000_000_000,
+        },
     }
 }
 
@@ -256,7 +286,7 @@ fn a_leg_moves_with_its_port_and_what_is_left_closes() {
     to.take(LegId(9), media);
     notes.taken();
     drop(from);
-    assert_eq!(notes.taken(), ["close 2"], "the leg that moved is the other conference's");
+    assert_eq!(notes.taken(), ["leave 2"], "the leg that moved is the other conference's");
     // Its answer, due since before it moved, is understood there.
     to.heard(LegId(9), &LegEvent::ReinviteAnswered { sdp: Some(sdp(DEVICE)) });
     assert_eq!(notes.taken(), ["set 1 Pcma 192.0.2.5:4000"]);

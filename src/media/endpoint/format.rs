@@ -87,6 +87,11 @@ pub(super) struct Numbers {
 }
 
 impl Numbers {
+    /// Every number, and what it means.
+    pub fn all(&self) -> impl Iterator<Item = (u8, Meaning)> {
+        self.taken.iter().copied()
+    }
+
     /// Every number that means something to us.
     pub fn known(&self) -> impl Iterator<Item = (u8, Format)> {
         self.taken.iter().filter_map(|(number, meaning)| match meaning {

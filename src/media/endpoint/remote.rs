@@ -3,13 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 
 use sdp_types::{Media, Session};
+use serde::{Deserialize, Serialize};
 
 use super::format::{EventFormat, Format, Meaning};
 use super::{EndpointError, MAX_DESCRIPTION_BYTES, MAX_STREAMS};
 use crate::codec::Codec;
 
 /// Which way audio may flow (RFC 8866 s.6.7), seen from the one who says it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Direction {
     /// Both ways.
     SendRecv,
@@ -78,10 +79,10 @@ pub(super) struct RemoteAudio {
     /// Where it wants RTP; none at a held address.
     pub rtp: Option<SocketAddr>,
     /// Where it wants RTCP, where that is said (RFC 3605).
-    rtcp: Option<SocketAddr>,
+    pub rtcp: Option<SocketAddr>,
     pub rtcp_mux: bool,
     /// What it can do, the preferred first.
-    formats: Vec<(u8, Format)>,
+    pub formats: Vec<(u8, Format)>,
     /// As the device says it.
     pub direction: Direction,
     pub ptime_ms: u32,

@@ -3,6 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use super::stream::StreamMark;
 use crate::tone::ToneKind;
 
 /// Names a port; never used twice in a plane.
@@ -16,6 +19,17 @@ pub struct Port {
     pub id: PortId,
     /// Where devices send their RTP: the advertised address. RTCP is at the next port.
     pub local: SocketAddr,
+    /// Where its stream begins.
+    pub stream: StreamMark,
+}
+
+/// What another process has to know of a port to open it again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct PortRestore {
+    /// Where devices send their RTP, as they were told.
+    pub local: SocketAddr,
+    /// A place that its stream had. The plane may know a later one.
+    pub stream: StreamMark,
 }
 
 /// Why no port was opened.
@@ -24,6 +38,18 @@ pub enum OpenError {
     /// Every port of the range is in use.
     #[error("no port of the range is free")]
     NoPort,
+    /// The port that was to be opened again is not of this plane's address and range.
+    #[error("{local} is not of this media plane")]
+    Elsewhere {
+        /// Where it was.
+        local: SocketAddr,
+    },
+    /// The port that was to be opened again is somebody else's by now.
+    #[error("{local} is taken")]
+    Taken {
+        /// Where it is.
+        local: SocketAddr,
+    },
     /// The thread that would serve it has more to do than it can.
     #[error("the media thread is overloaded")]
     Busy,

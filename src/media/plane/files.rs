@@ -67,7 +67,7 @@ impl Loader {
             let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
             let prompt = kept.or_else(|| self.load(&name));
             let homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(wire) = homes.get(&port).and_then(|home| self.wires.get(*home)) {
+            if let Some(wire) = homes.get(&port).and_then(|home| self.wires.get(home.thread)) {
                 // A thread that is so busy plays no file.
                 let _ = wire.give(Order::Port(port, PortOrder::Loaded(name, prompt)));
             }

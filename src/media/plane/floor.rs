@@ -25,6 +25,8 @@ use crate::endpoint::PortSettings;
 const WAITING: usize = 64;
 /// How long a port may be on its way.
 const ARRIVAL_US: u64 = 2_000_000;
+/// How long a port that was left waits for somebody to take it over.
+const LEFT_US: u64 = 5_000_000;
 
 /// The thread's time: microseconds since it started.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -102,6 +104,7 @@ impl Floor {
         match order {
             Order::Open(mut line) => {
                 line.heard_us = now.us;
+                line.stamper.begin_at(now.us);
                 self.place(line, epoll);
             }
             Order::Expect(port) => {
@@ -140,6 +143,14 @@ impl Floor {
                 self.changed.push(port);
             }
             PortOrder::Loaded(name, prompt) => self.loaded(slot, &name, prompt.as_ref()),
+            PortOrder::Leave => line.left_us = Some(now.us),
+            PortOrder::TakeOver(owner) => {
+                (line.left_us, line.owner) = (None, owner);
+                // The new owner does not know what the old one was told.
+                if line.flowing {
+                    self.tell(port, owner, PlaneEventKind::Flowing);
+                }
+            }
             PortOrder::Close => self.close(slot, epoll, now),
             #[cfg(test)]
             PortOrder::Panic => panic!("as the test asked"),
@@ -200,6 +211,23 @@ impl Floor {
         if to.give(Order::Adopt(line)).is_err() {
             self.forget(port, owner);
         }
+    }
+
+    /// Closes a port that nobody has taken over in time.
+    fn close_left(&mut self, slot: Slot, epoll: &Epoll, now: Now) {
+        let Some(line) = self.line(slot) else { return };
+        let port = line.id;
+        if line.left_us.is_none_or(|left| now.us.saturating_sub(left) < LEFT_US) {
+            return;
+        }
+        let mut homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
+        // Somebody may be about to.
+        if homes.get(&port).is_some_and(|home| !home.is_left) {
+            return;
+        }
+        homes.remove(&port);
+        drop(homes);
+        self.close(slot, epoll, now);
     }
 
     fn close(&mut self, slot: Slot, epoll: &Epoll, now: Now) {
@@ -303,10 +331,11 @@ impl Floor {
     }
 
     /// What takes seconds: stalls, the port that is kept open, ports that never came.
-    pub(super) fn sweep(&mut self, now: Now) {
+    pub(super) fn sweep(&mut self, epoll: &Epoll, now: Now) {
         self.expected
             .retain(|_, (since, _)| now.us.saturating_sub(*since) < ARRIVAL_US);
         for slot in 0..self.lines.len() {
+            self.close_left(slot, epoll, now);
             self.sweep_port(slot, now);
         }
     }

@@ -10,6 +10,7 @@ use super::latch::Latch;
 use super::pairs::Lease;
 use super::player::Players;
 use super::stamp::Stamper;
+use super::stream::StreamMark;
 use crate::codec::{Codec, Encoder};
 use crate::endpoint::{Format, PortSettings};
 use crate::rate::{Converter, Rate};
@@ -52,6 +53,8 @@ pub(super) struct Line {
     pub(super) heard: Option<(Codec, u32)>,
     pub(super) flowing: bool,
     pub(super) stall_told: bool,
+    /// When it was left, where nobody has taken it over.
+    pub(super) left_us: Option<u64>,
     pub(super) heard_us: u64,
     pub(super) sent_us: Option<u64>,
     /// The window of the flood guard, and what came in it.
@@ -72,8 +75,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(id: PortId, owner: u64, session: u64, lease: Lease) -> Self {
-        let [ssrc, sequence, timestamp] = lease.random;
+    pub(super) fn new(id: PortId, owner: u64, session: u64, lease: Lease, stream: &StreamMark) -> Self {
         Self {
             id,
             owner,
@@ -82,7 +84,7 @@ impl Line {
             settings: None,
             latch: None,
             to: None,
-            stamper: Stamper::new(ssrc, sequence as u16, timestamp, 0),
+            stamper: Stamper::new(stream.ssrc, stream.sequence, stream.timestamp, 0),
             hears: Vec::new(),
             route: Route::Silent,
             relays: SmallVec::new(),
@@ -90,6 +92,7 @@ impl Line {
             heard: None,
             flowing: false,
             stall_told: false,
+            left_us: None,
             heard_us: 0,
             sent_us: None,
             window: 0,

@@ -60,6 +60,7 @@ mod scene;
 mod settings;
 mod stamp;
 mod stats;
+mod stream;
 mod tick;
 mod wire;
 
@@ -75,10 +76,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-pub use event::{OpenError, PlaneEvent, PlaneEventKind, Port, PortId, PortReport, Source};
+pub use event::{OpenError, PlaneEvent, PlaneEventKind, Port, PortId, PortReport, PortRestore, Source};
 pub use latch::SymmetricRtp;
 pub use settings::PlaneSettings;
 pub use stats::PlaneStats;
+pub use stream::StreamMark;
 
 use crate::endpoint::PortSettings;
 use files::Files;
@@ -88,8 +90,18 @@ use pairs::Pairs;
 use pump::Pump;
 use wire::{Order, PortOrder, Wire};
 
-/// Which thread has a port.
-type Homes = Mutex<HashMap<PortId, usize>>;
+/// Where the ports are.
+type Homes = Mutex<HashMap<PortId, Home>>;
+
+/// What the handle knows of a port.
+#[derive(Clone, Copy, Debug)]
+struct Home {
+    thread: usize,
+    session: u64,
+    port: Port,
+    /// Whoever had it is gone, and nobody has taken it over yet.
+    is_left: bool,
+}
 
 /// Whom events go to.
 type Sink = Arc<dyn Fn(PlaneEvent) + Send + Sync>;
@@ -151,14 +163,7 @@ impl Plane {
     /// Opens a port of a session, in the caller's thread: when this returns, packets have a place to come to. Events name `owner`.
     pub fn open(&self, session: u64, owner: u64) -> Result<Port, OpenError> {
         let shared = &*self.shared;
-        let home = shared.home_of(session);
-        let wire = shared.wires.get(home).ok_or(OpenError::Stopped)?;
-        if wire.is_stopped() {
-            return Err(OpenError::Stopped);
-        }
-        if wire.is_busy() {
-            return Err(OpenError::Busy);
-        }
+        shared.ready(session)?;
         let lease = shared
             .pairs
             .lease(shared.settings.receive_buffer)
@@ -166,6 +171,54 @@ impl Plane {
                 io::ErrorKind::AddrNotAvailable => OpenError::NoPort,
                 _ => OpenError::Socket(error),
             })?;
+        let stream = StreamMark::first(lease.random, stream::unix_now_us());
+        self.begin(session, owner, lease, stream)
+    }
+
+    /// Opens a port again that this session had in a process that is gone: at the same address, its stream goes on ahead of anything that was
+    /// sent. A port that lives on in this plane, because only its owner is gone, is taken over as it is.
+    pub fn reopen(&self, session: u64, owner: u64, restore: PortRestore) -> Result<Port, OpenError> {
+        let shared = &*self.shared;
+        let local = restore.local;
+        if local.ip() != shared.address() {
+            return Err(OpenError::Elsewhere { local });
+        }
+        if let Some(port) = self.take_over(session, owner, local)? {
+            return Ok(port);
+        }
+        shared.ready(session)?;
+        let lease = shared
+            .pairs
+            .lease_again(local.port(), shared.settings.receive_buffer)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::AddrNotAvailable => OpenError::Elsewhere { local },
+                io::ErrorKind::AddrInUse => OpenError::Taken { local },
+                _ => OpenError::Socket(error),
+            })?;
+        let stream = restore.stream.resumed(stream::unix_now_us());
+        self.begin(session, owner, lease, stream)
+    }
+
+    /// The living port of that address, where it is this session's.
+    fn take_over(&self, session: u64, owner: u64, local: SocketAddr) -> Result<Option<Port>, OpenError> {
+        let mut homes = self.shared.homes();
+        let Some(home) = homes.values_mut().find(|home| home.port.local == local) else {
+            return Ok(None);
+        };
+        if home.session != session {
+            return Err(OpenError::Taken { local });
+        }
+        let wire = self.shared.wires.get(home.thread).ok_or(OpenError::Stopped)?;
+        wire.give(Order::Port(home.port.id, PortOrder::TakeOver(owner)))
+            .map_err(|_| OpenError::Busy)?;
+        home.is_left = false;
+        Ok(Some(home.port))
+    }
+
+    fn begin(&self, session: u64, owner: u64, lease: pairs::Lease, stream: StreamMark) -> Result<Port, OpenError> {
+        let shared = &*self.shared;
+        let thread = shared.home_of(session);
+        let wire = shared.wires.get(thread).ok_or(OpenError::Stopped)?;
         if let Some(dscp) = shared.settings.dscp {
             // Where the system does not want it, the call is no worse than without.
             let (socket, class) = (socket2::SockRef::from(&lease.rtp), u32::from(dscp) << 2);
@@ -175,15 +228,23 @@ impl Plane {
             };
         }
         let id = PortId(shared.next.fetch_add(1, Ordering::Relaxed));
-        let ip = shared.settings.advertised.unwrap_or(shared.settings.bind);
-        let local = SocketAddr::new(ip, lease.port());
-        shared.homes().insert(id, home);
-        let line = Box::new(Line::new(id, owner, session, lease));
+        let local = SocketAddr::new(shared.address(), lease.port());
+        let port = Port { id, local, stream };
+        shared.homes().insert(
+            id,
+            Home {
+                thread,
+                session,
+                port,
+                is_left: false,
+            },
+        );
+        let line = Box::new(Line::new(id, owner, session, lease, &stream));
         if wire.give(Order::Open(line)).is_err() {
             shared.homes().remove(&id);
             return Err(OpenError::Busy);
         }
-        Ok(Port { id, local })
+        Ok(port)
     }
 
     /// How the port is to send and receive from now on.
@@ -213,6 +274,14 @@ impl Plane {
         self.shared.homes().remove(&port);
     }
 
+    /// Whoever has the port is gone. It lives on for five seconds, to be taken over with [`Self::reopen`], and is closed then.
+    pub fn leave(&self, port: PortId) {
+        if let Some(home) = self.shared.homes().get_mut(&port) {
+            home.is_left = true;
+        }
+        self.order(port, PortOrder::Leave);
+    }
+
     /// The port belongs to that session and owner from now on; what it sends goes on without a seam.
     pub fn rehome(&self, port: PortId, session: u64, owner: u64) {
         let shared = &*self.shared;
@@ -220,17 +289,17 @@ impl Plane {
         // Held until both threads know, so that nothing overtakes.
         let mut homes = shared.homes();
         let Some(now) = homes.get_mut(&port) else { return };
-        let (Some(from), Some(to)) = (shared.wires.get(*now), shared.wires.get(home)) else {
+        let (Some(from), Some(to)) = (shared.wires.get(now.thread), shared.wires.get(home)) else {
             return;
         };
-        if *now != home && to.give(Order::Expect(port)).is_err() {
+        if now.thread != home && to.give(Order::Expect(port)).is_err() {
             return lost_order(port);
         }
-        let away = (*now != home).then(|| to.clone());
+        let away = (now.thread != home).then(|| to.clone());
         if from.give(Order::Rehome(port, session, owner, away)).is_err() {
             return lost_order(port);
         }
-        *now = home;
+        (now.thread, now.session) = (home, session);
     }
 
     /// Counters of all threads.
@@ -259,7 +328,7 @@ impl Plane {
 
     fn order(&self, port: PortId, order: PortOrder) {
         let homes = self.shared.homes();
-        let Some(wire) = homes.get(&port).and_then(|home| self.shared.wires.get(*home)) else {
+        let Some(wire) = homes.get(&port).and_then(|home| self.shared.wires.get(home.thread)) else {
             return;
         };
         if wire.give(Order::Port(port, order)).is_err() {
@@ -279,7 +348,21 @@ impl Shared {
         (hash % self.wires.len().max(1) as u64) as usize
     }
 
-    fn homes(&self) -> MutexGuard<'_, HashMap<PortId, usize>> {
+    /// Whether the thread of that session takes another port.
+    fn ready(&self, session: u64) -> Result<(), OpenError> {
+        let wire = self.wires.get(self.home_of(session)).ok_or(OpenError::Stopped)?;
+        if wire.is_stopped() {
+            return Err(OpenError::Stopped);
+        }
+        if wire.is_busy() { Err(OpenError::Busy) } else { Ok(()) }
+    }
+
+    /// What devices are told.
+    fn address(&self) -> IpAddr {
+        self.settings.advertised.unwrap_or(self.settings.bind)
+    }
+
+    fn homes(&self) -> MutexGuard<'_, HashMap<PortId, Home>> {
         self.homes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

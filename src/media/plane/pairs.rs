@@ -99,6 +99,41 @@ impl Pairs {
         Err(none())
     }
 
+    /// Binds this pair and no other. `AddrNotAvailable` where it is not of the range, `AddrInUse` where somebody has it.
+    pub(super) fn lease_again(self: &Arc<Self>, port: u16, receive_buffer: Option<usize>) -> io::Result<Lease> {
+        let index = port
+            .checked_sub(self.first)
+            .filter(|above| above % 2 == 0)
+            .map(|above| above / 2);
+        if index.is_none_or(|index| index >= self.count) {
+            return Err(io::Error::new(
+                io::ErrorKind::AddrNotAvailable,
+                "the port is not of the range",
+            ));
+        }
+        let random = {
+            let mut drawn = self.drawn();
+            if !drawn.used.insert(port) {
+                return Err(io::Error::new(io::ErrorKind::AddrInUse, "the port is leased"));
+            }
+            drawn.random.random()
+        };
+        let pairs = self.clone();
+        match self.bind(port, receive_buffer) {
+            Ok((rtp, rtcp)) => Ok(Lease {
+                rtp,
+                rtcp,
+                random,
+                port,
+                pairs,
+            }),
+            Err(error) => {
+                self.drawn().used.remove(&port);
+                Err(error)
+            }
+        }
+    }
+
     /// Pairs leased.
     pub(super) fn in_use(&self) -> usize {
         self.drawn().used.len()

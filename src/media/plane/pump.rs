@@ -161,7 +161,7 @@ impl Pump {
             self.next_tick_us = due + TICK_US;
         }
         if now.us >= self.next_sweep_us {
-            self.floor.sweep(now);
+            self.floor.sweep(&self.epoll, now);
             self.next_sweep_us = now.us + SWEEP_US;
         }
     }

@@ -75,6 +75,11 @@ impl Stamper {
         self.ssrc
     }
 
+    /// Its first numbers are of now.
+    pub(super) fn begin_at(&mut self, now_us: u64) {
+        self.stamped_us = now_us;
+    }
+
     /// The clock of the codec from now on.
     pub(super) fn run_at(&mut self, clock_hz: u32) {
         if self.clock_hz != clock_hz {

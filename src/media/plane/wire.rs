@@ -36,6 +36,10 @@ pub(super) enum PortOrder {
     Set(Box<PortSettings>),
     Hear(Vec<Source>),
     Digits(Arc<str>),
+    /// Whoever had it is gone: it closes, unless somebody takes it over soon.
+    Leave,
+    /// This owner takes it over.
+    TakeOver(u64),
     /// A file that it hears was loaded, or cannot be.
     Loaded(Arc<str>, Option<Arc<Prompt>>),
     Close,
