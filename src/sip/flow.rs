@@ -3,8 +3,10 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use serde::{Deserialize, Serialize};
+
 /// A SIP transport.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Transport {
     /// UDP (RFC 3261 s.18).
     Udp,
@@ -42,7 +44,7 @@ impl fmt::Display for Transport {
 }
 
 /// One of our listening sockets, by its position in the configuration.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct ListenerId(pub u16);
 
 /// One stream connection, numbered by the transport layer, never reused.
@@ -50,7 +52,9 @@ pub struct ListenerId(pub u16);
 pub struct ConnectionId(pub u64);
 
 /// A path to a peer: the socket of ours, the peer's address, and for streams the connection.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+///
+/// Where it is kept the connection is left out: no connection outlives its process.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Flow {
     /// The transport.
     pub transport: Transport,
@@ -59,6 +63,7 @@ pub struct Flow {
     /// The peer's address.
     pub peer: SocketAddr,
     /// The connection; `None` for UDP, and for a stream that the transport layer has yet to open (or find open) to `peer`.
+    #[serde(skip)]
     pub connection: Option<ConnectionId>,
 }
 

@@ -1,5 +1,6 @@
 //! SIP without IO: bytes and the time go in, bytes and events come out.
 //!
+//! * [`anchor`]: instants as they are kept.
 //! * [`flow`]: transports and connections, by name.
 //! * [`message`]: a lazy index over the bytes of one message, typed access to the headers that Tandem uses, builders, stream framing.
 //! * [`transaction`]: the four transaction machines (RFC 3261 s.17, RFC 6026) and their timers.
@@ -19,6 +20,7 @@
 //!  UaOutput::Send    ◄── builder ◄── ua ◄── transaction ◄── dialog ◄── command
 //! ```
 
+pub mod anchor;
 pub mod conference_info;
 pub mod dialog;
 pub mod digest;

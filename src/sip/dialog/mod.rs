@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::flow::Flow;
@@ -35,7 +36,7 @@ pub struct RequestTarget {
 pub struct OutOfOrder;
 
 /// One dialog, early or confirmed.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Dialog {
     /// The Call-ID.
     pub call_id: Arc<str>,
@@ -80,6 +81,26 @@ impl Dialog {
             // A 2xx has a Contact; of a peer that forgot it the URI it was called by is the best guess.
             remote_target: response.contact().map(|contact| contact.uri).or(request.uri())?.into(),
             secure: is_sips(request.uri()?),
+            flow,
+            adjacent,
+        })
+    }
+
+    /// The dialog that a 2xx makes whose INVITE nobody knows any more, so that it can be acknowledged and ended.
+    pub fn of_stray(response: &Message, flow: Flow) -> Option<Self> {
+        let mut route_set: Routes = response.headers(HeaderName::RecordRoute).map(Arc::from).collect();
+        route_set.reverse();
+        let adjacent = route_set.is_empty();
+        Some(Self {
+            call_id: response.call_id()?.into(),
+            local: response.header(HeaderName::From)?.into(),
+            remote: response.header(HeaderName::To)?.into(),
+            remote_tag: response.to().ok()?.tag().unwrap_or_default().into(),
+            local_cseq: response.cseq().ok()?.0,
+            remote_cseq: None,
+            route_set,
+            remote_target: response.contact()?.uri.into(),
+            secure: false,
             flow,
             adjacent,
         })

@@ -2,11 +2,12 @@
 //!
 //! Invariants: a REGISTER is carried out whole or not at all; an address of record never has more than
 //! [`RegistrarConfig::max_contacts_per_aor`] bindings; a binding that is over is never given out, even before [`Registrar::timeout`]
-//! takes it away; a binding lives no longer than the connection it came over. Memory is bounded by the limits, whoever registers.
+//! takes it away; a binding lives no longer than the connection it came over, unless that went with the process before. Memory is bounded by the limits, whoever registers.
 //!
 //! What it does not do: authenticate, decide which addresses of record exist, or answer; no clock, no IO.
 
 mod binding;
+mod keep;
 mod request;
 
 #[cfg(test)]
@@ -19,9 +20,11 @@ use std::time::{Duration, Instant};
 use crate::flow::ConnectionId;
 
 pub use binding::Binding;
+pub use keep::BindingsSnapshot;
 pub use request::{Refusal, Register, RegisterContact, RegisterContacts};
 
 use binding::Stored;
+use keep::Changes;
 
 /// The limits of a registrar.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -84,6 +87,7 @@ pub struct Registrar {
     /// Addresses of record with bindings over a connection.
     connections: HashMap<ConnectionId, HashSet<Arc<str>>>,
     next_serial: u64,
+    changes: Changes,
 }
 
 impl Registrar {
@@ -95,6 +99,7 @@ impl Registrar {
             ends: BTreeMap::new(),
             connections: HashMap::new(),
             next_serial: 0,
+            changes: Changes::default(),
         }
     }
 
@@ -294,6 +299,9 @@ impl Registrar {
     /// Puts the bindings of an address of record in the place of those it had, in all tables.
     fn replace(&mut self, aor: &str, after: Vec<Stored>) {
         let (aor, before) = self.aors.remove_entry(aor).unwrap_or_else(|| (Arc::from(aor), Vec::new()));
+        if !keep::same(&before, &after) {
+            self.changes.note(&aor);
+        }
         for stored in before {
             self.ends.remove(&(stored.binding.expires_at, stored.serial));
             if let Some(id) = stored.binding.flow.connection

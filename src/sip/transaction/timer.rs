@@ -63,6 +63,8 @@ pub enum Timer {
     Overdue,
     /// A subscription runs out (RFC 6665 s.4.2.1).
     Expires,
+    /// Find out whether the peer of a restored session is still there.
+    Probe,
 }
 
 impl Timer {
@@ -113,7 +115,7 @@ impl Timing {
             Timer::Success | Timer::Reliable => Some(self.t1),
             Timer::Refresh => Some(self.refresh()),
             Timer::Answer => Some(self.answer()),
-            Timer::Glare | Timer::Renew | Timer::Overdue | Timer::Expires => None,
+            Timer::Glare | Timer::Renew | Timer::Overdue | Timer::Expires | Timer::Probe => None,
             Timer::B | Timer::F | Timer::H | Timer::L | Timer::M => Some(self.patience()),
             Timer::Abandon | Timer::NoAck | Timer::NoPrack | Timer::Cancel => Some(self.patience()),
         }

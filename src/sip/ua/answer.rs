@@ -9,7 +9,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use rand::Rng;
 
-use super::api::{IncomingInvite, SessionId, UaEvent};
+use super::api::{IncomingInvite, SessionId, UaEvent, UaOutput};
 use super::draft::{self, ALLOW};
 use super::server::ServerUser;
 use super::sessions::{Pending, Phase, Session, Unacked};
@@ -150,6 +150,8 @@ impl UserAgent {
             cseq,
             interval: t1,
             quiet: pending.quiet,
+            offers: pending.request.sdp().is_none(),
+            copy: None,
         }));
         let owner = Owner::Session(id);
         self.timers.stop(owner, Timer::Refresh);
@@ -331,15 +333,26 @@ impl UserAgent {
         };
         unacked.interval = timing.doubled(Timer::Success, unacked.interval);
         let (transaction, status, interval) = (unacked.transaction, unacked.status, unacked.interval);
+        let copy = unacked.copy.clone();
         self.timers.start(Owner::Session(id), Timer::Success, now + interval);
+        if let Some((flow, bytes)) = copy {
+            self.stats.retransmissions_sent += 1;
+            return self.outputs.push_back(UaOutput::Send { flow, bytes });
+        }
         self.reply_again(now, transaction, status);
     }
 
     /// No ACK came for our 2xx: "the session SHOULD be terminated. This is accomplished with a BYE" (s.13.3.1.4).
     pub(super) fn ack_expired(&mut self, now: Instant, id: SessionId) {
         let Some(session) = self.live(id) else { return };
+        let copied = session.unacked.take().is_some_and(|unacked| unacked.copy.is_some());
+        if copied && session.bye_wanted.is_none() {
+            // The ACK may have come while nobody was here; the probe will tell.
+            self.timers.stop(Owner::Session(id), Timer::Success);
+            return self.send_queued_reinvite(now, id);
+        }
+        let Some(session) = self.live(id) else { return };
         let reason = session.bye_wanted.take().flatten();
-        session.unacked = None;
         self.end(now, id, reason.as_deref());
     }
 }

@@ -458,4 +458,6 @@ pub struct UaStats {
     pub sessions_active: usize,
     pub dialogs_active: usize,
     pub subscriptions_active: usize,
+    /// 2xx to INVITEs that nobody here knew: ended with BYE.
+    pub strays_ended: u64,
 }

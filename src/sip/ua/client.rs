@@ -288,7 +288,7 @@ impl UserAgent {
             _ => return self.drop_message(),
         };
         let (Some(transaction), Some(status)) = (self.clients.get_mut(&key), response.status()) else {
-            return self.drop_message();
+            return self.receive_stray(now, flow, response);
         };
         if !transaction.heard {
             transaction.heard = true;

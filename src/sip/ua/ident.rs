@@ -31,6 +31,12 @@ pub(super) fn call_id(shard: u16, rng: &mut StdRng) -> Arc<str> {
     text.into()
 }
 
+/// Whether a Call-ID is one that we make.
+pub(super) fn is_call_id(shard: u16, text: &str) -> bool {
+    let digits = text.strip_prefix(&format!("{MARK}{shard:04x}"));
+    digits.is_some_and(|digits| digits.len() == 32 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
+}
+
 /// Shard and key of a tag of ours.
 pub(super) fn parse_tag(text: &str) -> Option<(u16, u64)> {
     let digits = text.strip_prefix(MARK).filter(|digits| digits.len() == 20)?;

@@ -16,6 +16,7 @@ use super::draft::{self, Draft, Path};
 use super::prack::Taken;
 use super::server::exact;
 use super::sessions::{AckDue, Calling, Cancel, Phase, Session, Stage};
+use super::snapshot::AcceptedInvite;
 use super::{Owner, UserAgent, ident};
 use crate::dialog::{Dialog, route_uri};
 use crate::flow::Flow;
@@ -294,6 +295,7 @@ impl UserAgent {
             .and_then(|early| early.remote_cseq);
         let early = session.dialogs.len();
         session.dialogs = SmallVec::from_elem(Dialog { remote_cseq, ..dialog }, 1);
+        session.accepted = AcceptedInvite::of(&invite);
         session.ack_due = Some(Box::new(AckDue {
             transaction: key,
             invite,

@@ -21,6 +21,7 @@
 //! | `reinvite`, `within` | what happens inside a session |
 //! | `update`, `prack` | offers outside INVITE, reliable provisional responses |
 //! | `refresh` | session timers |
+//! | `snapshot`, `restore`, `stray` | sessions that outlive the process, and what comes for those that did not |
 //! | `refer`, `replaces`, `talk` | transfers that a peer asks for, the dialogs they name, phones asked to answer |
 //! | `subscription` | subscriptions of peers |
 //! | `outside` | requests outside sessions |
@@ -39,10 +40,14 @@ mod refer;
 mod refresh;
 mod reinvite;
 mod replaces;
+mod restore;
 mod route;
 mod server;
 mod sessions;
+mod snapshot;
+mod stray;
 mod subscription;
+mod table;
 mod talk;
 mod update;
 mod within;
@@ -53,7 +58,7 @@ mod tests;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rand::rngs::StdRng;
@@ -61,6 +66,8 @@ use rand::rngs::StdRng;
 pub use api::*;
 pub use ident::owner;
 pub use replaces::{may_replace, replaces_of};
+pub use restore::RestoreError;
+pub use snapshot::SessionSnapshot;
 
 use crate::flow::Flow;
 use crate::message::{Message, Method};
@@ -68,8 +75,10 @@ use crate::transaction::timer::{Timer, TimerTable, Timing};
 use client::{ClientKey, ClientTransaction};
 use route::Closed;
 use server::{ServerKey, ServerTransaction};
-use sessions::{Phase, Resolving, Session};
+use sessions::{Phase, Resolving};
+use stray::Strays;
 use subscription::Subscriptions;
+use table::Sessions;
 
 /// How long a caller that was turned away should wait.
 const RETRY_AFTER_SECONDS: u8 = 5;
@@ -103,8 +112,14 @@ pub struct UserAgent {
     merge_index: HashMap<Arc<str>, ServerKey>,
     /// Requests that the shell has to answer.
     requests: HashMap<ServerRequestId, (ServerKey, Message)>,
-    sessions: HashMap<SessionId, Session>,
+    sessions: Sessions,
     by_tag: HashMap<u64, SessionId>,
+    /// INVITEs that the process before answered and that have no ACK, for their copies; each is dropped with its session.
+    answered: HashMap<Arc<str>, SessionId>,
+    /// When the last restored session is asked whether its peer is there.
+    next_probe: Option<Instant>,
+    probe_spacing: Duration,
+    strays: Strays,
     subscriptions: Subscriptions,
     /// Sessions that the shell knows.
     live_sessions: usize,
@@ -138,8 +153,12 @@ impl UserAgent {
             server_index: HashMap::new(),
             merge_index: HashMap::new(),
             requests: HashMap::new(),
-            sessions: HashMap::new(),
+            sessions: Sessions::default(),
             by_tag: HashMap::new(),
+            answered: HashMap::new(),
+            next_probe: None,
+            probe_spacing: restore::PROBE_SPACING,
+            strays: Strays::default(),
             subscriptions: Subscriptions::default(),
             live_sessions: 0,
             dialogs: 0,
@@ -154,6 +173,7 @@ impl UserAgent {
     pub fn successor(&self, rng: StdRng) -> Self {
         let mut successor = Self {
             last_id: self.last_id,
+            probe_spacing: self.probe_spacing,
             ..Self::new(self.config.clone(), rng)
         };
         successor.set_notifier(self.subscriptions.notifier.clone());
@@ -186,6 +206,9 @@ impl UserAgent {
         }
         if let Some(known) = self.server_of(&request, &method) {
             return self.retransmitted(now, known);
+        }
+        if method == Method::Invite && self.answer_again(&request) {
+            return;
         }
         if self.is_full_for(&request) {
             self.stats.dropped += 1;
@@ -274,6 +297,7 @@ impl UserAgent {
                 (Owner::Session(id), Timer::Answer) => self.answer_expired(now, id),
                 (Owner::Session(id), Timer::Renew) => self.refresh_due(now, id),
                 (Owner::Session(id), Timer::Overdue) => self.session_expired(now, id),
+                (Owner::Session(id), Timer::Probe) => self.probe_due(now, id),
                 (Owner::Subscription(id), _) => self.subscription_expired(now, id),
                 (Owner::Session(_), _) => {}
             }

@@ -62,9 +62,9 @@ impl Refresher {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Keepalive {
     /// The session interval.
-    interval: Duration,
+    pub interval: Duration,
     /// The refresher is us.
-    ours: bool,
+    pub ours: bool,
 }
 
 /// What a request of ours asks for.
@@ -199,11 +199,14 @@ impl UserAgent {
         let owner = Owner::Session(id);
         let Some(session) = self.live(id) else { return };
         session.keepalive = agreed;
+        let until = agreed.map(|agreed| now + agreed.interval - MARGIN.min(agreed.interval / 3));
+        session.overdue_at = until;
         self.timers.stop(owner, Timer::Renew);
         self.timers.stop(owner, Timer::Overdue);
-        let Some(Keepalive { interval, ours }) = agreed else { return };
-        self.timers
-            .start(owner, Timer::Overdue, now + interval - MARGIN.min(interval / 3));
+        let (Some(Keepalive { interval, ours }), Some(until)) = (agreed, until) else {
+            return;
+        };
+        self.timers.start(owner, Timer::Overdue, until);
         if ours {
             self.timers.start(owner, Timer::Renew, now + interval / 2);
         }
@@ -233,6 +236,9 @@ impl UserAgent {
 
     /// A refresh of ours failed: it is tried again, and where that does not help the interval ends.
     pub(super) fn refresh_failed(&mut self, now: Instant, id: SessionId, status: u16) {
+        if self.probe_failed(now, id, status) {
+            return;
+        }
         let Some(keepalive) = self.live(id).and_then(|session| session.keepalive) else {
             return;
         };

@@ -17,6 +17,7 @@ use super::client::{ClientKey, Unanswered};
 use super::draft::SDP;
 use super::server::ServerUser;
 use super::sessions::{AckDue, Pending, Phase, Reinvite, Stage, Withdrawn};
+use super::snapshot::AcceptedInvite;
 use super::update::open_offer;
 use super::{Owner, UserAgent};
 use crate::flow::Flow;
@@ -143,6 +144,7 @@ impl UserAgent {
         if let Some(confirmed) = session.dialogs.first_mut() {
             confirmed.refresh_target(response);
         }
+        session.accepted = AcceptedInvite::of(&invite);
         session.ack_due = Some(Box::new(AckDue {
             transaction: key,
             invite,
@@ -151,6 +153,7 @@ impl UserAgent {
         let (offer, quiet) = done.map_or((None, false), |done| (done.offer, done.quiet));
         session.local_sdp = offer.or(session.local_sdp.take());
         self.timers.stop(Owner::Session(id), Timer::C);
+        self.peer_is_there(now, id);
         self.note_interval(now, id, response);
         if quiet {
             self.renewed_by_peer(now, id, sdp);
@@ -223,6 +226,7 @@ impl UserAgent {
     pub(super) fn on_reinvite_unanswered(&mut self, now: Instant, id: SessionId, why: Unanswered) {
         match why {
             Unanswered::Timeout => self.dialog_lost(now, id, 408),
+            Unanswered::Unreachable if self.is_out_of_reach(id) => self.dialog_lost(now, id, 503),
             Unanswered::Unreachable => self.reinvite_failed(now, id, 503),
         }
     }

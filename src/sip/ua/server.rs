@@ -219,6 +219,23 @@ impl UserAgent {
         self.drive_server(now, id, Input::Send(status));
     }
 
+    /// The last response of a transaction, and where it goes without its connection.
+    pub(super) fn last_response(&self, id: ServerKey) -> Option<(Flow, Bytes)> {
+        let transaction = self.servers.get(&id)?;
+        let stream = transaction.reply.transport.is_reliable();
+        let peer = if stream {
+            transaction.fallback
+        } else {
+            transaction.reply.peer
+        };
+        let flow = Flow {
+            peer,
+            connection: None,
+            ..transaction.reply
+        };
+        Some((flow, transaction.last.clone()?))
+    }
+
     /// The ACK of a 2xx came: its bytes are not needed any more.
     pub(super) fn release(&mut self, id: ServerKey) {
         if let Some(transaction) = self.servers.get_mut(&id) {

@@ -14,7 +14,9 @@ use super::client::{ClientKey, ClientUser};
 use super::draft::{Body, Draft, Path};
 use super::prack::{Early, Reliable};
 use super::refresh::Keepalive;
+use super::restore::Restored;
 use super::server::ServerKey;
+use super::snapshot::{AcceptedInvite, Kept};
 use super::talk::TakesTalk;
 use super::update::Offered;
 use super::{Owner, UserAgent};
@@ -88,6 +90,10 @@ pub(super) struct Unacked {
     pub interval: Duration,
     /// The shell does not know of it.
     pub quiet: bool,
+    /// It carries an offer.
+    pub offers: bool,
+    /// Of a restored session, without a transaction: the 2xx and where it goes.
+    pub copy: Option<(Flow, Bytes)>,
 }
 
 /// Their 2xx, which waits for the shell's word on the ACK.
@@ -168,6 +174,8 @@ pub(super) struct Session {
     pub reliable: Option<Box<Reliable>>,
     /// The session interval (RFC 4028).
     pub keepalive: Option<Keepalive>,
+    /// When the session is given up.
+    pub overdue_at: Option<Instant>,
     /// The peer's Allow has UPDATE.
     pub allows_update: bool,
     /// So many calls of `ack` are for an UPDATE, which needs none.
@@ -185,6 +193,14 @@ pub(super) struct Session {
     /// Transfers and subscriptions in its dialog (RFC 5057).
     pub usages: SmallVec<[SubscriptionId; 1]>,
     pub takes_talk: TakesTalk,
+    /// The last INVITE of ours that was accepted.
+    pub accepted: Option<AcceptedInvite>,
+    /// It came back from what was kept of it.
+    pub restored: Option<Box<Restored>>,
+    /// What the last snapshot said.
+    pub kept: Option<Box<Kept>>,
+    /// It is on the list of those that may have changed.
+    pub touched: bool,
 }
 
 impl Session {
@@ -206,6 +222,7 @@ impl Session {
             offered: None,
             reliable: None,
             keepalive: None,
+            overdue_at: None,
             allows_update: false,
             moot_acks: 0,
             local_sdp: None,
@@ -215,6 +232,10 @@ impl Session {
             closing: false,
             usages: SmallVec::new(),
             takes_talk: TakesTalk::default(),
+            accepted: None,
+            restored: None,
+            kept: None,
+            touched: false,
         }
     }
 
@@ -314,6 +335,9 @@ impl UserAgent {
         session.closing = false;
         if session.phase != Phase::Ending || !session.usages.is_empty() {
             return;
+        }
+        if let Some(key) = session.answered_key() {
+            self.answered.remove(key);
         }
         self.by_tag.remove(&session.local_tag);
         self.dialogs -= session.dialogs.len();
@@ -427,13 +451,24 @@ impl UserAgent {
     /// retransmitted 2xx.
     pub(super) fn ack_of_success(&mut self, dialog: &Dialog, invite: &Message, body: Option<Bytes>) -> Option<(Flow, Bytes)> {
         let number = invite.cseq().ok()?.0;
+        let headers = [HeaderName::Authorization, HeaderName::ProxyAuthorization]
+            .into_iter()
+            .filter_map(|name| Some((name.as_str().into(), invite.header(name)?.into())))
+            .collect();
+        self.ack_with(dialog, number, body, headers)
+    }
+
+    /// The ACK of the 2xx to the INVITE with that CSeq number.
+    pub(super) fn ack_with(
+        &mut self,
+        dialog: &Dialog,
+        number: u32,
+        body: Option<Bytes>,
+        headers: Vec<(Arc<str>, Arc<str>)>,
+    ) -> Option<(Flow, Bytes)> {
         let mut draft = draft_in(dialog, Method::Ack, number);
         draft.body = body.map(|sdp| (super::draft::SDP.into(), sdp));
-        for name in [HeaderName::Authorization, HeaderName::ProxyAuthorization] {
-            if let Some(value) = invite.header(name) {
-                draft.headers.push((name.as_str().into(), value.into()));
-            }
-        }
+        draft.headers = headers;
         let flow = self.dialog_flow(dialog, &draft.next_hop).unwrap_or(dialog.flow);
         let branch = super::ident::branch(self.config.shard, rand::Rng::random(&mut self.rng));
         let listener = self.listener(flow.listener)?;

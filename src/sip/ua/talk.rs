@@ -8,6 +8,8 @@
 
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use super::UserAgent;
 use super::api::{SessionId, Talk};
 use super::client::ClientUser;
@@ -15,7 +17,7 @@ use super::sessions::Phase;
 use crate::message::{HeaderName, Message, Method};
 
 /// What the peer's messages say about `Event: talk`.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub(super) enum TakesTalk {
     /// Nothing.
     #[default]

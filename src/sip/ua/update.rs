@@ -254,6 +254,7 @@ impl UserAgent {
             self.event(UaEvent::ReinviteAnswered { session: id, sdp });
         }
         if refreshes {
+            self.peer_is_there(now, id);
             self.note_interval(now, id, response);
         }
         self.send_wanted_reinvite(now, id);
@@ -268,6 +269,7 @@ impl UserAgent {
         match why {
             _ if !is_ours => {}
             Unanswered::Timeout if talking => self.dialog_lost(now, id, 408),
+            Unanswered::Unreachable if self.is_out_of_reach(id) => self.dialog_lost(now, id, 503),
             _ => self.reinvite_failed(now, id, why.status()),
         }
     }

@@ -133,7 +133,8 @@ impl UserAgent {
         let Some(dialog) = self.sessions.get_mut(&id).and_then(|session| session.dialogs.first_mut()) else {
             return;
         };
-        if flow.connection.is_some() && self.closed.holds(&dialog.flow) {
+        let reopens = dialog.flow.transport.is_reliable() && dialog.flow.connection.is_none();
+        if flow.connection.is_some() && (reopens || self.closed.holds(&dialog.flow)) {
             dialog.flow = flow;
         }
     }

@@ -399,7 +399,7 @@ pub(super) fn header(name: &str, value: &str) -> (Arc<str>, Arc<str>) {
 impl UserAgent {
     /// In no session are two offers open, one of each side or two of the peer.
     pub(super) fn assert_one_offer(&self) {
-        for session in self.sessions.values() {
+        for (_, session) in self.sessions.iter() {
             let invited = session.phase == sessions::Phase::Talking && session.pending.is_some();
             let ours = session.reinvite.as_ref().is_some_and(|reinvite| reinvite.is_open_offer());
             let open = [invited, session.offered.is_some(), ours];
