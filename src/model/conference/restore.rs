@@ -1,8 +1,8 @@
 //! A conference comes back from its snapshot: after its process was killed, or after its actor alone has crashed.
 //!
 //! # What the shell has done by then
-//! * It says which legs have a session that is answered. Every other leg of the snapshot is gone; a session that was not answered is the
-//!   shell's to end.
+//! * It says which legs have a session that is answered. Every other leg of the snapshot is gone, port and all; a session that was not
+//!   answered is the shell's to end.
 //! * On none of these sessions anything is under way as far as we are concerned: a 2xx of the device is acknowledged, a request of it that
 //!   waited for us is refused, and what becomes of an older re-INVITE of ours is not told. A session that cannot be asked anything yet keeps
 //!   the re-INVITE that comes now until it can.
@@ -18,7 +18,8 @@
 //! | a pair of which one side is gone, or that the plane is needed for | the same |
 //! | a party that was offered or called | gone |
 //! | a transfer that a device asked for | 503, where its leg lives |
-//! | an operation | forgotten: it is asked for again |
+//! | a party that another conference takes over | it leaves, as soon as it can |
+//! | any other operation | forgotten: it is asked for again |
 //! | somebody waits alone, or a descent waits for its time | waits anew |
 //!
 //! A re-INVITE that two can do without who were in talk before is not the end of them when it is refused.
@@ -32,8 +33,9 @@
 use std::time::Instant;
 
 use super::leg::{Leg, LegMedia, LegPhase};
+use super::operation::Wish;
 use super::party::{Party, PartyPhase};
-use super::snapshot::{ConferenceSnapshot, MediaPlace, PairExchange, PairSnapshot, PartySnapshot};
+use super::snapshot::{ConferenceSnapshot, GiveSnapshot, MediaPlace, PairExchange, PairSnapshot, PartySnapshot};
 use super::transfer::{Transfers, UNAVAILABLE};
 use super::{Conference, ConferenceOutput, ConferenceSettings, MOVED_LEGS, MediaJoin};
 use crate::LegId;
@@ -60,6 +62,7 @@ impl Conference {
             next_leg: own.fold(snapshot.next_leg, u64::max),
             is_room: snapshot.is_room,
             plan: snapshot.plan,
+            gone: snapshot.gone,
             transfers: Transfers::after(snapshot.last_transfer),
             ..Self::new(snapshot.id, settings)
         };
@@ -67,6 +70,8 @@ impl Conference {
         for party in snapshot.parties {
             if legs.contains(&party.leg) {
                 conference.bring_back(party);
+            } else {
+                conference.gone.push(party.id);
             }
         }
         let rest = snapshot.pair.as_ref().is_some_and(|pair| pair.exchange == PairExchange::Rest);
@@ -76,6 +81,15 @@ impl Conference {
         conference.tell_state(out);
         conference.end_strangers(legs, out);
         conference.refuse_transfers(&snapshot.transfers, out);
+        for GiveSnapshot {
+            party,
+            to,
+            operation,
+            as_party,
+        } in snapshot.gives
+        {
+            conference.wish(operation, Wish::Give { party, to, as_party }, out);
+        }
         if conference.parties.len() == 1 && were_in_talk > 1 && !conference.is_room {
             conference.release_all(Cause::normal(ReleasedBy::Server), now, out);
         }

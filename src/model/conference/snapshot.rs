@@ -10,11 +10,15 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::leg::{Leg, LegMedia};
+use super::operation::{Operation, Wish};
 use super::party::{Party, PartyPhase};
 use super::{Conference, MediaJoin};
 use crate::leg::ReferId;
-use crate::link::{AudioPlan, MediaFlowState};
+use crate::link::{AudioPlan, MediaFlowState, OperationId};
 use crate::{ConferenceId, LegId, PartyId};
+
+/// How many parties that are gone are kept.
+const GONE: usize = 16;
 
 /// A conference, as far as it outlives its process or its actor.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -36,6 +40,21 @@ pub struct ConferenceSnapshot {
     /// The transfers that devices wait to hear of.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(super) transfers: Vec<(LegId, u64)>,
+    /// Those of the parties that are gone, or that are when it comes back, whom a request on its way may still name.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) gone: Vec<PartyId>,
+    /// The parties that other conferences wait for: nobody asks this one for them again.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) gives: Vec<GiveSnapshot>,
+}
+
+/// A party that is to leave.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(super) struct GiveSnapshot {
+    pub party: PartyId,
+    pub to: ConferenceId,
+    pub operation: OperationId,
+    pub as_party: PartyId,
 }
 
 /// A party in talk, with its leg.
@@ -102,6 +121,20 @@ pub(super) enum PairExchange {
     },
 }
 
+impl GiveSnapshot {
+    fn of(operation: &Operation) -> Option<Self> {
+        match operation.wish {
+            Wish::Give { party, to, as_party } => Some(Self {
+                party,
+                to,
+                operation: operation.id,
+                as_party,
+            }),
+            Wish::Audio(_) | Wish::Digits { .. } => None,
+        }
+    }
+}
+
 impl ConferenceSnapshot {
     /// The conference.
     pub fn id(&self) -> ConferenceId {
@@ -148,6 +181,8 @@ impl Conference {
             plan: self.plan.clone(),
             last_transfer: self.transfers.last(),
             transfers: self.transfers.open().map(|(leg, ReferId(refer))| (leg, refer)).collect(),
+            gone: self.gone_by_then(),
+            gives: self.operations.iter().filter_map(GiveSnapshot::of).collect(),
         })
     }
 
@@ -168,6 +203,15 @@ impl Conference {
             offer: party.offer.clone(),
             shared: shared.filter(|_| may_go_back && join.is_none()),
         }
+    }
+
+    fn gone_by_then(&self) -> Vec<PartyId> {
+        let not_in_talk = self.parties.iter().filter(|party| party.phase != PartyPhase::Connected);
+        let earlier = self.gone.iter().rev().take(GONE).copied();
+        let mut gone: Vec<PartyId> = earlier.chain(not_in_talk.map(|party| party.id)).collect();
+        // Whether a party is called or was released by now makes no difference.
+        gone.sort_unstable();
+        gone
     }
 
     fn media_place(&self, leg: &Leg) -> MediaPlace {

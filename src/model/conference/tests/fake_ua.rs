@@ -86,6 +86,8 @@ struct FakeLeg {
     last_refer: u64,
     /// A message broke the rules of offer and answer: nobody knows what is agreed.
     blurred: bool,
+    /// Since a crash: should it refuse what it is offered now, nobody knows what is agreed.
+    unsure: bool,
 }
 
 /// Every leg there was.
@@ -170,6 +172,23 @@ impl FakeUa {
             ..FakeLeg::new(leg.0, false)
         };
         self.legs.insert(leg.0, fake);
+    }
+
+    /// Whoever speaks for the legs has crashed: these sessions come back, nothing is under way on them, and nobody knows how far the
+    /// devices had come with what was.
+    pub fn crash(&mut self, kept: &[LegId], choose: Choose<'_>) {
+        let number = self.description();
+        let unsure = self.legs.values().any(|fake| fake.known == Life::Talking && !fake.at_rest());
+        for fake in self.legs.values_mut() {
+            fake.unsure |= unsure;
+            if kept.contains(&LegId(fake.id)) {
+                let sdp = own(fake.id, if choose(3) == 0 { number } else { 0 }, number);
+                fake.crash(sdp, choose(2) == 0);
+            } else {
+                fake.stop();
+                fake.queue.clear();
+            }
+        }
     }
 
     /// A leg that another conference takes over; says whether it was at rest.
@@ -314,6 +333,7 @@ impl FakeLeg {
             refers: Vec::new(),
             last_refer: 0,
             blurred: false,
+            unsure: false,
         }
     }
 
@@ -476,6 +496,22 @@ impl FakeLeg {
         Ok(())
     }
 
+    fn crash(&mut self, sdp: Bytes, went_on: bool) {
+        match (self.ours, self.theirs) {
+            (Ours::Asked { with_offer: true }, _) | (_, Theirs::Answered { late: true }) if went_on => {
+                (self.gave, self.got) = (Some(sdp), self.getting.take());
+            }
+            // Its 2xx had an offer: the user agent has acknowledged that without media.
+            (Ours::Asked { with_offer: false }, _) if went_on => (self.gave, self.got) = (Some(sdp), None),
+            (Ours::Answered { with_offer: false, .. }, _) => (self.gave, self.got) = (self.giving.take(), None),
+            _ => {}
+        }
+        (self.ours, self.theirs) = (Ours::None, Theirs::None);
+        (self.asked_device, self.reinvite_held, self.device_asks, self.owes_ack) = (None, None, None, None);
+        (self.awaits_ack, self.giving, self.getting) = (false, None, None);
+        self.queue.retain(|event| matches!(event, LegEvent::Ended { .. }));
+    }
+
     /// Nothing more is heard of this leg but what is on its way.
     fn stop(&mut self) {
         self.known = Life::Over;
@@ -505,12 +541,16 @@ impl FakeLeg {
                         self.giving = sdp.clone();
                     }
                     self.ours = Ours::Answered { with_offer, described };
+                    self.unsure = false;
                 }
                 if self.known == Life::Early {
                     self.known = Life::Talking;
                 }
             }
-            LegEvent::ReinviteFailed { .. } => (self.ours, self.getting) = (Ours::None, None),
+            LegEvent::ReinviteFailed { status } => {
+                (self.ours, self.getting) = (Ours::None, None);
+                self.blurred |= self.unsure && *status != 491;
+            }
             LegEvent::Acked { sdp } => {
                 if self.theirs == (Theirs::Answered { late: true }) {
                     (self.gave, self.got) = (sdp.clone(), self.getting.take());

@@ -1,4 +1,4 @@
-//! Tests of the conference, lowest level first: [`table`], [`climbing`] and [`asked`] (one transition each), [`transcripts`] (whole flows, golden),
+//! Tests of the conference, lowest level first: [`table`], [`climbing`], [`asked`] and [`recovery`] (one transition each), [`transcripts`] (whole flows, golden),
 //! [`property`] (random interleavings against [`fake_ua`], which keeps the user agent's contract and checks ours, and [`oracle`], which
 //! keeps the books of the T-Server side and the media plane).
 
@@ -7,6 +7,7 @@ mod climbing;
 mod fake_ua;
 mod oracle;
 mod property;
+mod recovery;
 mod scene;
 mod table;
 mod transcripts;

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::LegId;
 use crate::leg::{LegCommand, MediaCommand, MediaSource};
-use crate::link::{AudioPlan, AudioSource, LinkNotification, Tone};
+use crate::link::{AudioPlan, AudioSource, LinkNotification, PartyStatus, Tone};
 
 /// How far a party was told to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,6 +57,27 @@ impl Oracle {
             other => return Err(format!("operation {operation} was answered again, or never asked: {other:?}")),
         }
         Ok(())
+    }
+
+    /// The conference comes back with these parties, and with these ports.
+    pub fn crashed(&mut self, parties: &[PartyStatus], ports: impl Iterator<Item = LegId>) -> Result<(), String> {
+        let is_there = |party: &u32| parties.iter().any(|status| status.party.0 == *party);
+        self.stages.retain(|party, _| is_there(party));
+        self.held.retain(is_there);
+        self.ports = ports.map(|leg| (leg, None)).collect();
+        let known = |status: &PartyStatus| {
+            let party = status.party.0;
+            self.stages.get(&party) == Some(&Stage::Connected) && self.held.contains(&party) == status.held
+        };
+        match parties.iter().all(known) {
+            true => Ok(()),
+            false => Err(format!("not the parties that there were: {parties:?}")),
+        }
+    }
+
+    /// The ports that are open.
+    pub fn ports(&self) -> impl Iterator<Item = LegId> {
+        self.ports.keys().copied()
     }
 
     pub fn came(&mut self, party: u32, stage: Stage) {

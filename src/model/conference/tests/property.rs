@@ -1,6 +1,8 @@
 //! Random interleavings of the T-Server side, the devices and time. Whatever happens: one `PartyReleased` for each party,
 //! one `ConferenceEnded`, last; no command to a leg that ended or that breaks offer and answer; every leg ends.
 
+mod crash;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -42,8 +44,8 @@ struct World {
     released: BTreeMap<u32, usize>,
     connected: BTreeMap<u32, usize>,
     ended: usize,
-    /// Every input with its outputs; put into words only when a rule was broken.
-    log: Vec<(ConferenceInput, Vec<ConferenceOutput>)>,
+    /// Every input (none for a crash) with its outputs; put into words only when a rule was broken.
+    log: Vec<(Option<ConferenceInput>, Vec<ConferenceOutput>)>,
 }
 
 impl World {
@@ -77,7 +79,12 @@ impl World {
             self.ua.blur(*leg);
         }
         self.conference.handle(input.clone(), self.now, &mut out);
-        self.log.push((input, out.clone()));
+        self.log.push((Some(input), out.clone()));
+        self.carry_out(out)
+    }
+
+    /// What the shell makes of what the conference wants.
+    fn carry_out(&mut self, out: Vec<ConferenceOutput>) -> Result<(), TestCaseError> {
         let mut heard = Vec::new();
         for output in out {
             prop_assert!(self.ended == 0, "after the end:\n{}", self.story());
@@ -169,7 +176,10 @@ impl World {
     fn story(&self) -> String {
         let mut story = String::new();
         for (input, out) in &self.log {
-            story.push_str(&format!("> {input:?}\n"));
+            match input {
+                Some(input) => story.push_str(&format!("> {input:?}\n")),
+                None => story.push_str("> crash\n"),
+            }
             for output in out {
                 story.push_str(&format!("    {}\n", show(output)));
             }

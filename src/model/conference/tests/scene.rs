@@ -11,6 +11,8 @@
 //! | `L: reoffered [SDP]`, `L: re-answered [SDP]`, `L: re-failed 488`, `L: info TEXT`, `L: ended [Q850]`, `L: lost` | a leg in talk |
 //! | `wait MS` | time goes by, then Timeout |
 //! | `abort` | the connector goes down |
+//! | `audit` | the T-Server side wants to know how things are |
+//! | `crash [L,L]` | begins anew from the snapshot, with the sessions of these legs (all of them, where none are named) |
 //! | `set anchored`, `set descend`, `set small` | begins anew with this setting |
 //! | `audio OP P=S,S P=-` | SetAudio; a source is a party's number, `music`, `busy`, `file` |
 //! | `digits OP P 12`, `answer P`, `connect P` | the other requests |
@@ -28,7 +30,7 @@ use bytes::Bytes;
 
 use crate::conference::MOVED_LEGS;
 use crate::conference::{
-    Conference, ConferenceInput, ConferenceOutput, ConferenceSettings, GivenParty, OFFERED_LEG, OfferedCall,
+    Conference, ConferenceInput, ConferenceOutput, ConferenceSettings, ConferenceSnapshot, GivenParty, OFFERED_LEG, OfferedCall,
 };
 use crate::leg::{
     AckBody, Contact, ContactVia, Description, Direction, LegCommand, LegEvent, MediaCommand, MediaEvent, MediaSource, ReferId,
@@ -99,6 +101,7 @@ pub fn make_party(party: u32, contacts: &[&str], auto_answer: bool, ring_timeout
 /// A conference and what it said so far.
 pub struct Scene {
     pub conference: Conference,
+    settings: ConferenceSettings,
     now: Instant,
     pub transcript: String,
 }
@@ -107,6 +110,7 @@ impl Scene {
     pub fn new() -> Self {
         Self {
             conference: Conference::new(CONFERENCE, settings()),
+            settings: settings(),
             now: Instant::now(),
             transcript: String::new(),
         }
@@ -127,25 +131,38 @@ impl Scene {
     pub fn step(&mut self, line: &str) -> String {
         let _ = writeln!(self.transcript, "> {line}");
         if let Some(setting) = line.strip_prefix("set ") {
-            let settings = ConferenceSettings {
+            self.settings = ConferenceSettings {
                 anchored: setting == "anchored",
                 descend: setting == "descend",
                 digits_by_info: setting == "info",
                 max_parties: if setting == "small" { 2 } else { 128 },
                 ..settings()
             };
-            self.conference = Conference::new(CONFERENCE, settings);
+            self.conference = Conference::new(CONFERENCE, self.settings);
             return String::new();
         }
         let mut out = Vec::new();
-        let input = self.read(line);
-        self.conference.handle(input, self.now, &mut out);
+        if let Some(legs) = line.strip_prefix("crash") {
+            self.crash(legs.trim(), &mut out);
+        } else {
+            let input = self.read(line);
+            self.conference.handle(input, self.now, &mut out);
+        }
         let answers: Vec<String> = out.iter().map(show).collect();
         for answer in &answers {
             let _ = writeln!(self.transcript, "    {answer}");
         }
         let told: Vec<String> = answers.into_iter().filter(|answer| !answer.starts_with("* flow")).collect();
         told.join("; ")
+    }
+
+    fn crash(&mut self, legs: &str, out: &mut Vec<ConferenceOutput>) {
+        let snapshot = kept(&self.conference).expect("somebody in talk");
+        let legs: Vec<LegId> = match legs {
+            "" => snapshot.legs().map(|(_, leg)| leg).collect(),
+            legs => legs.split(',').filter(|leg| *leg != "-").map(leg_named).collect(),
+        };
+        self.conference = Conference::restore(snapshot, self.settings, &legs, self.now, out);
     }
 
     fn read(&mut self, line: &str) -> ConferenceInput {
@@ -215,9 +232,9 @@ impl Scene {
                 ConferenceInput::Timeout
             }
             "abort" => ConferenceInput::Abort,
+            "audit" => ConferenceInput::Audit,
             leg => {
-                let leg: u64 = leg.trim_end_matches(':').trim_start_matches('m').parse().expect("a leg");
-                let leg = LegId(if verb.starts_with('m') { MOVED_LEGS + leg } else { leg });
+                let leg = leg_named(leg.trim_end_matches(':'));
                 match media_event(&rest) {
                     Some(event) => ConferenceInput::Media { leg, event },
                     None => ConferenceInput::Leg {
@@ -228,6 +245,20 @@ impl Scene {
             }
         }
     }
+}
+
+/// What the journal gives back of a conference.
+pub fn kept(conference: &Conference) -> Option<ConferenceSnapshot> {
+    let snapshot = conference.snapshot()?;
+    let record = rmp_serde::to_vec_named(&snapshot).expect("a record");
+    let read: ConferenceSnapshot = rmp_serde::from_slice(&record).expect("a snapshot");
+    assert_eq!(read, snapshot);
+    Some(read)
+}
+
+fn leg_named(word: &str) -> LegId {
+    let number: u64 = word.trim_start_matches('m').parse().expect("a leg");
+    LegId(if word.starts_with('m') { MOVED_LEGS + number } else { number })
 }
 
 fn text(word: Option<&&str>) -> Option<Bytes> {
