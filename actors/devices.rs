@@ -137,6 +137,12 @@ impl Devices {
         self.trunks.iter().find(|trunk| trunk.dn == *dn)
     }
 
+    /// The credentials with that user name, for that realm where it is for one.
+    pub fn credentials_of(&self, username: &str, realm: Option<&str>) -> Option<&Credentials> {
+        let mut known = self.trunks.iter().filter_map(|trunk| trunk.credentials.as_ref());
+        known.find(|credentials| *credentials.username == *username && credentials.realm.as_deref() == realm)
+    }
+
     /// The first trunk that trusts this source.
     pub fn trunk_from(&self, source: IpAddr) -> Option<&Trunk> {
         self.trunks.iter().find(|trunk| contains(&trunk.trusted_sources, source))

@@ -81,6 +81,11 @@ impl Directory {
         self.links.get()?.get(usize::from(connector.0))
     }
 
+    /// The T-Server's ends of the links to all connectors.
+    pub fn links(&self) -> &[Addr<ConnectorLinkActor>] {
+        self.links.get().map_or(&[], Vec::as_slice)
+    }
+
     /// A connector.
     pub fn connector(&self, connector: ConnectorId) -> Option<&Addr<ConnectorActor>> {
         self.connectors.get()?.get(usize::from(connector.0))

@@ -13,7 +13,7 @@
 //! Growing it is the only place that knows threads: in a simulation the same tree grows on one thread in virtual time.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,7 +29,7 @@ use tandem_model::conference::ConferenceSettings;
 use tandem_model::conference_pool::PoolSettings;
 use tandem_model::event_log::EventLog;
 use tandem_model::numbering::Numbering;
-use tandem_model::{ConnectorId, DnId};
+use tandem_model::{Anchor, ConferenceId, ConnectorId, DnId, LegId};
 use tandem_sip::digest::Algorithm;
 use tandem_sip::digest::server::Challenger;
 use tandem_sip::digest::throttle::ThrottleConfig;
@@ -37,16 +37,21 @@ use tandem_sip::identity::PassThrough;
 use tandem_sip::registrar::{Registrar, RegistrarConfig};
 use tandem_sip::ua::{UaConfig, UserAgent};
 
-use crate::connector::{Authenticator, ConnectorActor, ConnectorMessage, ConnectorParts, RegistrarActor, RegistrarParts, Shard};
+use crate::connector::{
+    Authenticator, ConnectorActor, ConnectorMessage, ConnectorParts, FoundLegs, Join, Recover, RegistrarActor, RegistrarMessage,
+    RegistrarParts, Shard,
+};
 use crate::devices::Devices;
 use crate::directory::Directory;
 use crate::gateway::Gateway;
 use crate::ingress::Ingress;
+use crate::journal::{JournalStore, Record, RecordKind, Scope, SharedJournal, decode};
 use crate::media::{Media, MediaStart, PortEvents};
 use crate::network::{Network, Resolve};
+use crate::now;
 use crate::tserver::{
     CallNumbers, ClientSettings, ConnectorLinkActor, DnActor, DnParts, EventLogActor, EventLogMessage, EventLogParts, LobbyActor,
-    LobbyParts, Switch,
+    LobbyParts, Resume, Switch,
 };
 
 /// What a tree is grown from.
@@ -100,6 +105,10 @@ pub struct Plan {
     pub seed: [u8; 32],
     /// The time of events, in microseconds since 1970.
     pub unix_micros: fn() -> u64,
+    /// What outlives the process.
+    pub journal: Arc<dyn JournalStore>,
+    /// One moment by both clocks: how the times of records are told.
+    pub anchor: Anchor,
 }
 
 /// On which threads the actors run.
@@ -141,17 +150,22 @@ impl Tree {
         };
         let (tserver_plan, tserver_directory, flag) = (plan.clone(), directory.clone(), draining.clone());
         on(&place(), move || grow_tserver(&tserver_plan, &tserver_directory, flag)).await;
-        let mut connectors = Vec::new();
+        let (mut connectors, mut found) = (Vec::new(), FoundLegs::new());
         for index in 0..plan.connectors.max(1) {
-            let (plan, directory) = (plan.clone(), directory.clone());
+            let (plan, directory, id) = (plan.clone(), directory.clone(), ConnectorId(index));
             let (network, resolve, media) = (network.clone(), resolve.clone(), media.clone());
             let grown = on(&place(), move || {
-                grow_connector(ConnectorId(index), &plan, directory, network, resolve, media)
+                grow_connector(id, &plan, directory, network, resolve, media)
             })
             .await;
-            connectors.extend(grown);
+            let Some((connector, legs)) = grown else { continue };
+            connectors.push(connector);
+            for (conference, leg) in legs {
+                found.entry(conference).or_default().push((leg, id));
+            }
         }
         directory.install_connectors(connectors);
+        recover(&directory, found).await;
         let gateway = Gateway::new(directory.clone(), draining.clone());
         let ingress = Ingress::new(
             directory.clone(),
@@ -200,6 +214,22 @@ impl Tree {
             // A thread that will not join has crashed below the actors; there is nothing left to do for it.
             let _ = arbiter.join();
         }
+    }
+}
+
+/// Brings back what the process before has kept: conferences first, then the calls that they are of.
+async fn recover(directory: &Directory, found: FoundLegs) {
+    let (found, mut back) = (Arc::new(found), HashSet::new());
+    for connector in directory.connectors() {
+        // One that does not answer has crashed, and its conferences end with their calls.
+        back.extend(connector.send(Recover(found.clone())).await.unwrap_or_default());
+    }
+    let back = Arc::new(back);
+    for connector in directory.connectors() {
+        let _ = connector.send(Join(back.clone())).await;
+    }
+    if let Some(link) = directory.link(ConnectorId(0)) {
+        let _ = link.send(Resume).await;
     }
 }
 
@@ -265,14 +295,10 @@ fn grow_connector(
     network: Arc<dyn Network>,
     resolve: Resolve,
     media: Arc<dyn Media>,
-) -> Addr<ConnectorActor> {
-    let fresh_registrar: fn(&Registrar) -> Registrar = |old| Registrar::new(*old.config());
-    let registrar = RegistrarActor::supervise(RegistrarParts {
-        connector: id,
-        machine: Rc::new(RefCell::new(Registrar::new(plan.registrar))),
-        fresh: fresh_registrar,
-        directory: directory.clone(),
-    });
+) -> (Addr<ConnectorActor>, Vec<(ConferenceId, LegId)>) {
+    let (journal, mut records) = plan.journal.open(Scope::Connector(id.0));
+    let journal: SharedJournal = Rc::new(RefCell::new(journal));
+    let registrar = grow_registrar(id, plan, &directory, &journal, &records);
     let mut secret = [0; 32];
     plan.rng("nonces", id.0).fill_bytes(&mut secret);
     let challenger = Challenger::new(plan.realm.clone(), secret, plan.algorithms.clone(), plan.nonce_lifetime);
@@ -290,8 +316,11 @@ fn grow_connector(
         let mut rng = rng.lock().unwrap_or_else(PoisonError::into_inner);
         old.successor(StdRng::from_rng(&mut *rng))
     };
+    let mut shard = Shard::new(id, ua, plan.pool.clone(), plan.unix_seconds);
+    let legs = shard.recover(&records, plan.anchor, &plan.devices);
+    records.retain(|record| record.kind == RecordKind::Conference);
     let parts = ConnectorParts {
-        shard: Rc::new(RefCell::new(Shard::new(id, ua, plan.pool.clone()))),
+        shard: Rc::new(RefCell::new(shard)),
         authenticator: Rc::new(RefCell::new(authenticator)),
         fresh_ua: Arc::new(fresh_ua),
         devices: plan.devices.clone(),
@@ -303,8 +332,36 @@ fn grow_connector(
         media,
         capabilities: plan.capabilities.clone(),
         conference_settings: plan.conference,
+        journal,
+        anchor: plan.anchor,
+        recovered: Rc::new(RefCell::new(records)),
     };
-    ConnectorActor::supervise(parts, plan.connector_mailbox)
+    (ConnectorActor::supervise(parts, plan.connector_mailbox), legs)
+}
+
+fn grow_registrar(
+    id: ConnectorId,
+    plan: &Plan,
+    directory: &Arc<Directory>,
+    journal: &SharedJournal,
+    records: &[Record],
+) -> Addr<RegistrarActor> {
+    let mut machine = Registrar::new(plan.registrar);
+    for record in records.iter().filter(|record| record.kind == RecordKind::Bindings) {
+        if let (Ok(aor), Some(snapshot)) = (std::str::from_utf8(&record.id), decode(record.kind, &record.value)) {
+            machine.restore(now(), plan.anchor, aor, snapshot);
+        }
+    }
+    let registrar = RegistrarActor::supervise(RegistrarParts {
+        connector: id,
+        machine: Rc::new(RefCell::new(machine)),
+        fresh: |old| Registrar::new(*old.config()),
+        directory: directory.clone(),
+        journal: journal.clone(),
+        anchor: plan.anchor,
+    });
+    registrar.do_send(RegistrarMessage::Recovered);
+    registrar
 }
 
 impl Plan {

@@ -24,7 +24,7 @@ use tandem_model::{ConferenceId, LegId};
 
 use crate::media::Media;
 
-pub use snapshot::{AnchorsSnapshot, Restored};
+pub use snapshot::AnchorsSnapshot;
 
 /// Service Unavailable: no port is free.
 const NO_PORT: u16 = 503;

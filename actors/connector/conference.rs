@@ -1,10 +1,14 @@
 //! The connector's side of one live call.
 //!
-//! Place: child of its Connector, on the same arbiter. Temporary: a crash ends its call (the connector ends the legs and tells the
-//! T-Server side); nobody else notices. It is a conference resource: when its call is over, the connector may give it another one.
+//! Place: child of its Connector, on the same arbiter. It is a conference resource: when its call is over, the connector may give it another
+//! one. Transient: while somebody is in talk it keeps what it is, in the journal and at hand; after a crash it comes back from that, and takes
+//! the input that crashed it once more. A second crash on the same input, or one before anybody is in talk, ends the call (the connector
+//! ends the legs and tells the T-Server side); nobody else notices.
 //!
 //! | message | effect |
 //! |---|---|
+//! | `Restore` | serves a conference of the process before |
+//! | `KeepAgain` | puts what it keeps into the journal once more |
 //! | `Begin` | serves a conference from now on, which has no parties yet |
 //! | `Input` | the pure machine's input; leg commands go to the Connector, media commands to the plane, notifications up the link |
 //! | `Take` | a leg that another conference gave away, with its port; the connector that has its SIP session comes along |
@@ -17,26 +21,29 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use actix::{Actor, ActorContext, Addr, Context, Handler, Message};
+use actix::{Actor, ActorContext, Addr, Context, Handler, Message, Supervised};
+use serde::{Deserialize, Serialize};
 use tandem_media::endpoint::Capabilities;
 use tandem_media::plane::PortId;
-use tandem_model::conference::{Conference, ConferenceInput, ConferenceOutput, ConferenceSettings, GivenParty};
+use tandem_model::conference::{
+    Conference, ConferenceInput, ConferenceOutput, ConferenceSettings, ConferenceSnapshot, GivenParty,
+};
 use tandem_model::leg::{LegCommand, LegEvent, MediaEvent};
-use tandem_model::link::OperationId;
+use tandem_model::link::{LinkNotification, OperationId};
 use tandem_model::{ConferenceId, ConnectorId, LegId, PartyId};
 
-use super::anchors::{Anchors, Heard, LegMedia, Resolved};
+use super::anchors::{Anchors, AnchorsSnapshot, Heard, LegMedia, Resolved};
 use super::connector_actor::{ConnectorActor, ConnectorMessage};
 use crate::alarm::{Alarm, Alarmed};
 use crate::directory::Directory;
+use crate::journal::{Kept, RecordKind, SharedJournal};
 use crate::kind::{ActorKind, Waiting};
 use crate::media::Media;
 use crate::now;
-use crate::supervision::ChildSpec;
-use crate::tserver::Notify;
+use crate::supervision::{ChildSpec, give_up};
 
 /// The mailbox of a conference: more than its legs can say while it handles one message.
-pub(super) const SPEC: ChildSpec = ChildSpec::temporary(ActorKind::Conference, 64);
+pub(super) const SPEC: ChildSpec = ChildSpec::transient(ActorKind::Conference, 64);
 
 /// An input of the machine, or an injected fault.
 #[derive(Debug, Message)]
@@ -49,6 +56,17 @@ pub enum ConferenceMessage {
         /// Whether its media goes through the plane always.
         anchored: bool,
     },
+    /// Serve this conference of the process before.
+    Restore {
+        /// Its id.
+        id: ConferenceId,
+        /// What it kept of itself.
+        record: Vec<u8>,
+        /// Its legs that have come back, and which connectors have their sessions.
+        legs: Vec<(LegId, ConnectorId)>,
+    },
+    /// The journal had lost what it kept.
+    KeepAgain,
     /// For the machine.
     Input(ConferenceInput),
     /// For the machine of this conference.
@@ -94,6 +112,24 @@ impl std::fmt::Debug for Moving {
     }
 }
 
+/// A conference, as it is kept.
+#[derive(Serialize, Deserialize)]
+struct ConferenceRecord {
+    machine: ConferenceSnapshot,
+    anchors: AnchorsSnapshot,
+}
+
+/// What is to be done after a crash.
+#[derive(Default)]
+struct Crash {
+    /// The input that is being handled, once there is something to come back from.
+    handling: Option<ConferenceInput>,
+    /// It crashed and is to come back.
+    back: bool,
+    /// It has come back and is at the same input again.
+    again: bool,
+}
+
 /// The actor.
 pub struct ConferenceActor {
     id: ConferenceId,
@@ -111,6 +147,9 @@ pub struct ConferenceActor {
     given: BTreeMap<LegId, Addr<ConnectorActor>>,
     out: Vec<ConferenceOutput>,
     alarm: Alarm,
+    journal: SharedJournal,
+    kept: Kept,
+    crash: Crash,
 }
 
 impl ConferenceActor {
@@ -121,6 +160,7 @@ impl ConferenceActor {
         media: Arc<dyn Media>,
         capabilities: Capabilities,
         directory: Arc<Directory>,
+        journal: SharedJournal,
         parent: Addr<ConnectorActor>,
     ) -> Self {
         let id = ConferenceId(0);
@@ -138,17 +178,23 @@ impl ConferenceActor {
             given: BTreeMap::new(),
             out: Vec::new(),
             alarm: Alarm::default(),
+            kept: Kept::new(journal.clone(), RecordKind::Conference, id.0),
+            journal,
+            crash: Crash::default(),
         }
     }
 
     fn apply(&mut self, input: ConferenceInput, ctx: &mut Context<Self>) {
-        let was_ended = self.machine.is_ended();
-        let mut commands = Vec::new();
-        let mut notifications = Vec::new();
-        let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
-            let refused = self.note(&input);
-            self.machine.handle(input, now(), &mut self.out);
+        self.run(Some(input), self.machine.is_ended(), ctx);
+    }
+
+    /// Carries out what stands in `out`, then an input and what follows from it.
+    fn run(&mut self, input: Option<ConferenceInput>, was_ended: bool, ctx: &mut Context<Self>) {
+        let (mut commands, mut notifications) = (Vec::new(), Vec::new());
+        let mut inputs = VecDeque::new();
+        let mut next = input;
+        loop {
+            let refused = next.and_then(|input| self.handle_guarded(input));
             for output in std::mem::take(&mut self.out) {
                 match output {
                     ConferenceOutput::Leg { leg, command } => self.resolve(leg, command, &mut commands, &mut inputs),
@@ -161,23 +207,20 @@ impl ConferenceActor {
                         given,
                     } => {
                         // What was said on the leg so far goes first: its session answers to the other conference from then on.
-                        self.post(&mut commands);
+                        self.keep();
+                        self.post(&mut commands, &mut notifications);
                         self.give_away(to, operation, as_party, given);
                     }
                 }
             }
             inputs.extend(refused);
+            next = inputs.pop_front();
+            if next.is_none() {
+                break;
+            }
         }
-        self.post(&mut commands);
-        // Unbounded post: each is caused by one message to this actor, whose own mailbox and legs are bounded.
-        if !notifications.is_empty()
-            && let Some(link) = self.directory.link(self.connector)
-        {
-            link.do_send(Notify {
-                notifications,
-                waiting: Waiting::new(ActorKind::ConnectorLink),
-            });
-        }
+        self.keep();
+        self.post(&mut commands, &mut notifications);
         self.alarm.set(self.machine.next_timeout(), ctx);
         if self.machine.is_ended() && !was_ended {
             // Unbounded post: one for each conference.
@@ -185,8 +228,74 @@ impl ConferenceActor {
         }
     }
 
+    /// The machine's part, during which a crash can be made good.
+    fn handle_guarded(&mut self, input: ConferenceInput) -> Option<ConferenceInput> {
+        self.crash.handling = self.kept.is_some().then(|| input.clone());
+        let refused = self.note(&input);
+        self.machine.handle(input, now(), &mut self.out);
+        self.crash.handling = None;
+        refused
+    }
+
+    /// Keeps what it is now.
+    fn keep(&mut self) {
+        let record = self.machine.snapshot().map(|machine| ConferenceRecord {
+            machine,
+            anchors: self.anchors.snapshot(),
+        });
+        self.kept.keep(record.as_ref());
+    }
+
+    /// Serves a conference as the process before has kept it.
+    fn restore(&mut self, id: ConferenceId, record: Vec<u8>, legs: &[(LegId, ConnectorId)], ctx: &mut Context<Self>) {
+        self.begin(id, false, ctx);
+        self.kept = Kept::recovered(self.journal.clone(), RecordKind::Conference, id.0, record);
+        let Some(record) = self.kept.last::<ConferenceRecord>() else {
+            // Its sessions are ended by the connector, and the T-Server side hears that there is no such conference.
+            self.keep();
+            return self.parent.do_send(ConnectorMessage::ConferenceOver { conference: id });
+        };
+        let elsewhere = legs.iter().filter(|(_, connector)| *connector != self.connector);
+        let homes = elsewhere.filter_map(|(leg, connector)| Some((*leg, self.directory.connector(*connector)?.clone())));
+        self.homes = homes.collect();
+        let legs: Vec<_> = legs.iter().map(|(leg, _)| *leg).collect();
+        let restored = Anchors::restore(&record.anchors, id, self.media.clone(), self.capabilities.clone(), &legs);
+        self.anchors = restored.anchors;
+        self.machine = Conference::restore(record.machine, self.settings, &legs, now(), &mut self.out);
+        self.run(None, false, ctx);
+        for leg in restored.lost {
+            let event = MediaEvent::Refused;
+            self.apply(ConferenceInput::Media { leg, event }, ctx);
+        }
+    }
+
+    /// Comes back from its own crash. The ports live, as do the sessions.
+    fn come_back(&mut self, ctx: &mut Context<Self>) {
+        self.crash.back = false;
+        let input = self.crash.handling.take();
+        self.crash.again = true;
+        self.out.clear();
+        let Some(record) = self.kept.last::<ConferenceRecord>() else {
+            return self.parent.do_send(ConnectorMessage::ConferenceDown { conference: self.id });
+        };
+        let legs: Vec<_> = record.machine.legs().map(|(_, leg)| leg).collect();
+        self.machine = Conference::restore(record.machine, self.settings, &legs, now(), &mut self.out);
+        // Unbounded post: one for each crash.
+        self.parent.do_send(ConnectorMessage::LegsKept {
+            conference: self.id,
+            legs,
+        });
+        self.run(None, false, ctx);
+        if let Some(input) = input {
+            self.apply(input, ctx);
+        }
+        self.crash.again = false;
+    }
+
     fn begin(&mut self, id: ConferenceId, anchored: bool, ctx: &mut Context<Self>) {
         self.id = id;
+        self.kept = Kept::new(self.journal.clone(), RecordKind::Conference, id.0);
+        self.crash = Crash::default();
         let settings = ConferenceSettings {
             anchored,
             ..self.settings
@@ -239,26 +348,32 @@ impl ConferenceActor {
         }
     }
 
-    /// Sends the leg commands to where the sessions are.
-    fn post(&self, commands: &mut Vec<(LegId, LegCommand)>) {
+    /// Sends the leg commands to where the sessions are, and to the own connector what the T-Server side is to hear of them.
+    fn post(&self, commands: &mut Vec<(LegId, LegCommand)>, notifications: &mut Vec<LinkNotification>) {
         let mut commands = std::mem::take(commands);
         if !self.homes.is_empty() {
             for (leg, home) in &self.homes {
                 let away: Vec<_> = commands.extract_if(.., |(of, _)| of == leg).collect();
-                self.post_to(home, away);
+                self.post_to(home, away, Vec::new());
             }
         }
-        self.post_to(&self.parent, commands);
+        self.post_to(&self.parent, commands, std::mem::take(notifications));
     }
 
-    fn post_to(&self, connector: &Addr<ConnectorActor>, commands: Vec<(LegId, LegCommand)>) {
-        if commands.is_empty() {
+    fn post_to(
+        &self,
+        connector: &Addr<ConnectorActor>,
+        commands: Vec<(LegId, LegCommand)>,
+        notifications: Vec<LinkNotification>,
+    ) {
+        if commands.is_empty() && notifications.is_empty() {
             return;
         }
         // Unbounded post: each is caused by one message to this actor, whose own mailbox and legs are bounded.
         connector.do_send(ConnectorMessage::Legs {
             conference: self.id,
             commands,
+            notifications,
             waiting: Waiting::new(ActorKind::Connector),
         });
     }
@@ -271,6 +386,7 @@ impl ConferenceActor {
             moving.home.do_send(ConnectorMessage::Legs {
                 conference: moving.to,
                 commands: vec![bye],
+                notifications: Vec::new(),
                 waiting: Waiting::new(ActorKind::Connector),
             });
         }
@@ -353,6 +469,26 @@ impl ConferenceActor {
 
 impl Actor for ConferenceActor {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        if self.crash.back {
+            self.come_back(ctx);
+        }
+    }
+}
+
+impl Supervised for ConferenceActor {
+    fn restarting(&mut self, _: &mut Context<Self>) {
+        self.alarm = Alarm::default();
+        if self.crash.again {
+            tracing::error!(conference = %self.id, input = ?self.crash.handling, "a conference crashed twice on this input");
+        }
+        if self.crash.again || !self.kept.is_some() {
+            self.kept.keep(None::<&ConferenceRecord>);
+            return give_up();
+        }
+        self.crash.back = true;
+    }
 }
 
 impl Alarmed for ConferenceActor {
@@ -370,6 +506,8 @@ impl Handler<ConferenceMessage> for ConferenceActor {
 
     fn handle(&mut self, message: ConferenceMessage, ctx: &mut Context<Self>) {
         match message {
+            ConferenceMessage::Restore { id, record, legs } => self.restore(id, record, &legs, ctx),
+            ConferenceMessage::KeepAgain => self.kept.put_again(),
             ConferenceMessage::Begin { id, anchored } => self.begin(id, anchored, ctx),
             ConferenceMessage::Input(ConferenceInput::Leg { leg, event }) if self.given.contains_key(&leg) => {
                 self.send_after(leg, event);

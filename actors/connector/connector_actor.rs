@@ -18,6 +18,7 @@
 //! | `Resolved`, `FlowFailed` | resolver, transports | into the user agent |
 //! | `ConferenceOver` | conferences | takes the resource back |
 //! | `ConferenceDown` | supervision | ends what a crashed conference left behind |
+//! | `LegsKept` | conferences | ends what a conference that came back from a crash does not know |
 //! | `EndAll` | shutdown | ends every conference |
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,7 +31,7 @@ use tandem_model::conference::{ConferenceInput, ConferenceSettings, OFFERED_LEG,
 use tandem_model::conference_pool::PoolFigures;
 use tandem_model::leg::{LegCommand, LegEvent, ReferId};
 use tandem_model::link::{Cause, LinkNotification, LinkRequest, ReleasedBy};
-use tandem_model::{ConferenceId, DnId, LegId, PartyId};
+use tandem_model::{Anchor, ConferenceId, DnId, LegId, PartyId};
 use tandem_sip::flow::{ConnectionId, Flow, Hop};
 use tandem_sip::identity::{self, PassThrough};
 use tandem_sip::message::{Message, Method, Uri};
@@ -48,6 +49,7 @@ use crate::alarm::{Alarm, Alarmed};
 use crate::devices::Devices;
 use crate::directory::Directory;
 use crate::ingress::Backlog;
+use crate::journal::{Record, SharedJournal};
 use crate::kind::{ActorKind, Waiting};
 use crate::media::Media;
 use crate::metrics::Metrics;
@@ -88,6 +90,8 @@ pub enum ConnectorMessage {
     Legs {
         conference: ConferenceId,
         commands: Vec<(LegId, LegCommand)>,
+        /// For the T-Server side, when the commands are carried out and kept.
+        notifications: Vec<LinkNotification>,
         waiting: Waiting,
     },
     GiveAway {
@@ -130,6 +134,11 @@ pub enum ConnectorMessage {
     },
     ConferenceDown {
         conference: ConferenceId,
+    },
+    /// A conference came back from what it kept of itself, with these legs: what else was its is ended.
+    LegsKept {
+        conference: ConferenceId,
+        legs: Vec<LegId>,
     },
     EndAll,
     /// Panic, to test the supervision.
@@ -189,6 +198,12 @@ pub struct ConnectorParts {
     pub registrar: Addr<RegistrarActor>,
     /// How conferences behave.
     pub conference_settings: ConferenceSettings,
+    /// What outlives the process.
+    pub journal: SharedJournal,
+    /// How times are told there.
+    pub anchor: Anchor,
+    /// The conferences of the process before, until they are brought back.
+    pub recovered: Slot<Vec<Record>>,
 }
 
 /// The actor.
@@ -196,6 +211,8 @@ pub struct ConnectorActor {
     pub(super) parts: ConnectorParts,
     alarm: Alarm,
     outgoing: Vec<(Flow, Bytes)>,
+    /// What the T-Server side is to hear. It hears of nothing that could still be lost: what is kept of it goes to the journal first.
+    upward: Vec<LinkNotification>,
     reported: UaStats,
     reported_pool: PoolFigures,
     /// Whose event is being handled; still there after a crash, when nobody has heard of the event.
@@ -212,6 +229,7 @@ impl ConnectorActor {
             parts,
             alarm: Alarm::default(),
             outgoing: Vec::new(),
+            upward: Vec::new(),
             reported: UaStats::default(),
             reported_pool: PoolFigures::default(),
             handling: None,
@@ -222,7 +240,7 @@ impl ConnectorActor {
     }
 
     /// Carries out what the user agent has to say, until it has nothing more; then sends and arms the timer.
-    fn turn(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn turn(&mut self, ctx: &mut Context<Self>) {
         self.give_up_handled();
         loop {
             let Some(output) = self.parts.shard.borrow_mut().ua.poll() else {
@@ -241,6 +259,7 @@ impl ConnectorActor {
                 }
             }
         }
+        self.parts.keep();
         if !self.outgoing.is_empty() {
             let dead = self.parts.network.send(&mut self.outgoing);
             if !dead.is_empty() {
@@ -250,8 +269,23 @@ impl ConnectorActor {
                 ctx.notify(Continue);
             }
         }
+        self.tell_upward();
         self.report();
         self.arm(ctx);
+    }
+
+    fn tell_upward(&mut self) {
+        if self.upward.is_empty() {
+            return;
+        }
+        let connector = self.parts.shard.borrow().id;
+        if let Some(link) = self.parts.directory.link(connector) {
+            // Unbounded post: each notification is caused by one message to this actor or to a conference, whose mailboxes are bounded.
+            link.do_send(Notify {
+                notifications: std::mem::take(&mut self.upward),
+                waiting: Waiting::new(ActorKind::ConnectorLink),
+            });
+        }
     }
 
     /// A session whose event crashed this actor is ended: what the event said is lost, and a leg that missed it might wait for ever.
@@ -479,15 +513,8 @@ impl ConnectorActor {
         }
     }
 
-    pub(super) fn notify(&self, notification: LinkNotification) {
-        let connector = self.parts.shard.borrow().id;
-        if let Some(link) = self.parts.directory.link(connector) {
-            // Unbounded post: each answers one message to this actor.
-            link.do_send(Notify {
-                notifications: vec![notification],
-                waiting: Waiting::new(ActorKind::ConnectorLink),
-            });
-        }
+    pub(super) fn notify(&mut self, notification: LinkNotification) {
+        self.upward.push(notification);
     }
 
     fn legs(&mut self, conference: ConferenceId, commands: Vec<(LegId, LegCommand)>) {
@@ -629,8 +656,14 @@ impl Handler<ConnectorMessage> for ConnectorActor {
             }
             ConnectorMessage::Link { request, .. } => self.link_request(request, ctx),
             ConnectorMessage::Legs {
-                conference, commands, ..
-            } => self.legs(conference, commands),
+                conference,
+                commands,
+                notifications,
+                ..
+            } => {
+                self.legs(conference, commands);
+                self.upward.extend(notifications);
+            }
             ConnectorMessage::GiveAway { conference, leg, moving } => self.give_away(conference, leg, *moving),
             ConnectorMessage::EndAway { conference } => self.end_away(conference),
             ConnectorMessage::SendAfter { conference, leg, event } => self.send_after(conference, leg, event),
@@ -648,6 +681,7 @@ impl Handler<ConnectorMessage> for ConnectorActor {
             ConnectorMessage::FlowFailed { flow, connection } => self.flow_failed(&flow, connection),
             ConnectorMessage::ConferenceOver { conference } => self.conference_over(conference, ctx),
             ConnectorMessage::ConferenceDown { conference } => self.conference_down(conference, ctx),
+            ConnectorMessage::LegsKept { conference, legs } => self.legs_kept(conference, &legs),
             ConnectorMessage::EndAll => self.end_all(),
             #[cfg(feature = "fault-injection")]
             ConnectorMessage::Crash => panic!("injected into a connector"),

@@ -18,6 +18,7 @@
 //! | what a conference does | `conference`, and its `anchors` (the media ports of its legs) |
 //! | who may call, and whom | `admission`, `registrar`, `target` |
 //! | between sessions and legs | `legs` |
+//! | what outlives the process | `recovery`; `conference` keeps itself |
 //!
 //! A leg's session stays on the connector where it began. When the leg moves to a conference of another connector, its events go there
 //! and commands come back from there; `transfer` has the messages.
@@ -27,6 +28,7 @@ mod anchors;
 mod conference;
 mod connector_actor;
 mod legs;
+mod recovery;
 mod registrar;
 mod resources;
 mod shard;
@@ -38,5 +40,6 @@ pub use admission::{Admission, Admitted, Authenticator, algorithms};
 pub use conference::{ConferenceActor, ConferenceMessage, Moving};
 pub use connector_actor::{ConnectorActor, ConnectorMessage, ConnectorParts, ConnectorSummary, QueryConnector, Received};
 pub use legs::direction;
+pub use recovery::{FoundLegs, Join, Recover};
 pub use registrar::{RegisterRequest, RegistrarActor, RegistrarMessage, RegistrarParts};
-pub use shard::Shard;
+pub use shard::{Shard, first_counter};

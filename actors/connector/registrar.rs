@@ -7,12 +7,16 @@
 //! |---|---|
 //! | [`RegisterRequest`] | an authenticated REGISTER: answered through the Connector; changes are published in `Locations` and told up the link |
 //! | [`RegistrarMessage::ConnectionClosed`] | bindings over that connection go |
+//! | [`RegistrarMessage::Recovered`] | what the process before has kept is published |
+//! | [`RegistrarMessage::KeepAgain`] | puts every binding into the journal once more |
+//!
+//! A changed binding is in the journal before its REGISTER is answered.
 
 use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, Message, Supervised};
 use tandem_model::link::LinkNotification;
-use tandem_model::{ConnectorId, DnId};
+use tandem_model::{Anchor, ConnectorId, DnId};
 use tandem_sip::flow::{ConnectionId, Flow};
 use tandem_sip::registrar::{Register, RegisterOutcome, Registrar};
 use tandem_sip::ua::ServerRequestId;
@@ -20,6 +24,7 @@ use tandem_sip::ua::ServerRequestId;
 use super::connector_actor::ConnectorMessage;
 use crate::alarm::{Alarm, Alarmed};
 use crate::directory::Directory;
+use crate::journal::{RecordKind, SharedJournal, encode};
 use crate::kind::{ActorKind, Waiting};
 use crate::metrics::Metrics;
 use crate::now;
@@ -49,6 +54,10 @@ pub struct RegisterRequest {
 pub enum RegistrarMessage {
     /// A stream is gone, and the devices behind it.
     ConnectionClosed(ConnectionId),
+    /// The bindings of the process before are there: tell whom they concern.
+    Recovered,
+    /// The journal had lost the bindings.
+    KeepAgain,
     /// Panic, to test the supervision.
     #[cfg(feature = "fault-injection")]
     Crash,
@@ -65,6 +74,10 @@ pub struct RegistrarParts {
     pub fresh: fn(&Registrar) -> Registrar,
     /// Who is where.
     pub directory: Arc<Directory>,
+    /// What outlives the process.
+    pub journal: SharedJournal,
+    /// How times are told there.
+    pub anchor: Anchor,
 }
 
 /// The actor.
@@ -110,6 +123,32 @@ impl RegistrarActor {
         }
     }
 
+    /// Writes down what changed, before the device hears of it.
+    fn keep(&self) {
+        let changes = self.parts.machine.borrow_mut().take_changes(self.parts.anchor);
+        if changes.is_empty() {
+            return;
+        }
+        let mut journal = self.parts.journal.borrow_mut();
+        for (aor, snapshot) in changes {
+            match snapshot.as_ref().and_then(encode) {
+                Some(value) => journal.put(RecordKind::Bindings, aor.as_bytes(), &value),
+                None => journal.remove(RecordKind::Bindings, aor.as_bytes()),
+            }
+        }
+        journal.commit();
+    }
+
+    fn keep_again(&self) {
+        let machine = self.parts.machine.borrow();
+        let mut journal = self.parts.journal.borrow_mut();
+        for aor in machine.aors() {
+            if let Some(value) = machine.snapshot_of(aor, self.parts.anchor).as_ref().and_then(encode) {
+                journal.put(RecordKind::Bindings, aor.as_bytes(), &value);
+            }
+        }
+    }
+
     fn arm(&mut self, ctx: &mut Context<Self>) {
         let due = self.parts.machine.borrow().next_timeout();
         self.alarm.set_latest(due, ctx);
@@ -143,6 +182,7 @@ impl Alarmed for RegistrarActor {
 
     fn ring(&mut self, ctx: &mut Context<Self>) {
         let expired = self.parts.machine.borrow_mut().timeout(now());
+        self.keep();
         self.publish(expired.iter().map(|aor| DnId::new(aor)).collect());
         self.arm(ctx);
     }
@@ -174,6 +214,7 @@ impl Handler<RegisterRequest> for RegistrarActor {
             Ok(register) => self.parts.machine.borrow_mut().handle(now(), message.dn.as_str(), register),
             Err(refusal) => refusal.into(),
         };
+        self.keep();
         if outcome.changed {
             self.publish(vec![message.dn]);
         }
@@ -185,12 +226,20 @@ impl Handler<RegisterRequest> for RegistrarActor {
 impl Handler<RegistrarMessage> for RegistrarActor {
     type Result = ();
 
-    fn handle(&mut self, message: RegistrarMessage, _: &mut Context<Self>) {
+    fn handle(&mut self, message: RegistrarMessage, ctx: &mut Context<Self>) {
         match message {
             RegistrarMessage::ConnectionClosed(connection) => {
                 let changed = self.parts.machine.borrow_mut().flow_closed(connection);
+                self.keep();
                 self.publish(changed.iter().map(|aor| DnId::new(aor)).collect());
             }
+            RegistrarMessage::Recovered => {
+                let mut back: Vec<_> = self.parts.machine.borrow().aors().map(DnId::new).collect();
+                back.sort_unstable();
+                self.publish(back);
+                self.arm(ctx);
+            }
+            RegistrarMessage::KeepAgain => self.keep_again(),
             #[cfg(feature = "fault-injection")]
             RegistrarMessage::Crash => panic!("injected into a registrar"),
         }

@@ -4,15 +4,15 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use actix::{Addr, AsyncContext, Context, Handler};
-use tandem_model::ConferenceId;
 use tandem_model::conference_pool::Resource;
 use tandem_model::link::LinkNotification;
+use tandem_model::{ConferenceId, ConnectorId, LegId};
 
 use super::conference::{self, ConferenceActor, ConferenceMessage};
 use super::connector_actor::{ConnectorActor, ConnectorMessage, INTERNAL_ERROR};
 use super::shard::Ready;
 use crate::now;
-use crate::supervision::{DownReason, launch};
+use crate::supervision::{DownReason, launch_transient};
 
 impl ConnectorActor {
     /// Gives a conference its resource. `anchored`: its media goes through the plane always.
@@ -32,6 +32,28 @@ impl ConnectorActor {
         self.parts.shard.borrow_mut().add_conference(id, resource, ready);
         self.refill(ctx);
         actor
+    }
+
+    /// Gives a conference of the process before its resource; these are its legs that have come back.
+    pub(super) fn restore_conference(
+        &mut self,
+        id: ConferenceId,
+        record: Vec<u8>,
+        legs: Vec<(LegId, ConnectorId)>,
+        ctx: &mut Context<Self>,
+    ) {
+        let (resource, ready) = self.take_resource();
+        let ready = ready.unwrap_or_else(|| self.make_resource(ctx));
+        ready.serves.set(Some(id));
+        let actor = ready.actor.clone();
+        // Unbounded post: one for each conference.
+        actor.do_send(ConferenceMessage::Restore { id, record, legs });
+        self.parts.directory.insert_conference(id, actor);
+        let mut shard = self.parts.shard.borrow_mut();
+        shard.add_conference(id, resource, ready);
+        shard.join_conference(id);
+        drop(shard);
+        self.refill(ctx);
     }
 
     /// A resource that is alive: one that crashed while it stood ready is passed over.
@@ -54,10 +76,11 @@ impl ConnectorActor {
             self.parts.media.clone(),
             self.parts.capabilities.clone(),
             self.parts.directory.clone(),
+            self.parts.journal.clone(),
             parent.clone(),
         );
         let serving = serves.clone();
-        let actor = launch(conference::SPEC, actor, move |reason| {
+        let actor = launch_transient(conference::SPEC, actor, move |reason| {
             if let (Some(conference), DownReason::Panicked(_)) = (serving.get(), reason) {
                 // Unbounded post: one for each conference.
                 parent.do_send(ConnectorMessage::ConferenceDown { conference });
@@ -90,6 +113,14 @@ impl ConnectorActor {
         }
         drop(shard);
         self.refill(ctx);
+    }
+
+    pub(super) fn legs_kept(&mut self, conference: ConferenceId, legs: &[LegId]) {
+        let mut shard = self.parts.shard.borrow_mut();
+        for session in shard.sessions_but(conference, legs) {
+            shard.ua.bye(now(), session, Some(INTERNAL_ERROR));
+            shard.remove_session(session);
+        }
     }
 
     pub(super) fn conference_down(&mut self, conference: ConferenceId, ctx: &mut Context<Self>) {

@@ -70,6 +70,8 @@ pub struct Shard {
     /// Sessions here whose legs belong to conferences of other connectors.
     away: HashMap<(ConferenceId, LegId), (SessionId, Addr<ConferenceActor>)>,
     next_moved: u64,
+    /// Sessions that have become other legs since this was asked last.
+    moved: Vec<SessionId>,
     conferences: HashMap<ConferenceId, ConferenceEntry>,
     next_conference: u64,
     next_origin: u64,
@@ -85,6 +87,20 @@ pub struct LocalDescription {
 }
 
 impl LocalDescription {
+    /// Goes on after the description with these numbers.
+    pub fn after(origin: u64, version: u64) -> Self {
+        Self {
+            origin,
+            version,
+            last: None,
+        }
+    }
+
+    /// Its origin, and the version of the last one.
+    pub fn numbers(&self) -> (u64, u64) {
+        (self.origin, self.version)
+    }
+
     /// The next description to send, made from `sdp`.
     pub fn next(&mut self, sdp: &Bytes) -> Bytes {
         if self.last.as_ref() != Some(sdp) {
@@ -95,9 +111,14 @@ impl LocalDescription {
     }
 }
 
+/// Where the counters of ids start, so that a process does not give out those of the one before: nobody makes as many a second.
+pub fn first_counter(unix_seconds: u64) -> u64 {
+    (unix_seconds & 0xffff_ffff) << 16 | 1
+}
+
 impl Shard {
-    /// An empty shard.
-    pub fn new(id: ConnectorId, mut ua: UserAgent, pool: PoolSettings) -> Self {
+    /// An empty shard of a process that starts at `unix_seconds`.
+    pub fn new(id: ConnectorId, mut ua: UserAgent, pool: PoolSettings, unix_seconds: u64) -> Self {
         ua.set_notifier(subscriptions::notifier());
         Self {
             id,
@@ -108,8 +129,9 @@ impl Shard {
             sessions: HashMap::new(),
             away: HashMap::new(),
             next_moved: 0,
+            moved: Vec::new(),
             conferences: HashMap::new(),
-            next_conference: 1,
+            next_conference: first_counter(unix_seconds),
             next_origin: 1,
         }
     }
@@ -172,6 +194,7 @@ impl Shard {
         let leg = LegId(MOVED_LEGS | u64::from(self.id.0) << 40 | self.next_moved);
         (entry.conference, entry.leg, entry.party) = (to, leg, as_party);
         entry.former = Some(from);
+        self.moved.push(session);
         self.away.remove(&from);
         if let Some(conference) = self.conferences.get_mut(&from.0) {
             conference.legs.retain(|(_, id)| *id != session);
@@ -181,6 +204,50 @@ impl Shard {
             None => drop(self.away.insert((to, leg), (session, actor))),
         }
         Some(leg)
+    }
+
+    /// The sessions that have become other legs since this was asked last.
+    pub fn take_moved(&mut self) -> Vec<SessionId> {
+        std::mem::take(&mut self.moved)
+    }
+
+    /// A session of the process before is that leg; its conference follows.
+    pub fn bring_back(
+        &mut self,
+        session: SessionId,
+        conference: ConferenceId,
+        leg: LegId,
+        party: PartyId,
+        local: LocalDescription,
+    ) {
+        self.next_origin = self.next_origin.max(local.origin + 1);
+        let moved = leg.0 ^ (MOVED_LEGS | u64::from(self.id.0) << 40);
+        if moved < 1 << 40 {
+            self.next_moved = self.next_moved.max(moved);
+        }
+        let entry = SessionEntry {
+            conference,
+            leg,
+            party,
+            former: None,
+            local,
+        };
+        self.sessions.insert(session, entry);
+    }
+
+    /// A conference of the process before takes its sessions here.
+    pub fn join_conference(&mut self, id: ConferenceId) {
+        let of_it = |(session, entry): (&SessionId, &SessionEntry)| (entry.conference == id).then_some((entry.leg, *session));
+        let mut legs: SmallVec<[_; 4]> = self.sessions.iter().filter_map(of_it).collect();
+        legs.sort_unstable();
+        if let Some(conference) = self.conferences.get_mut(&id) {
+            conference.legs = legs;
+        }
+    }
+
+    /// A session of the process before belongs to a conference of another connector.
+    pub fn join_away(&mut self, session: SessionId, leg: (ConferenceId, LegId), actor: Addr<ConferenceActor>) {
+        self.away.insert(leg, (session, actor));
     }
 
     /// What a leg that moved is now. Moves are rare, and what crosses one rarer: nothing is kept to find it fast.
@@ -224,6 +291,13 @@ impl Shard {
         let mut ids: Vec<_> = self.conferences.keys().copied().collect();
         ids.sort_unstable();
         ids
+    }
+
+    /// The sessions of a conference's legs other than these.
+    pub fn sessions_but(&self, conference: ConferenceId, legs: &[LegId]) -> Vec<SessionId> {
+        let of_it = self.conferences.get(&conference).map_or(&[][..], |entry| &entry.legs);
+        let others = of_it.iter().filter(|(leg, _)| !legs.contains(leg));
+        others.map(|(_, session)| *session).collect()
     }
 
     /// Every session, in the order in which they began.

@@ -163,7 +163,7 @@ impl Handler<Command> for Keeper {
         match command {
             Command::Add(n) => {
                 self.now += n;
-                self.kept = (self.now % 2 == 0).then_some(self.now).or(self.kept);
+                self.kept = self.now.is_multiple_of(2).then_some(self.now).or(self.kept);
                 self.now
             }
             Command::Panic => panic!("injected"),

@@ -6,6 +6,7 @@
 //! | message | effect |
 //! |---|---|
 //! | [`LinkMessage`] | a request to the connector; where it cannot be taken, its call is told that the link is lost |
+//! | [`Resume`] | brings back the calls of the process before; to one of the links |
 //! | [`Notify`] | a notification: an offered call gets its actor, or goes to the call it joins; contacts go to the Dn, the rest to the call |
 
 use std::rc::Rc;
@@ -39,6 +40,11 @@ pub struct Notify {
     /// Counts as waiting.
     pub waiting: Waiting,
 }
+
+/// The connectors are there with what the process before has kept: bring its calls back, and let each connector know which are all.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Resume;
 
 /// The actor.
 pub struct ConnectorLinkActor {
@@ -177,6 +183,14 @@ impl Handler<Notify> for ConnectorLinkActor {
         for notification in message.notifications {
             self.notification(notification);
         }
+    }
+}
+
+impl Handler<Resume> for ConnectorLinkActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Resume, _: &mut Context<Self>) {
+        self.switch.resume();
     }
 }
 

@@ -206,6 +206,14 @@ impl Switch {
         Some(addr)
     }
 
+    /// Brings back the calls of the process before. Their audits go out first; what a connector has besides is nobody's.
+    pub fn resume(self: &Rc<Self>) {
+        for link in self.directory.links() {
+            // Unbounded post: one for each connector.
+            link.do_send(LinkMessage(LinkRequest::AuditEnd));
+        }
+    }
+
     /// The connector has let go of a conference.
     pub fn conference_ended(&self, conference: ConferenceId) {
         let Some(owner) = self.by_conference.borrow_mut().remove(&conference) else {

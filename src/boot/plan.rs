@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tandem_actors::connector::{self, algorithms};
 use tandem_actors::devices::{Device, Devices, LegPolicy, Trunk};
 use tandem_actors::ingress::Ingress;
+use tandem_actors::journal::NoJournal;
 use tandem_actors::tree::Plan;
 use tandem_actors::tserver::ClientSettings;
 use tandem_config::{Config, DtmfMode, MediaMode, Scope};
@@ -87,6 +88,8 @@ pub fn plan(config: &Config, listeners: Vec<Listener>, cores: usize) -> Result<P
         unix_seconds: unix_time().as_secs(),
         seed: rand::random(),
         unix_micros: || unix_time().as_micros() as u64,
+        journal: Arc::new(NoJournal),
+        anchor: (Instant::now(), SystemTime::now()),
     })
 }
 

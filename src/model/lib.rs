@@ -44,6 +44,7 @@
 //! product that this system re-creates: Genesys Multimedia Connector for Skype for Business, Deployment Guide. *T-Library reference
 //! ch. N* are our notes on T-Library from public sources. Neither of these two is part of the repository.
 
+pub mod anchor;
 pub mod call;
 pub mod conference;
 pub mod conference_pool;
@@ -60,6 +61,7 @@ pub mod request;
 pub mod room;
 pub mod vocabulary;
 
+pub use anchor::Anchor;
 pub use error::{TError, TErrorCode};
 pub use event::{Event, EventName};
 pub use ids::{CallUuid, ClientId, ConferenceId, ConnId, ConnectorId, DnId, LegId, PartyId, ReferenceId};

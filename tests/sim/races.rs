@@ -5,9 +5,9 @@ use std::time::Duration;
 use tandem_actors::tserver::CallMessage;
 use tandem_model::call::CallInput;
 use tandem_model::link::LinkNotification;
-use tandem_model::{CallInfoType, ConferenceId, DnId, EventName, ReferenceId, Request, Requestor};
+use tandem_model::{CallInfoType, DnId, EventName, ReferenceId, Request, Requestor};
 
-use super::crash::{conn_id, stage};
+use super::crash::{conn_id, offered, stage};
 use super::rules;
 use super::world::in_virtual_time;
 
@@ -17,7 +17,7 @@ fn a_request_that_waits_at_a_call_while_it_ends_is_answered() {
         let mut world = stage(1).await;
         let call_id = conn_id(&world, 2).expect("the first call is up");
         let call = world.tree.directory.call(call_id).expect("the call lives");
-        let conference = ConferenceId::new(0, 1);
+        let conference = offered(1);
         let reference = 1_000_000;
         let client = world.desktops[0].handle.as_ref().expect("the desktop is there").id();
         let requestor = Requestor {

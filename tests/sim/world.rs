@@ -128,6 +128,9 @@ fn config(audio: Audio) -> &'static Config {
     })
 }
 
+/// When every simulation begins.
+pub const UNIX_SECONDS: u64 = 1_800_000_000;
+
 fn plan_of(genesis: Genesis) -> Plan {
     let listener = Listener {
         id: ListenerId(0),
@@ -140,13 +143,13 @@ fn plan_of(genesis: Genesis) -> Plan {
         connectors: genesis.connectors,
         require_auth: genesis.require_auth,
         epoch: "simulation".into(),
-        unix_seconds: 1_800_000_000,
+        unix_seconds: UNIX_SECONDS,
         seed,
         unix_micros: || {
             let since = START
                 .get()
                 .map_or(Duration::ZERO, |start| now().saturating_duration_since(start));
-            1_800_000_000_000_000 + since.as_micros() as u64
+            UNIX_SECONDS * 1_000_000 + since.as_micros() as u64
         },
         ..plan(config(genesis.audio), vec![listener], 1).expect("the plan is right")
     }

@@ -10,11 +10,15 @@
 //! the one before. What was put is safe from a kill when `commit` has returned, so whoever makes something visible outside (a SIP message,
 //! a CTI frame) commits before that. A commit with nothing to do costs nothing.
 
+mod kept;
+
 use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
+
+pub use kept::{Kept, decode, encode};
 
 /// Whose records these are.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
