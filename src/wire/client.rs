@@ -110,6 +110,10 @@ pub struct ResumeFrom {
     pub epoch: String,
     /// The sequence of the last event the client has.
     pub sequence: u64,
+    /// The session that EventServerConnected named. Without it the client is found by the sequence alone, which only works where no other
+    /// client of the same application and key can be meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
 }
 
 impl ClientRequest {
@@ -285,7 +289,16 @@ impl ClientRequest {
         self.resume = Some(ResumeFrom {
             epoch: epoch.to_owned(),
             sequence,
+            session: None,
         });
+        self
+    }
+
+    /// The session of the connection that was lost, for [`Self::resume`].
+    pub fn session(mut self, session: &str) -> Self {
+        if let Some(resume) = &mut self.resume {
+            resume.session = Some(session.to_owned());
+        }
         self
     }
 
@@ -321,9 +334,10 @@ impl ClientRequest {
             } => {
                 self.application_name = Some(application_name.clone());
                 self.api_key = Some(api_key.clone());
-                self.resume = resume.as_ref().map(|Resume { epoch, sequence }| ResumeFrom {
-                    epoch: epoch.clone(),
-                    sequence: *sequence,
+                self.resume = resume.as_ref().map(|resume: &Resume| ResumeFrom {
+                    epoch: resume.epoch.clone(),
+                    sequence: resume.sequence,
+                    session: resume.session.clone(),
                 });
             }
             Request::SetInputMask { events } => {
@@ -521,6 +535,9 @@ pub struct EventFrame {
     /// `new`, `delta` or `snapshot` (EventServerConnected).
     #[serde(default)]
     pub resume: Option<String>,
+    /// What the client calls itself when it resumes (EventServerConnected).
+    #[serde(default)]
+    pub session: Option<String>,
     /// The call's data.
     #[serde(default)]
     #[schemars(schema_with = "crate::schema::list")]

@@ -23,11 +23,11 @@ pub struct EventBody {
 /// What became of the resume that OpenServer asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ResumeOutcome {
-    /// There was none, or its epoch is not this one: the client starts anew.
+    /// There was none, or the client is not known any more: it starts anew, without registrations.
     New,
-    /// Every missed event follows, in order.
+    /// The registrations and the input mask go on, and every missed event follows, in order, each once.
     Delta,
-    /// The gap is too long: EventRegistered frames with the state of each DN follow.
+    /// The registrations and the input mask go on; the gap is too long: EventRegistered frames with the state of each DN follow.
     Snapshot,
 }
 
@@ -53,6 +53,8 @@ pub struct ServerConnected {
     pub server_version: String,
     /// What became of the resume.
     pub resume: ResumeOutcome,
+    /// What the client calls itself when it resumes.
+    pub session: String,
 }
 
 impl EventBody {
@@ -63,13 +65,15 @@ impl EventBody {
         writer.finish()
     }
 
-    /// Encodes EventServerConnected. `sequence` is both the frame's own and the point in the epoch that the client joins at.
+    /// Encodes EventServerConnected. `sequence` is the point in the epoch that the client joins at: its own place in the order, or, after
+    /// `delta`, that of the event from which the client goes on.
     pub fn server_connected(connected: &ServerConnected, sequence: u64, time_us: u64) -> Self {
         let mut writer = Writer::start(EventName::EventServerConnected, sequence, time_us);
         writer.text("epoch", &connected.epoch);
         writer.text("serverRole", connected.server_role.name());
         writer.text("serverVersion", &connected.server_version);
         writer.text("resume", connected.resume.name());
+        writer.text("session", &connected.session);
         writer.finish()
     }
 

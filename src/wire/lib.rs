@@ -9,6 +9,7 @@
 //! | [`schema`] | JSON Schema of both frames, from the types |
 //! | [`time`] | microseconds since the epoch ↔ RFC 3339 |
 //! | [`mltp`] | the text form of the link's messages |
+//! | [`link`] | the link's session: numbering, acknowledging, resuming, keeping alive |
 //!
 //! Invariant: whatever bytes arrive, decoding ends in a value or in an error that names what was wrong; it never panics, and its
 //! time and memory are bounded by [`MAX_FRAME_BYTES`], [`MAX_DEPTH`], [`MAX_VALUES`] and [`MAX_PAIRS`].
@@ -19,6 +20,7 @@
 pub mod client;
 pub mod event;
 pub mod exercise;
+pub mod link;
 pub mod mltp;
 pub mod request;
 pub mod schema;
@@ -75,6 +77,8 @@ pub mod close {
     pub const INTERNAL: u16 = 1011;
     /// No OpenServer in time, or no pong.
     pub const TIMEOUT: u16 = 4000;
+    /// The client resumed on another connection.
+    pub const RESUMED: u16 = 4001;
     /// The client read too slowly and its queue is full. It may resume from the last sequence that it has.
     pub const SLOW_CONSUMER: u16 = 4008;
 }

@@ -260,6 +260,7 @@ fn resume(fields: &Fields<'_>) -> Result<Option<Resume>, TError> {
     Ok(Some(Resume {
         epoch: inner.filled_text("epoch").map_err(within)?.to_owned(),
         sequence: inner.number("sequence", u64::MAX).map_err(within)?,
+        session: inner.optional_text("session").map_err(within)?.map(str::to_owned),
     }))
 }
 

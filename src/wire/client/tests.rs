@@ -19,6 +19,10 @@ fn builders_make_the_frames_of_the_protocol() {
             ClientRequest::open_server("desktop", "key").resume("e", 123).reference(1),
             r#"{"request":"OpenServer","referenceId":1,"applicationName":"desktop","apiKey":"key","resume":{"epoch":"e","sequence":123}}"#,
         ),
+        (
+            ClientRequest::open_server("desktop", "key").resume("e", 123).session("s"),
+            r#"{"request":"OpenServer","applicationName":"desktop","apiKey":"key","resume":{"epoch":"e","sequence":123,"session":"s"}}"#,
+        ),
         (ClientRequest::close_server(), r#"{"request":"CloseServer"}"#),
         (
             ClientRequest::set_input_mask(&[EventName::EventRinging]),
@@ -122,13 +126,17 @@ fn request() -> impl Strategy<Value = Request> {
         (
             any::<String>(),
             any::<String>(),
-            proptest::option::of(("[^\u{0}]{1,9}", any::<u64>()))
+            proptest::option::of(("[^\u{0}]{1,9}", any::<u64>(), proptest::option::of(any::<String>())))
         )
             .prop_map(|(name, key, resume)| {
                 Request::OpenServer {
                     application_name: name,
                     api_key: key,
-                    resume: resume.map(|(epoch, sequence)| Resume { epoch, sequence }),
+                    resume: resume.map(|(epoch, sequence, session)| Resume {
+                        epoch,
+                        sequence,
+                        session,
+                    }),
                 }
             }),
         proptest::collection::vec(one_of(EventName::ALL), 0..6).prop_map(|events| Request::SetInputMask { events }),

@@ -128,10 +128,11 @@ fn server_connected_says_epoch_role_version_and_resume() {
         server_role: ServerRole::Primary,
         server_version: "0.1.0".to_owned(),
         resume: ResumeOutcome::Delta,
+        session: "5-c0ffee".to_owned(),
     };
     assert_eq!(
         text(EventBody::server_connected(&connected, 40, TIME_US).frame(0, Some(ReferenceId(1)))),
-        r#"{"event":"EventServerConnected","sequence":40,"previous":0,"referenceId":1,"time":"2026-01-31T12:00:00.123456Z","epoch":"018f","serverRole":"Primary","serverVersion":"0.1.0","resume":"delta"}"#
+        r#"{"event":"EventServerConnected","sequence":40,"previous":0,"referenceId":1,"time":"2026-01-31T12:00:00.123456Z","epoch":"018f","serverRole":"Primary","serverVersion":"0.1.0","resume":"delta","session":"5-c0ffee"}"#
     );
 }
 

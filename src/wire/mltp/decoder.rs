@@ -80,9 +80,10 @@ impl Decoder {
         next
     }
 
-    /// Whether bytes of a frame that is not whole are held.
-    pub fn is_within_a_frame(&self) -> bool {
-        self.frame.is_some() || self.read < self.buffer.len()
+    /// How many bytes are held of a frame that is not whole.
+    pub fn held(&self) -> usize {
+        let head = self.frame.as_ref().map_or(0, |partial| partial.head);
+        head + self.buffer.len() - self.read
     }
 
     fn advance(&mut self) -> Result<Option<Frame>, FrameError> {
