@@ -3,9 +3,12 @@
 //! A transcript has one paragraph per event, its attributes in the order of the frame. What differs from run to run has a name
 //! instead: `call-1` for the first ConnID, `uuid-1`, `conversation-1`. After a wanted change: `INSTA_UPDATE=always cargo test`.
 
+mod back_to_back;
 mod calls;
 mod control;
 mod data;
+mod dial_in;
+mod policies;
 pub mod stage;
 mod trunks;
 

@@ -36,6 +36,9 @@ const FOREIGN: f64 = 0.4;
 const QUIET: f64 = 60.0;
 /// How much is remembered.
 const MEMORY: Duration = Duration::from_secs(20);
+/// The keys, in the order of their events, and the payload type of events.
+const KEYS: &str = "0123456789*#ABCD";
+const EVENT: u8 = 101;
 /// What is looked at in one piece, in samples.
 const PIECE: usize = 800;
 
@@ -81,6 +84,9 @@ struct Shared {
     heard: VecDeque<(Instant, Vec<i16>)>,
     digits: String,
     last_digit: Option<u32>,
+    /// The keys that are still to be pressed, and how many packets of the first one are sent.
+    keys: VecDeque<u8>,
+    sent: u16,
 }
 
 impl Voice {
@@ -110,6 +116,12 @@ impl Voice {
             return BTreeSet::new();
         }
         who_is_in(&samples)
+    }
+
+    /// Presses these keys, one after the other.
+    pub fn press(&self, digits: &str) {
+        let code = |digit| KEYS.find(digit).expect("a key of a phone") as u8;
+        lock(&self.shared).keys.extend(digits.chars().map(code));
     }
 
     /// The digits that came (RFC 4733).
@@ -146,10 +158,22 @@ async fn run(socket: UdpSocket, tone_hz: f64, shared: Arc<Mutex<Shared>>) {
                 let payload: Vec<u8> = tone.by_ref().take(FRAME_SAMPLES).map(g711::encode_mulaw).collect();
                 header.sequence = header.sequence.wrapping_add(1);
                 header.timestamp = header.timestamp.wrapping_add(FRAME_SAMPLES as u32);
-                let destination = lock(&shared).destination;
+                let (destination, key) = {
+                    let mut shared = lock(&shared);
+                    (shared.destination, shared.key())
+                };
                 if let Some(destination) = destination {
+                    let packet = match key {
+                        Some((age, payload)) => {
+                            // One event has the time of its beginning.
+                            let timestamp = header.timestamp.wrapping_sub(u32::from(age) * FRAME_SAMPLES as u32);
+                            let header = rtp::Header { payload_type: EVENT, marker: age == 0, timestamp, ..header };
+                            rtp::packet(header, &payload)
+                        }
+                        None => rtp::packet(header, &payload),
+                    };
                     // Whether anybody takes it shows in what is heard.
-                    let _ = socket.send_to(&rtp::packet(header, &payload), destination).await;
+                    let _ = socket.send_to(&packet, destination).await;
                 }
             }
             Ok((length, _)) = socket.recv_from(&mut packet) => lock(&shared).take(&packet[..length]),
@@ -158,6 +182,24 @@ async fn run(socket: UdpSocket, tone_hz: f64, shared: Arc<Mutex<Shared>>) {
 }
 
 impl Shared {
+    /// The next packet of the key that is pressed, and how many went before it: five that it is down, three that it is up (RFC 4733
+    /// s.2.5.1.4). Then comes a pause of two packets.
+    fn key(&mut self) -> Option<(u16, [u8; 4])> {
+        let code = *self.keys.front().filter(|_| self.destination.is_some())?;
+        let age = self.sent;
+        self.sent += 1;
+        if age >= 8 {
+            if age == 9 {
+                self.keys.pop_front();
+                self.sent = 0;
+            }
+            return None;
+        }
+        let (end, held) = if age < 5 { (0, age + 1) } else { (0x80, 5) };
+        let [high, low] = (held * FRAME_SAMPLES as u16).to_be_bytes();
+        Some((age, [code, end | 10, high, low]))
+    }
+
     fn take(&mut self, packet: &[u8]) {
         let Ok((header, payload)) = rtp::parse(packet) else { return };
         match header.payload_type {
@@ -170,11 +212,10 @@ impl Shared {
                 }
             }
             // One event has one timestamp, however many packets it has (RFC 4733 s.2.3).
-            101 if self.last_digit != Some(header.timestamp) => {
+            EVENT if self.last_digit != Some(header.timestamp) => {
                 self.last_digit = Some(header.timestamp);
                 let event = payload.first().map(|event| usize::from(*event));
-                self.digits
-                    .extend(event.and_then(|event| "0123456789*#ABCD".chars().nth(event)));
+                self.digits.extend(event.and_then(|event| KEYS.chars().nth(event)));
             }
             _ => {}
         }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 
-use super::sip::{Message, unique};
+use super::sip::{Dialog, Message, tag_of, unique};
 use super::voice::{Voice, tone_of};
 use super::wait;
 
@@ -80,6 +80,10 @@ struct State {
     answered: HashMap<(String, String), String>,
     /// Final answers to requests outside of calls, by CSeq.
     finals: HashMap<String, Message>,
+    /// Its subscription, with the answer to it.
+    watch: Option<(Dialog, Message)>,
+    /// The documents of the conference that it watches.
+    notified: Vec<String>,
     /// What should not have come.
     complaints: Vec<String>,
     /// Calls that a test has taken note of.
@@ -149,6 +153,11 @@ impl Handset {
         phone
     }
 
+    /// A phone behind a trunk: it does not register, and its calls come from this address.
+    pub async fn outside(name: &str, address: &str, server: SocketAddr) -> Self {
+        Self::bind(name, address, server, Abilities::default()).await
+    }
+
     async fn bind(name: &str, address: &str, server: SocketAddr, abilities: Abilities) -> Self {
         let socket = UdpSocket::bind(address).await.expect("a SIP port");
         let shared = Arc::new(Shared {
@@ -170,6 +179,11 @@ impl Handset {
     /// Its DN.
     pub fn dn(&self) -> String {
         self.shared.dn()
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> String {
+        self.shared.address.to_string()
     }
 
     /// Dials.
@@ -363,6 +377,51 @@ impl Handset {
     /// The digits that came over a call.
     pub fn digits(&self, call: CallNumber) -> String {
         self.shared.state().calls[call].voice.digits()
+    }
+
+    /// Presses these keys, as events in its audio (RFC 4733).
+    pub fn presses(&self, call: CallNumber, digits: &str) {
+        self.shared.state().calls[call].voice.press(digits);
+    }
+
+    /// The INVITE with which a call came in.
+    pub fn invite(&self, call: CallNumber) -> Message {
+        let invite = self.shared.state().calls[call].invite.clone();
+        invite.expect("a call that came in")
+    }
+
+    /// Watches a conference by subscription (RFC 4575).
+    pub async fn watches(&self, conference: &str) {
+        let uri = format!("sip:{conference}@tandem.local");
+        let dialog = Dialog::new(&self.dn(), &uri, self.shared.address);
+        let more = "Event: conference\r\nAccept: application/conference-info+xml\r\nExpires: 300\r\n";
+        let text = dialog.request_with("SUBSCRIBE", &uri, 1, "", &unique().to_string(), more, "");
+        self.shared.send(&text).await;
+        let answer = self
+            .until("its subscription", |state| state.finals.get("1 SUBSCRIBE").cloned())
+            .await;
+        assert_eq!(answer.status(), Some(200), "{}", answer.start);
+        self.shared.state().watch = Some((dialog, answer));
+    }
+
+    /// Ends that.
+    pub async fn watches_no_more(&self) {
+        let (dialog, answer) = self.shared.state().watch.take().expect("a subscription");
+        let more = "Event: conference\r\nExpires: 0\r\n";
+        let (tag, branch) = (tag_of(answer.header("To")), unique().to_string());
+        let text = dialog.request_with("SUBSCRIBE", answer.contact(), 2, tag, &branch, more, "");
+        self.shared.send(&text).await;
+        let answer = self.until("its end", |state| state.finals.get("2 SUBSCRIBE").and_then(Message::status));
+        assert_eq!(answer.await, 200);
+    }
+
+    /// Waits until a document of the conference that it watches says so; none is older than one that was waited for before.
+    pub async fn is_shown(&self, what: &str, says: impl Fn(&str) -> bool) {
+        self.until(what, |state| {
+            let at = state.notified.iter().position(|document| says(document));
+            at.map(|at| drop(state.notified.drain(..at)))
+        })
+        .await;
     }
 
     /// What it was asked that no phone should be asked.

@@ -55,6 +55,10 @@ async fn on_request(phone: &Arc<Shared>, request: &Message) {
         }
         ("CANCEL", Some(call)) => on_cancel(phone, request, call).await,
         ("NOTIFY", Some(call)) => on_notify(phone, request, call).await,
+        ("NOTIFY", None) if request.header("Event").starts_with("conference") => {
+            phone.state().notified.push(request.body.clone());
+            phone.reply(request, "200 OK", "", "").await;
+        }
         ("OPTIONS" | "INFO", _) => phone.reply(request, "200 OK", "", "").await,
         ("ACK", _) => {}
         (method, known) => {

@@ -1,0 +1,288 @@
+//! Destinations that are called by a back-to-back leg: the three tables of the chapter event for event (seed 002 lines 2030-2098, reference
+//! ch. 9.2), the identity that is shown there, the headers of a leg, and how far its media is.
+
+use tandem_wire::ClientRequest;
+use tandem_wire::model::EventName::{EventEstablished, EventPartyAdded, EventPartyDeleted, EventReleased, EventRinging};
+use tandem_wire::model::request::OnCallWith;
+use tandem_wire::model::{KvList, KvValue};
+
+use super::stage::{Stage, dn, with};
+use crate::rig::handset::{CallNumber, Handset};
+use crate::rig::server::Setup;
+
+/// The dial plan of these tests: telephone numbers as URIs are called by a back-to-back leg.
+const PLAN: &str = "[calls]\ncalling_method_dialplan = \"sip:plan@tandem.local\"\ncpn = \"sip:house@tandem.local\"\n\
+                    [[dial_plan]]\ndn = \"sip:plan@tandem.local\"\nrules = [\"tel:{#}\"]\ncalling_method = \"b2b\"";
+
+fn pairs<V: Into<KvValue>>(key: &str, value: V) -> KvList {
+    [(key, value.into())].into_iter().collect()
+}
+
+fn b2b() -> KvList {
+    pairs("calling-method", "b2b")
+}
+
+/// Alice is asked to call, and her phone has answered.
+async fn calls(stage: &mut Stage, alice: &Handset, other_dn: &str, extensions: KvList) {
+    let request = ClientRequest::make_call(&dn("1001"), other_dn).extensions(extensions);
+    stage.sends(request).await;
+    let call = alice.rings().await;
+    alice.picks_up(call).await;
+}
+
+/// The same, and the one who is called picks up; who it is shown as its caller.
+async fn reaches(stage: &mut Stage, phones: [&Handset; 2], other_dn: &str, extensions: KvList) -> String {
+    let [alice, bob] = phones;
+    calls(stage, alice, other_dn, extensions).await;
+    let call = bob.rings().await;
+    bob.picks_up(call).await;
+    stage.event(EventEstablished, "1001").await;
+    let from = bob.invite(call).header("From").to_owned();
+    ends(stage, bob, call).await;
+    from
+}
+
+async fn ends(stage: &mut Stage, phone: &Handset, call: CallNumber) {
+    phone.hangs_up(call).await;
+    stage.event(EventReleased, "1001").await;
+}
+
+/// Table 1: who has the TEL URI is reported from the answer on, and by its own name.
+#[tokio::test]
+async fn a_call_to_a_tel_uri() {
+    let (mut stage, phones) = Stage::with(Setup::new().tables(PLAN), &["1001", "1002"]).await;
+    let [alice, bob] = &phones[..] else { panic!("two phones") };
+    calls(&mut stage, alice, "tel:1002", KvList::new()).await;
+    let ringing = bob.rings().await;
+    bob.picks_up(ringing).await;
+    stage.event(EventEstablished, "1001").await;
+    stage.hear(&[(alice, "1002"), (bob, "1001")]).await;
+    ends(&mut stage, bob, ringing).await;
+    let expected: [(&str, &[&str]); 2] = [
+        (
+            "1001",
+            &[
+                "EventDialing*MakeCall call-1 Ok as=Origination other=tel:1002/Destination",
+                "EventNetworkReached call-1 Ok as=Origination other=tel:1002/Destination",
+                "EventEstablished call-1 Ok as=Origination other=1002/Destination",
+                "EventReleased call-1 Ok",
+            ],
+        ),
+        (
+            "1002",
+            &[
+                "EventRinging call-1 Forwarded as=Destination other=1001/Origination",
+                "EventEstablished call-1 Ok as=Destination other=1001/Origination",
+                "EventReleased call-1 Ok",
+            ],
+        ),
+    ];
+    stage.ends("b2b_tel_uri", &[alice, bob], &expected).await;
+}
+
+/// Table 2: Bob has forwarded his calls to Carol.
+#[tokio::test]
+async fn a_call_to_a_user_who_forwards() {
+    let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
+    let [alice, bob, carol] = &phones[..] else {
+        panic!("three phones")
+    };
+    calls(&mut stage, alice, "1002", b2b()).await;
+    let ringing = bob.rings().await;
+    stage.event(EventRinging, "1002").await;
+    bob.refuses(ringing, "302 Moved Temporarily", "Contact: <sip:1003@tandem.local>\r\n")
+        .await;
+    let forwarded = carol.rings().await;
+    carol.picks_up(forwarded).await;
+    stage.event(EventEstablished, "1001").await;
+    stage.hear(&[(alice, "1003"), (carol, "1001")]).await;
+    ends(&mut stage, carol, forwarded).await;
+    let expected: [(&str, &[&str]); 3] = [
+        (
+            "1001",
+            &[
+                "EventDialing*MakeCall call-1 Ok as=Origination other=1002/Destination",
+                "EventEstablished call-1 Ok as=Origination other=1003/Destination",
+                "EventReleased call-1 Ok",
+            ],
+        ),
+        (
+            "1002",
+            &[
+                "EventRinging call-1 Ok as=Destination other=1001/Origination ext=calling-method:b2b",
+                "EventReleased call-1 Forwarded as=Destination third=1003/DeletedBy",
+            ],
+        ),
+        (
+            "1003",
+            &[
+                "EventRinging call-1 Forwarded as=Destination other=1001/Origination",
+                "EventEstablished call-1 Ok as=Destination other=1001/Origination",
+                "EventReleased call-1 Ok",
+            ],
+        ),
+    ];
+    stage.ends("b2b_forwarded", &[alice, bob, carol], &expected).await;
+}
+
+/// Table 3: the group 1002 takes the call, its member 1003 comes to it, the group leaves.
+#[tokio::test]
+async fn a_call_to_a_response_group() {
+    let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
+    let [alice, group, member] = &phones[..] else {
+        panic!("three phones")
+    };
+    calls(&mut stage, alice, "1002", b2b()).await;
+    let ringing = group.rings().await;
+    group.picks_up(ringing).await;
+    let call = stage.event(EventEstablished, "1002").await;
+    stage
+        .sends(with(OnCallWith::SingleStepConference, "1002", call, "1003"))
+        .await;
+    let taken = member.rings().await;
+    member.picks_up(taken).await;
+    stage.event(EventPartyAdded, "1001").await;
+    group.hangs_up(ringing).await;
+    stage.event(EventPartyDeleted, "1001").await;
+    stage.hear(&[(alice, "1003"), (member, "1001")]).await;
+    ends(&mut stage, member, taken).await;
+    let deleted = "EventPartyDeleted call-1 Ok other=1002 third=1002/DeletedBy";
+    let expected: [(&str, &[&str]); 3] = [
+        (
+            "1001",
+            &[
+                "EventDialing*MakeCall call-1 Ok as=Origination other=1002/Destination",
+                "EventEstablished call-1 Ok as=Origination other=1002/Destination",
+                "EventPartyAdded call-1 Conferenced as=ConferenceMember other=1003/NewParty third=1002/AddedBy",
+                deleted,
+                "EventReleased call-1 Ok",
+            ],
+        ),
+        (
+            "1002",
+            &[
+                "EventRinging call-1 Ok as=Destination other=1001/Origination",
+                "EventEstablished call-1 Ok as=Destination other=1001/Origination",
+                "EventPartyAdded*SingleStepConference call-1 Conferenced as=ConferenceMember other=1003/NewParty third=1002/AddedBy",
+                "EventReleased call-1 Ok as=ConferenceMember",
+            ],
+        ),
+        (
+            "1003",
+            &[
+                "EventRinging*SingleStepConference call-1 Ok as=ConferenceMember",
+                "EventEstablished call-1 Conferenced as=ConferenceMember",
+                deleted,
+                "EventReleased call-1 Ok",
+            ],
+        ),
+    ];
+    stage.ends("b2b_group", &[alice, group, member], &expected).await;
+}
+
+/// `cpn` of the option, `CPNDigits` of the request before it; neither for a destination that is dialled out to.
+#[tokio::test]
+async fn the_destination_is_shown_the_identity_that_is_meant_for_it() {
+    let (mut stage, phones) = Stage::with(Setup::new().tables(PLAN), &["1001", "1002"]).await;
+    let both = [&phones[0], &phones[1]];
+    let digits = pairs("CPNDigits", "sip:desk@tandem.local");
+    let dial_out = pairs("calling-method", "dialout");
+    for (other_dn, extensions, shown) in [
+        ("tel:1002", KvList::new(), "sip:house@"),
+        ("tel:1002", digits.clone(), "sip:desk@"),
+        ("1002", digits, "sip:1001@"),
+        ("1002", b2b(), "sip:house@"),
+        ("tel:1002", dial_out, "sip:1001@"),
+    ] {
+        let from = reaches(&mut stage, both, other_dn, extensions.clone()).await;
+        assert!(from.contains(shown), "{other_dn} with {extensions:?}: {from}");
+    }
+    stage.server.alive_and_idle().await;
+}
+
+/// What a request puts on the leg of its destination, what an INVITE brings along for the next leg, and what never goes there.
+#[tokio::test]
+async fn headers_that_are_passed_on_and_headers_that_never_are() {
+    let setup = Setup::new().sip("pass_through_headers = [\"X-Trace\"]");
+    let (mut stage, phones) = Stage::with(setup, &["1001", "1002"]).await;
+    let [alice, bob] = &phones[..] else { panic!("two phones") };
+    let more = "X-Trace: 77\r\nX-Other: 1\r\nTarget-Class: primary\r\nRSeq: 5\r\n";
+    let dialled = alice.invites("1002", more).await;
+    let ringing = bob.rings().await;
+    bob.picks_up(ringing).await;
+    let invite = bob.invite(ringing);
+    assert_eq!(invite.header("X-Trace"), "77");
+    for never in ["X-Other", "Target-Class", "RSeq"] {
+        assert_eq!(invite.all(never).next(), None, "{never}");
+    }
+    for own in ["Via", "Call-ID", "Contact"] {
+        assert!(
+            !invite.header(own).contains(&alice.address()),
+            "{own}: {}",
+            invite.header(own)
+        );
+    }
+    alice.is_answered(dialled).await;
+    stage.event(EventEstablished, "1001").await;
+    ends(&mut stage, bob, ringing).await;
+    // A desktop knows the call of its EventRinging by this (lines 2315-2328).
+    let conversation = invite.header("Ms-Conversation-ID");
+    let rings = stage.desk.frames.iter().find(|frame| frame.contains("EventRinging"));
+    assert!(!conversation.is_empty() && rings.is_some_and(|frame| frame.contains(conversation)));
+
+    let ticket = pairs("sip-headers", KvValue::List(pairs("X-Ticket", "12")));
+    calls(&mut stage, alice, "1002", ticket).await;
+    let ringing = bob.rings().await;
+    bob.picks_up(ringing).await;
+    assert_eq!(bob.invite(ringing).header("X-Ticket"), "12");
+    stage.event(EventEstablished, "1001").await;
+    ends(&mut stage, bob, ringing).await;
+    for never in ["Via", "P-Asserted-Identity", "Replaces", "Content-Type"] {
+        let headers = pairs("sip-headers", KvValue::List(pairs(never, "1")));
+        let request = ClientRequest::make_call(&dn("1001"), "1002").extensions(headers);
+        stage.is_refused(request, 53).await;
+    }
+    stage.server.alive_and_idle().await;
+}
+
+/// A call that asks for it is told of each change until the media of both sides is there; the state never goes back.
+#[tokio::test]
+async fn a_client_waits_for_the_media_of_a_call() {
+    for mode in ["direct", "anchored"] {
+        let setup = Setup::new().tables(&format!("[media]\nmode = \"{mode}\""));
+        let (mut stage, phones) = Stage::with(setup, &["1001", "1002"]).await;
+        let [alice, bob] = &phones[..] else { panic!("two phones") };
+        calls(&mut stage, alice, "1002", pairs("RemoteMediaFlowState", 1i64)).await;
+        let ringing = bob.rings().await;
+        bob.picks_up(ringing).await;
+        let mut last = [None, None];
+        while last != [Some("Connected"), Some("Connected")] {
+            let frame = stage.desk.event().await;
+            let told = frame.is(tandem_wire::model::EventName::EventCallInfoChanged) && frame.this_dn == Some(dn("1001"));
+            let state = frame.extensions.text("RemoteMediaFlowState").filter(|_| told);
+            let Some(state) = ["Connecting", "Connected"].into_iter().find(|known| Some(*known) == state) else {
+                continue;
+            };
+            let of = usize::from(frame.other_dn == Some(dn("1002")));
+            assert!(
+                last[of] < Some(state) || last[of] == Some("Connecting"),
+                "{mode}: {last:?} {state}"
+            );
+            assert_ne!(last[of], Some(state), "{mode}");
+            last[of] = Some(state);
+        }
+        stage.hear(&[(alice, "1002"), (bob, "1001")]).await;
+        let call = stage.event(EventEstablished, "1001").await;
+        let info = stage.asks(ClientRequest::query_call(&dn("1001"), call)).await;
+        assert_eq!(info.extensions.text("mf-2"), Some("Connected"));
+        let told = stage.desk.frames.len();
+        ends(&mut stage, bob, ringing).await;
+        // Another call, which does not ask.
+        reaches(&mut stage, [alice, bob], "1002", KvList::new()).await;
+        let silent = stage.desk.frames[told..]
+            .iter()
+            .all(|frame| !frame.contains("EventCallInfoChanged"));
+        assert!(silent, "{mode}");
+        stage.server.alive_and_idle().await;
+    }
+}
