@@ -230,6 +230,8 @@ pub struct Resume {
     pub epoch: String,
     /// The sequence of the last event the client has.
     pub sequence: u64,
+    /// The session that EventServerConnected named, where the client has kept it.
+    pub session: Option<String>,
 }
 
 impl Request {

@@ -1,25 +1,45 @@
-//! The distributor of events: it puts every event and every answer into ONE order, finds out who gets a copy, and remembers the calls
-//! on each DN.
+//! The distributor of events: it puts every event and every answer into ONE order, finds out who gets a copy, remembers the calls on each
+//! DN, and keeps the last events for clients that lost their connection.
 //!
 //! Invariants:
-//! * `sequence` rises by one with each event or answer, over all DNs and clients, whether or not anybody gets it;
-//! * `previous` of a delivery is the `sequence` of the delivery that the same client got just before (0 before the first), so a
-//!   client can prove that it missed nothing;
+//! * `sequence` rises by one with each event or answer, over all DNs and clients, whether or not anybody gets it; over a restart of the
+//!   process it leaps ahead, and never back;
+//! * `previous` of a delivery is the `sequence` of the delivery that the same client got just before, so a client can prove that it missed
+//!   nothing. It is 0 in the EventServerConnected that starts a chain (`new`, `snapshot`). The EventServerConnected of a `delta` has no place
+//!   of its own in the order: `sequence` and `previous` are both that of the event from which the client goes on, and the first missed event
+//!   names it as its `previous` again;
 //! * the events of a call come to every client in the order in which they were published;
-//! * a DN's snapshot holds exactly the parties that had an event and no terminal event yet: it is bounded by the live calls.
+//! * a DN's snapshot holds exactly the parties that had an event and no terminal event yet: it is bounded by the live calls;
+//! * the log is bounded by [`Limits`]: about one kilobyte for each event of it.
 //!
-//! It keeps no history, has no queue and does not know whether a client keeps up: that is the client's shell.
+//! A client that loses its connection stays here, with its registrations, for [`Limits::grace`]: what it would have got is logged for it
+//! ([`resume`]). Everything that must outlive the process is told as [`Change`]s ([`keep`]).
+//!
+//! It has no queue and does not know whether a client keeps up: that is the client's shell.
 
+mod client;
+mod entries;
+pub mod keep;
+pub mod resume;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+pub mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::dn::DnFacts;
-use crate::{CallState, ClientId, ConnId, DnId, Event, EventName, KvList, KvValue, PartyState, ReferenceId, Requestor};
+use crate::{
+    CallState, ClientId, ConnId, DnId, Event, EventName, KvList, KvValue, PartyState, ReferenceId, RegisterMode, Requestor,
+};
+use client::{Client, Feed, Registration};
+pub use client::{GivenUp, Identity, Outstanding};
+use entries::{Entries, Logged, Recipients};
+pub use entries::{Limits, Recipient};
+pub use keep::{Change, Kept, Key, NoteRecord};
+pub use resume::{Opened, Opening, Outcome};
 use snapshot::Snapshots;
 
 /// One client's copy of one event.
@@ -50,15 +70,6 @@ pub struct Subscription {
     pub facts: DnFacts,
 }
 
-#[derive(Clone, Debug, Default)]
-struct Client {
-    previous: u64,
-    /// The only events it wants, where it said so.
-    mask: Option<BTreeSet<EventName>>,
-    /// Bounded by the DNs that are configured: only those can be registered.
-    dns: BTreeSet<DnId>,
-}
-
 /// The distributor. See the module.
 #[derive(Clone, Debug)]
 pub struct EventLog {
@@ -67,8 +78,23 @@ pub struct EventLog {
     time: SystemTime,
     /// In the order of their ids, so that the order of deliveries is a function of the inputs.
     clients: BTreeMap<ClientId, Client>,
+    /// Those that have lost their connection, the one that is away for longest first.
+    lost: BTreeSet<(SystemTime, ClientId)>,
     subscribers: HashMap<DnId, BTreeSet<ClientId>>,
     snapshots: Snapshots,
+    entries: Entries,
+    limits: Limits,
+    /// From this sequence on no event is missing in the log.
+    complete_from: u64,
+    watchers: usize,
+    /// Until then the log has every event, for whoever watched it and comes back.
+    wide_until: Option<SystemTime>,
+    /// The number of the last note about a client.
+    notes: u64,
+    first_client: u64,
+    set_aside: keep::SetAside,
+    /// What is kept and not yet told; the shell asks after each message.
+    changes: Vec<Change>,
 }
 
 impl EventLog {
@@ -79,9 +105,24 @@ impl EventLog {
             sequence: 0,
             time: SystemTime::UNIX_EPOCH,
             clients: BTreeMap::new(),
+            lost: BTreeSet::new(),
             subscribers: HashMap::new(),
             snapshots: Snapshots::default(),
+            entries: Entries::default(),
+            limits: Limits::default(),
+            complete_from: 1,
+            watchers: 0,
+            wide_until: None,
+            notes: 0,
+            first_client: 1,
+            set_aside: keep::SetAside::default(),
+            changes: Vec::new(),
         }
+    }
+
+    /// The same, with other limits.
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// An empty log of the same epoch that goes on after `sequence`: what takes the place of a log that was lost. Its clients are
@@ -89,6 +130,7 @@ impl EventLog {
     pub fn after(epoch: impl Into<Arc<str>>, sequence: u64) -> Self {
         Self {
             sequence,
+            complete_from: sequence + 1,
             ..Self::new(epoch)
         }
     }
@@ -108,16 +150,23 @@ impl EventLog {
         self.clients.entry(client).or_default();
     }
 
-    /// A client is gone. The result is the DNs it was registered on, for their [`crate::dn::DnInput::ClientGone`].
-    pub fn client_closed(&mut self, client: ClientId) -> Vec<DnId> {
-        let dns = self.clients.remove(&client).map(|client| client.dns).unwrap_or_default();
-        for dn in &dns {
-            self.remove_subscriber(dn, client);
+    /// A client is gone for good. The result is the DNs it was registered on, for their [`crate::dn::DnInput::ClientGone`].
+    pub fn client_closed(&mut self, id: ClientId) -> Vec<DnId> {
+        let Some(client) = self.clients.remove(&id) else {
+            return Vec::new();
+        };
+        if let Feed::Lost(since) = client.feed {
+            self.lost.remove(&(since, id));
         }
-        dns.into_iter().collect()
+        self.forget_client(id, &client);
+        let dns: Vec<DnId> = client.dns.into_keys().collect();
+        for dn in &dns {
+            self.remove_subscriber(dn, id);
+        }
+        dns
     }
 
-    /// How many clients there are.
+    /// How many clients there are, those included that may resume.
     pub fn clients(&self) -> usize {
         self.clients.len()
     }
@@ -134,7 +183,12 @@ impl EventLog {
         let Some(client) = self.clients.get_mut(&requestor.client) else {
             return false;
         };
-        client.dns.insert(dn.clone());
+        let known = client.dns.get(&dn).copied();
+        let asked = client.asked_mode(requestor.reference_id, &dn);
+        let mode = asked.or(known.map(|known| known.mode)).unwrap_or(RegisterMode::Share);
+        if known.is_none_or(|known| known.mode != mode) {
+            self.note_registration(requestor.client, &dn, mode);
+        }
         self.subscribers.entry(dn.clone()).or_default().insert(requestor.client);
         let event = self.address_event(EventName::EventRegistered, dn, facts);
         self.answer(requestor, event, now, out);
@@ -143,8 +197,10 @@ impl EventLog {
 
     /// Ends a registration and answers with EventUnregistered.
     pub fn unsubscribe(&mut self, requestor: Requestor, dn: DnId, now: SystemTime, out: &mut Vec<Delivery>) {
-        if let Some(client) = self.clients.get_mut(&requestor.client) {
-            client.dns.remove(&dn);
+        let client = self.clients.get_mut(&requestor.client);
+        if let Some(registration) = client.and_then(|client| client.dns.remove(&dn)) {
+            let key = Key::Note(requestor.client, registration.note);
+            self.changes.push(Change::Remove(key));
         }
         self.remove_subscriber(&dn, requestor.client);
         let event = Event {
@@ -171,6 +227,7 @@ impl EventLog {
         if let Some(client) = self.clients.get_mut(&requestor.client) {
             client.mask = Some(events.into_iter().collect());
         }
+        self.put_client(requestor.client);
         self.answer(requestor, Event::new(EventName::EventACK), now, out);
     }
 
@@ -178,7 +235,6 @@ impl EventLog {
     /// gets one even where it is not registered there, as it waits for an answer. An event without ThisDN goes to every client.
     pub fn publish(&mut self, event: Event, requestor: Option<Requestor>, now: SystemTime, out: &mut Vec<Delivery>) {
         let event = self.place(event, now);
-        self.snapshots.note(&event);
         let subscribers: Vec<ClientId> = match &event.this_dn {
             Some(dn) => self.subscribers.get(dn).into_iter().flatten().copied().collect(),
             None => self.clients.keys().copied().collect(),
@@ -186,16 +242,77 @@ impl EventLog {
         let stranger = requestor
             .map(|requestor| requestor.client)
             .filter(|client| !subscribers.contains(client));
+        let mut to = Recipients::new();
         for client in subscribers.into_iter().chain(stranger) {
             let answered = requestor.filter(|requestor| requestor.client == client);
-            self.deliver(client, &event, answered, out);
+            self.deliver(client, &event, answered, &mut to, out);
+        }
+        let logged = !to.is_empty() || self.is_wide() || self.snapshots.ends_logged(&event);
+        let noted = self.snapshots.note(&event, self.sequence, logged);
+        self.forget_parties(noted.gone);
+        if let Some((number, record)) = noted.put {
+            self.put(Kept::Party(number, record));
+        }
+        if logged {
+            self.log(event, false, to, now);
+        } else {
+            self.complete_from = self.sequence + 1;
         }
     }
 
     /// Gives an answer its place and its one copy.
     pub fn answer(&mut self, requestor: Requestor, event: Event, now: SystemTime, out: &mut Vec<Delivery>) {
         let event = self.place(event, now);
-        self.deliver(requestor.client, &event, Some(requestor), out);
+        let mut to = Recipients::new();
+        self.deliver(requestor.client, &event, Some(requestor), &mut to, out);
+        if !to.is_empty() {
+            self.log(event, true, to, now);
+        }
+    }
+
+    /// A client's request is handed on: somebody owes it an answer.
+    pub fn asked(&mut self, client: ClientId, asked: Outstanding) {
+        if !self.clients.get(&client).is_some_and(|client| client.opened.is_some()) {
+            return;
+        }
+        let number = self.put_note(client, NoteRecord::Asked(asked.clone()));
+        if let Some(client) = self.clients.get_mut(&client) {
+            client.outstanding.push((number, asked));
+        }
+    }
+
+    /// Whoever was to answer this request is no more: where it has no answer yet, an error answers it.
+    pub fn unanswered(&mut self, requestor: Requestor, now: SystemTime, out: &mut Vec<Delivery>) {
+        let of_request = |asked: &Outstanding| asked.reference_id == requestor.reference_id;
+        self.cut_off(requestor.client, of_request, now, out);
+    }
+
+    /// Whoever was to answer the requests about this call is no more: those without an answer are answered with an error.
+    pub fn unanswered_about(&mut self, conn_id: ConnId, now: SystemTime, out: &mut Vec<Delivery>) {
+        let waiting = |client: &Client| client.outstanding.iter().any(|(_, asked)| asked.conn_id == Some(conn_id));
+        let clients = self.clients.iter().filter(|(_, client)| waiting(client));
+        let clients: Vec<ClientId> = clients.map(|(id, _)| *id).collect();
+        for client in clients {
+            self.cut_off(client, |asked| asked.conn_id == Some(conn_id), now, out);
+        }
+    }
+
+    /// Answers those requests of a client with an error.
+    fn cut_off(&mut self, id: ClientId, which: impl Fn(&Outstanding) -> bool, now: SystemTime, out: &mut Vec<Delivery>) {
+        let Some(client) = self.clients.get(&id) else { return };
+        let asked: Vec<Outstanding> = client.outstanding.iter().map(|(_, asked)| asked.clone()).filter(which).collect();
+        for Outstanding {
+            reference_id, dn, conn_id, ..
+        } in asked
+        {
+            let requestor = Requestor { client: id, reference_id };
+            let event = Event {
+                this_dn: Some(dn),
+                conn_id,
+                ..Event::error(None, client::cut_off())
+            };
+            self.answer(requestor, event, now, out);
+        }
     }
 
     /// The DNs that have a live party in the call.
@@ -208,10 +325,14 @@ impl EventLog {
         self.snapshots.on(dn).len()
     }
 
-    /// Ends a call that can no longer end itself: one EventReleased for each party that is alive, CallState SystemError.
-    /// A second time it does nothing.
+    /// Ends a call that can no longer end itself: one EventReleased for each party that is alive, CallState SystemError, and an error
+    /// for each request about it that has no answer. After a call that ended by itself, and a second time, it does nothing.
     pub fn abort_call(&mut self, conn_id: ConnId, now: SystemTime, out: &mut Vec<Delivery>) {
-        for last in self.snapshots.last_events(conn_id) {
+        let parties = self.snapshots.last_events(conn_id);
+        if !parties.is_empty() {
+            self.unanswered_about(conn_id, now, out);
+        }
+        for last in parties {
             let mut event = Event {
                 name: EventName::EventReleased,
                 call_state: Some(CallState::SystemError),
@@ -236,21 +357,64 @@ impl EventLog {
         Arc::new(event)
     }
 
-    fn deliver(&mut self, id: ClientId, event: &Arc<Event>, answered: Option<Requestor>, out: &mut Vec<Delivery>) {
+    fn deliver(
+        &mut self,
+        id: ClientId,
+        event: &Arc<Event>,
+        answered: Option<Requestor>,
+        to: &mut Recipients,
+        out: &mut Vec<Delivery>,
+    ) {
         let Some(client) = self.clients.get_mut(&id) else { return };
-        let wanted = client.mask.as_ref().is_none_or(|mask| mask.contains(&event.name));
-        if !wanted && answered.is_none() {
+        if answered.is_none() && !client.wants(event.name) {
             return;
         }
+        let reference_id = answered.and_then(|requestor| requestor.reference_id);
+        if answered.is_some()
+            && let Some((note, _)) = client.take_answered(reference_id, event.this_dn.as_ref())
+        {
+            self.changes.push(Change::Remove(Key::Note(id, note)));
+        }
         let previous = std::mem::replace(&mut client.previous, self.sequence);
-        out.push(Delivery {
-            client: id,
+        if client.opened.is_some() {
+            to.push(Recipient {
+                client: id,
+                previous,
+                reference_id,
+            });
+        }
+        if client.feed == Feed::Live {
+            out.push(Delivery {
+                client: id,
+                sequence: self.sequence,
+                previous,
+                time: self.time,
+                event: event.clone(),
+                reference_id,
+            });
+        }
+    }
+
+    fn log(&mut self, event: Arc<Event>, is_answer: bool, to: Recipients, now: SystemTime) {
+        let logged = Logged {
             sequence: self.sequence,
-            previous,
             time: self.time,
-            event: event.clone(),
-            reference_id: answered.and_then(|requestor| requestor.reference_id),
-        });
+            event,
+            is_answer,
+            to,
+        };
+        self.put_event(&logged);
+        self.entries.push(logged);
+        self.trim(now);
+    }
+
+    fn note_registration(&mut self, id: ClientId, dn: &DnId, mode: RegisterMode) {
+        let record = NoteRecord::Registered { dn: dn.clone(), mode };
+        let note = self.put_note(id, record);
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        if let Some(before) = client.dns.insert(dn.clone(), Registration { mode, note }) {
+            self.changes.push(Change::Remove(Key::Note(id, before.note)));
+        }
     }
 
     fn remove_subscriber(&mut self, dn: &DnId, client: ClientId) {
