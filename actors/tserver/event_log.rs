@@ -277,6 +277,7 @@ fn encode(parts: &EventLogParts, delivery: &Delivery) -> EventBody {
             server_role: ServerRole::Primary,
             server_version: parts.server_version.to_string(),
             resume: ResumeOutcome::New,
+            session: String::new(),
         };
         return EventBody::server_connected(&connected, delivery.sequence, time_us);
     }
