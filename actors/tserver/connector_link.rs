@@ -64,7 +64,10 @@ impl ConnectorLinkActor {
             LinkNotification::DnContacts { dn, contacts } => {
                 if let Some(actor) = self.switch.directory.dn(&dn) {
                     // Unbounded post: one for each REGISTER that changes something.
-                    actor.do_send(DnMessage::Contacts(contacts));
+                    actor.do_send(match self.switch.is_resumed() {
+                        true => DnMessage::Contacts(contacts),
+                        false => DnMessage::Recovered(contacts),
+                    });
                 }
             }
             notification => {

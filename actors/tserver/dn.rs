@@ -7,7 +7,9 @@
 //! |---|---|---|
 //! | `Request` | clients | checked here, then: registered, a call started, or handed to the call |
 //! | `Contacts` | connector link | the service state, told to the clients |
-//! | `ClientGone` | clients | its registration ends |
+//! | `Recovered` | connector link | the service state that the process before has left |
+//! | `ClientGone` | event log | its registration ends |
+//! | `Restored` | event log | its registration goes on after a restart |
 //! | [`QueryDn`] | gateway | what `GET /v1/dns` shows |
 
 use std::rc::Rc;
@@ -17,7 +19,7 @@ use tandem_model::call::{CallInput, Make};
 use tandem_model::dn::{Dn, DnFacts, DnInput, DnOutput, DnSettings};
 use tandem_model::numbering::DnConfig;
 use tandem_model::room::RoomInput;
-use tandem_model::{AddressInfoType, ClientId, DnId, Event, Request, Requestor, TError, TErrorCode};
+use tandem_model::{AddressInfoType, ClientId, DnId, Event, RegisterMode, Request, Requestor, TError, TErrorCode};
 
 use super::call::CallMessage;
 use super::event_log::{EventLogMessage, Publish};
@@ -39,7 +41,10 @@ pub enum DnMessage {
         request: Request,
     },
     Contacts(u32),
+    Recovered(u32),
     ClientGone(ClientId),
+    /// The client was registered before the server restarted, and may resume.
+    Restored(ClientId, RegisterMode),
     /// Panic, to test the supervision.
     #[cfg(feature = "fault-injection")]
     Crash,
@@ -281,7 +286,9 @@ impl Handler<DnMessage> for DnActor {
                 self.asked = None;
             }
             DnMessage::Contacts(contacts) => self.apply(DnInput::Contacts(contacts), None),
+            DnMessage::Recovered(contacts) => self.apply(DnInput::Recovered(contacts), None),
             DnMessage::ClientGone(client) => self.apply(DnInput::ClientGone(client), None),
+            DnMessage::Restored(client, mode) => self.apply(DnInput::Restored { client, mode }, None),
             #[cfg(feature = "fault-injection")]
             DnMessage::Crash => panic!("injected into a DN"),
             #[cfg(feature = "fault-injection")]

@@ -6,7 +6,7 @@
 //! Not an actor: the actors of the T-Server's arbiter share it, so a call that a connector offers has its actor before the next
 //! notification about it is looked at.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -90,6 +90,7 @@ pub struct Switch {
     groups: RefCell<HashMap<ConnId, Group>>,
     by_conference: RefCell<HashMap<ConferenceId, Owner>>,
     draining: Arc<AtomicBool>,
+    resumed: Cell<bool>,
     /// Conferences that are dialled into.
     pub rooms: Rooms,
 }
@@ -115,6 +116,7 @@ impl Switch {
             groups: RefCell::default(),
             by_conference: RefCell::default(),
             draining,
+            resumed: Cell::new(false),
             rooms: Rooms::default(),
         })
     }
@@ -206,8 +208,14 @@ impl Switch {
         Some(addr)
     }
 
+    /// Whether what the process before has left is back: what is told from then on is news.
+    pub fn is_resumed(&self) -> bool {
+        self.resumed.get()
+    }
+
     /// Brings back the calls of the process before. Their audits go out first; what a connector has besides is nobody's.
     pub fn resume(self: &Rc<Self>) {
+        self.resumed.set(true);
         for link in self.directory.links() {
             // Unbounded post: one for each connector.
             link.do_send(LinkMessage(LinkRequest::AuditEnd));

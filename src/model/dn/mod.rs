@@ -36,6 +36,8 @@ impl Default for DnSettings {
 pub enum DnInput {
     /// How many devices are registered for it now.
     Contacts(u32),
+    /// As many had registered for it when the process before ended: nothing has changed, so nobody is told.
+    Recovered(u32),
     /// The link to the connector that serves it came up or went down. It counts as up in the beginning.
     Link {
         /// Up.
@@ -53,8 +55,15 @@ pub enum DnInput {
         /// Who.
         requestor: Requestor,
     },
-    /// A client is gone; nobody gets an answer.
+    /// A client is gone; nobody gets an answer. One that may still resume is not gone: its registration holds.
     ClientGone(ClientId),
+    /// A client was registered before the server restarted, and still is; nobody gets an answer.
+    Restored {
+        /// Who.
+        client: ClientId,
+        /// How it shares the DN.
+        mode: RegisterMode,
+    },
     /// A client wants to make a call from it.
     MakeCallCheck {
         /// Who.
@@ -164,6 +173,7 @@ impl Dn {
     pub fn handle(&mut self, input: DnInput, out: &mut Vec<DnOutput>) {
         match input {
             DnInput::Contacts(contacts) => self.change(out, |dn| dn.contacts = contacts),
+            DnInput::Recovered(contacts) => self.contacts = contacts,
             DnInput::Link { up } => self.change(out, |dn| dn.link_up = up),
             DnInput::RegisterCheck { requestor, mode } => out.push(match self.register(requestor.client, mode) {
                 Ok(facts) => DnOutput::Registered { requestor, facts },
@@ -174,6 +184,11 @@ impl Dn {
                 Err(error) => DnOutput::Refused { requestor, error },
             }),
             DnInput::ClientGone(client) => self.clients.retain(|(other, _)| *other != client),
+            DnInput::Restored { client, mode } => {
+                // It stood beside the others before, so there is nothing to refuse.
+                self.clients.retain(|(other, _)| *other != client);
+                self.clients.push((client, mode));
+            }
             DnInput::MakeCallCheck { requestor } => {
                 let checked = self.check_client(requestor.client).and_then(|()| self.check_in_service());
                 out.push(answer(requestor, checked));

@@ -113,6 +113,20 @@ fn the_number_of_clients_is_bounded() {
 }
 
 #[test]
+fn a_registration_from_before_a_restart_holds_without_a_word() {
+    let mut dn = extension();
+    let restored = |mode| DnInput::Restored {
+        client: ClientId(1),
+        mode,
+    };
+    assert_eq!(said(&mut dn, restored(RegisterMode::Share)), "");
+    assert_eq!(said(&mut dn, restored(RegisterMode::Private)), "");
+    assert_eq!(dn.clients(), 1);
+    assert_eq!(register(&mut dn, 2, RegisterMode::Share), "42");
+    assert_eq!(make_call(&mut dn, 1), "58");
+}
+
+#[test]
 fn unregister_is_answered_once() {
     let mut dn = extension();
     let unregister = DnInput::Unregister { requestor: requestor(1) };
@@ -144,4 +158,12 @@ fn other_requests_go_on_while_the_dn_is_out_of_service() {
     assert_eq!(said(&mut dn, check), "41");
     register(&mut dn, 1, RegisterMode::Share);
     assert_eq!(said(&mut dn, check), "accepted");
+}
+
+#[test]
+fn devices_that_had_registered_with_the_process_before_are_no_news() {
+    let mut dn = extension();
+    assert_eq!(said(&mut dn, DnInput::Recovered(1)), "");
+    assert!(dn.in_service());
+    assert_eq!(said(&mut dn, DnInput::Contacts(0)), "EventDNOutOfService unregistered");
 }
