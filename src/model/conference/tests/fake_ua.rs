@@ -509,7 +509,8 @@ impl FakeLeg {
         (self.ours, self.theirs) = (Ours::None, Theirs::None);
         (self.asked_device, self.reinvite_held, self.device_asks, self.owes_ack) = (None, None, None, None);
         (self.awaits_ack, self.giving, self.getting) = (false, None, None);
-        self.queue.retain(|event| matches!(event, LegEvent::Ended { .. }));
+        self.queue
+            .retain(|event| matches!(event, LegEvent::Ended { .. } | LegEvent::Cancelled { .. }));
     }
 
     /// Nothing more is heard of this leg but what is on its way.

@@ -2,6 +2,7 @@
 
 use super::scene::{Scene, kept};
 use super::table::{ALONE, OFFERED, PASSED, RINGING, TALK, THIRD_CALLED, check};
+use crate::conference::ConferenceSnapshot;
 
 const UNACKED: &str = "> offered 0 a\n> make 1 b\n> 1: answered b";
 const LATE: &str = "> offered 0\n> make 1 b\n> 1: answered b";
@@ -285,4 +286,39 @@ fn a_transfer_that_was_open_is_refused() {
             "1: BYE; * released 1 Server; 0: BYE; * released 0 Server; * ended",
         ),
     ]);
+}
+
+#[test]
+fn a_record_of_a_newer_server_is_read() {
+    let conference = Scene::run(TALK).conference;
+    let mut record = serde_json::to_value(conference.snapshot()).expect("a record");
+    record["weather"] = "fine".into();
+    record["parties"][0]["mood"] = 5.into();
+    let read: ConferenceSnapshot = serde_json::from_value(record).expect("a snapshot");
+    assert_eq!(Some(read), conference.snapshot());
+    let least = r#"{"id": 7, "parties": [{"id": 0, "leg": 0}], "next_leg": 1}"#;
+    assert!(serde_json::from_str::<ConferenceSnapshot>(least).is_ok());
+}
+
+#[test]
+#[ignore = "prints what a record costs; in a release build"]
+fn what_a_record_costs() {
+    // As long as a telephone's with three codecs.
+    let sdp = "v".repeat(340);
+    let call = format!("> offered 0 {sdp}\n> make 1 b\n> 1: answered {sdp}\n> 0: acked");
+    for (name, script) in [
+        ("direct", call.clone()),
+        ("anchored", format!("> set anchored\n{call}")),
+        ("with a plan", format!("> set anchored\n{call}\n> audio 1 0=1 1=music")),
+    ] {
+        const ROUNDS: u32 = 100_000;
+        let conference = Scene::run(&script).conference;
+        let mut size = 0;
+        let begun = std::time::Instant::now();
+        for _ in 0..ROUNDS {
+            let snapshot = std::hint::black_box(&conference).snapshot();
+            size = rmp_serde::to_vec_named(&snapshot).expect("a record").len();
+        }
+        println!("{name}: {size} bytes, {:?}", begun.elapsed() / ROUNDS);
+    }
 }

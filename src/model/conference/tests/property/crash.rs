@@ -2,6 +2,8 @@
 //! rules.
 
 use super::*;
+use crate::conference::ConferenceSnapshot;
+use crate::conference::snapshot::{MediaPlace, PairExchange, PairSnapshot};
 use crate::conference::tests::scene::kept;
 use crate::link::{PartyProgress, PartyStatus};
 
@@ -88,6 +90,36 @@ impl World {
     }
 }
 
+/// A record that no conference has written.
+fn spoil(snapshot: &mut ConferenceSnapshot, choose: &mut dyn FnMut(usize) -> usize) {
+    let leg = LegId([0, 1, MOVED_LEGS, u64::MAX][choose(4)]);
+    let nth = choose(snapshot.parties.len().max(1));
+    match choose(8) {
+        0 => snapshot.parties.clear(),
+        1 => snapshot.parties.extend_from_within(..),
+        2 => {
+            if let Some(party) = snapshot.parties.get_mut(nth) {
+                party.leg = leg;
+                party.media = [MediaPlace::Direct, MediaPlace::Anchored, MediaPlace::Unsure][choose(3)];
+            }
+        }
+        3..=5 => {
+            let (is_told, is_needed) = (choose(2) == 0, choose(2) == 0);
+            snapshot.pair = Some(PairSnapshot {
+                sides: [LegId(choose(3) as u64), leg],
+                known: [(choose(2) == 0).then(Bytes::new), (choose(2) == 0).then(Bytes::new)],
+                exchange: [
+                    PairExchange::Rest,
+                    PairExchange::First { is_told, is_needed },
+                    PairExchange::Second { is_needed },
+                ][choose(3)],
+            });
+        }
+        6 => snapshot.next_leg = [0, u64::MAX][choose(2)],
+        _ => snapshot.transfers = vec![(leg, 7), (leg, 7)],
+    }
+}
+
 /// What was told of the parties, before anything else.
 fn told_first(out: &[ConferenceOutput]) -> Vec<PartyStatus> {
     match out.first() {
@@ -119,5 +151,52 @@ proptest! {
             }
         }
         world.finish(&mut choose)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever a record says, and whatever is heard after it.
+    #[test]
+    fn records_that_make_no_sense_are_survived(script in proptest::collection::vec(any::<u16>(), 1..200), steps in 1usize..50) {
+        let mut choose = chooser(script);
+        let settings = any_settings(&mut choose);
+        let mut conference = Conference::new(CONFERENCE, settings);
+        let now = Instant::now();
+        let mut out = Vec::new();
+        conference.handle(ConferenceInput::Take {
+            operation: OperationId(0),
+            party: PartyId(9),
+            given: Some(GivenParty { leg: LegId(MOVED_LEGS), device_held: false, media_flow: MediaFlowState::Unknown }),
+        }, now, &mut out);
+        for _ in 0..steps {
+            conference.handle(any_input(&mut choose), now, &mut out);
+            if let Some(mut snapshot) = kept(&conference).filter(|_| choose(6) == 0) {
+                let legs: Vec<LegId> = snapshot.legs().map(|(_, leg)| leg).filter(|_| choose(4) > 0).collect();
+                spoil(&mut snapshot, &mut choose);
+                out.clear();
+                conference = Conference::restore(snapshot, settings, &legs, now, &mut out);
+                prop_assert!(told_first(&out).len() <= legs.len());
+            }
+        }
+        conference.handle(ConferenceInput::Abort, now, &mut out);
+        while let Some(due) = conference.next_timeout() {
+            conference.handle(ConferenceInput::Timeout, due, &mut out);
+        }
+        prop_assert!(conference.is_ended());
+        prop_assert_eq!(kept(&conference), None);
+        let ended = out.iter().filter(|output| matches!(output, ConferenceOutput::Notify(LinkNotification::ConferenceEnded { .. })));
+        prop_assert_eq!(ended.count(), 1);
+        let mut ports = BTreeSet::new();
+        for output in &out {
+            match output {
+                ConferenceOutput::Media(MediaCommand::Hear { leg, .. }) => drop(ports.insert(*leg)),
+                ConferenceOutput::Media(MediaCommand::Close { leg }) => drop(ports.remove(leg)),
+                ConferenceOutput::GiveAway { given: Some(given), .. } => drop(ports.remove(&given.leg)),
+                _ => {}
+            }
+        }
+        prop_assert!(ports.is_empty(), "not closed: {ports:?}");
     }
 }
