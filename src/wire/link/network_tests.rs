@@ -587,6 +587,15 @@ fn messages_are_logged_where_that_is_asked_for_and_digits_hidden() {
     assert_eq!(log.as_deref(), Some(expected));
 }
 
+#[test]
+fn the_seeds_of_the_fuzz_target_hold_the_invariants() {
+    let seeds = crate::mltp::tests::seeds("link_session");
+    assert!(seeds.len() > 4);
+    for seed in seeds {
+        exercise::exercise(&seed, Instant::now());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(192))]
 

@@ -37,7 +37,7 @@ mod parts;
 #[cfg(test)]
 pub(crate) mod arbitrary;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use decoder::Decoder;
 pub use error::{FrameError, MessageError, TooLarge};

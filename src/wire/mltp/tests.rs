@@ -217,6 +217,23 @@ fn one_buffer_takes_many_messages() {
     assert_eq!(messages, [released, ended]);
 }
 
+/// The seeds of a fuzz target.
+pub(crate) fn seeds(target: &str) -> Vec<Vec<u8>> {
+    let folder = format!("{}/fuzz/seeds/{target}", env!("CARGO_MANIFEST_DIR"));
+    let files = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder}: {error}"));
+    files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
+}
+
+#[test]
+fn the_seeds_of_the_fuzz_target_are_messages_and_hold_the_invariants() {
+    let seeds = seeds("mltp");
+    assert!(seeds.len() > 5);
+    for seed in seeds {
+        exercise(&seed);
+        assert!(read(&seed).iter().all(Result::is_ok), "{}", String::from_utf8_lossy(&seed));
+    }
+}
+
 proptest! {
     #[test]
     fn every_request_goes_round(message in request()) {
