@@ -89,10 +89,6 @@ impl Entries {
         self.0.front()
     }
 
-    pub(super) fn newest(&self) -> Option<&Logged> {
-        self.0.back()
-    }
-
     pub(super) fn iter(&self) -> impl Iterator<Item = &Logged> {
         self.0.iter()
     }
