@@ -116,7 +116,7 @@ pub struct Plan {
 pub enum Placement {
     /// An arbiter for the T-Server side, one for each connector.
     Threads,
-    /// All on the current arbiter.
+    /// All on the current thread, as tasks of the current local set.
     Here,
 }
 
@@ -139,22 +139,21 @@ impl Tree {
         let media = media(PortEvents::new(directory.clone()));
         let draining = Arc::new(AtomicBool::new(false));
         let mut arbiters = Vec::new();
-        let mut place = || match placement {
-            Placement::Here => Arbiter::current(),
-            Placement::Threads => {
+        let mut place = || {
+            (placement == Placement::Threads).then(|| {
                 let arbiter = Arbiter::new();
                 let handle = arbiter.handle();
                 arbiters.push(arbiter);
                 handle
-            }
+            })
         };
         let (tserver_plan, tserver_directory, flag) = (plan.clone(), directory.clone(), draining.clone());
-        on(&place(), move || grow_tserver(&tserver_plan, &tserver_directory, flag)).await;
+        on(place(), move || grow_tserver(&tserver_plan, &tserver_directory, flag)).await;
         let (mut connectors, mut found) = (Vec::new(), FoundLegs::new());
         for index in 0..plan.connectors.max(1) {
             let (plan, directory, id) = (plan.clone(), directory.clone(), ConnectorId(index));
             let (network, resolve, media) = (network.clone(), resolve.clone(), media.clone());
-            let grown = on(&place(), move || {
+            let grown = on(place(), move || {
                 grow_connector(id, &plan, directory, network, resolve, media)
             })
             .await;
@@ -233,8 +232,9 @@ async fn recover(directory: &Directory, found: FoundLegs) {
     }
 }
 
-/// Runs `build` on an arbiter and waits for what it returns; `None` where the arbiter is gone.
-async fn on<T: Send + 'static>(arbiter: &ArbiterHandle, build: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+/// Runs `build` on an arbiter, or here where there is none, and waits for what it returns; `None` where the arbiter is gone.
+async fn on<T: Send + 'static>(arbiter: Option<ArbiterHandle>, build: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let Some(arbiter) = arbiter else { return Some(build()) };
     let (tell, told) = tokio::sync::oneshot::channel();
     arbiter.spawn_fn(move || {
         let _ = tell.send(build());

@@ -64,6 +64,12 @@ impl Desktop {
         desktop
     }
 
+    /// The server is gone, and the connection with it.
+    pub fn lose_connection(&mut self) {
+        self.handle = None;
+        self.inbox.close(1006, "the server is gone");
+    }
+
     /// Sends a request; returns its reference. The answer comes in its time.
     pub async fn ask(&mut self, request: ClientRequest) -> u32 {
         let reference = self.asked.len() as u32 + 1;

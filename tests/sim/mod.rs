@@ -20,6 +20,7 @@
 //! | `recorder` | the metrics of this thread |
 //! | `crash` | a panic in every kind of actor at every state of a call |
 //! | `escalation` | panics that do not stop |
+//! | `journal` | what a server that is killed leaves behind |
 //! | `races` | messages that meet in one mailbox |
 //!
 //! A seed that fails is printed; `TANDEM_SIM_SEED=<seed> cargo test --test tests sim::random -- --nocapture` plays it again, and
@@ -30,6 +31,7 @@ mod chance;
 mod crash;
 mod desktop;
 mod escalation;
+mod journal;
 mod media;
 mod phone;
 mod races;

@@ -8,7 +8,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use tandem::boot::plan::plan;
 use tandem_actors::connector::ConnectorSummary;
@@ -18,8 +18,10 @@ use tandem_config::Config;
 use tandem_sip::flow::{Hop, ListenerId, Transport};
 use tandem_sip::message::Message;
 use tandem_sip::ua::{Listener, UaOutput};
+use tokio::task::{JoinHandle, LocalSet};
 
 use super::desktop::Desktop;
+use super::journal::Memory;
 use super::media::Ports;
 use super::phone::{Act, DOMAIN, Phone};
 use super::recorder;
@@ -85,6 +87,13 @@ pub enum Audio {
 /// The world.
 pub struct World {
     pub tree: Tree,
+    /// What the server leaves behind when it is killed.
+    pub journal: Memory,
+    genesis: Genesis,
+    /// How often the server was killed.
+    kills: u64,
+    /// Drives the server's tasks; they end with it.
+    process: JoinHandle<()>,
     pub wire: Arc<Wire>,
     /// The media ports of the server.
     pub ports: Arc<Ports>,
@@ -131,7 +140,7 @@ fn config(audio: Audio) -> &'static Config {
 /// When every simulation begins.
 pub const UNIX_SECONDS: u64 = 1_800_000_000;
 
-fn plan_of(genesis: Genesis) -> Plan {
+fn plan_of(genesis: Genesis, kills: u64, journal: &Memory) -> Plan {
     let listener = Listener {
         id: ListenerId(0),
         transport: Transport::Udp,
@@ -139,11 +148,13 @@ fn plan_of(genesis: Genesis) -> Plan {
     };
     let mut seed = [0; 32];
     seed[..8].copy_from_slice(&genesis.seed.to_le_bytes());
+    seed[8..16].copy_from_slice(&kills.to_le_bytes());
+    let start = START.get().unwrap_or_else(now);
     Plan {
         connectors: genesis.connectors,
         require_auth: genesis.require_auth,
         epoch: "simulation".into(),
-        unix_seconds: UNIX_SECONDS,
+        unix_seconds: UNIX_SECONDS + now().saturating_duration_since(start).as_secs(),
         seed,
         unix_micros: || {
             let since = START
@@ -151,8 +162,20 @@ fn plan_of(genesis: Genesis) -> Plan {
                 .map_or(Duration::ZERO, |start| now().saturating_duration_since(start));
             UNIX_SECONDS * 1_000_000 + since.as_micros() as u64
         },
+        journal: Arc::new(journal.clone()),
+        anchor: (start, UNIX_EPOCH + Duration::from_secs(UNIX_SECONDS)),
         ..plan(config(genesis.audio), vec![listener], 1).expect("the plan is right")
     }
+}
+
+/// Starts the server. Its actors are tasks of a set of their own, which can be dropped.
+async fn start(plan: Plan, wire: &Arc<Wire>, ports: &Arc<Ports>) -> (Tree, JoinHandle<()>) {
+    let nowhere: tandem_actors::network::Resolve = Arc::new(|_| Box::pin(std::future::ready(Vec::new())));
+    let media = ports.clone();
+    let tasks = LocalSet::new();
+    let grown = Tree::grow(plan, wire.clone(), nowhere, Box::new(move |_| media), Placement::Here);
+    let tree = tasks.run_until(grown).await;
+    (tree, tokio::task::spawn_local(tasks))
 }
 
 impl World {
@@ -160,17 +183,9 @@ impl World {
     pub async fn begin(genesis: Genesis) -> Self {
         START.set(Some(now()));
         let wire = Arc::new(Wire::new(server(), genesis.weather, genesis.seed));
-        let nowhere: tandem_actors::network::Resolve = Arc::new(|_| Box::pin(std::future::ready(Vec::new())));
         let ports = Arc::new(Ports::new(wire.clone()));
-        let media = ports.clone();
-        let tree = Tree::grow(
-            plan_of(genesis),
-            wire.clone(),
-            nowhere,
-            Box::new(move |_| media),
-            Placement::Here,
-        )
-        .await;
+        let journal = Memory::default();
+        let (tree, process) = start(plan_of(genesis, 0, &journal), &wire, &ports).await;
         let address = |index: usize| SocketAddr::from(([10, 0, 0, index as u8 + 1], 5060));
         let mut phones: Vec<_> = (0..genesis.phones)
             .map(|index| {
@@ -195,12 +210,36 @@ impl World {
         ));
         Self {
             tree,
+            journal,
+            genesis,
+            kills: 0,
+            process,
             wire,
             ports,
             phones,
             desktops: Vec::new(),
             agenda: BTreeMap::new(),
             planned: 0,
+        }
+    }
+
+    /// Kills the server, in the middle of whatever it does, and starts it again. Its clients have lost their connections.
+    pub async fn kill_and_restart(&mut self) {
+        self.kill().await;
+        let plan = plan_of(self.genesis, self.kills, &self.journal);
+        (self.tree, self.process) = start(plan, &self.wire, &self.ports).await;
+    }
+
+    /// Kills the server: its tasks are dropped where they stand, and what it counted with them.
+    pub async fn kill(&mut self) {
+        self.wire.write("the server is killed".to_owned());
+        self.kills += 1;
+        self.process.abort();
+        let _ = (&mut self.process).await;
+        self.ports.die();
+        recorder::reset();
+        for desktop in &mut self.desktops {
+            desktop.lose_connection();
         }
     }
 
