@@ -7,4 +7,5 @@
 pub mod api;
 pub mod boot;
 pub mod cli;
+pub mod store;
 pub mod telemetry;
