@@ -339,11 +339,7 @@ impl UserAgent {
         self.acknowledge(key, &dialog, invite, None);
         let cseq = dialog.next_cseq();
         let mut bye = super::sessions::draft_in(&dialog, Method::Bye, cseq);
-        bye.path = Path {
-            flow: self.dialog_flow(&dialog, &bye.next_hop),
-            by_uri: true,
-            ..Path::default()
-        };
+        bye.path = self.path_of(&dialog, &bye.next_hop);
         self.launch(now, Box::new(bye), ClientUser::Nobody);
     }
 

@@ -207,7 +207,7 @@ impl UserAgent {
         if let Some(known) = self.server_of(&request, &method) {
             return self.retransmitted(now, known);
         }
-        if method == Method::Invite && self.answer_again(&request) {
+        if method == Method::Invite && self.answer_again(now, flow, &request) {
             return;
         }
         if self.is_full_for(&request) {

@@ -20,14 +20,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::api::{Credentials, SessionId, UaOutput};
+use bytes::Bytes;
+
+use super::api::{Credentials, SessionId};
+use super::draft;
 use super::refresh::Keepalive;
+use super::server::reply_flow;
 use super::sessions::{Phase, Reinvite, Session, Unacked};
 use super::snapshot::{Kept, SessionSnapshot};
 use super::{Owner, UserAgent, ident};
 use crate::anchor::{Anchor, instant};
 use crate::flow::{Flow, Hop};
-use crate::message::{Message, NameAddr};
+use crate::message::{HeaderName, Message, NameAddr};
 use crate::transaction::timer::Timer;
 
 /// So far above what was kept our CSeq numbers go on: gaps are allowed (RFC 3261 s.12.2.2), going back is not.
@@ -38,6 +42,15 @@ pub(super) const PROBE_SPACING: Duration = Duration::from_millis(2);
 
 /// How often a peer is asked that cannot be reached, or that says that it cannot answer now.
 const MAX_PROBES: u8 = 5;
+
+/// What a 2xx of ours says besides its description.
+const ANSWER_HEADERS: [HeaderName; 5] = [
+    HeaderName::Contact,
+    HeaderName::Allow,
+    HeaderName::Supported,
+    HeaderName::Require,
+    HeaderName::SessionExpires,
+];
 
 /// Why a session cannot come back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -63,6 +76,8 @@ pub(super) struct Restored {
     astray: bool,
     /// The key of the INVITE in the table of answered ones.
     answered: Option<Arc<str>>,
+    /// The answer to it.
+    answer: Option<Bytes>,
 }
 
 impl UserAgent {
@@ -85,7 +100,7 @@ impl UserAgent {
             return Err(RestoreError::Duplicate);
         }
         let flow = self.reopened(snapshot.dialog.flow).ok_or(RestoreError::NoListener)?;
-        let mut session = Session::restored(local_tag, flow, &snapshot);
+        let mut session = Session::restored(local_tag, flow, &snapshot, self.timing.t1);
         let probe_at = self.next_probe.map_or(now, |next| next.max(now)) + self.probe_spacing;
         self.next_probe = Some(probe_at);
         if let Some(kept) = snapshot.keepalive.filter(|_| !self.config.session_expires.is_zero()) {
@@ -96,8 +111,7 @@ impl UserAgent {
             session.overdue_at = Some(at);
             self.timers.start(Owner::Session(id), Timer::Overdue, at);
         }
-        if let Some(unacked) = &mut session.unacked {
-            unacked.interval = self.timing.t1 / 2;
+        if let Some(unacked) = &session.unacked {
             let key = session
                 .dialogs
                 .first()
@@ -239,39 +253,61 @@ impl UserAgent {
         restored.is_some_and(|restored| restored.probing && restored.probes + 1 >= MAX_PROBES)
     }
 
-    /// The peer took an offer that the process before made: it gets our last description once more.
+    /// The peer took an offer that nobody here stands by: it gets our last description once more.
     pub(super) fn probe_astray(&mut self, now: Instant, id: SessionId) {
-        let Some(restored) = self.live(id).and_then(|session| session.restored.as_mut()) else {
-            return;
-        };
+        let Some(session) = self.live(id) else { return };
+        let restored = session.restored.get_or_insert_default();
         (restored.probing, restored.astray, restored.probes) = (true, true, 0);
         self.timers.start(Owner::Session(id), Timer::Probe, now);
     }
 
-    /// A copy of an INVITE that the process before answered: it gets that answer, as long as there was no ACK. Says whether it was one.
-    pub(super) fn answer_again(&mut self, request: &Message) -> bool {
+    /// A copy of an INVITE that the process before answered gets that answer, and it is waited for its ACK (again). Says whether it was one.
+    pub(super) fn answer_again(&mut self, now: Instant, flow: Flow, request: &Message) -> bool {
         if self.answered.is_empty() {
             return false;
         }
         let from_tag = request.from().ok().and_then(|from| from.tag()).unwrap_or_default();
-        let number = request.cseq().map_or(0, |(number, _)| number);
-        let key = answered_key(from_tag, request.call_id().unwrap_or_default(), number);
-        let Some(id) = self.answered.get(&key) else { return false };
+        let cseq = request.cseq().map_or(0, |(number, _)| number);
+        let key = answered_key(from_tag, request.call_id().unwrap_or_default(), cseq);
+        let Some(id) = self.answered.get(&key).copied() else {
+            return false;
+        };
         self.stats.retransmissions_received += 1;
-        let unacked = self.sessions.get(id).and_then(|session| session.unacked.as_ref());
-        let copy = unacked
-            .filter(|unacked| unacked.cseq == number)
-            .and_then(|unacked| unacked.copy.clone());
-        if let Some((flow, bytes)) = copy {
-            self.stats.retransmissions_sent += 1;
-            self.outputs.push_back(UaOutput::Send { flow, bytes });
+        let Some(session) = self.live(id) else { return true };
+        let (tag, interval) = (session.local_tag, session.unacked.as_ref().map(|unacked| unacked.interval));
+        let answer = session.restored.as_ref().and_then(|restored| restored.answer.clone());
+        let Some(answer) = answer.and_then(|bytes| Message::parse(bytes).ok()) else {
+            return true;
+        };
+        // It may have come another way than the first, and waits for a response of its own.
+        let mut response = self.response(request, flow, 200).to_tag(&ident::tag(self.config.shard, tag));
+        for name in ANSWER_HEADERS {
+            let values: Vec<&str> = answer.headers(name).collect();
+            if !values.is_empty() {
+                response = response.header(name, values.join(", "));
+            }
         }
+        let bytes = match answer.sdp() {
+            Some(sdp) => response.body(draft::SDP, sdp).finish(),
+            None => response.finish(),
+        };
+        let copy = (reply_flow(flow, request).0, bytes);
+        let t1 = self.timing.t1;
+        if let Some(session) = self.live(id) {
+            let offers = session.unacked.as_ref().is_some_and(|unacked| unacked.offers);
+            session.unacked = Some(Box::new(Unacked::copied(cseq, offers, copy, interval.unwrap_or(t1 / 2))));
+        }
+        if interval.is_none() {
+            self.timers
+                .start(Owner::Session(id), Timer::NoAck, now + self.timing.patience());
+        }
+        self.repeat_success(now, id);
         true
     }
 }
 
 impl Session {
-    fn restored(local_tag: u64, flow: Flow, kept: &SessionSnapshot) -> Self {
+    fn restored(local_tag: u64, flow: Flow, kept: &SessionSnapshot, t1: Duration) -> Self {
         let mut dialog = kept.dialog.clone();
         dialog.flow = flow;
         dialog.local_cseq = dialog.local_cseq.saturating_add(CSEQ_MARGIN);
@@ -286,25 +322,13 @@ impl Session {
         session.allows_update = kept.allows_update;
         session.takes_talk = kept.takes_talk;
         session.unacked = kept.unacked.as_ref().map(|kept| {
-            Box::new(Unacked {
-                transaction: 0,
-                status: 200,
-                cseq: kept.cseq,
-                interval: Duration::ZERO,
-                // Nothing is told that the shell does not wait for.
-                quiet: !kept.offers,
-                offers: kept.offers,
-                copy: Some((
-                    Flow {
-                        listener: flow.listener,
-                        ..kept.flow
-                    },
-                    kept.bytes.clone(),
-                )),
-            })
+            let listener = flow.listener;
+            let copy = (Flow { listener, ..kept.flow }, kept.bytes.clone());
+            Box::new(Unacked::copied(kept.cseq, kept.offers, copy, t1 / 2))
         });
         session.restored = Some(Box::new(Restored {
             probing: true,
+            answer: kept.unacked.as_ref().map(|kept| kept.bytes.clone()),
             ..Restored::default()
         }));
         session
@@ -313,6 +337,21 @@ impl Session {
     /// Where a copy of its INVITE is looked for.
     pub(super) fn answered_key(&self) -> Option<&Arc<str>> {
         self.restored.as_ref()?.answered.as_ref()
+    }
+}
+
+impl Unacked {
+    /// The 2xx of the process before. Nothing is told that the shell does not wait for.
+    fn copied(cseq: u32, offers: bool, copy: (Flow, Bytes), interval: Duration) -> Self {
+        Self {
+            transaction: 0,
+            status: 200,
+            cseq,
+            interval,
+            quiet: !offers,
+            offers,
+            copy: Some(copy),
+        }
     }
 }
 

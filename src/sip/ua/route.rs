@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::UserAgent;
 use super::api::{Hop, Listener};
-use super::draft::Draft;
+use super::draft::{Draft, Path};
 use crate::dialog::Dialog;
 use crate::flow::{ConnectionId, Flow, ListenerId, Transport};
 use crate::message::{Scheme, Uri};
@@ -93,6 +93,21 @@ impl UserAgent {
             };
         }
         Attempt::Exhausted
+    }
+
+    /// The ways of a request in a dialog: its flow, and what the URI says where that is another one.
+    pub(super) fn path_of(&self, dialog: &Dialog, next_hop: &str) -> Path {
+        let flow = self.dialog_flow(dialog, next_hop);
+        let by_uri = match numeric_hop(next_hop) {
+            Numeric::Hop(hop) => flow.is_none() || self.flow_to(hop) != flow,
+            Numeric::Name => true,
+            Numeric::Unreachable => false,
+        };
+        Path {
+            flow,
+            by_uri,
+            ..Path::default()
+        }
     }
 
     /// The flow for a request in a dialog, where one is known without resolving: the connection the dialog was made over; the source address

@@ -451,7 +451,7 @@ fn write_merge_key(out: &mut String, request: &Message) {
 }
 
 /// Where the response to a request goes, and where it goes if a connection is gone (s.18.2.2; RFC 3581 s.4).
-fn reply_flow(flow: Flow, request: &Message) -> (Flow, SocketAddr) {
+pub(super) fn reply_flow(flow: Flow, request: &Message) -> (Flow, SocketAddr) {
     let Ok(via) = request.top_via() else {
         return (flow, flow.peer);
     };

@@ -419,8 +419,7 @@ impl UserAgent {
         let mut draft = draft_in(&dialog, method, number);
         draft.credentials = credentials;
         draft.body = body;
-        draft.path.flow = self.dialog_flow(&dialog, &draft.next_hop);
-        draft.path.by_uri = true;
+        draft.path = self.path_of(&dialog, &draft.next_hop);
         Some(Box::new(draft))
     }
 

@@ -75,8 +75,8 @@ impl UserAgent {
             return self.drop_message();
         };
         let known = session.accepted.filter(|accepted| accepted.cseq == number);
-        // An INVITE that was in flight when the process ended: what it offered nobody knows.
-        let astray = known.is_none() && session.restored.is_some() && number <= dialog.local_cseq;
+        // An INVITE that was in flight when the process ended, or that counted as failed: what it offered is not what we go on with.
+        let astray = known.is_none() && number <= dialog.local_cseq;
         if known.is_none() && !astray {
             return self.drop_message();
         }

@@ -102,8 +102,7 @@ impl UserAgent {
         let dialog = dialog.clone();
         let mut draft = draft_in(&dialog, Method::Notify, dialog.local_cseq);
         draft.body = body;
-        draft.path.flow = self.dialog_flow(&dialog, &draft.next_hop);
-        draft.path.by_uri = true;
+        draft.path = self.path_of(&dialog, &draft.next_hop);
         Some(Box::new(draft))
     }
 

@@ -1,8 +1,9 @@
 //! Random calls over a network that loses, delays, reorders, duplicates, garbles and breaks, from a seed: every session ends with exactly one
 //! terminal event, nothing follows it, and nothing is left when the timers have run out. On the wire each INVITE has one final response and
-//! each reliable provisional response one PRACK; in a session no two offers are open.
+//! each reliable provisional response one PRACK; in a session no two offers are open. In half of the runs an agent is killed and comes back with
+//! what it had written down: that changes nothing, but for the calls that were not answered.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
@@ -34,6 +35,8 @@ enum Act {
     ReferProgress(ReferKey, u16),
     Bye(SessionId),
     Fail,
+    Kill,
+    KillBeforeSending(bool),
 }
 
 /// Two shells that do as the dice say.
@@ -43,6 +46,9 @@ struct Chaos {
     sequence: u64,
     /// The terminal events of each session.
     ends: [HashMap<SessionId, Vec<String>>; 2],
+    /// The Call-IDs of sessions that came back: nobody calls with them.
+    restored: HashSet<String>,
+    killed: bool,
     /// Everybody hangs up, also on what a garbled re-INVITE still opens.
     closing: bool,
 }
@@ -71,6 +77,8 @@ impl Chaos {
             plan: BTreeMap::new(),
             sequence: 0,
             ends: [HashMap::new(), HashMap::new()],
+            restored: HashSet::new(),
+            killed: false,
             closing: false,
         }
     }
@@ -118,11 +126,24 @@ impl Chaos {
         if let Act::Fail = act {
             return self.rig.fail();
         }
+        match act {
+            Act::Kill => {
+                self.rig.dying = None;
+                self.rig
+                    .flush()
+                    .into_iter()
+                    .for_each(|(agent, event)| self.react(agent, event));
+                let kept = self.rig.kill(agent);
+                return self.come_back(agent, kept);
+            }
+            Act::KillBeforeSending(committed) => return self.rig.dying = Some((agent, committed)),
+            _ => {}
+        }
         // Few, so that some say what was said before.
         let sdp = || other_sdp(self.sequence as u16 % 3);
         let ua = &mut self.rig.agents[agent];
         match act {
-            Act::Call | Act::Fail => {}
+            Act::Call | Act::Fail | Act::Kill | Act::KillBeforeSending(_) => {}
             Act::Progress(session) => ua.progress(now, session, 180, None),
             Act::EarlyMedia(session) => ua.progress(now, session, 183, sdp()),
             Act::Accept(session) => ua.accept(now, session, sdp()),
@@ -142,9 +163,31 @@ impl Chaos {
         }
     }
 
+    /// An agent was killed, and its shell with it: what is left are the sessions that were kept. One that had ended already, and whose BYE
+    /// may not have gone out, is wanted by nobody.
+    fn come_back(&mut self, agent: usize, kept: Vec<SessionId>) {
+        self.killed = true;
+        self.ends[agent].retain(|session, _| kept.contains(session));
+        for session in kept {
+            let call_id = self.rig.agents[agent].session_call_id(session).expect("it came back");
+            self.restored.insert(format!("{agent} {call_id}"));
+            let ends = self.ends[agent].entry(session).or_default();
+            if !std::mem::take(ends).is_empty() || self.closing {
+                self.plan(agent, Act::Bye(session), 1000);
+            } else {
+                self.plan_session(agent, session);
+            }
+        }
+    }
+
     fn react(&mut self, agent: usize, event: UaEvent) {
         let session = match event {
-            UaEvent::Incoming { session, .. } => {
+            UaEvent::Incoming { session, ref invite } => {
+                let call_id = format!("{agent} {}", invite.request.call_id().unwrap_or_default());
+                assert!(
+                    self.rig.garbling > 0 || !self.restored.contains(&call_id),
+                    "a second call for one that came back"
+                );
                 let fresh = self.ends[agent].insert(session, Vec::new());
                 assert!(fresh.is_none(), "an INVITE is handed up once");
                 if self.closing {
@@ -218,8 +261,18 @@ impl Chaos {
         loop {
             self.rig.agents.iter().for_each(UserAgent::assert_one_offer);
             let act = self.plan.first_key_value().map(|((at, _), _)| *at).filter(|at| *at <= end);
-            match self.rig.step(act.unwrap_or(end)) {
-                Some(events) => events.into_iter().for_each(|(agent, event)| self.react(agent, event)),
+            let events = self.rig.step(act.unwrap_or(end));
+            let reborn = self.rig.reborn.take();
+            // What the shell of a killed one still heard died with it.
+            let died = reborn.as_ref().map(|(agent, _)| *agent);
+            if let Some((agent, kept)) = reborn {
+                self.come_back(agent, kept);
+            }
+            match events {
+                Some(events) => {
+                    let heard = events.into_iter().filter(|(agent, _)| Some(*agent) != died);
+                    heard.for_each(|(agent, event)| self.react(agent, event));
+                }
                 None => match act.and_then(|_| self.plan.pop_first()) {
                     Some((_, (agent, act))) => self.carry_out(agent, act),
                     None => return,
@@ -238,6 +291,18 @@ fn run_seed(seed: u64) {
     if chaos.chance(20) {
         for _ in 0..2 {
             chaos.plan(0, Act::Fail, 8000);
+        }
+    }
+    if chaos.chance(50) {
+        for _ in 0..2 {
+            let agent = chaos.rig.rng.random_range(0..2);
+            let committed = chaos.chance(70);
+            let how = if chaos.chance(50) {
+                Act::Kill
+            } else {
+                Act::KillBeforeSending(committed)
+            };
+            chaos.plan(agent, how, 10_000);
         }
     }
     chaos.run(Duration::from_secs(20));
@@ -267,7 +332,7 @@ fn run_seed(seed: u64) {
     for agent in &chaos.rig.agents {
         agent.assert_empty();
     }
-    if chaos.rig.garbling == 0 {
+    if chaos.rig.garbling == 0 && !chaos.killed {
         check_wire(chaos.rig.recorded.as_deref().unwrap_or_default());
     }
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use crate::anchor::Anchor;
 use crate::flow::{ConnectionId, Flow, ListenerId, Transport};
 use crate::message::{Message, Method};
 use crate::ua::client::ClientUser;
@@ -98,6 +99,14 @@ pub(super) struct Rig {
     pub events: [Vec<UaEvent>; 2],
     /// Every message that was sent, as `0 INVITE` or `1 200 INVITE`.
     pub sent: Vec<String>,
+    /// What outlives each agent, written before anything is sent.
+    pub journal: [BTreeMap<SessionId, Vec<u8>>; 2],
+    pub anchor: Anchor,
+    /// That agent is killed when it has something to send: before it has written down what changed, or after.
+    pub dying: Option<(usize, bool)>,
+    /// What came back after that.
+    pub reborn: Option<(usize, Vec<SessionId>)>,
+    configs: [UaConfig; 2],
     /// Whether the messages themselves are kept.
     pub recorded: Option<Vec<(usize, Message)>>,
     wire: BTreeMap<(Instant, u64), Arriving>,
@@ -111,14 +120,20 @@ impl Rig {
 
     /// With a change to the configuration of each agent.
     pub fn with(seed: u64, mut change: impl FnMut(usize, &mut UaConfig)) -> Self {
-        let mut agent = |index: usize| {
-            let mut config = config(index);
-            change(index, &mut config);
-            UserAgent::new(config, StdRng::seed_from_u64(seed * 2 + index as u64))
-        };
+        let mut configs = [config(0), config(1)];
+        for (index, config) in configs.iter_mut().enumerate() {
+            change(index, config);
+        }
+        let agent = |index: usize| UserAgent::new(configs[index].clone(), StdRng::seed_from_u64(seed * 2 + index as u64));
+        let now = Instant::now();
         Self {
-            now: Instant::now(),
+            now,
             agents: [agent(0), agent(1)],
+            journal: [BTreeMap::new(), BTreeMap::new()],
+            anchor: (now, UNIX_EPOCH + Duration::from_secs(1_800_000_000)),
+            dying: None,
+            reborn: None,
+            configs,
             rng: StdRng::seed_from_u64(seed),
             loss: 0,
             duplication: 0,
@@ -149,7 +164,18 @@ impl Rig {
     pub fn flush(&mut self) -> Vec<(usize, UaEvent)> {
         let mut events = Vec::new();
         for agent in 0..2 {
-            while let Some(output) = self.agents[agent].poll() {
+            let outputs: Vec<UaOutput> = std::iter::from_fn(|| self.agents[agent].poll()).collect();
+            let sends = outputs.iter().any(|output| matches!(output, UaOutput::Send { .. }));
+            let dying = self.dying.filter(|(dying, _)| *dying == agent && sends);
+            if dying.is_none_or(|(_, committed)| committed) {
+                self.commit(agent);
+            }
+            if dying.is_some() {
+                self.dying = None;
+                self.reborn = Some((agent, self.kill(agent)));
+                continue;
+            }
+            for output in outputs {
                 match output {
                     UaOutput::Send { flow, bytes } => self.send(agent, flow, bytes),
                     UaOutput::Resolve { id, .. } => self.agents[agent].resolved(self.now, id, Vec::new()),
@@ -161,6 +187,39 @@ impl Rig {
             }
         }
         events
+    }
+
+    /// Writes down what changed.
+    pub fn commit(&mut self, agent: usize) {
+        for (id, snapshot) in self.agents[agent].take_changes(self.anchor) {
+            match snapshot {
+                Some(snapshot) => {
+                    let bytes = rmp_serde::to_vec_named(&snapshot).unwrap();
+                    let before = self.journal[agent].insert(id, bytes);
+                    let now = &self.journal[agent][&id];
+                    assert_ne!(before.as_ref(), Some(now), "a change changes something");
+                }
+                None => assert!(
+                    self.journal[agent].remove(&id).is_some(),
+                    "what was not kept is not told to be over"
+                ),
+            }
+        }
+    }
+
+    /// An agent is killed and another one takes its place, with what was written down. What it had not sent yet it never sends.
+    pub fn kill(&mut self, agent: usize) -> Vec<SessionId> {
+        if self.transport == Transport::Tcp {
+            self.fail();
+        }
+        let mut next = UserAgent::new(self.configs[agent].clone(), StdRng::seed_from_u64(self.rng.random()));
+        let kept: Vec<_> = self.journal[agent].iter().map(|(id, bytes)| (*id, bytes.clone())).collect();
+        for (id, bytes) in &kept {
+            let snapshot: SessionSnapshot = rmp_serde::from_slice(bytes).unwrap();
+            next.restore_session(self.now, self.anchor, *id, snapshot).unwrap();
+        }
+        self.agents[agent] = next;
+        kept.into_iter().map(|(id, _)| id).collect()
     }
 
     fn send(&mut self, from: usize, flow: Flow, bytes: Bytes) {
@@ -440,10 +499,11 @@ impl UserAgent {
             self.live_sessions,
             self.dialogs,
             self.timers.len(),
+            self.answered.len(),
         ];
         assert_eq!(
-            left, [0; 13],
-            "clients, awaiting, resolving, servers, 2 indexes, requests, sessions, tags, subscriptions, live, dialogs, timers"
+            left, [0; 14],
+            "clients, awaiting, resolving, servers, 2 indexes, requests, sessions, tags, subscriptions, live, dialogs, timers, answered"
         );
     }
 }

@@ -1,0 +1,609 @@
+//! Sessions that outlive the process: what is kept and when, how they go on, and how their peers are asked whether they are still there.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::peer::*;
+use super::rig::*;
+use crate::anchor::Anchor;
+use crate::flow::{ListenerId, Transport};
+use crate::message::{HeaderName, Message, Method, ResponseBuilder};
+use crate::ua::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn anchor(peer: &Peer) -> Anchor {
+    (peer.now, UNIX_EPOCH + Duration::from_secs(1_800_000_000))
+}
+
+fn through_bytes(snapshot: &SessionSnapshot) -> SessionSnapshot {
+    rmp_serde::from_slice(&rmp_serde::to_vec_named(snapshot).unwrap()).unwrap()
+}
+
+/// The user agent is killed; another one has what was kept.
+fn kill(peer: &mut Peer) -> Vec<SessionId> {
+    let anchor = anchor(peer);
+    let mut kept: Vec<_> = peer.agent.kept_sessions().collect();
+    kept.sort_unstable();
+    let mut next = UserAgent::new(config(0), StdRng::seed_from_u64(2));
+    for id in &kept {
+        let snapshot = through_bytes(&peer.agent.snapshot_of(*id, anchor).unwrap());
+        next.restore_session(peer.now, anchor, *id, snapshot).unwrap();
+    }
+    peer.agent = next;
+    peer.events.clear();
+    kept
+}
+
+/// Calls the peer, which answers with these headers: the session and the INVITE.
+fn call(peer: &mut Peer, headers: &[(&str, &str)]) -> (SessionId, Message) {
+    let session = peer.agent.invite(peer.now, invite_to("sip:bob@10.0.0.9"));
+    let (_, request) = peer.one();
+    let mut response = ResponseBuilder::to(&request, 200, None)
+        .to_tag("b")
+        .header("Contact", format!("<sip:b@{PEER}>"));
+    for (name, value) in headers {
+        response = response.header(name, value);
+    }
+    peer.deliver(response.body("application/sdp", SDP).finish());
+    peer.agent.ack(peer.now, session, None);
+    assert_eq!(peer.lines(), ["ACK"]);
+    peer.events.clear();
+    (session, request)
+}
+
+/// A request of the peer in the dialog that our INVITE made.
+fn from_callee(invite: &Message, method: Method, branch: &str, cseq: u32) -> Request {
+    let mut request = Request::new(method, branch)
+        .to(invite.header(HeaderName::From).unwrap())
+        .cseq(cseq);
+    request.from_tag = "b".to_owned();
+    request.call_id = invite.call_id().unwrap().to_owned();
+    request
+}
+
+#[test]
+fn a_session_is_told_from_its_answer_to_its_end() {
+    let mut peer = Peer::new();
+    let anchor = anchor(&peer);
+    assert_eq!(peer.agent.take_changes(anchor), []);
+    peer.deliver(Request::new(Method::Invite, "i").finish());
+    peer.sent();
+    let session = peer.events.iter().find_map(incoming).unwrap();
+    peer.agent.progress(peer.now, session, 180, None);
+    peer.sent();
+    assert_eq!(peer.agent.take_changes(anchor), [], "what rings is not kept");
+    peer.agent.accept(peer.now, session, sdp());
+    let changes = peer.agent.take_changes(anchor);
+    assert!(
+        matches!(changes.as_slice(), [(id, Some(_))] if *id == session),
+        "before anything is sent"
+    );
+    let to = peer.one().1.header(HeaderName::To).unwrap().to_owned();
+    assert_eq!(peer.agent.take_changes(anchor), []);
+    peer.deliver(Request::new(Method::Ack, "a").to(&to).finish());
+    assert_eq!(
+        peer.agent.take_changes(anchor).len(),
+        1,
+        "its 200 needs no repeating any more"
+    );
+    // Requests that change nothing.
+    peer.deliver(Request::new(Method::Options, "o").to(&to).cseq(2).finish());
+    peer.deliver(Request::new(Method::Info, "n").to(&to).cseq(3).finish());
+    peer.sent();
+    assert_eq!(peer.agent.take_changes(anchor), []);
+    peer.agent.info(peer.now, session, "text/plain", "x".into());
+    peer.sent();
+    assert_eq!(peer.agent.take_changes(anchor).len(), 1, "our CSeq");
+    peer.agent.bye(peer.now, session, None);
+    let (_, bye) = peer.sent().pop().unwrap();
+    assert_eq!(peer.agent.take_changes(anchor), [], "the peer may never have heard of it");
+    peer.respond(&bye, 200, "x", &[]);
+    assert_eq!(peer.agent.take_changes(anchor), [(session, None)]);
+    assert!(peer.agent.snapshot_of(session, anchor).is_none());
+}
+
+#[test]
+fn changes_are_asked_for_late_and_all_are_there() {
+    let mut peer = Peer::new();
+    let anchor = anchor(&peer);
+    let (first, _) = call(&mut peer, &[]);
+    let (second, _) = call(&mut peer, &[]);
+    let ids: Vec<_> = peer.agent.take_changes(anchor).into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids, [first, second]);
+    assert_eq!(peer.agent.take_changes(anchor), []);
+}
+
+#[test]
+fn a_session_comes_back_and_goes_on_from_both_sides() {
+    for (seed, transport) in [(1, Transport::Udp), (2, Transport::Tcp)] {
+        for killed in 0..2 {
+            let mut rig = Rig::new(seed);
+            rig.transport = transport;
+            let talking = rig.talk();
+            let talking = [talking.0, talking.1];
+            assert_eq!(rig.kill(killed), [talking[killed]]);
+            assert_eq!(rig.agents[killed].stats().sessions_active, 1);
+            rig.run(10 * SECOND);
+            assert!(rig.events.iter().all(Vec::is_empty), "no shell hears of it");
+            for from in 0..2 {
+                let to = 1 - from;
+                rig.agents[from].reinvite(rig.now, talking[from], other_sdp(from as u16 + 1));
+                assert_eq!(rig.wait(to, reinvited), talking[to]);
+                rig.agents[to].accept_reinvite(rig.now, talking[to], other_sdp(from as u16 + 3));
+                rig.wait(from, reinvite_answered);
+                rig.agents[from].ack(rig.now, talking[from], None);
+                rig.wait(to, acked);
+            }
+            rig.agents[killed].info(rig.now, talking[killed], "text/plain", "x".into());
+            rig.run(SECOND);
+            rig.events = [vec![], vec![]];
+            rig.agents[1 - killed].bye(rig.now, talking[1 - killed], None);
+            let mut expected = [vec!["Ended by peer"], vec!["Ended by peer"]];
+            expected[1 - killed] = vec!["Ended here"];
+            assert_eq!(rig.settle(), expected, "{transport}, {killed} killed");
+        }
+    }
+}
+
+#[test]
+fn new_sessions_get_new_ids_and_tags() {
+    let mut peer = Peer::new();
+    let (session, invite) = call(&mut peer, &[]);
+    kill(&mut peer);
+    peer.agent.go_on_above(1_000);
+    let next = peer.agent.invite(peer.now, invite_to("sip:bob@10.0.0.9"));
+    assert!(next.0 > 1_000 && next > session && peer.agent.last_id() >= next.0);
+    let (_, second) = peer.one();
+    assert_ne!(second.from().unwrap().tag(), invite.from().unwrap().tag());
+    assert_ne!(second.call_id(), invite.call_id());
+}
+
+#[test]
+fn what_cannot_come_back() {
+    let mut peer = Peer::new();
+    let anchor = anchor(&peer);
+    let (session, _) = call(&mut peer, &[]);
+    let snapshot = peer.agent.snapshot_of(session, anchor).unwrap();
+    let again = peer.agent.restore_session(peer.now, anchor, session, snapshot.clone());
+    assert_eq!(again, Err(RestoreError::Duplicate));
+    let again = peer.agent.restore_session(peer.now, anchor, SessionId(99), snapshot.clone());
+    assert_eq!(again, Err(RestoreError::Duplicate), "its tag is there");
+    let mut foreign = UserAgent::new(config(7), StdRng::seed_from_u64(3));
+    let there = foreign.restore_session(peer.now, anchor, session, snapshot.clone());
+    assert_eq!(there, Err(RestoreError::ForeignTag));
+    let mut deaf = config(0);
+    deaf.listeners.retain(|listener| listener.transport == Transport::Tcp);
+    let mut deaf = UserAgent::new(deaf, StdRng::seed_from_u64(3));
+    let there = deaf.restore_session(peer.now, anchor, session, snapshot.clone());
+    assert_eq!(there, Err(RestoreError::NoListener));
+    // Another listener of the transport will do.
+    let mut moved = config(0);
+    moved
+        .listeners
+        .iter_mut()
+        .for_each(|listener| listener.id = ListenerId(listener.id.0 + 7));
+    let mut moved = UserAgent::new(moved, StdRng::seed_from_u64(3));
+    assert_eq!(moved.restore_session(peer.now, anchor, session, snapshot), Ok(()));
+    foreign.assert_empty();
+}
+
+#[test]
+fn the_peer_is_asked_by_update_where_it_takes_that_and_else_by_reinvite() {
+    for (allow, method) in [("INVITE, UPDATE", Method::Update), ("INVITE", Method::Invite)] {
+        let mut peer = Peer::new();
+        let (session, invite) = call(&mut peer, &[("Allow", allow), ("Session-Expires", "600;refresher=uas")]);
+        assert_eq!(kill(&mut peer), [session]);
+        peer.wait(ms(1));
+        assert!(peer.lines().is_empty());
+        peer.wait(ms(1));
+        let (_, probe) = peer.one();
+        assert_eq!(probe.method(), Some(method));
+        assert_eq!(probe.sdp(), invite.sdp().filter(|_| probe.is(&Method::Invite)));
+        assert_eq!(probe.header(HeaderName::SessionExpires), Some("600;refresher=uas"));
+        assert!(probe.cseq().unwrap().0 > invite.cseq().unwrap().0);
+        peer.respond(&probe, 200, "b", &[("Session-Expires", "600;refresher=uas")]);
+        let acks = usize::from(probe.is(&Method::Invite));
+        assert_eq!(peer.lines().len(), acks);
+        peer.wait(500 * SECOND);
+        assert!(peer.lines().is_empty() && peer.events.is_empty());
+        // The interval of before is kept, and ends the session.
+        peer.wait(68 * SECOND);
+        peer.sent();
+        assert_eq!(peer.events.last().and_then(any_terminal).as_deref(), Some("Ended here"));
+    }
+}
+
+#[test]
+fn a_peer_that_is_gone_ends_the_session() {
+    // (what the peer says) -> after how long
+    for (status, after) in [(Some(481), 0), (Some(408), 0), (None, 33)] {
+        let mut peer = Peer::new();
+        let (session, _) = call(&mut peer, &[("Allow", "UPDATE")]);
+        kill(&mut peer);
+        peer.wait(ms(2));
+        let (_, probe) = peer.one();
+        if let Some(status) = status {
+            peer.respond(&probe, status, "b", &[]);
+        }
+        peer.wait(after * SECOND);
+        let byes = peer.lines().iter().filter(|line| *line == "BYE").count();
+        assert_eq!(byes > 0, status != Some(481), "{status:?}");
+        let ended = UaEvent::Ended {
+            session,
+            by_peer: false,
+            q850: None,
+        };
+        assert_eq!(format!("{:?}", peer.events), format!("{:?}", [ended]));
+    }
+}
+
+#[test]
+fn a_peer_that_answers_otherwise_is_there() {
+    for status in [403, 488, 500, 503, 603] {
+        let mut peer = Peer::new();
+        call(&mut peer, &[("Allow", "UPDATE")]);
+        kill(&mut peer);
+        let mut probes = std::collections::BTreeSet::new();
+        for _ in 0..60 {
+            for (_, probe) in peer.sent() {
+                probes.insert(probe.cseq().unwrap().0);
+                peer.respond(&probe, status, "b", &[]);
+            }
+            peer.wait(SECOND);
+        }
+        assert!(peer.events.is_empty(), "{status}: {:?}", peer.events);
+        assert_eq!(probes.len(), if matches!(status, 500 | 503) { 5 } else { 1 }, "{status}");
+    }
+}
+
+#[test]
+fn a_peer_that_does_not_take_update_after_all_is_asked_by_reinvite() {
+    let mut peer = Peer::new();
+    call(&mut peer, &[("Allow", "UPDATE")]);
+    kill(&mut peer);
+    peer.wait(ms(2));
+    let (_, update) = peer.one();
+    peer.respond(&update, 405, "b", &[]);
+    peer.wait(ms(1));
+    let (_, reinvite) = peer.one();
+    assert_eq!((reinvite.method(), reinvite.sdp()), (Some(Method::Invite), sdp()));
+    peer.respond(&reinvite, 200, "b", &[]);
+    assert_eq!(peer.lines(), ["ACK"]);
+    peer.wait(100 * SECOND);
+    assert!(peer.lines().is_empty() && peer.events.is_empty());
+}
+
+#[test]
+fn a_peer_out_of_reach_is_tried_again_and_then_given_up() {
+    let mut peer = Peer::new();
+    let (session, _) = call(&mut peer, &[("Allow", "UPDATE")]);
+    kill(&mut peer);
+    let mut tried = Vec::new();
+    let started = peer.now;
+    for _ in 0..400 {
+        peer.wait(ms(100));
+        for (flow, message) in peer.sent() {
+            if message.is(&Method::Update) {
+                tried.push((peer.now - started).as_secs());
+            }
+            peer.agent.flow_failed(peer.now, &flow);
+        }
+    }
+    assert_eq!(tried, [0, 2, 6, 14, 30]);
+    assert!(matches!(peer.events.as_slice(), [UaEvent::Ended { session: ended, .. }] if *ended == session));
+}
+
+#[test]
+fn many_are_asked_one_after_the_other() {
+    let mut peer = Peer::with(|config| config.max_sessions = 2_000);
+    for _ in 0..1_200 {
+        call(&mut peer, &[("Allow", "UPDATE")]);
+    }
+    assert_eq!(kill(&mut peer).len(), 1_200);
+    let mut most = 0;
+    for _ in 0..241 {
+        peer.wait(ms(10));
+        let sent = peer.sent();
+        most = most.max(sent.len());
+        for (_, probe) in sent {
+            peer.respond(&probe, 200, "b", &[]);
+        }
+    }
+    assert!(most <= 6, "{most} in 10 ms");
+    assert_eq!(peer.agent.stats().sessions_active, 1_200);
+    peer.wait(100 * SECOND);
+    assert!(peer.lines().is_empty() && peer.events.is_empty(), "each was asked once");
+}
+
+#[test]
+fn a_command_of_the_shell_goes_before_the_probe() {
+    let mut peer = Peer::new();
+    let (session, _) = call(&mut peer, &[("Allow", "UPDATE")]);
+    kill(&mut peer);
+    peer.agent.reinvite(peer.now, session, other_sdp(1));
+    let (_, reinvite) = peer.one();
+    peer.wait(ms(10));
+    assert!(peer.lines().is_empty());
+    peer.respond(&reinvite, 200, "b", &[]);
+    peer.agent.ack(peer.now, session, None);
+    assert_eq!(peer.lines(), ["ACK"]);
+    peer.wait(100 * SECOND);
+    assert!(peer.lines().is_empty(), "its answer said enough");
+}
+
+#[test]
+fn the_last_request_of_the_peer_may_come_again_and_no_older_one() {
+    let mut peer = Peer::new();
+    let (session, to) = peer.talk();
+    peer.deliver(Request::new(Method::Info, "i").to(&to).cseq(7).finish());
+    peer.sent();
+    kill(&mut peer);
+    peer.deliver(Request::new(Method::Options, "old").to(&to).cseq(6).finish());
+    assert_eq!(peer.lines(), ["500"]);
+    peer.deliver(Request::new(Method::Bye, "bye").to(&to).cseq(7).finish());
+    assert_eq!(peer.lines(), ["200"]);
+    assert!(matches!(peer.events.last(), Some(UaEvent::Ended { session: ended, by_peer: true, .. }) if *ended == session));
+}
+
+#[test]
+fn a_success_of_ours_without_an_ack_is_sent_until_the_ack_comes() {
+    let mut peer = Peer::new();
+    let invite = |branch: &str| {
+        let mut request = Request::new(Method::Invite, branch);
+        request.body = Some(SDP.to_vec());
+        request.finish()
+    };
+    peer.deliver(invite("i"));
+    peer.sent();
+    let session = peer.events.iter().find_map(incoming).unwrap();
+    peer.agent.accept(peer.now, session, sdp());
+    let (_, success) = peer.one();
+    let to = success.header(HeaderName::To).unwrap().to_owned();
+    kill(&mut peer);
+    peer.wait(ms(0));
+    let (flow, again) = peer.one();
+    assert_eq!((flow, again.bytes()), (udp(), success.bytes()));
+    // The INVITE comes again: the ACK may have been lost, and the first 200 never sent.
+    peer.deliver(invite("i"));
+    assert_eq!(peer.one().1.bytes(), success.bytes());
+    peer.deliver(invite("another-way"));
+    let (_, other) = peer.one();
+    assert_eq!(other.top_via().unwrap().branch, Some("z9hG4bKanother-way"));
+    assert_eq!(
+        (other.header(HeaderName::To), other.sdp()),
+        (success.header(HeaderName::To), sdp())
+    );
+    assert!(peer.events.is_empty(), "no second call");
+    peer.wait(ms(1900));
+    assert!(peer.lines().is_empty(), "the peer is not asked before");
+    peer.wait(ms(100));
+    assert_eq!(peer.lines(), ["200"]);
+    // It was killed again meanwhile.
+    kill(&mut peer);
+    peer.wait(ms(0));
+    assert_eq!(peer.lines(), ["200"]);
+    peer.deliver(Request::new(Method::Ack, "a").to(&to).finish());
+    assert!(peer.told().is_none(), "the shell waits for no ACK");
+    // A copy on another way is a transaction of its own.
+    peer.deliver(invite("late"));
+    assert_eq!(peer.lines(), ["200"]);
+    peer.deliver(Request::new(Method::Ack, "a").to(&to).finish());
+    assert!(peer.told().is_none());
+    peer.wait(2 * SECOND);
+    assert_eq!(peer.lines().first().map(String::as_str), Some("INVITE"), "the probe");
+}
+
+#[test]
+fn the_answer_to_a_late_offer_comes_with_the_ack() {
+    let mut peer = Peer::new();
+    peer.deliver(Request::new(Method::Invite, "i").finish());
+    peer.sent();
+    let session = peer.events.iter().find_map(incoming).unwrap();
+    peer.agent.accept(peer.now, session, sdp());
+    let to = peer.one().1.header(HeaderName::To).unwrap().to_owned();
+    kill(&mut peer);
+    let mut ack = Request::new(Method::Ack, "a").to(&to);
+    ack.body = Some(SDP.to_vec());
+    peer.deliver(ack.finish());
+    let answer = peer.told().cloned();
+    assert!(
+        matches!(answer, Some(UaEvent::Acked { session: acked, sdp: Some(_) }) if acked == session),
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn a_success_whose_ack_came_while_nobody_was_here_ends_nothing() {
+    let mut peer = Peer::new();
+    let mut request = Request::new(Method::Invite, "i");
+    request.body = Some(SDP.to_vec());
+    peer.deliver(request.finish());
+    peer.sent();
+    let session = peer.events.iter().find_map(incoming).unwrap();
+    peer.agent.accept(peer.now, session, sdp());
+    peer.sent();
+    kill(&mut peer);
+    peer.wait(40 * SECOND);
+    let lines = peer.lines();
+    assert!(!lines.contains(&"BYE".to_owned()), "{lines:?}");
+    assert_eq!(lines.last().map(String::as_str), Some("INVITE"), "the probe tells");
+}
+
+#[test]
+fn a_success_of_the_peer_that_comes_again_gets_its_ack_again() {
+    let mut peer = Peer::new();
+    let (_, invite) = call(&mut peer, &[]);
+    kill(&mut peer);
+    peer.respond(&invite, 200, "b", &[]);
+    let (_, ack) = peer.one();
+    assert_eq!(ack.method(), Some(Method::Ack));
+    assert_eq!(ack.cseq().unwrap().0, invite.cseq().unwrap().0);
+    assert_eq!((ack.call_id(), ack.sdp()), (invite.call_id(), None));
+    // Of nobody in this dialog.
+    peer.respond(&invite, 200, "other", &[]);
+    assert!(peer.lines().is_empty() && peer.events.is_empty());
+}
+
+#[test]
+fn an_answer_given_with_the_ack_is_given_again() {
+    let mut peer = Peer::new();
+    let asking = Invite {
+        offer: None,
+        ..invite_to("sip:bob@10.0.0.9")
+    };
+    let session = peer.agent.invite(peer.now, asking);
+    let (_, invite) = peer.one();
+    peer.respond(&invite, 200, "b", &[]);
+    peer.sent();
+    assert_eq!(peer.agent.kept_sessions().count(), 0, "without our answer it is nothing yet");
+    peer.agent.ack(peer.now, session, other_sdp(5));
+    peer.sent();
+    assert_eq!(kill(&mut peer), [session]);
+    peer.respond(&invite, 200, "b", &[]);
+    assert_eq!(peer.one().1.sdp(), other_sdp(5));
+}
+
+#[test]
+fn an_offer_that_was_in_flight_is_taken_back_when_it_was_accepted() {
+    let mut peer = Peer::new();
+    let (session, _) = call(&mut peer, &[("Allow", "UPDATE")]);
+    peer.agent.reinvite(peer.now, session, other_sdp(1));
+    let (_, reinvite) = peer.one();
+    kill(&mut peer);
+    peer.wait(ms(2));
+    let (_, probe) = peer.one();
+    peer.respond(&probe, 200, "b", &[]);
+    for _ in 0..2 {
+        peer.respond(&reinvite, 200, "b", &[]);
+        let (_, ack) = peer.one();
+        assert_eq!(
+            (ack.method(), ack.cseq().unwrap().0),
+            (Some(Method::Ack), reinvite.cseq().unwrap().0)
+        );
+    }
+    peer.wait(ms(1));
+    let (_, again) = peer.one();
+    assert_eq!(
+        (again.method(), again.sdp()),
+        (Some(Method::Invite), sdp()),
+        "what we said last"
+    );
+    peer.respond(&again, 200, "b", &[]);
+    assert_eq!(peer.lines(), ["ACK"]);
+    peer.wait(100 * SECOND);
+    assert!(peer.lines().is_empty() && peer.events.is_empty());
+}
+
+#[test]
+fn a_stream_peer_is_reached_at_its_contact_and_over_the_connection_it_opens() {
+    let mut peer = Peer::new();
+    peer.flow = tcp(5);
+    peer.flow.peer = "10.0.0.9:41234".parse().unwrap();
+    let mut request = Request::new(Method::Invite, "i");
+    request.contact = "<sip:peer@10.0.0.9:5070;transport=tcp>".to_owned();
+    request.via = format!("SIP/2.0/TCP {PEER};rport");
+    peer.deliver(request.finish());
+    peer.sent();
+    let session = peer.events.iter().find_map(incoming).unwrap();
+    peer.agent.accept(peer.now, session, sdp());
+    let to = peer.one().1.header(HeaderName::To).unwrap().to_owned();
+    kill(&mut peer);
+    peer.wait(ms(0));
+    let (again, _) = peer.one();
+    assert_eq!(
+        (again.peer.to_string(), again.connection),
+        ("10.0.0.9:5060".to_owned(), None),
+        "its Via"
+    );
+    peer.deliver(Request::new(Method::Ack, "a").to(&to).finish());
+    peer.agent.info(peer.now, session, "text/plain", "x".into());
+    let (flow, _) = peer.one();
+    assert_eq!(
+        (flow.transport, flow.peer.to_string(), flow.connection),
+        (Transport::Tcp, "10.0.0.9:5070".to_owned(), None)
+    );
+    peer.flow = tcp(1);
+    peer.deliver(Request::new(Method::Options, "o").to(&to).cseq(2).finish());
+    peer.sent();
+    peer.agent.info(peer.now, session, "text/plain", "x".into());
+    assert_eq!(peer.one().0, tcp(1));
+    peer.agent.move_session(session, tcp(2));
+    peer.agent.info(peer.now, session, "text/plain", "x".into());
+    assert_eq!(peer.one().0, tcp(2));
+}
+
+#[test]
+fn passwords_are_not_kept() {
+    let mut peer = Peer::new();
+    let credentials = Credentials {
+        username: "tandem".into(),
+        password: "hush-hush".into(),
+        realm: Some("trunk".into()),
+    };
+    let invite = Invite {
+        credentials: Some(credentials.clone()),
+        ..invite_to("sip:bob@10.0.0.9")
+    };
+    let session = peer.agent.invite(peer.now, invite);
+    let (_, request) = peer.one();
+    peer.respond(&request, 200, "b", &[]);
+    peer.agent.ack(peer.now, session, None);
+    peer.sent();
+    let snapshot = peer.agent.snapshot_of(session, anchor(&peer)).unwrap();
+    assert_eq!(snapshot.account(), Some(("tandem", Some("trunk"))));
+    let bytes = rmp_serde::to_vec_named(&snapshot).unwrap();
+    assert!(!bytes.windows(9).any(|window| window == b"hush-hush"));
+    kill(&mut peer);
+    peer.agent.set_credentials(session, Some(credentials));
+    peer.agent.bye(peer.now, session, None);
+    let (_, bye) = peer.one();
+    let challenge = r#"Digest realm="trunk", nonce="n1", algorithm=SHA-256, qop="auth""#;
+    peer.respond(&bye, 401, "b", &[("WWW-Authenticate", challenge)]);
+    assert!(peer.one().1.header(HeaderName::Authorization).is_some());
+}
+
+#[test]
+fn a_record_of_before_is_read_and_what_is_not_known_is_skipped() {
+    let mut peer = Peer::new();
+    let (session, invite) = call(&mut peer, &[]);
+    let anchor = anchor(&peer);
+    let snapshot = peer.agent.snapshot_of(session, anchor).unwrap();
+    let bytes = rmp_serde::to_vec_named(&snapshot).unwrap();
+    assert_eq!(bytes, rmp_serde::to_vec_named(&snapshot.clone()).unwrap());
+    // One more field, as a later version may write.
+    let mut wider = bytes.clone();
+    wider[0] += 1;
+    wider.extend_from_slice(b"\xa5later\xc3");
+    let read: SessionSnapshot = rmp_serde::from_slice(&wider).unwrap();
+    assert_eq!(read, snapshot);
+    assert_eq!((read.call_id(), read.is_outgoing()), (invite.call_id().unwrap(), true));
+    assert_eq!((read.local_sdp(), read.remote_sdp()), (sdp().as_ref(), sdp().as_ref()));
+    for length in 0..bytes.len() {
+        assert!(
+            rmp_serde::from_slice::<SessionSnapshot>(&bytes[..length]).is_err(),
+            "{length} bytes"
+        );
+    }
+}
+
+#[test]
+fn a_callee_that_was_killed_is_served_too() {
+    let mut peer = Peer::new();
+    let (session, invite) = call(&mut peer, &[]);
+    kill(&mut peer);
+    let mut reinvite = from_callee(&invite, Method::Invite, "r", 1);
+    reinvite.body = other_sdp(1).map(|sdp| sdp.to_vec());
+    peer.deliver(reinvite.finish());
+    assert_eq!(peer.lines(), ["100"]);
+    assert_eq!(peer.events.iter().find_map(reinvited), Some(session));
+    let refer = from_callee(&invite, Method::Refer, "f", 2).header("Refer-To", "<sip:carol@tandem.test>");
+    peer.deliver(refer.finish());
+    assert!(peer.sent().is_empty());
+    assert!(matches!(peer.events.last(), Some(UaEvent::Referred { .. })));
+    peer.deliver(from_callee(&invite, Method::Bye, "b", 3).finish());
+    peer.sent();
+    assert_eq!(peer.events.iter().find_map(any_terminal).as_deref(), Some("Ended by peer"));
+}
