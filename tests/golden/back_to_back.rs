@@ -26,16 +26,14 @@ fn b2b() -> KvList {
 async fn calls(stage: &mut Stage, alice: &Handset, other_dn: &str, extensions: KvList) {
     let request = ClientRequest::make_call(&dn("1001"), other_dn).extensions(extensions);
     stage.sends(request).await;
-    let call = alice.rings().await;
-    alice.picks_up(call).await;
+    alice.takes().await;
 }
 
 /// The same, and the one who is called picks up; who it is shown as its caller.
 async fn reaches(stage: &mut Stage, phones: [&Handset; 2], other_dn: &str, extensions: KvList) -> String {
     let [alice, bob] = phones;
     calls(stage, alice, other_dn, extensions).await;
-    let call = bob.rings().await;
-    bob.picks_up(call).await;
+    let call = bob.takes().await;
     stage.event(EventEstablished, "1001").await;
     let from = bob.invite(call).header("From").to_owned();
     ends(stage, bob, call).await;
@@ -51,10 +49,9 @@ async fn ends(stage: &mut Stage, phone: &Handset, call: CallNumber) {
 #[tokio::test]
 async fn a_call_to_a_tel_uri() {
     let (mut stage, phones) = Stage::with(Setup::new().tables(PLAN), &["1001", "1002"]).await;
-    let [alice, bob] = &phones[..] else { panic!("two phones") };
+    let [alice, bob] = &phones;
     calls(&mut stage, alice, "tel:1002", KvList::new()).await;
-    let ringing = bob.rings().await;
-    bob.picks_up(ringing).await;
+    let ringing = bob.takes().await;
     stage.event(EventEstablished, "1001").await;
     stage.hear(&[(alice, "1002"), (bob, "1001")]).await;
     ends(&mut stage, bob, ringing).await;
@@ -84,16 +81,13 @@ async fn a_call_to_a_tel_uri() {
 #[tokio::test]
 async fn a_call_to_a_user_who_forwards() {
     let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
-    let [alice, bob, carol] = &phones[..] else {
-        panic!("three phones")
-    };
+    let [alice, bob, carol] = &phones;
     calls(&mut stage, alice, "1002", b2b()).await;
     let ringing = bob.rings().await;
     stage.event(EventRinging, "1002").await;
     bob.refuses(ringing, "302 Moved Temporarily", "Contact: <sip:1003@tandem.local>\r\n")
         .await;
-    let forwarded = carol.rings().await;
-    carol.picks_up(forwarded).await;
+    let forwarded = carol.takes().await;
     stage.event(EventEstablished, "1001").await;
     stage.hear(&[(alice, "1003"), (carol, "1001")]).await;
     ends(&mut stage, carol, forwarded).await;
@@ -129,18 +123,14 @@ async fn a_call_to_a_user_who_forwards() {
 #[tokio::test]
 async fn a_call_to_a_response_group() {
     let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
-    let [alice, group, member] = &phones[..] else {
-        panic!("three phones")
-    };
+    let [alice, group, member] = &phones;
     calls(&mut stage, alice, "1002", b2b()).await;
-    let ringing = group.rings().await;
-    group.picks_up(ringing).await;
+    let ringing = group.takes().await;
     let call = stage.event(EventEstablished, "1002").await;
     stage
         .sends(with(OnCallWith::SingleStepConference, "1002", call, "1003"))
         .await;
-    let taken = member.rings().await;
-    member.picks_up(taken).await;
+    let taken = member.takes().await;
     stage.event(EventPartyAdded, "1001").await;
     group.hangs_up(ringing).await;
     stage.event(EventPartyDeleted, "1001").await;
@@ -205,11 +195,10 @@ async fn the_destination_is_shown_the_identity_that_is_meant_for_it() {
 async fn headers_that_are_passed_on_and_headers_that_never_are() {
     let setup = Setup::new().sip("pass_through_headers = [\"X-Trace\"]");
     let (mut stage, phones) = Stage::with(setup, &["1001", "1002"]).await;
-    let [alice, bob] = &phones[..] else { panic!("two phones") };
+    let [alice, bob] = &phones;
     let more = "X-Trace: 77\r\nX-Other: 1\r\nTarget-Class: primary\r\nRSeq: 5\r\n";
     let dialled = alice.invites("1002", more).await;
-    let ringing = bob.rings().await;
-    bob.picks_up(ringing).await;
+    let ringing = bob.takes().await;
     let invite = bob.invite(ringing);
     assert_eq!(invite.header("X-Trace"), "77");
     for never in ["X-Other", "Target-Class", "RSeq"] {
@@ -232,8 +221,7 @@ async fn headers_that_are_passed_on_and_headers_that_never_are() {
 
     let ticket = pairs("sip-headers", KvValue::List(pairs("X-Ticket", "12")));
     calls(&mut stage, alice, "1002", ticket).await;
-    let ringing = bob.rings().await;
-    bob.picks_up(ringing).await;
+    let ringing = bob.takes().await;
     assert_eq!(bob.invite(ringing).header("X-Ticket"), "12");
     stage.event(EventEstablished, "1001").await;
     ends(&mut stage, bob, ringing).await;
@@ -251,10 +239,9 @@ async fn a_client_waits_for_the_media_of_a_call() {
     for mode in ["direct", "anchored"] {
         let setup = Setup::new().tables(&format!("[media]\nmode = \"{mode}\""));
         let (mut stage, phones) = Stage::with(setup, &["1001", "1002"]).await;
-        let [alice, bob] = &phones[..] else { panic!("two phones") };
+        let [alice, bob] = &phones;
         calls(&mut stage, alice, "1002", pairs("RemoteMediaFlowState", 1i64)).await;
-        let ringing = bob.rings().await;
-        bob.picks_up(ringing).await;
+        let ringing = bob.takes().await;
         let mut last = [None, None];
         while last != [Some("Connected"), Some("Connected")] {
             let frame = stage.desk.event().await;

@@ -7,7 +7,6 @@ use tandem_wire::model::request::{OnCallWith, OnTwoCalls};
 use tandem_wire::model::{ConnId, EventName};
 
 use super::stage::{Stage, dn, on_two, with};
-use crate::rig::cti::Desk;
 use crate::rig::handset::Handset;
 use crate::rig::ports::free_port;
 use crate::rig::server::{Server, Setup};
@@ -38,26 +37,16 @@ async fn outside(policy: &str, own: &str) -> (Stage, [Handset; 3]) {
 /// The first one outside calls Alice, who answers.
 async fn inbound(stage: &mut Stage, alice: &Handset, caller: &Handset) -> ConnId {
     let dialled = caller.dials("1001").await;
-    let ringing = alice.rings().await;
-    alice.picks_up(ringing).await;
+    alice.takes().await;
     caller.is_answered(dialled).await;
     stage.event(EventEstablished, "1001").await
-}
-
-/// Alice consults the second one outside.
-async fn consult(stage: &mut Stage, operation: OnCallWith, main: ConnId, other: &Handset) -> ConnId {
-    let consult = Desk::call_of(&stage.asks(with(operation, "1001", main, "1005")).await);
-    let ringing = other.rings().await;
-    other.picks_up(ringing).await;
-    stage.event(EventEstablished, "1001").await;
-    consult
 }
 
 /// All three talk in one call.
 async fn conference(stage: &mut Stage, phones: &[Handset; 3]) {
     let [alice, fourth, fifth] = phones;
     let main = inbound(stage, alice, fourth).await;
-    let second = consult(stage, OnCallWith::InitiateConference, main, fifth).await;
+    let (second, _) = stage.consults(OnCallWith::InitiateConference, "1001", main, fifth).await;
     stage.asks(on_two(OnTwoCalls::CompleteConference, "1001", main, second)).await;
     stage.event(EventPartyAdded, "1001").await;
     stage
@@ -80,7 +69,7 @@ async fn a_request_that_would_leave_nobody_of_ours_is_refused() {
     stage
         .is_refused(with(OnCallWith::SingleStepTransfer, "1001", main, "1005"), 1148)
         .await;
-    let second = consult(&mut stage, OnCallWith::InitiateTransfer, main, &fifth).await;
+    let (second, _) = stage.consults(OnCallWith::InitiateTransfer, "1001", main, &fifth).await;
     stage
         .is_refused(on_two(OnTwoCalls::CompleteTransfer, "1001", main, second), 98)
         .await;
@@ -125,8 +114,7 @@ async fn a_call_may_go_on_among_others_where_the_dn_that_leaves_says_so() {
 async fn direct(phones: [&Handset; 2], stage: &mut Stage) {
     let [alice, bob] = phones;
     let dialled = alice.dials("1002").await;
-    let ringing = bob.rings().await;
-    bob.picks_up(ringing).await;
+    let ringing = bob.takes().await;
     alice.is_answered(dialled).await;
     stage.hear(&[(alice, "1002"), (bob, "1001")]).await;
     alice.holds(dialled).await;
@@ -140,14 +128,12 @@ async fn direct_calls_that_are_not_handled_work_and_are_not_reported() {
     for setting in ["false", "on-login"] {
         let setup = Setup::new().tables(&format!("[calls]\nhandle_direct_calls = \"{setting}\""));
         let (mut stage, phones) = Stage::with(setup, &["1001", "1002"]).await;
-        let [alice, bob] = &phones[..] else { panic!("two phones") };
+        let [alice, bob] = &phones;
         direct([alice, bob], &mut stage).await;
         // A call that a desktop asks for is handled all the same.
         stage.sends(ClientRequest::make_call(&dn("1001"), "1002")).await;
-        let call = alice.rings().await;
-        alice.picks_up(call).await;
-        let call = bob.rings().await;
-        bob.picks_up(call).await;
+        alice.takes().await;
+        let call = bob.takes().await;
         stage.event(EventEstablished, "1001").await;
         bob.hangs_up(call).await;
         let expected: [(&str, &[&str]); 2] = [
@@ -223,7 +209,7 @@ async fn pool_is(server: &Server, expected: [f64; 5]) {
 async fn a_pool_of_conferences_grows_under_load_and_shrinks_again() {
     let setup = Setup::new().tables("[connectors]\ncount = 1\n[conference]\npool_size = 2\nreuse_avcall = 1");
     let (mut stage, phones) = Stage::with(setup, &["1001", "1002"]).await;
-    let [alice, bob] = &phones[..] else { panic!("two phones") };
+    let [alice, bob] = &phones;
     pool_is(&stage.server, [2.0, 0.0, 0.0, 0.0, 0.0]).await;
     let mut calls = Vec::new();
     for _ in 0..4 {

@@ -55,18 +55,21 @@ pub fn dn(number: &str) -> String {
 
 impl Stage {
     /// A server with DNs for these phones, which register; a desk that watches the DNs.
-    pub async fn set(numbers: &[&str]) -> (Self, Vec<Handset>) {
+    pub async fn set<const N: usize>(numbers: &[&str; N]) -> (Self, [Handset; N]) {
         Self::with(Setup::new(), numbers).await
     }
 
     /// The same, with more configuration.
-    pub async fn with(setup: Setup, numbers: &[&str]) -> (Self, Vec<Handset>) {
+    pub async fn with<const N: usize>(setup: Setup, numbers: &[&str; N]) -> (Self, [Handset; N]) {
         let setup = numbers.iter().fold(setup, |setup, number| setup.trusted_phone(number));
         let server = setup.start().await;
         let mut phones = Vec::new();
         for number in numbers {
             phones.push(Handset::register(number, server.sip).await);
         }
+        let phones = phones
+            .try_into()
+            .unwrap_or_else(|_| unreachable!("one phone for each number"));
         (Self::before(server, numbers).await, phones)
     }
 
@@ -92,13 +95,26 @@ impl Stage {
     /// One phone calls another, which answers: the beginning of most flows.
     pub async fn talk(&mut self, caller: &Handset, called: &Handset) -> (ConnId, CallNumber, CallNumber) {
         let there = caller.dials(&called.name).await;
-        let here = called.rings().await;
-        called.picks_up(here).await;
+        let here = called.takes().await;
         caller.is_answered(there).await;
         let conn = self.event(EventName::EventEstablished, &called.name).await;
         self.event(EventName::EventEstablished, &caller.name).await;
         self.begins();
         (conn, there, here)
+    }
+
+    /// A party of a call consults a phone, which picks up: the consultation, and the phone's call.
+    pub async fn consults(
+        &mut self,
+        operation: OnCallWith,
+        number: &str,
+        main: ConnId,
+        target: &Handset,
+    ) -> (ConnId, CallNumber) {
+        let dialing = self.asks(with(operation, number, main, &target.name)).await;
+        let ringing = target.takes().await;
+        self.event(EventName::EventEstablished, number).await;
+        (Desk::call_of(&dialing), ringing)
     }
 
     fn frames(&self) -> Vec<EventFrame> {

@@ -10,7 +10,7 @@ use crate::rig::wait;
 #[tokio::test]
 async fn a_phone_is_told_to_answer() {
     let (mut stage, phones) = Stage::set(&["1001", "1002"]).await;
-    let [alice, bob] = &phones[..] else { panic!("two phones") };
+    let [alice, bob] = &phones;
     stage.begins();
     let there = alice.dials("1002").await;
     let here = bob.rings().await;
@@ -49,7 +49,7 @@ async fn a_phone_is_told_to_answer() {
 #[tokio::test]
 async fn digits_are_sent_into_a_call() {
     let (mut stage, phones) = Stage::set(&["1001", "1002"]).await;
-    let [alice, bob] = &phones[..] else { panic!("two phones") };
+    let [alice, bob] = &phones;
     let (call, _, here) = stage.talk(alice, bob).await;
     stage.asks(ClientRequest::send_dtmf(&dn("1001"), call, "12#")).await;
     wait::until("the digits at 1002", wait::SOON, async || match bob.digits(here).as_str() {

@@ -6,7 +6,6 @@ use tandem_wire::model::EventName::{EventEstablished, EventPartyAdded, EventPart
 use tandem_wire::model::request::{OnCallWith, OnTwoCalls};
 
 use crate::golden::stage::{Stage, dn, on_two, with};
-use crate::rig::cti::Desk;
 use crate::rig::handset::{CallNumber, Handset};
 
 /// What the parties are told while a conference of three is made by consultation.
@@ -28,11 +27,7 @@ const MADE_C: [&str; 3] = [
 /// Alice talks with Bob, who consults Carol and makes a conference of it.
 async fn conference(stage: &mut Stage, alice: &Handset, bob: &Handset, carol: &Handset) -> (ConnId, CallNumber) {
     let (main, _, _) = stage.talk(alice, bob).await;
-    let dialing = stage.asks(with(OnCallWith::InitiateConference, "1002", main, "1003")).await;
-    let consult = Desk::call_of(&dialing);
-    let ringing = carol.rings().await;
-    carol.picks_up(ringing).await;
-    stage.event(EventEstablished, "1002").await;
+    let (consult, ringing) = stage.consults(OnCallWith::InitiateConference, "1002", main, carol).await;
     stage.hear(&[(alice, "sound"), (bob, "1003"), (carol, "1002")]).await;
     stage
         .asks(on_two(OnTwoCalls::CompleteConference, "1002", main, consult))
@@ -47,9 +42,7 @@ async fn conference(stage: &mut Stage, alice: &Handset, bob: &Handset, carol: &H
 #[tokio::test]
 async fn a_conference_shrinks_to_a_call_and_ends() {
     let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
-    let [alice, bob, carol] = &phones[..] else {
-        panic!("three phones")
-    };
+    let [alice, bob, carol] = &phones;
     let (_, at_carol) = conference(&mut stage, alice, bob, carol).await;
     carol.hangs_up(at_carol).await;
     stage.event(EventPartyDeleted, "1001").await;
@@ -73,9 +66,7 @@ async fn a_conference_shrinks_to_a_call_and_ends() {
 #[tokio::test]
 async fn who_made_a_conference_leaves_it_and_the_others_talk_on() {
     let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
-    let [alice, bob, carol] = &phones[..] else {
-        panic!("three phones")
-    };
+    let [alice, bob, carol] = &phones;
     let (main, at_carol) = conference(&mut stage, alice, bob, carol).await;
     stage.asks(ClientRequest::release_call(&dn("1002"), main)).await;
     bob.is_over(0).await;
@@ -99,9 +90,7 @@ async fn who_made_a_conference_leaves_it_and_the_others_talk_on() {
 #[tokio::test]
 async fn a_party_is_deleted_from_a_conference() {
     let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
-    let [alice, bob, carol] = &phones[..] else {
-        panic!("three phones")
-    };
+    let [alice, bob, carol] = &phones;
     let (main, at_carol) = conference(&mut stage, alice, bob, carol).await;
     stage.asks(with(OnCallWith::DeleteFromConference, "1002", main, "1003")).await;
     carol.is_over(at_carol).await;
@@ -142,9 +131,7 @@ async fn a_party_is_deleted_from_a_conference() {
 #[tokio::test]
 async fn a_conference_is_cleared() {
     let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
-    let [alice, bob, carol] = &phones[..] else {
-        panic!("three phones")
-    };
+    let [alice, bob, carol] = &phones;
     let (main, at_carol) = conference(&mut stage, alice, bob, carol).await;
     stage.asks(ClientRequest::clear_call(&dn("1001"), main)).await;
     alice.is_over(0).await;
@@ -166,9 +153,7 @@ async fn a_conference_is_cleared() {
 #[tokio::test]
 async fn a_party_is_added_in_a_single_step() {
     let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
-    let [alice, bob, carol] = &phones[..] else {
-        panic!("three phones")
-    };
+    let [alice, bob, carol] = &phones;
     let (main, _, _) = stage.talk(alice, bob).await;
     stage
         .sends(with(OnCallWith::SingleStepConference, "1002", main, "1003"))

@@ -11,9 +11,7 @@ use crate::rig::cti::Desk;
 #[tokio::test]
 async fn a_transfer_is_completed_when_the_target_has_answered() {
     let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
-    let [alice, bob, carol] = &phones[..] else {
-        panic!("three phones")
-    };
+    let [alice, bob, carol] = &phones;
     let (main, _, _) = stage.talk(alice, bob).await;
     stage.hear(&[(alice, "1002"), (bob, "1001"), (carol, "")]).await;
     let dialing = stage.asks(with(OnCallWith::InitiateTransfer, "1002", main, "1003")).await;
@@ -67,9 +65,7 @@ async fn a_transfer_is_completed_when_the_target_has_answered() {
 #[tokio::test]
 async fn a_transfer_is_completed_while_the_target_rings() {
     let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
-    let [alice, bob, carol] = &phones[..] else {
-        panic!("three phones")
-    };
+    let [alice, bob, carol] = &phones;
     let (main, _, _) = stage.talk(alice, bob).await;
     let dialing = stage.asks(with(OnCallWith::InitiateTransfer, "1002", main, "1003")).await;
     let consult = Desk::call_of(&dialing);
@@ -121,15 +117,9 @@ async fn a_transfer_is_completed_while_the_target_rings() {
 #[tokio::test]
 async fn a_consultation_is_alternated_and_then_ended_by_reconnect() {
     let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
-    let [alice, bob, carol] = &phones[..] else {
-        panic!("three phones")
-    };
+    let [alice, bob, carol] = &phones;
     let (main, _, _) = stage.talk(alice, bob).await;
-    let dialing = stage.asks(with(OnCallWith::InitiateTransfer, "1002", main, "1003")).await;
-    let consult = Desk::call_of(&dialing);
-    let ringing = carol.rings().await;
-    carol.picks_up(ringing).await;
-    stage.event(EventEstablished, "1002").await;
+    let (consult, ringing) = stage.consults(OnCallWith::InitiateTransfer, "1002", main, carol).await;
     stage.asks(on_two(OnTwoCalls::AlternateCall, "1002", main, consult)).await;
     stage.hear(&[(alice, "1002"), (bob, "1001"), (carol, "sound")]).await;
     stage.asks(on_two(OnTwoCalls::AlternateCall, "1002", consult, main)).await;
@@ -176,17 +166,13 @@ async fn a_consultation_is_alternated_and_then_ended_by_reconnect() {
 /// Bob holds Alice, makes another call to Carol, and makes one of the two.
 async fn two_calls(kind: MergeType, name: &str, expected: &[(&str, &[&str])]) {
     let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
-    let [alice, bob, carol] = &phones[..] else {
-        panic!("three phones")
-    };
+    let [alice, bob, carol] = &phones;
     let (first, _, _) = stage.talk(alice, bob).await;
     stage.asks(on_call(OnCall::HoldCall, "1002", first)).await;
     let reference = stage.sends(ClientRequest::make_call(&dn("1002"), "1003")).await;
-    let second_line = bob.rings().await;
-    bob.picks_up(second_line).await;
+    let second_line = bob.takes().await;
     let second = Desk::call_of(&stage.answer(reference).await);
-    let ringing = carol.rings().await;
-    carol.picks_up(ringing).await;
+    let ringing = carol.takes().await;
     stage.event(EventEstablished, "1003").await;
     stage.hear(&[(alice, "sound"), (bob, "1003"), (carol, "1002")]).await;
     stage.asks(merge(kind, "1002", first, second)).await;

@@ -15,16 +15,13 @@ fn pairs(pairs: &[(&str, &str)]) -> KvList {
 #[tokio::test]
 async fn what_was_attached_to_a_consultation_is_the_callers_after_the_transfer() {
     let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
-    let [alice, bob, carol] = &phones[..] else {
-        panic!("three phones")
-    };
+    let [alice, bob, carol] = &phones;
     let (main, _, _) = stage.talk(alice, bob).await;
     let attach = ClientRequest::attach_user_data(&dn("1002"), main, pairs(&[("customer", "4711")]));
     stage.asks(attach).await;
     let consult = with(OnCallWith::InitiateTransfer, "1002", main, "1003").user_data(pairs(&[("case", "77")]));
     let consult = Desk::call_of(&stage.asks(consult).await);
-    let ringing = carol.rings().await;
-    carol.picks_up(ringing).await;
+    let ringing = carol.takes().await;
     stage.event(EventEstablished, "1003").await;
     let attach = ClientRequest::attach_user_data(&dn("1003"), consult, pairs(&[("note", "ok")]));
     stage.asks(attach).await;

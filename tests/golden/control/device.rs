@@ -8,15 +8,9 @@ use crate::golden::stage::Stage;
 #[tokio::test]
 async fn a_phone_transfers_blindly() {
     let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
-    let [alice, bob, carol] = &phones[..] else {
-        panic!("three phones")
-    };
+    let [alice, bob, carol] = &phones;
     stage.talk(alice, bob).await;
-    let (status, ringing) = tokio::join!(bob.transfers(0, "1003"), async {
-        let ringing = carol.rings().await;
-        carol.picks_up(ringing).await;
-        ringing
-    });
+    let (status, ringing) = tokio::join!(bob.transfers(0, "1003"), carol.takes());
     assert_eq!(status, 200);
     bob.is_over(0).await;
     stage.event(EventPartyChanged, "1001").await;
@@ -52,9 +46,7 @@ async fn a_phone_transfers_blindly() {
 #[tokio::test]
 async fn a_blind_transfer_that_is_declined_leaves_the_call_as_it_was() {
     let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
-    let [alice, bob, carol] = &phones[..] else {
-        panic!("three phones")
-    };
+    let [alice, bob, carol] = &phones;
     stage.talk(alice, bob).await;
     let (status, ()) = tokio::join!(bob.transfers(0, "1003"), async {
         let ringing = carol.rings().await;
@@ -80,15 +72,12 @@ async fn a_blind_transfer_that_is_declined_leaves_the_call_as_it_was() {
 #[tokio::test]
 async fn a_phone_transfers_attended() {
     let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
-    let [alice, bob, carol] = &phones[..] else {
-        panic!("three phones")
-    };
+    let [alice, bob, carol] = &phones;
     stage.talk(alice, bob).await;
     bob.holds(0).await;
     stage.hear(&[(alice, "sound"), (bob, "")]).await;
     let second = bob.dials("1003").await;
-    let ringing = carol.rings().await;
-    carol.picks_up(ringing).await;
+    let ringing = carol.takes().await;
     bob.is_answered(second).await;
     stage.event(EventEstablished, "1003").await;
     stage.hear(&[(alice, "sound"), (bob, "1003"), (carol, "1002")]).await;
@@ -138,17 +127,14 @@ async fn a_phone_transfers_attended() {
 #[tokio::test]
 async fn a_phone_forwards_a_call_by_302() {
     let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
-    let [alice, bob, carol] = &phones[..] else {
-        panic!("three phones")
-    };
+    let [alice, bob, carol] = &phones;
     stage.begins();
     let there = alice.dials("1002").await;
     stage.event(EventDialing, "1001").await;
     let at_bob = bob.rings().await;
     bob.refuses(at_bob, "302 Moved Temporarily", "Contact: <sip:1003@tandem.local>\r\n")
         .await;
-    let at_carol = carol.rings().await;
-    carol.picks_up(at_carol).await;
+    let at_carol = carol.takes().await;
     alice.is_answered(there).await;
     stage.event(EventEstablished, "1003").await;
     stage.hear(&[(alice, "1003"), (bob, ""), (carol, "1001")]).await;

@@ -1,7 +1,7 @@
 //! Consultations that come to nothing, and parties that leave in the middle (ch. 9.1, 9.5).
 
 use tandem_wire::model::ConnId;
-use tandem_wire::model::EventName::{EventEstablished, EventReleased, EventRinging};
+use tandem_wire::model::EventName::{EventReleased, EventRinging};
 use tandem_wire::model::request::{OnCall, OnCallWith};
 
 use crate::golden::stage::{Stage, on_call, with};
@@ -21,9 +21,7 @@ async fn goes_on(stage: &mut Stage, main: ConnId, alice: &Handset, bob: &Handset
 /// The target turns the consultation down with this status.
 async fn turned_down(status: &str, state: &str, name: &str) {
     let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
-    let [alice, bob, carol] = &phones[..] else {
-        panic!("three phones")
-    };
+    let [alice, bob, carol] = &phones;
     let (main, _, _) = stage.talk(alice, bob).await;
     stage.asks(with(OnCallWith::InitiateTransfer, "1002", main, "1003")).await;
     let ringing = carol.rings().await;
@@ -67,9 +65,7 @@ async fn the_target_of_a_consultation_declines() {
 async fn the_target_of_a_consultation_does_not_answer() {
     let setup = Setup::new().sip("ring_timeout_ms = 1000");
     let (mut stage, phones) = Stage::with(setup, &["1001", "1002", "1003"]).await;
-    let [alice, bob, carol] = &phones[..] else {
-        panic!("three phones")
-    };
+    let [alice, bob, carol] = &phones;
     let (main, _, _) = stage.talk(alice, bob).await;
     stage.asks(with(OnCallWith::InitiateTransfer, "1002", main, "1003")).await;
     let ringing = carol.rings().await;
@@ -102,7 +98,7 @@ async fn the_target_of_a_consultation_does_not_answer() {
 async fn a_consultation_of_a_phone_that_is_not_there() {
     let setup = Setup::new().trusted_phone("1003");
     let (mut stage, phones) = Stage::with(setup, &["1001", "1002"]).await;
-    let [alice, bob] = &phones[..] else { panic!("two phones") };
+    let [alice, bob] = &phones;
     let (main, _, _) = stage.talk(alice, bob).await;
     let answer = stage.asks(with(OnCallWith::InitiateTransfer, "1002", main, "1003")).await;
     let _consult = Desk::call_of(&answer);
@@ -132,14 +128,9 @@ async fn a_consultation_of_a_phone_that_is_not_there() {
 #[tokio::test]
 async fn the_caller_hangs_up_during_a_consultation() {
     let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
-    let [alice, bob, carol] = &phones[..] else {
-        panic!("three phones")
-    };
+    let [alice, bob, carol] = &phones;
     let (main, _, _) = stage.talk(alice, bob).await;
-    stage.asks(with(OnCallWith::InitiateTransfer, "1002", main, "1003")).await;
-    let ringing = carol.rings().await;
-    carol.picks_up(ringing).await;
-    stage.event(EventEstablished, "1002").await;
+    let (_, ringing) = stage.consults(OnCallWith::InitiateTransfer, "1002", main, carol).await;
     alice.hangs_up(0).await;
     stage.event(EventReleased, "1002").await;
     stage.hear(&[(alice, ""), (bob, "1003"), (carol, "1002")]).await;
@@ -177,14 +168,9 @@ async fn the_caller_hangs_up_during_a_consultation() {
 #[tokio::test]
 async fn the_target_hangs_up_during_a_consultation() {
     let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
-    let [alice, bob, carol] = &phones[..] else {
-        panic!("three phones")
-    };
+    let [alice, bob, carol] = &phones;
     let (main, _, _) = stage.talk(alice, bob).await;
-    stage.asks(with(OnCallWith::InitiateTransfer, "1002", main, "1003")).await;
-    let ringing = carol.rings().await;
-    carol.picks_up(ringing).await;
-    stage.event(EventEstablished, "1002").await;
+    let (_, ringing) = stage.consults(OnCallWith::InitiateTransfer, "1002", main, carol).await;
     carol.hangs_up(ringing).await;
     stage.event(EventReleased, "1002").await;
     goes_on(&mut stage, main, alice, bob).await;
@@ -221,9 +207,7 @@ async fn the_target_hangs_up_during_a_consultation() {
 #[tokio::test]
 async fn who_consults_hangs_up_and_nobody_is_left_alone() {
     let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
-    let [alice, bob, carol] = &phones[..] else {
-        panic!("three phones")
-    };
+    let [alice, bob, carol] = &phones;
     let (main, _, _) = stage.talk(alice, bob).await;
     stage.asks(with(OnCallWith::InitiateTransfer, "1002", main, "1003")).await;
     let ringing = carol.rings().await;

@@ -8,7 +8,7 @@ use crate::golden::stage::{Stage, on_call};
 #[tokio::test]
 async fn a_call_is_held_and_retrieved_by_cti() {
     let (mut stage, phones) = Stage::set(&["1001", "1002"]).await;
-    let [alice, bob] = &phones[..] else { panic!("two phones") };
+    let [alice, bob] = &phones;
     let (call, _, _) = stage.talk(alice, bob).await;
     stage.hear(&[(alice, "1002"), (bob, "1001")]).await;
     stage.asks(on_call(OnCall::HoldCall, "1002", call)).await;
@@ -39,7 +39,7 @@ async fn a_call_is_held_and_retrieved_by_cti() {
 #[tokio::test]
 async fn both_sides_hold_and_only_both_retrieve() {
     let (mut stage, phones) = Stage::set(&["1001", "1002"]).await;
-    let [alice, bob] = &phones[..] else { panic!("two phones") };
+    let [alice, bob] = &phones;
     let (call, _, _) = stage.talk(alice, bob).await;
     stage.asks(on_call(OnCall::HoldCall, "1002", call)).await;
     stage.asks(on_call(OnCall::HoldCall, "1001", call)).await;
@@ -79,7 +79,7 @@ async fn both_sides_hold_and_only_both_retrieve() {
 #[tokio::test]
 async fn a_held_call_is_hung_up_by_the_party_on_hold() {
     let (mut stage, phones) = Stage::set(&["1001", "1002"]).await;
-    let [alice, bob] = &phones[..] else { panic!("two phones") };
+    let [alice, bob] = &phones;
     let (call, _, _) = stage.talk(alice, bob).await;
     stage.asks(on_call(OnCall::HoldCall, "1002", call)).await;
     stage.hear(&[(alice, "sound"), (bob, "")]).await;
@@ -100,7 +100,7 @@ async fn a_held_call_is_hung_up_by_the_party_on_hold() {
 #[tokio::test]
 async fn a_party_is_muted_and_unmuted() {
     let (mut stage, phones) = Stage::set(&["1001", "1002"]).await;
-    let [alice, bob] = &phones[..] else { panic!("two phones") };
+    let [alice, bob] = &phones;
     let (call, _, _) = stage.talk(alice, bob).await;
     stage.asks(on_call(OnCall::SetMuteOn, "1002", call)).await;
     stage.hear(&[(alice, ""), (bob, "1001")]).await;
@@ -130,7 +130,7 @@ async fn a_party_is_muted_and_unmuted() {
 #[tokio::test]
 async fn a_phone_holds_and_resumes_and_it_is_told_like_any_hold() {
     let (mut stage, phones) = Stage::set(&["1001", "1002"]).await;
-    let [alice, bob] = &phones[..] else { panic!("two phones") };
+    let [alice, bob] = &phones;
     stage.talk(alice, bob).await;
     bob.holds(0).await;
     stage.event(EventHeld, "1002").await;

@@ -9,9 +9,7 @@ use crate::rig::cti::Desk;
 #[tokio::test]
 async fn a_reconnect_while_the_target_rings_gives_it_up() {
     let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
-    let [alice, bob, carol] = &phones[..] else {
-        panic!("three phones")
-    };
+    let [alice, bob, carol] = &phones;
     let (main, _, _) = stage.talk(alice, bob).await;
     let dialing = stage.asks(with(OnCallWith::InitiateConference, "1002", main, "1003")).await;
     let consult = Desk::call_of(&dialing);
@@ -50,9 +48,7 @@ async fn a_reconnect_while_the_target_rings_gives_it_up() {
 #[tokio::test]
 async fn a_call_that_rings_is_picked_up_by_another_phone() {
     let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
-    let [alice, bob, carol] = &phones[..] else {
-        panic!("three phones")
-    };
+    let [alice, bob, carol] = &phones;
     stage.begins();
     let there = alice.dials("1002").await;
     let at_bob = bob.rings().await;

@@ -9,9 +9,7 @@ use crate::rig::server::Setup;
 #[tokio::test]
 async fn a_single_step_transfer_lets_the_parties_talk_until_the_target_answers() {
     let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
-    let [alice, bob, carol] = &phones[..] else {
-        panic!("three phones")
-    };
+    let [alice, bob, carol] = &phones;
     let (call, _, _) = stage.talk(alice, bob).await;
     stage.sends(with(OnCallWith::SingleStepTransfer, "1002", call, "1003")).await;
     let ringing = carol.rings().await;
@@ -54,9 +52,7 @@ async fn a_single_step_transfer_lets_the_parties_talk_until_the_target_answers()
 #[tokio::test]
 async fn a_single_step_transfer_that_is_declined_leaves_the_call_as_it_was() {
     let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
-    let [alice, bob, carol] = &phones[..] else {
-        panic!("three phones")
-    };
+    let [alice, bob, carol] = &phones;
     let (call, _, _) = stage.talk(alice, bob).await;
     let reference = stage.sends(with(OnCallWith::SingleStepTransfer, "1002", call, "1003")).await;
     let ringing = carol.rings().await;
@@ -95,9 +91,7 @@ async fn a_single_step_transfer_that_is_declined_leaves_the_call_as_it_was() {
 async fn a_single_step_transfer_that_nobody_answers_leaves_the_call_as_it_was() {
     let setup = Setup::new().sip("ring_timeout_ms = 1000");
     let (mut stage, phones) = Stage::with(setup, &["1001", "1002", "1003"]).await;
-    let [alice, bob, carol] = &phones[..] else {
-        panic!("three phones")
-    };
+    let [alice, bob, carol] = &phones;
     let (call, _, _) = stage.talk(alice, bob).await;
     stage
         .is_refused(with(OnCallWith::SingleStepTransfer, "1002", call, "1003"), 232)
@@ -129,17 +123,14 @@ async fn a_single_step_transfer_that_nobody_answers_leaves_the_call_as_it_was() 
 #[tokio::test]
 async fn a_call_that_rings_is_redirected() {
     let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
-    let [alice, bob, carol] = &phones[..] else {
-        panic!("three phones")
-    };
+    let [alice, bob, carol] = &phones;
     stage.begins();
     let there = alice.dials("1002").await;
     let at_bob = bob.rings().await;
     let call = stage.event(EventRinging, "1002").await;
     stage.asks(with(OnCallWith::RedirectCall, "1002", call, "1003")).await;
     assert_eq!(bob.is_over(at_bob).await, Some(487));
-    let at_carol = carol.rings().await;
-    carol.picks_up(at_carol).await;
+    let at_carol = carol.takes().await;
     alice.is_answered(there).await;
     stage.event(EventEstablished, "1003").await;
     stage.hear(&[(alice, "1003"), (bob, ""), (carol, "1001")]).await;

@@ -2,16 +2,15 @@
 
 use tandem_wire::ClientRequest;
 use tandem_wire::model::ConnId;
-use tandem_wire::model::EventName::{EventEstablished, EventHeld};
+use tandem_wire::model::EventName::EventHeld;
 use tandem_wire::model::request::{OnCall, OnCallWith, OnTwoCalls};
 
 use crate::golden::stage::{Stage, dn, on_call, on_two, with};
-use crate::rig::cti::Desk;
 
 #[tokio::test]
 async fn a_second_operation_is_refused_while_one_is_under_way() {
     let (mut stage, phones) = Stage::set(&["1001", "1002"]).await;
-    let [alice, bob] = &phones[..] else { panic!("two phones") };
+    let [alice, bob] = &phones;
     let (call, _, _) = stage.talk(alice, bob).await;
     alice.stalls(true);
     let held = stage.sends(on_call(OnCall::HoldCall, "1002", call)).await;
@@ -36,9 +35,7 @@ async fn a_second_operation_is_refused_while_one_is_under_way() {
 #[tokio::test]
 async fn requests_out_of_place_are_refused() {
     let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
-    let [alice, bob, carol] = &phones[..] else {
-        panic!("three phones")
-    };
+    let [alice, bob, carol] = &phones;
     let (call, _, _) = stage.talk(alice, bob).await;
     let nowhere = ConnId(0x77);
     stage.is_refused(on_call(OnCall::RetrieveCall, "1002", call), 43).await;
@@ -79,15 +76,9 @@ async fn requests_out_of_place_are_refused() {
 #[tokio::test]
 async fn no_consultation_on_a_consultation() {
     let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
-    let [alice, bob, carol] = &phones[..] else {
-        panic!("three phones")
-    };
+    let [alice, bob, carol] = &phones;
     let (main, _, _) = stage.talk(alice, bob).await;
-    let consult = stage.asks(with(OnCallWith::InitiateTransfer, "1002", main, "1003")).await;
-    let consult = Desk::call_of(&consult);
-    let ringing = carol.rings().await;
-    carol.picks_up(ringing).await;
-    stage.event(EventEstablished, "1002").await;
+    let (consult, ringing) = stage.consults(OnCallWith::InitiateTransfer, "1002", main, carol).await;
     stage
         .is_refused(with(OnCallWith::InitiateTransfer, "1002", consult, "1001"), 496)
         .await;
@@ -103,7 +94,7 @@ async fn no_consultation_on_a_consultation() {
 #[tokio::test]
 async fn who_does_not_speak_the_request_is_answered_all_the_same() {
     let (mut stage, phones) = Stage::set(&["1001", "1002"]).await;
-    let [alice, bob] = &phones[..] else { panic!("two phones") };
+    let [alice, bob] = &phones;
     let (call, _, _) = stage.talk(alice, bob).await;
     // A hold on the phone and one on the desktop are the same hold.
     bob.holds(0).await;

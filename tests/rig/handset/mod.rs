@@ -234,6 +234,13 @@ impl Handset {
         .await;
     }
 
+    /// Waits for the next call that comes in, and picks up.
+    pub async fn takes(&self) -> CallNumber {
+        let call = self.rings().await;
+        self.picks_up(call).await;
+        call
+    }
+
     /// Waits until a call it made is answered.
     pub async fn is_answered(&self, call: CallNumber) {
         let stage = self.until("an answer", |state| {
