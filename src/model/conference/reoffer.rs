@@ -170,6 +170,11 @@ impl Conference {
                 let holds = (self.settings.direction)(&answer).is_hold();
                 self.device_holds(leg, holds, out);
             }
+            // The answer to what was offered before a crash. It may say that the device holds; the rest is asked again.
+            (LegEvent::Acked { sdp: Some(answer) }, LegMedia::Climbing { .. }) => {
+                let holds = (self.settings.direction)(&answer).is_hold();
+                self.device_holds(leg, holds, out);
+            }
             (LegEvent::Acked { sdp: None }, LegMedia::LateAnswer) => self.without_media(leg, now, out),
             _ => {}
         }

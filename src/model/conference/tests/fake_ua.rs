@@ -88,6 +88,8 @@ struct FakeLeg {
     blurred: bool,
     /// Since a crash: should it refuse what it is offered now, nobody knows what is agreed.
     unsure: bool,
+    /// Its ACK of a 200 from before the crash is still to come, and brings its answer.
+    late_ack: bool,
 }
 
 /// Every leg there was.
@@ -334,6 +336,7 @@ impl FakeLeg {
             last_refer: 0,
             blurred: false,
             unsure: false,
+            late_ack: false,
         }
     }
 
@@ -399,7 +402,8 @@ impl FakeLeg {
             LegCommand::Ack { answer } => self.acknowledge(answer),
             LegCommand::Reinvite { offer } => {
                 ensure(self.known == Life::Talking, "not in talk")?;
-                let open = matches!(self.theirs, Theirs::Asked { .. } | Theirs::Answered { late: true });
+                let late = self.theirs == (Theirs::Answered { late: true });
+                let open = matches!(self.theirs, Theirs::Asked { .. }) || (late && !self.late_ack);
                 ensure(self.ours == Ours::None && !open, "another exchange is under way on the leg")?;
                 let with_offer = offer.is_some();
                 self.ours = Ours::Asked { with_offer };
@@ -498,7 +502,13 @@ impl FakeLeg {
 
     fn crash(&mut self, sdp: Bytes, went_on: bool) {
         match (self.ours, self.theirs) {
-            (Ours::Asked { with_offer: true }, _) | (_, Theirs::Answered { late: true }) if went_on => {
+            _ if self.late_ack => {}
+            (_, Theirs::Answered { late: true }) if went_on => {
+                // Our 200 went out again, and has its ACK sooner or later.
+                self.got = self.getting.take();
+                self.late_ack = true;
+            }
+            (Ours::Asked { with_offer: true }, _) if went_on => {
                 (self.gave, self.got) = (Some(sdp), self.getting.take());
             }
             // Its 2xx had an offer: the user agent has acknowledged that without media.
@@ -506,11 +516,18 @@ impl FakeLeg {
             (Ours::Answered { with_offer: false, .. }, _) => (self.gave, self.got) = (self.giving.take(), None),
             _ => {}
         }
-        (self.ours, self.theirs) = (Ours::None, Theirs::None);
-        (self.asked_device, self.reinvite_held, self.device_asks, self.owes_ack) = (None, None, None, None);
+        if !self.late_ack {
+            (self.theirs, self.owes_ack) = (Theirs::None, None);
+        }
+        self.ours = Ours::None;
+        (self.asked_device, self.reinvite_held, self.device_asks) = (None, None, None);
         (self.awaits_ack, self.giving, self.getting) = (false, None, None);
-        self.queue
-            .retain(|event| matches!(event, LegEvent::Ended { .. } | LegEvent::Cancelled { .. }));
+        let late_ack = self.late_ack;
+        self.queue.retain(|event| match event {
+            LegEvent::Ended { .. } | LegEvent::Cancelled { .. } => true,
+            LegEvent::Acked { .. } => late_ack,
+            _ => false,
+        });
     }
 
     /// Nothing more is heard of this leg but what is on its way.
@@ -553,7 +570,9 @@ impl FakeLeg {
                 self.blurred |= self.unsure && *status != 491;
             }
             LegEvent::Acked { sdp } => {
-                if self.theirs == (Theirs::Answered { late: true }) {
+                if std::mem::take(&mut self.late_ack) {
+                    self.gave = sdp.clone();
+                } else if self.theirs == (Theirs::Answered { late: true }) {
                     (self.gave, self.got) = (sdp.clone(), self.getting.take());
                 }
                 self.theirs = Theirs::None;

@@ -116,6 +116,8 @@ fn an_open_exchange_of_a_pair_is_made_again() {
         (PASSED, "0: re-answered a9", "0: ACK; 1: re-INVITE a9"),
         (PASSED, "1: reoffered b2", "1: re-491"),
         (PASSED_LATE, "1: re-answered b", "1: ACK; 0: re-INVITE b"),
+        (PASSED_LATE, "1: acked b", ""),
+        (PASSED_LATE, "1: acked b-hold", "* held 1"),
         (FIRST_REOFFERED, "1: re-answered a", "1: ACK; 1 closed"),
         (FIRST_REOFFERED, "1: re-answered a2", "1: ACK; 2: re-INVITE a2; 1 closed"),
         (SECOND_REOFFERED, "2: re-answered b", "2: ACK"),
@@ -173,6 +175,8 @@ fn a_climb_is_made_again_and_so_is_the_way_back() {
             "1: re-200 PLANE; * resumed 1; 0 hears 1; 1 hears 0",
         ),
         (PLANE_LATE, "1: re-answered b", "1: ACK; 1 hears 0"),
+        (PLANE_LATE, "1: acked b", ""),
+        (PLANE_LATE, "1: acked b-hold", "* held 1; 0 hears music"),
     ]);
 }
 
