@@ -68,6 +68,7 @@ pub use ident::owner;
 pub use replaces::{may_replace, replaces_of};
 pub use restore::RestoreError;
 pub use snapshot::SessionSnapshot;
+pub use subscription::SubscriptionSnapshot;
 
 use crate::flow::Flow;
 use crate::message::{Message, Method};

@@ -35,7 +35,7 @@ use crate::message::{HeaderName, Message, NameAddr};
 use crate::transaction::timer::Timer;
 
 /// So far above what was kept our CSeq numbers go on: gaps are allowed (RFC 3261 s.12.2.2), going back is not.
-const CSEQ_MARGIN: u32 = 100;
+pub(super) const CSEQ_MARGIN: u32 = 100;
 
 /// How long after one another restored sessions are refreshed: 1,200 of them in 2.4 s.
 pub(super) const PROBE_SPACING: Duration = Duration::from_millis(2);
@@ -64,6 +64,9 @@ pub enum RestoreError {
     /// No listener has the transport and address family of its flow any more.
     #[error("no listener leads to the peer any more")]
     NoListener,
+    /// Its time was over meanwhile.
+    #[error("its time is over")]
+    Over,
 }
 
 /// What a session has still to do since it came back.
@@ -164,7 +167,7 @@ impl UserAgent {
     }
 
     /// The flow of the process before, over a listener that is there.
-    fn reopened(&self, flow: Flow) -> Option<Flow> {
+    pub(super) fn reopened(&self, flow: Flow) -> Option<Flow> {
         let same = self
             .listener(flow.listener)
             .filter(|listener| listener.transport == flow.transport);

@@ -13,6 +13,7 @@
 //! What it does not do: know what a package means (the shell writes the documents), keep the last document (a refresh asks the shell for
 //! it anew), subscribe at others, throttle.
 
+mod keep;
 mod notify;
 mod subscribe;
 
@@ -22,6 +23,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
+
+pub use keep::SubscriptionSnapshot;
+
+use keep::Changes;
 
 use super::api::{Notifier, SessionId, SubscriptionEnd, SubscriptionId, UaEvent};
 use super::draft::Body;
@@ -43,6 +48,7 @@ pub(super) struct Subscriptions {
     pub by_tag: HashMap<u64, SubscriptionId>,
     /// How many there are from each address.
     by_source: HashMap<IpAddr, usize>,
+    changes: Changes,
 }
 
 #[cfg(test)]
@@ -89,6 +95,8 @@ pub(super) struct Subscription {
     pub place: Place,
     /// The value of the Event header.
     event: Arc<str>,
+    /// The Request-URI that asked for it; of one with a dialog of its own.
+    resource: Arc<str>,
     /// That of a REFER; every other one is the shell's.
     pub refer: Option<Refer>,
     pub stage: Stage,
@@ -101,6 +109,10 @@ pub(super) struct Subscription {
 impl Subscription {
     pub fn new(place: Place, event: Arc<str>, asked: Asked, now: Instant) -> Self {
         Self {
+            resource: match &place {
+                Place::Own { .. } => asked.request.uri().unwrap_or_default().into(),
+                Place::Session(_) => "".into(),
+            },
             place,
             event,
             refer: None,
@@ -136,6 +148,7 @@ impl UserAgent {
         let Some(gone) = self.subscriptions.open.remove(&id) else {
             return;
         };
+        self.subscriptions.changes.note(id);
         self.timers.stop_all(Owner::Subscription(id));
         if let Some(count) = self.subscriptions.by_source.get_mut(&gone.source) {
             *count -= 1;
@@ -165,6 +178,7 @@ impl UserAgent {
             return;
         };
         subscription.until = until;
+        self.subscriptions.changes.note(id);
         // One look is given by the shell; where it gives none, that is the end all the same.
         let deadline = if seconds == 0 { now + self.timing.patience() } else { until };
         self.timers.start(Owner::Subscription(id), Timer::Expires, deadline);
@@ -186,6 +200,7 @@ impl UserAgent {
             return;
         };
         subscription.stage = Stage::Over;
+        self.subscriptions.changes.note(id);
         let is_refer = subscription.refer.is_some();
         let body = subscription.refer.as_ref().map(Refer::body);
         self.timers.start(Owner::Subscription(id), Timer::Expires, now + patience * 2);

@@ -39,6 +39,7 @@ impl UserAgent {
         let body = (!body.is_empty()).then(|| (content_type.to_owned().into(), body));
         if is_last {
             subscription.stage = Stage::Over;
+            self.subscriptions.changes.note(id);
             self.timers.start(Owner::Subscription(id), Timer::Expires, now + patience * 2);
         }
         self.queue_notification(now, id, Notification { terminated, body });
@@ -98,8 +99,9 @@ impl UserAgent {
             }
             Place::Own { dialog, .. } => dialog,
         };
-        dialog.next_cseq();
+        let number = dialog.next_cseq();
         let dialog = dialog.clone();
+        self.subscriptions.changes.note_cseq(id, number);
         let mut draft = draft_in(&dialog, Method::Notify, dialog.local_cseq);
         draft.body = body;
         draft.path = self.path_of(&dialog, &draft.next_hop);

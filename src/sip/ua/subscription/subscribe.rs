@@ -74,7 +74,8 @@ impl UserAgent {
             }
             dialog.refresh_target(&request);
             // A subscriber that connected again is notified over its new connection.
-            if flow.connection.is_some() && self.closed.holds(&dialog.flow) {
+            let reopens = dialog.flow.transport.is_reliable() && dialog.flow.connection.is_none();
+            if flow.connection.is_some() && (reopens || self.closed.holds(&dialog.flow)) {
                 dialog.flow = flow;
             }
         }

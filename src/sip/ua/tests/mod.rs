@@ -2,6 +2,7 @@
 
 mod flows;
 mod peer;
+mod probes;
 mod property;
 mod races;
 mod reliable;

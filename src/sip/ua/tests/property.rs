@@ -263,16 +263,12 @@ impl Chaos {
             let act = self.plan.first_key_value().map(|((at, _), _)| *at).filter(|at| *at <= end);
             let events = self.rig.step(act.unwrap_or(end));
             let reborn = self.rig.reborn.take();
-            // What the shell of a killed one still heard died with it.
-            let died = reborn.as_ref().map(|(agent, _)| *agent);
+            // What the one that was killed still had to say is gone; these are events of the one that came back.
             if let Some((agent, kept)) = reborn {
                 self.come_back(agent, kept);
             }
             match events {
-                Some(events) => {
-                    let heard = events.into_iter().filter(|(agent, _)| Some(*agent) != died);
-                    heard.for_each(|(agent, event)| self.react(agent, event));
-                }
+                Some(events) => events.into_iter().for_each(|(agent, event)| self.react(agent, event)),
                 None => match act.and_then(|_| self.plan.pop_first()) {
                     Some((_, (agent, act))) => self.carry_out(agent, act),
                     None => return,

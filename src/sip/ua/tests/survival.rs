@@ -1,4 +1,4 @@
-//! Sessions that outlive the process: what is kept and when, how they go on, and how their peers are asked whether they are still there.
+//! Sessions that outlive the process: what is kept and when, and how they go on.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -12,9 +12,9 @@ use crate::flow::{ListenerId, Transport};
 use crate::message::{HeaderName, Message, Method, ResponseBuilder};
 use crate::ua::*;
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 
-fn anchor(peer: &Peer) -> Anchor {
+pub(super) fn anchor(peer: &Peer) -> Anchor {
     (peer.now, UNIX_EPOCH + Duration::from_secs(1_800_000_000))
 }
 
@@ -23,7 +23,7 @@ fn through_bytes(snapshot: &SessionSnapshot) -> SessionSnapshot {
 }
 
 /// The user agent is killed; another one has what was kept.
-fn kill(peer: &mut Peer) -> Vec<SessionId> {
+pub(super) fn kill(peer: &mut Peer) -> Vec<SessionId> {
     let anchor = anchor(peer);
     let mut kept: Vec<_> = peer.agent.kept_sessions().collect();
     kept.sort_unstable();
@@ -38,7 +38,7 @@ fn kill(peer: &mut Peer) -> Vec<SessionId> {
 }
 
 /// Calls the peer, which answers with these headers: the session and the INVITE.
-fn call(peer: &mut Peer, headers: &[(&str, &str)]) -> (SessionId, Message) {
+pub(super) fn call(peer: &mut Peer, headers: &[(&str, &str)]) -> (SessionId, Message) {
     let session = peer.agent.invite(peer.now, invite_to("sip:bob@10.0.0.9"));
     let (_, request) = peer.one();
     let mut response = ResponseBuilder::to(&request, 200, None)
@@ -188,150 +188,6 @@ fn what_cannot_come_back() {
     let mut moved = UserAgent::new(moved, StdRng::seed_from_u64(3));
     assert_eq!(moved.restore_session(peer.now, anchor, session, snapshot), Ok(()));
     foreign.assert_empty();
-}
-
-#[test]
-fn the_peer_is_asked_by_update_where_it_takes_that_and_else_by_reinvite() {
-    for (allow, method) in [("INVITE, UPDATE", Method::Update), ("INVITE", Method::Invite)] {
-        let mut peer = Peer::new();
-        let (session, invite) = call(&mut peer, &[("Allow", allow), ("Session-Expires", "600;refresher=uas")]);
-        assert_eq!(kill(&mut peer), [session]);
-        peer.wait(ms(1));
-        assert!(peer.lines().is_empty());
-        peer.wait(ms(1));
-        let (_, probe) = peer.one();
-        assert_eq!(probe.method(), Some(method));
-        assert_eq!(probe.sdp(), invite.sdp().filter(|_| probe.is(&Method::Invite)));
-        assert_eq!(probe.header(HeaderName::SessionExpires), Some("600;refresher=uas"));
-        assert!(probe.cseq().unwrap().0 > invite.cseq().unwrap().0);
-        peer.respond(&probe, 200, "b", &[("Session-Expires", "600;refresher=uas")]);
-        let acks = usize::from(probe.is(&Method::Invite));
-        assert_eq!(peer.lines().len(), acks);
-        peer.wait(500 * SECOND);
-        assert!(peer.lines().is_empty() && peer.events.is_empty());
-        // The interval of before is kept, and ends the session.
-        peer.wait(68 * SECOND);
-        peer.sent();
-        assert_eq!(peer.events.last().and_then(any_terminal).as_deref(), Some("Ended here"));
-    }
-}
-
-#[test]
-fn a_peer_that_is_gone_ends_the_session() {
-    // (what the peer says) -> after how long
-    for (status, after) in [(Some(481), 0), (Some(408), 0), (None, 33)] {
-        let mut peer = Peer::new();
-        let (session, _) = call(&mut peer, &[("Allow", "UPDATE")]);
-        kill(&mut peer);
-        peer.wait(ms(2));
-        let (_, probe) = peer.one();
-        if let Some(status) = status {
-            peer.respond(&probe, status, "b", &[]);
-        }
-        peer.wait(after * SECOND);
-        let byes = peer.lines().iter().filter(|line| *line == "BYE").count();
-        assert_eq!(byes > 0, status != Some(481), "{status:?}");
-        let ended = UaEvent::Ended {
-            session,
-            by_peer: false,
-            q850: None,
-        };
-        assert_eq!(format!("{:?}", peer.events), format!("{:?}", [ended]));
-    }
-}
-
-#[test]
-fn a_peer_that_answers_otherwise_is_there() {
-    for status in [403, 488, 500, 503, 603] {
-        let mut peer = Peer::new();
-        call(&mut peer, &[("Allow", "UPDATE")]);
-        kill(&mut peer);
-        let mut probes = std::collections::BTreeSet::new();
-        for _ in 0..60 {
-            for (_, probe) in peer.sent() {
-                probes.insert(probe.cseq().unwrap().0);
-                peer.respond(&probe, status, "b", &[]);
-            }
-            peer.wait(SECOND);
-        }
-        assert!(peer.events.is_empty(), "{status}: {:?}", peer.events);
-        assert_eq!(probes.len(), if matches!(status, 500 | 503) { 5 } else { 1 }, "{status}");
-    }
-}
-
-#[test]
-fn a_peer_that_does_not_take_update_after_all_is_asked_by_reinvite() {
-    let mut peer = Peer::new();
-    call(&mut peer, &[("Allow", "UPDATE")]);
-    kill(&mut peer);
-    peer.wait(ms(2));
-    let (_, update) = peer.one();
-    peer.respond(&update, 405, "b", &[]);
-    peer.wait(ms(1));
-    let (_, reinvite) = peer.one();
-    assert_eq!((reinvite.method(), reinvite.sdp()), (Some(Method::Invite), sdp()));
-    peer.respond(&reinvite, 200, "b", &[]);
-    assert_eq!(peer.lines(), ["ACK"]);
-    peer.wait(100 * SECOND);
-    assert!(peer.lines().is_empty() && peer.events.is_empty());
-}
-
-#[test]
-fn a_peer_out_of_reach_is_tried_again_and_then_given_up() {
-    let mut peer = Peer::new();
-    let (session, _) = call(&mut peer, &[("Allow", "UPDATE")]);
-    kill(&mut peer);
-    let mut tried = Vec::new();
-    let started = peer.now;
-    for _ in 0..400 {
-        peer.wait(ms(100));
-        for (flow, message) in peer.sent() {
-            if message.is(&Method::Update) {
-                tried.push((peer.now - started).as_secs());
-            }
-            peer.agent.flow_failed(peer.now, &flow);
-        }
-    }
-    assert_eq!(tried, [0, 2, 6, 14, 30]);
-    assert!(matches!(peer.events.as_slice(), [UaEvent::Ended { session: ended, .. }] if *ended == session));
-}
-
-#[test]
-fn many_are_asked_one_after_the_other() {
-    let mut peer = Peer::with(|config| config.max_sessions = 2_000);
-    for _ in 0..1_200 {
-        call(&mut peer, &[("Allow", "UPDATE")]);
-    }
-    assert_eq!(kill(&mut peer).len(), 1_200);
-    let mut most = 0;
-    for _ in 0..241 {
-        peer.wait(ms(10));
-        let sent = peer.sent();
-        most = most.max(sent.len());
-        for (_, probe) in sent {
-            peer.respond(&probe, 200, "b", &[]);
-        }
-    }
-    assert!(most <= 6, "{most} in 10 ms");
-    assert_eq!(peer.agent.stats().sessions_active, 1_200);
-    peer.wait(100 * SECOND);
-    assert!(peer.lines().is_empty() && peer.events.is_empty(), "each was asked once");
-}
-
-#[test]
-fn a_command_of_the_shell_goes_before_the_probe() {
-    let mut peer = Peer::new();
-    let (session, _) = call(&mut peer, &[("Allow", "UPDATE")]);
-    kill(&mut peer);
-    peer.agent.reinvite(peer.now, session, other_sdp(1));
-    let (_, reinvite) = peer.one();
-    peer.wait(ms(10));
-    assert!(peer.lines().is_empty());
-    peer.respond(&reinvite, 200, "b", &[]);
-    peer.agent.ack(peer.now, session, None);
-    assert_eq!(peer.lines(), ["ACK"]);
-    peer.wait(100 * SECOND);
-    assert!(peer.lines().is_empty(), "its answer said enough");
 }
 
 #[test]
@@ -606,4 +462,123 @@ fn a_callee_that_was_killed_is_served_too() {
     peer.deliver(from_callee(&invite, Method::Bye, "b", 3).finish());
     peer.sent();
     assert_eq!(peer.events.iter().find_map(any_terminal).as_deref(), Some("Ended by peer"));
+}
+
+#[test]
+fn a_subscription_comes_back_and_its_subscriber_is_sent_everything() {
+    let notifier = || Notifier {
+        packages: vec!["conference".into()],
+        ..Notifier::default()
+    };
+    let mut peer = Peer::new();
+    peer.agent.set_notifier(notifier());
+    let started = anchor(&peer);
+    assert_eq!(peer.agent.take_subscription_changes(started), []);
+    let subscribe = |branch: &str, cseq: u32| {
+        let request = Request::new(Method::Subscribe, branch)
+            .cseq(cseq)
+            .header("Event", "conference;id=7");
+        request.header("Expires", "600")
+    };
+    peer.deliver(subscribe("s", 1).finish());
+    peer.sent();
+    let id = peer.events.iter().find_map(|event| match event {
+        UaEvent::Subscribed { subscription, .. } => Some(*subscription),
+        _ => None,
+    });
+    let id = id.unwrap();
+    assert_eq!(peer.agent.take_subscription_changes(started), []);
+    peer.agent.accept_subscription(peer.now, id, 600);
+    let to = peer.one().1.header(HeaderName::To).unwrap().to_owned();
+    assert!(matches!(peer.agent.take_subscription_changes(started).as_slice(), [(kept, Some(_))] if *kept == id));
+    let mut last = 0;
+    for _ in 0..49 {
+        peer.agent.notify(peer.now, id, "text/plain", "x".into(), None);
+        let (_, notify) = peer.one();
+        last = notify.cseq().unwrap().0;
+        peer.respond(&notify, 200, "x", &[]);
+    }
+    assert_eq!(
+        peer.agent.take_subscription_changes(started),
+        [],
+        "NOTIFYs are written down now and then"
+    );
+    assert_eq!(peer.agent.kept_subscriptions().collect::<Vec<_>>(), [id]);
+    let snapshot = peer.agent.subscription_snapshot(id, started).unwrap();
+    let bytes = rmp_serde::to_vec_named(&snapshot).unwrap();
+    let snapshot: SubscriptionSnapshot = rmp_serde::from_slice(&bytes).unwrap();
+    assert_eq!(
+        (snapshot.package(), snapshot.resource()),
+        ("conference", "sip:alice@10.0.0.1")
+    );
+
+    // 100 s later.
+    let later = (started.0, started.1 + 100 * SECOND);
+    peer.agent = UserAgent::new(config(0), StdRng::seed_from_u64(2));
+    peer.agent.set_notifier(notifier());
+    peer.events.clear();
+    assert_eq!(peer.agent.restore_subscription(peer.now, later, id, snapshot.clone()), Ok(()));
+    let again = peer.agent.restore_subscription(peer.now, later, id, snapshot.clone());
+    assert_eq!(again, Err(RestoreError::Duplicate));
+    assert!(matches!(peer.told(), Some(UaEvent::SubscriptionRefreshed { subscription }) if *subscription == id));
+    assert_eq!(peer.agent.take_subscription_changes(later).len(), 1);
+    peer.agent.notify(peer.now, id, "text/plain", "all".into(), None);
+    let (_, notify) = peer.one();
+    assert!(notify.cseq().unwrap().0 > last);
+    assert_eq!(notify.header(HeaderName::SubscriptionState), Some("active;expires=500"));
+    assert_eq!(notify.header(HeaderName::Event), Some("conference;id=7"));
+    peer.respond(&notify, 200, "x", &[]);
+    peer.deliver(subscribe("r", 2).to(&to).finish());
+    assert_eq!(peer.lines(), ["200"]);
+    peer.wait(601 * SECOND);
+    peer.sent();
+    assert_eq!(peer.agent.take_subscription_changes(later), [(id, None)]);
+    let much_later = (started.0, started.1 + 600 * SECOND);
+    let mut late = UserAgent::new(config(0), StdRng::seed_from_u64(2));
+    assert_eq!(
+        late.restore_subscription(peer.now, much_later, id, snapshot),
+        Err(RestoreError::Over)
+    );
+    peer.wait(100 * SECOND);
+    peer.sent();
+    peer.agent.assert_empty();
+}
+
+/// What a desk phone says of its media.
+const PHONE: &str = "v=0\r\no=- 20518 20518 IN IP4 192.168.21.77\r\ns=desk phone\r\nc=IN IP4 192.168.21.77\r\nt=0 0\r\nm=audio 11780 RTP/AVP 9 0 8 \
+                     101\r\na=rtpmap:9 G722/8000\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 \
+                     0-15\r\na=ptime:20\r\na=sendrecv\r\n";
+
+#[test]
+fn a_record_is_small() {
+    let mut peer = Peer::new();
+    let invite = Invite {
+        offer: Some(PHONE.into()),
+        flow: Some(udp()),
+        ..invite_to("sip:7001@192.168.21.77:5060;line=sr-78hgtf")
+    };
+    let session = peer.agent.invite(peer.now, invite);
+    let (_, request) = peer.one();
+    let response = ResponseBuilder::to(&request, 200, None)
+        .to_tag("f2a9c7d81e")
+        .header("Contact", "<sip:7001@192.168.21.77:5060;line=sr-78hgtf>")
+        .header("Session-Expires", "1800;refresher=uac");
+    peer.deliver(response.body("application/sdp", PHONE).finish());
+    peer.agent.ack(peer.now, session, None);
+    peer.sent();
+    let anchor = anchor(&peer);
+    let bytes = rmp_serde::to_vec_named(&peer.agent.snapshot_of(session, anchor).unwrap()).unwrap();
+    assert!(bytes.len() < 1_500, "{} bytes", bytes.len());
+    if std::env::var_os("TANDEM_SIP_MEASURE").is_some() {
+        let rounds = 100_000;
+        let start = std::time::Instant::now();
+        let mut total = 0;
+        for _ in 0..rounds {
+            total += rmp_serde::to_vec_named(&peer.agent.snapshot_of(session, anchor).unwrap())
+                .unwrap()
+                .len();
+        }
+        let each = start.elapsed() / rounds;
+        println!("{} bytes, {each:?} each, {total} in all", bytes.len());
+    }
 }
