@@ -453,6 +453,8 @@ pub struct UaStats {
     pub dropped: u64,
     pub commands_ignored: u64,
     pub talks_refused: u64,
+    /// INFOs that were left out because too many of their session waited.
+    pub infos_dropped: u64,
     pub notifications_dropped: u64,
     pub transactions_active: usize,
     pub sessions_active: usize,

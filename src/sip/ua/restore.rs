@@ -166,17 +166,14 @@ impl UserAgent {
         }
     }
 
-    /// The flow of the process before, over a listener that is there.
+    /// The flow of before, over a listener that is there. What was written down has no connection; what comes from a user agent of this
+    /// process still has it.
     pub(super) fn reopened(&self, flow: Flow) -> Option<Flow> {
         let same = self
             .listener(flow.listener)
             .filter(|listener| listener.transport == flow.transport);
-        let kept = Flow {
-            connection: None,
-            ..flow
-        };
         match same {
-            Some(_) => Some(kept),
+            Some(_) => Some(flow),
             None => self.flow_to(Hop {
                 transport: flow.transport,
                 addr: flow.peer,

@@ -19,6 +19,7 @@ use super::server::ServerKey;
 use super::snapshot::{AcceptedInvite, Kept};
 use super::talk::TakesTalk;
 use super::update::Offered;
+use super::within::Infos;
 use super::{Owner, UserAgent};
 use crate::dialog::Dialog;
 use crate::flow::Flow;
@@ -195,6 +196,8 @@ pub(super) struct Session {
     pub takes_talk: TakesTalk,
     /// The last INVITE of ours that was accepted.
     pub accepted: Option<AcceptedInvite>,
+    /// INFOs of ours under way.
+    pub infos: Option<Box<Infos>>,
     /// It came back from what was kept of it.
     pub restored: Option<Box<Restored>>,
     /// What the last snapshot said.
@@ -233,6 +236,7 @@ impl Session {
             usages: SmallVec::new(),
             takes_talk: TakesTalk::default(),
             accepted: None,
+            infos: None,
             restored: None,
             kept: None,
             touched: false,
@@ -313,6 +317,7 @@ impl UserAgent {
         session.unacked = None;
         session.ack_due = None;
         session.reliable = None;
+        session.infos = None;
         let reinvite = session.reinvite.take().filter(|reinvite| !reinvite.update);
         session.calling = None;
         let closing = session.closing;

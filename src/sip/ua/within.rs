@@ -1,8 +1,9 @@
 //! Requests inside a session: BYE, INFO and OPTIONS, both ways, and finding the session of a request (RFC 3261 s.12.2, 15).
 //!
 //! Invariant: a request whose tags or Call-ID are not the dialog's changes nothing (it gets 481 and the call lives), and so does one whose
-//! CSeq is out of order (500).
+//! CSeq is out of order (500). Of a session one INFO of ours is open at a time.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,10 +12,22 @@ use bytes::Bytes;
 use super::UserAgent;
 use super::api::{SessionId, UaEvent};
 use super::client::ClientUser;
+use super::draft::Body;
 use super::ident;
 use super::sessions::Phase;
 use crate::flow::Flow;
 use crate::message::{HeaderName, Message, Method};
+
+/// How many INFOs of one session wait for the one before them.
+const MAX_INFOS: usize = 32;
+
+/// INFOs of ours: one at a time, so that they are served in the order in which they were sent (RFC 6086 s.4.2.1: nothing else orders them on
+/// the way, and one that is overtaken gets 500, RFC 3261 s.12.2.2).
+#[derive(Debug, Default)]
+pub(super) struct Infos {
+    in_flight: bool,
+    waiting: VecDeque<Body>,
+}
 
 impl UserAgent {
     /// Ends a session with BYE; `reason` is the value of a Reason header (RFC 3326). `Ended` follows at once, except that before the ACK of
@@ -59,21 +72,52 @@ impl UserAgent {
         self.finish_from_here(now, id);
     }
 
-    /// Sends INFO in a session.
+    /// Sends INFO in a session, behind those that were sent before and have no final response. [`MAX_INFOS`] may wait; one more is left out
+    /// and counted ([`UserAgent::takes_info`] tells before).
     pub fn info(&mut self, now: Instant, id: SessionId, content_type: &str, body: Bytes) {
         if !self.commanded_in(id, Phase::Talking) {
             return;
         }
-        let body = Some((content_type.to_owned().into(), body));
-        if let Some(draft) = self.in_dialog(id, Method::Info, body) {
+        let Some(session) = self.live(id) else { return };
+        let infos = session.infos.get_or_insert_default();
+        if infos.waiting.len() >= MAX_INFOS {
+            self.stats.infos_dropped += 1;
+            return;
+        }
+        infos.waiting.push_back((content_type.to_owned().into(), body));
+        self.send_info(now, id);
+    }
+
+    /// Whether one more INFO finds its place in a session.
+    pub fn takes_info(&self, id: SessionId) -> bool {
+        let session = self.sessions.get(&id).filter(|session| session.phase == Phase::Talking);
+        session.is_some_and(|session| session.infos.as_ref().is_none_or(|infos| infos.waiting.len() < MAX_INFOS))
+    }
+
+    /// Sends the INFO that is next, once the one before it is answered.
+    fn send_info(&mut self, now: Instant, id: SessionId) {
+        let infos = self.live(id).and_then(|session| session.infos.as_mut());
+        let Some(infos) = infos.filter(|infos| !infos.in_flight) else {
+            return;
+        };
+        let Some(body) = infos.waiting.pop_front() else { return };
+        infos.in_flight = true;
+        if let Some(draft) = self.in_dialog(id, Method::Info, Some(body)) {
             self.launch(now, draft, ClientUser::Info(id));
         }
     }
 
     pub(super) fn on_info_response(&mut self, now: Instant, id: SessionId, status: u16) {
         if matches!(status, 408 | 481) {
-            self.dialog_lost(now, id, status);
+            return self.dialog_lost(now, id, status);
         }
+        if status < 200 {
+            return;
+        }
+        if let Some(infos) = self.live(id).and_then(|session| session.infos.as_mut()) {
+            infos.in_flight = false;
+        }
+        self.send_info(now, id);
     }
 
     /// The session that a request with a To tag belongs to.

@@ -408,3 +408,37 @@ fn the_torture_messages_leave_the_user_agent_alive_and_nothing_behind() {
     }
     peer.agent.assert_empty();
 }
+
+#[test]
+fn infos_go_one_after_the_other() {
+    let mut peer = Peer::new();
+    let (session, to) = peer.talk();
+    let info = |peer: &mut Peer, body: &'static str| peer.agent.info(peer.now, session, "text/plain", body.into());
+    for body in ["1", "2", "3"] {
+        info(&mut peer, body);
+    }
+    let mut last = 0;
+    // (the peer's answer, the one it is for): a refusal ends the INFO and nothing else.
+    for (status, body) in [(200, "1"), (500, "2"), (415, "3")] {
+        let (_, request) = peer.one();
+        assert_eq!((request.method(), &request.body()[..]), (Some(Method::Info), body.as_bytes()));
+        assert!(request.cseq().unwrap().0 > last);
+        last = request.cseq().unwrap().0;
+        peer.respond(&request, 100, "p1", &[]);
+        assert!(peer.lines().is_empty(), "not the final one");
+        peer.respond(&request, status, "p1", &[]);
+    }
+    assert!(peer.lines().is_empty() && peer.events.is_empty());
+    // One is out and 32 wait; what is more is left out, and the shell can know.
+    for _ in 0..33 {
+        assert!(peer.agent.takes_info(session));
+        info(&mut peer, "x");
+    }
+    assert!(!peer.agent.takes_info(session));
+    info(&mut peer, "one too many");
+    assert_eq!((peer.lines().len(), peer.agent.stats().infos_dropped), (1, 1));
+    // What waits ends with the session.
+    peer.deliver(Request::new(Method::Bye, "bye").to(&to).cseq(2).finish());
+    assert_eq!(peer.lines(), ["200"]);
+    assert!(!peer.agent.takes_info(session));
+}

@@ -376,7 +376,8 @@ fn a_stream_peer_is_reached_at_its_contact_and_over_the_connection_it_opens() {
     );
     peer.deliver(Request::new(Method::Ack, "a").to(&to).finish());
     peer.agent.info(peer.now, session, "text/plain", "x".into());
-    let (flow, _) = peer.one();
+    let (flow, info) = peer.one();
+    peer.respond(&info, 200, "p1", &[]);
     assert_eq!(
         (flow.transport, flow.peer.to_string(), flow.connection),
         (Transport::Tcp, "10.0.0.9:5070".to_owned(), None)
@@ -385,7 +386,9 @@ fn a_stream_peer_is_reached_at_its_contact_and_over_the_connection_it_opens() {
     peer.deliver(Request::new(Method::Options, "o").to(&to).cseq(2).finish());
     peer.sent();
     peer.agent.info(peer.now, session, "text/plain", "x".into());
-    assert_eq!(peer.one().0, tcp(1));
+    let (flow, info) = peer.one();
+    assert_eq!(flow, tcp(1));
+    peer.respond(&info, 200, "p1", &[]);
     peer.agent.move_session(session, tcp(2));
     peer.agent.info(peer.now, session, "text/plain", "x".into());
     assert_eq!(peer.one().0, tcp(2));
