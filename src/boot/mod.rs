@@ -15,14 +15,16 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use tandem_actors::gateway::Gateway;
+use tandem_actors::journal::JournalStore;
 use tandem_actors::network::Resolve;
 use tandem_actors::transport::{Resolver, ResolverConfig};
-use tandem_actors::tree::{Placement, Tree};
+use tandem_actors::tree::{Placement, Plan, Tree};
 use tandem_config::Config;
 use tandem_sip::message::Uri;
 use tandem_sip::ua::Listener;
 
 use crate::api;
+use crate::store;
 use crate::telemetry::MetricsPages;
 use network::Sockets;
 
@@ -43,6 +45,8 @@ pub struct Server {
     tree: Tree,
     media: media::MediaPlane,
     http: ServerHandle,
+    /// The last to go: whoever writes into it has stopped before.
+    journal: Arc<dyn JournalStore>,
 }
 
 /// Why the server did not start: one line for each problem.
@@ -61,7 +65,11 @@ impl Server {
         let problem = |text: String| StartError(vec![text]);
         let sockets = Sockets::bind(config).map_err(|error| problem(error.to_string()))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let plan = plan::plan(config, sockets.listeners.clone(), cores).map_err(StartError)?;
+        let journal = store::from_config(&config.journal).map_err(|error| problem(error.to_string()))?;
+        let plan = Plan {
+            journal: journal.clone(),
+            ..plan::plan(config, sockets.listeners.clone(), cores).map_err(StartError)?
+        };
         let resolve = resolve_with(Resolver::new(ResolverConfig::default()));
         let media = media::MediaPlane::start(config, cores).map_err(|error| problem(format!("media: {error}")))?;
         let tree = Tree::grow(
@@ -95,6 +103,7 @@ impl Server {
             tree,
             media,
             http,
+            journal,
         })
     }
 
@@ -123,6 +132,7 @@ impl Server {
         drop(self.sockets);
         self.tree.stop();
         self.media.stop();
+        drop(self.journal);
         tracing::info!("stopped");
     }
 
