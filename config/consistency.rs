@@ -2,6 +2,7 @@
 //!
 //! Each option by itself is valid when this runs; that is the registry's part.
 
+mod links;
 mod services;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -48,6 +49,7 @@ pub(crate) fn check(config: &Config, places: &BTreeMap<String, Place>) -> Found 
     check.media();
     check.conferences();
     check.dial_plans();
+    check.links();
     check.found
 }
 

@@ -107,6 +107,7 @@ impl Config {
         let base = file.parent().unwrap_or(Path::new(""));
         config.media.resolve_paths(base);
         config.journal.resolve_paths(base, state_directories.as_deref());
+        config.link_tls.resolve_paths(base);
         let found = consistency::check(&config, &reading.places);
         problems.extend(found.errors);
         problems.extend(secret_file::read_all(&mut config, file.parent(), &reading.places));

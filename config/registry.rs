@@ -37,6 +37,8 @@ pub enum Level {
     /// One dial-plan DN.
     #[serde(rename = "dial-plan DN")]
     DialPlan,
+    /// One link to a connector in another process.
+    Link,
 }
 
 /// When a changed value takes effect.
@@ -138,6 +140,7 @@ impl fmt::Display for Level {
             Self::DialRule => "Dial rule",
             Self::ConferenceDn => "Conference DN",
             Self::DialPlan => "Dial-plan DN",
+            Self::Link => "Link",
         })
     }
 }

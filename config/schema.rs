@@ -14,12 +14,14 @@ use crate::secret::Secret;
 mod calling;
 mod conference;
 mod journal;
+mod link;
 mod media;
 
 pub use calling::{CallingMethod, Calls, DialPlan, DirectMedia, HandleDirectCalls, PassThrough};
 pub(crate) use conference::NumberedUri;
 pub use conference::{Announce, Conference, ConferenceDn};
 pub use journal::{Journal, JournalSync};
+pub use link::{AddpTrace, Link, LinkProtocol, LinkTls};
 pub use media::{Codec, DtmfMode, Media, MediaMode, SymmetricRtp, ToneLocale};
 
 /// The whole configuration.
@@ -48,6 +50,10 @@ pub struct Config {
     pub journal: Journal,
     /// The resources of conferences.
     pub conference: Conference,
+    /// Connectors in processes of their own.
+    pub link: Vec<Link>,
+    /// The certificates of links.
+    pub link_tls: LinkTls,
     /// How destinations are called, and which calls are kept hold of.
     pub calls: Calls,
     /// DNs, one by one.
@@ -211,6 +217,14 @@ pub struct Cti {
     pub max_frame_bytes: usize,
     /// How long a socket may stay open before its OpenServer, in seconds.
     pub open_timeout_s: u64,
+    /// Events that are kept.
+    pub retention_events: usize,
+    /// How long events are kept, in seconds.
+    pub retention_s: u64,
+    /// How long a client that lost its connection may take to resume, in seconds; 0: no client resumes.
+    pub resume_grace_s: u64,
+    /// Whether events that no client is registered for are kept as well.
+    pub retain_all_events: bool,
     /// The web origins from which a browser may connect; a client that sends no Origin is not a browser and needs none.
     pub allowed_origins: Vec<String>,
     /// Who may connect.
@@ -265,6 +279,8 @@ pub struct Log {
     pub filter: String,
     /// Whether user data is masked in logs as `**** (length:nn)`.
     pub hide_sensitive_data: bool,
+    /// Headers of link messages that are masked too.
+    pub hide_header: Vec<String>,
 }
 
 /// How log lines look.

@@ -1,7 +1,7 @@
 //! The table itself: every option of Tandem, in the order of the documentation.
 
 use super::Fallback::{Absent, Required, Value};
-use super::Level::{ApiKey, App, ConferenceDn, DialPlan, DialRule, Dn, Listener, Trunk};
+use super::Level::{ApiKey, App, ConferenceDn, DialPlan, DialRule, Dn, Link, Listener, Trunk};
 use super::TakesEffect::AfterRestart;
 use super::kind::Kind::{self, Boolean, CidrBlock, DialPattern, Digits, DnTemplate, DnUri, File, HexDigest, Host};
 use super::kind::Kind::{DialPlanRule, HeaderLine, HeaderName, NumberedUri, Pin};
@@ -20,6 +20,10 @@ const MEDIA_MODE: Kind = OneOf {
 };
 const CODEC: Kind = OneOf {
     values: &["PCMU", "PCMA", "G722", "opus"],
+};
+const LINK_PROTOCOL: Kind = OneOf { values: &["tcp", "tls"] };
+const ADDP_TRACE: Kind = OneOf {
+    values: &["off", "false", "no", "local", "on", "true", "yes", "remote", "both", "full"],
 };
 const PASS_THROUGH: Kind = OneOf {
     values: &["all", "none", "iscc"],
@@ -88,6 +92,16 @@ pub const TABLES: &[TableSpec] = &[
         "The journal: what is kept on disk so that calls, registrations and events outlive the process. `tandem demo` has none.",
     ),
     single("conference", "The resources of conferences."),
+    array(
+        "link[]",
+        "[]",
+        "A connector that runs in a process of its own (`tandem connector --name NAME`), as `tandem tserver` reaches it and as it listens. \
+         `tandem serve` has its connectors in the same process and needs none.",
+    ),
+    single(
+        "link_tls",
+        "The certificates of links whose `protocol` is `tls`: this end's own, and whom it trusts.",
+    ),
     single("calls", "How destinations are called, and which calls Tandem keeps hold of."),
     array(
         "dn[]",
@@ -225,6 +239,15 @@ options! {
         "A larger frame from a client closes its socket with code 1009.";
     "cti.open_timeout_s" App, integer(1, 3_600), Value("10"), AfterRestart, "":
         "How long a socket may stay open before its OpenServer request.";
+    "cti.retention_events" App, integer(16, 10_000_000), Value("100000"), AfterRestart, "":
+        "How many events are kept for clients that resume and for `/v1/events`. Each takes about one kilobyte of memory.";
+    "cti.retention_s" App, integer(1, 86_400), Value("300"), AfterRestart, "": "How long events are kept.";
+    "cti.resume_grace_s" App, integer(0, 86_400), Value("120"), AfterRestart, "":
+        "How long a client that lost its connection may take to resume. Until then its registrations hold, also one as Private, and its events are \
+         kept as far as `cti.retention_events` and `cti.retention_s` go. 0: none resumes.";
+    "cti.retain_all_events" App, Boolean, Value("false"), AfterRestart, "":
+        "Whether events that no client is registered for are kept as well, so that `/v1/events?since=` goes back to before somebody watched. \
+         Without it they are kept while somebody watches and `cti.retention_s` longer.";
     "cti.allowed_origins" App, list(&Origin, 0, 64), Value("[]"), AfterRestart, "RFC 6455 s.10.2":
         "The web origins (`https://desk.example.com`, or `*`) from which a browser may connect. A client without an Origin header is no \
          browser and needs none.";
@@ -247,6 +270,10 @@ options! {
         "What is logged: a level, or levels by module, separated by commas (`warn,tandem_sip=debug`).";
     "log.hide_sensitive_data" App, Boolean, Value("true"), AfterRestart, "seed 002 line 2485":
         "Whether user data is masked in logs as `**** (length:nn)`. (`hide-sensitive-data` of the seed.)";
+
+    "log.hide_header" App, list(&Text { min: 1, max: 64 }, 0, 64), Value("[]"), AfterRestart, "seed 002 line 2502":
+        "Headers of link messages that are logged as `**** (length:nn)`, besides `Data` and `Treatment-Params`; `body` is the body of a \
+         message. Messages are logged where `filter` has `tandem_actors::link=debug`.";
 
     "limits.max_calls" App, integer(1, 1_000_000), Value("50000"), AfterRestart, "":
         "The most live calls; a new one above it is refused with 503 and Retry-After, a MakeCall with error 111.";
@@ -310,6 +337,33 @@ options! {
     "conference.count" App, integer(0, 999_999), Value("0"), AfterRestart, "seed 002 line 1089": "How many conference endpoints there are.";
     "conference.lobby_bypass_enabled" App, Boolean, Value("true"), AfterRestart, "seed 002 line 2203":
         "Whether those who dial into a conference are admitted at once; else they wait in a lobby. (`lobby-bypass-enabled` of the seed.)";
+
+    "link[].name" Link, Text { min: 1, max: 64 }, Required, AfterRestart, "seed 002 line 905":
+        "The connector's name (`link-n-name` of the seed). The order of the links numbers the connectors: put a new one at the end.";
+    "link[].hostname" Link, Host, Required, AfterRestart, "seed 002 line 910": "The host where the connector runs.";
+    "link[].port" Link, integer(1, 65_535), Required, AfterRestart, "seed 002 line 911": "The port that it listens on.";
+    "link[].bind" Link, SocketAddress, Absent, AfterRestart, "":
+        "Where the connector listens; `hostname` and `port` where absent. Whoever reaches a `tcp` link controls the connector: keep it on a \
+         network of its own, or use `tls` with `authorities_file`.";
+    "link[].protocol" Link, LINK_PROTOCOL, Value("\"tcp\""), AfterRestart, "seed 002 line 912": "What is spoken on it.";
+    "link[].pool_name" Link, Text { min: 1, max: 64 }, Value("\"default\""), AfterRestart, "seed 002 line 2800":
+        "The pool that the connector serves (`pool-name` of the seed).";
+    "link[].use_certificate" Link, Boolean, Value("true"), AfterRestart, "seed 002 line 2808":
+        "Whether the T-Server shows the certificate of `[link_tls]` to this connector, where there is one (`use-certificate` of the seed).";
+    "link[].addp_timeout_s" Link, integer(0, 3600), Value("5"), AfterRestart, "options reference ch. J":
+        "After how long of silence the T-Server polls the connector, and how long it then waits before the link counts as lost, in seconds. \
+         0: it does not poll. (`addp-timeout` of T-Server.)";
+    "link[].addp_remote_timeout_s" Link, integer(0, 3600), Value("5"), AfterRestart, "options reference ch. J":
+        "The same for the connector's polls of the T-Server. (`addp-remote-timeout` of T-Server.)";
+    "link[].addp_trace" Link, ADDP_TRACE, Value("\"off\""), AfterRestart, "options reference ch. J":
+        "Which end logs its polling: `local` is the T-Server, `remote` the connector; `full` is `both`, `on` is `local`. (`addp-trace`.)";
+
+    "link_tls.certificate_file" App, File, Absent, AfterRestart, "seed 002 line 2743 (conn-certificate)":
+        "The certificate chain that this end shows, PEM. A connector needs one. A relative path starts at the configuration file.";
+    "link_tls.private_key_file" App, File, Absent, AfterRestart, "": "Its private key, PEM.";
+    "link_tls.authorities_file" App, File, Absent, AfterRestart, "":
+        "The authorities that the other end's certificate must come from, PEM. A T-Server needs it. A connector that has it refuses a T-Server \
+         without a certificate of theirs.";
 
     "calls.calling_method_dialplan" App, DnUri, Absent, AfterRestart, "seed 002 line 1953":
         "The dial plan in force: the `dn` of a `[[dial_plan]]`. (`calling-method-dialplan` of the seed.)";

@@ -260,7 +260,17 @@ const WRONG: &[(&str, &[&str])] = &[
     ),
     (
         "[tserver]\nlink-1-name = \"x\"\n",
-        &["x.toml:2:1: `link-1-name` is a known T-Server option, not supported by this version"],
+        &["x.toml:2:1: `link-1-name` is a known T-Server option, not supported by this version; it is `name` in [[link]]"],
+    ),
+    (
+        "[[link]]\nname = \"c1\"\nhostname = \"10.0.0.1\"\nport = 9001\n\
+         [[link]]\nname = \"c1\"\nhostname = \"10.0.0.1\"\nport = 9001\nprotocol = \"tls\"\n[link_tls]\ncertificate_file = \"x\"\n",
+        &[
+            "x.toml:6:8: `name` = \"c1\" stands twice: link 1 has it too",
+            "x.toml:8:8: 10.0.0.1:9001 stands twice: link 1 has it too",
+            "x.toml:11:20: `certificate_file` and `private_key_file` belong together: only one is set",
+            "x.toml:9:12: `protocol` = \"tls\" needs [link_tls]: `authorities_file` for a T-Server, `certificate_file` for a connector",
+        ],
     ),
     (
         "[[dial_rule]]\npattern = \"0.\"\ntrunk = \"sip:t@tandem.local\"\n",

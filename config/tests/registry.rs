@@ -7,7 +7,7 @@ use serde::forward_to_deserialize_any;
 
 use crate::registry::{Fallback, OPTIONS, TABLES, option, table};
 use crate::{ApiKey, Calls, Conference, ConferenceDn, Config, Connectors, Cti, DialPlan, DialRule, Dn, DnRange};
-use crate::{Http, Journal, Limits, Listener, Log, Media, Registrar, Server, Sip, Trunk};
+use crate::{Http, Journal, Limits, Link, LinkTls, Listener, Log, Media, Registrar, Server, Sip, Trunk};
 
 /// A deserializer that has nothing to read: it only listens to which fields a struct asks for.
 struct FieldNames<'a>(&'a mut Vec<&'static str>);
@@ -71,6 +71,8 @@ fn every_field() -> BTreeSet<String> {
         fields_of::<Media>("media"),
         fields_of::<Journal>("journal"),
         fields_of::<Conference>("conference"),
+        fields_of::<Link>("link[]"),
+        fields_of::<LinkTls>("link_tls"),
         fields_of::<Calls>("calls"),
         fields_of::<ConferenceDn>("conference_dn[]"),
         fields_of::<DialPlan>("dial_plan[]"),
