@@ -11,6 +11,7 @@ use crossbeam::sync::ShardedLock;
 use tandem_model::{ConferenceId, ConnId, ConnectorId, DnId};
 
 use crate::connector::{ConferenceActor, ConnectorActor};
+use crate::link::{LinkEnd, LinkServer, RemoteLink, Upwards};
 use crate::location::Locations;
 use crate::roster::Rosters;
 use crate::tserver::{CallActor, ConnectorLinkActor, DnActor, EventLogActor, LobbyActor, RoomActor};
@@ -23,6 +24,10 @@ pub struct Directory {
     dns: OnceLock<HashMap<DnId, Addr<DnActor>>>,
     links: OnceLock<Vec<Addr<ConnectorLinkActor>>>,
     connectors: OnceLock<Vec<Addr<ConnectorActor>>>,
+    /// The id of the first connector of this process.
+    first_connector: OnceLock<u16>,
+    remote_links: OnceLock<Vec<Addr<RemoteLink>>>,
+    link_server: OnceLock<Addr<LinkServer>>,
     calls: ShardedLock<HashMap<ConnId, Addr<CallActor>>>,
     rooms: ShardedLock<HashMap<ConnId, Addr<RoomActor>>>,
     conferences: ShardedLock<HashMap<ConferenceId, Addr<ConferenceActor>>>,
@@ -54,6 +59,42 @@ impl Directory {
 
     pub(crate) fn install_connectors(&self, connectors: Vec<Addr<ConnectorActor>>) {
         assert!(self.connectors.set(connectors).is_ok(), "the connectors are built once");
+    }
+
+    /// The connectors of this process are numbered from there.
+    pub(crate) fn number_connectors_from(&self, first: u16) {
+        assert!(self.first_connector.set(first).is_ok(), "the connectors are numbered once");
+    }
+
+    /// The connectors are in other processes; these are the ways to them, in the order of their ids.
+    pub(crate) fn install_remote_links(&self, links: Vec<Addr<RemoteLink>>) {
+        assert!(self.remote_links.set(links).is_ok(), "the remote links are built once");
+    }
+
+    /// The T-Server is in another process; this is the way to it.
+    pub(crate) fn install_link_server(&self, server: Addr<LinkServer>) {
+        assert!(self.link_server.set(server).is_ok(), "the link server is built once");
+    }
+
+    /// A connector as the T-Server side reaches it.
+    pub fn link_end(&self, connector: ConnectorId) -> Option<LinkEnd> {
+        if let Some(remote) = self.remote_links.get() {
+            return remote.get(usize::from(connector.0)).cloned().map(LinkEnd::Remote);
+        }
+        self.connector(connector).cloned().map(LinkEnd::Local)
+    }
+
+    /// The T-Server side as a connector reaches it.
+    pub fn upwards(&self, connector: ConnectorId) -> Option<Upwards> {
+        if let Some(server) = self.link_server.get() {
+            return Some(Upwards::Remote(server.clone()));
+        }
+        self.link(connector).cloned().map(Upwards::Local)
+    }
+
+    /// Whether the connectors are in other processes.
+    pub fn has_remote_connectors(&self) -> bool {
+        self.remote_links.get().is_some()
     }
 
     /// The event log.
@@ -88,7 +129,9 @@ impl Directory {
 
     /// A connector.
     pub fn connector(&self, connector: ConnectorId) -> Option<&Addr<ConnectorActor>> {
-        self.connectors.get()?.get(usize::from(connector.0))
+        let first = self.first_connector.get().copied().unwrap_or(0);
+        let index = usize::from(connector.0.checked_sub(first)?);
+        self.connectors.get()?.get(index)
     }
 
     /// Every connector, in the order of their ids.

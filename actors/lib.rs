@@ -11,6 +11,7 @@
 //! * [`supervision`] restarts what crashed.
 //! * [`tserver`] and [`connector`] hold the two sides, one actor a file.
 //! * [`journal`] is what keeps state over the end of the process.
+//! * [`link`] carries the link between the two sides where they are two processes.
 //! * [`ingress`] and [`transport`] bring SIP in and out; [`gateway`] is the way in for HTTP and WebSocket.
 //!
 //! A handler does three things: it translates, calls the pure machine, and carries its outputs out. Time is read here (and only
@@ -26,6 +27,7 @@ pub mod gateway;
 pub mod ingress;
 pub mod journal;
 pub mod kind;
+pub mod link;
 pub mod location;
 pub mod media;
 pub mod metrics;

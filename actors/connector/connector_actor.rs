@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | `Received` | transports | into the user agent; what comes out goes to conferences, the registrar, the network |
 //! | `Link` | T-Server side | makes a conference where there is none, and passes it on |
+//! | `Synchronise` | the link | its session is a new one: every conference waits to be audited, and every DN is told again |
 //! | `Legs` | conferences | commands to the user agent |
 //! | `GiveAway` | conferences | a leg's session belongs to another conference, here or on another connector, from then on |
 //! | `RosterChanged` | rooms | tells the subscribers who is there now |
@@ -56,7 +57,6 @@ use crate::metrics::Metrics;
 use crate::network::{Network, Resolve};
 use crate::now;
 use crate::supervision::{ChildSpec, Escalation, Slot, escalate_if_due};
-use crate::tserver::Notify;
 
 /// Why a session that a crash took along is ended (RFC 3326).
 pub(super) const INTERNAL_ERROR: &str = "SIP;cause=500;text=\"Internal error\"";
@@ -87,6 +87,7 @@ pub enum ConnectorMessage {
         request: LinkRequest,
         waiting: Waiting,
     },
+    Synchronise,
     Legs {
         conference: ConferenceId,
         commands: Vec<(LegId, LegCommand)>,
@@ -279,12 +280,8 @@ impl ConnectorActor {
             return;
         }
         let connector = self.parts.shard.borrow().id;
-        if let Some(link) = self.parts.directory.link(connector) {
-            // Unbounded post: each notification is caused by one message to this actor or to a conference, whose mailboxes are bounded.
-            link.do_send(Notify {
-                notifications: std::mem::take(&mut self.upward),
-                waiting: Waiting::new(ActorKind::ConnectorLink),
-            });
+        if let Some(upwards) = self.parts.directory.upwards(connector) {
+            upwards.post(std::mem::take(&mut self.upward));
         }
     }
 
@@ -655,6 +652,7 @@ impl Handler<ConnectorMessage> for ConnectorActor {
                 }
             }
             ConnectorMessage::Link { request, .. } => self.link_request(request, ctx),
+            ConnectorMessage::Synchronise => self.synchronise(),
             ConnectorMessage::Legs {
                 conference,
                 commands,

@@ -33,6 +33,7 @@ mod registrar;
 mod resources;
 mod shard;
 mod subscriptions;
+mod synchronise;
 mod target;
 mod transfer;
 

@@ -25,11 +25,10 @@ use super::connector_actor::ConnectorMessage;
 use crate::alarm::{Alarm, Alarmed};
 use crate::directory::Directory;
 use crate::journal::{RecordKind, SharedJournal, encode};
-use crate::kind::{ActorKind, Waiting};
+use crate::kind::ActorKind;
 use crate::metrics::Metrics;
 use crate::now;
 use crate::supervision::{ChildSpec, Escalation, Slot, escalate_if_due};
-use crate::tserver::Notify;
 
 /// The mailbox holds what one batch of datagrams may bring.
 pub(super) const SPEC: ChildSpec = ChildSpec::permanent(ActorKind::Registrar, 4096);
@@ -114,12 +113,8 @@ impl RegistrarActor {
             self.parts.directory.locations.publish(dn.clone(), bindings);
             notifications.push(LinkNotification::DnContacts { dn, contacts });
         }
-        if let Some(link) = self.parts.directory.link(self.parts.connector) {
-            // Unbounded post: one for each REGISTER handled, and those wait in this actor's bounded mailbox.
-            link.do_send(Notify {
-                notifications,
-                waiting: Waiting::new(ActorKind::ConnectorLink),
-            });
+        if let Some(upwards) = self.parts.directory.upwards(self.parts.connector) {
+            upwards.post(notifications);
         }
     }
 

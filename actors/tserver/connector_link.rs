@@ -1,4 +1,5 @@
-//! The T-Server's end of the link to one connector. In process, the link moves values.
+//! The T-Server's end of the link to one connector. In process, the link moves values; to another process, a
+//! [`crate::link::RemoteLink`] carries them.
 //!
 //! Place: permanent child of the T-Server side, one per connector. It holds no state of its own: which conference is whose stands in
 //! [`super::Switch`].
@@ -19,9 +20,13 @@ use tandem_model::{ConferenceId, ConnectorId};
 use super::Switch;
 use super::call::CallMessage;
 use super::dn::DnMessage;
-use crate::connector::ConnectorMessage;
 use crate::kind::{ActorKind, Waiting};
+use crate::link::NotTaken;
 use crate::supervision::{ChildSpec, Escalation, escalate_if_due, supervise};
+
+mod remote;
+
+use remote::RemoteState;
 
 /// Bounded by what calls and conferences post; see there.
 const SPEC: ChildSpec = ChildSpec::permanent(ActorKind::ConnectorLink, 65_536);
@@ -50,18 +55,30 @@ pub struct Resume;
 pub struct ConnectorLinkActor {
     connector: ConnectorId,
     switch: Rc<Switch>,
+    remote: RemoteState,
 }
 
 impl ConnectorLinkActor {
     /// Starts the link to a connector on the current arbiter.
     pub fn supervise(connector: ConnectorId, switch: Rc<Switch>) -> Addr<Self> {
-        supervise(SPEC, Self { connector, switch })
+        let remote = RemoteState::default();
+        supervise(
+            SPEC,
+            Self {
+                connector,
+                switch,
+                remote,
+            },
+        )
     }
 
-    fn notification(&self, notification: LinkNotification) {
+    fn notification(&mut self, notification: LinkNotification) {
         match notification {
             LinkNotification::CallOffered(offered) => self.offered(offered),
             LinkNotification::DnContacts { dn, contacts } => {
+                if !self.is_at_home(&dn, contacts) {
+                    return;
+                }
                 if let Some(actor) = self.switch.directory.dn(&dn) {
                     // Unbounded post: one for each REGISTER that changes something.
                     actor.do_send(match self.switch.is_resumed() {
@@ -117,18 +134,10 @@ impl ConnectorLinkActor {
 
     fn request(&self, request: LinkRequest) {
         let conference = request.conference();
-        let Some(connector) = self.switch.directory.connector(self.connector) else {
+        let Some(connector) = self.switch.directory.link_end(self.connector) else {
             return self.lost(conference);
         };
-        let makes = matches!(request, LinkRequest::MakeParty(_));
-        let message = ConnectorMessage::Link {
-            request,
-            waiting: Waiting::new(ActorKind::Connector),
-        };
-        if !makes {
-            // Unbounded post: what ends legs is never shed, and there is one for each party.
-            connector.do_send(message);
-        } else if connector.try_send(message).is_err() {
+        if connector.post(request) == Err(NotTaken) {
             self.lost(conference);
         }
     }
@@ -141,15 +150,12 @@ impl ConnectorLinkActor {
             // Unbounded post: once for a call.
             call.do_send(CallMessage::Input(CallInput::LinkLost));
         }
-        if let Some(connector) = self.switch.directory.connector(self.connector) {
+        if let Some(connector) = self.switch.directory.link_end(self.connector) {
             // Legs of the conference that are there already must not outlive their call.
             let cause = Cause::status(ReleasedBy::Server, 503);
             let request = LinkRequest::ReleaseConference { conference, cause };
-            // Unbounded post: one for each MakeParty that was shed.
-            connector.do_send(ConnectorMessage::Link {
-                request,
-                waiting: Waiting::new(ActorKind::Connector),
-            });
+            // One for each MakeParty that was shed; what ends legs is always taken.
+            let _ = connector.post(request);
         }
     }
 }

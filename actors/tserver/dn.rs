@@ -8,6 +8,7 @@
 //! | `Request` | clients | checked here, then: registered, a call started, or handed to the call |
 //! | `Contacts` | connector link | the service state, told to the clients |
 //! | `Recovered` | connector link | the service state that the process before has left |
+//! | `Link` | connector link | its connector can be reached, or cannot |
 //! | `ClientGone` | event log | its registration ends |
 //! | `Restored` | event log | its registration goes on after a restart |
 //! | [`QueryDn`] | gateway | what `GET /v1/dns` shows |
@@ -42,6 +43,9 @@ pub enum DnMessage {
     },
     Contacts(u32),
     Recovered(u32),
+    Link {
+        up: bool,
+    },
     ClientGone(ClientId),
     /// The client was registered before the server restarted, and may resume.
     Restored(ClientId, RegisterMode),
@@ -287,6 +291,7 @@ impl Handler<DnMessage> for DnActor {
             }
             DnMessage::Contacts(contacts) => self.apply(DnInput::Contacts(contacts), None),
             DnMessage::Recovered(contacts) => self.apply(DnInput::Recovered(contacts), None),
+            DnMessage::Link { up } => self.apply(DnInput::Link { up }, None),
             DnMessage::ClientGone(client) => self.apply(DnInput::ClientGone(client), None),
             DnMessage::Restored(client, mode) => self.apply(DnInput::Restored { client, mode }, None),
             #[cfg(feature = "fault-injection")]

@@ -244,6 +244,13 @@ impl Rooms {
         None
     }
 
+    /// The conferences of rooms that a connector has.
+    pub fn conferences_of(&self, connector: ConnectorId) -> Vec<ConferenceId> {
+        let owners = self.by_conference.borrow();
+        let there = owners.iter().filter(|(_, owner)| owner.connector == connector);
+        there.map(|(conference, _)| *conference).collect()
+    }
+
     fn post(&self, switch: &Switch, request: LinkRequest) {
         let owners = self.by_conference.borrow();
         let owner = request.conference().and_then(|conference| owners.get(&conference));

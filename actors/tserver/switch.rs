@@ -25,6 +25,7 @@ use super::connector_link::LinkMessage;
 use super::event_log::EventLogMessage;
 use super::room::Rooms;
 use crate::directory::Directory;
+use crate::link::Reach;
 use crate::metrics::Metrics;
 use crate::sharding;
 use crate::supervision::{DownReason, launch};
@@ -91,6 +92,7 @@ pub struct Switch {
     by_conference: RefCell<HashMap<ConferenceId, Owner>>,
     draining: Arc<AtomicBool>,
     resumed: Cell<bool>,
+    reach: RefCell<Reach>,
     /// Conferences that are dialled into.
     pub rooms: Rooms,
 }
@@ -117,12 +119,18 @@ impl Switch {
             by_conference: RefCell::default(),
             draining,
             resumed: Cell::new(false),
+            reach: RefCell::default(),
             rooms: Rooms::default(),
         })
     }
 
     /// The connector that owns a DN.
     pub fn connector_of(&self, dn: &DnId) -> ConnectorId {
+        if self.directory.has_remote_connectors()
+            && let Some(connector) = self.reach.borrow().connector_of(dn)
+        {
+            return connector;
+        }
         sharding::owner(dn.as_str(), self.connectors)
     }
 
@@ -220,6 +228,31 @@ impl Switch {
             // Unbounded post: one for each connector.
             link.do_send(LinkMessage(LinkRequest::AuditEnd));
         }
+    }
+
+    /// The conferences that a connector has, or should have.
+    pub fn conferences_of(&self, connector: ConnectorId) -> Vec<ConferenceId> {
+        let owners = self.by_conference.borrow();
+        let of_calls = owners.iter().filter(|(_, owner)| owner.connector == connector);
+        let mut conferences: Vec<_> = of_calls.map(|(conference, _)| *conference).collect();
+        conferences.extend(self.rooms.conferences_of(connector));
+        conferences.sort_unstable();
+        conferences
+    }
+
+    /// The devices of a DN are at that connector. `false`: they are at another one, and that one has lost none.
+    pub fn set_home(&self, dn: &DnId, connector: ConnectorId, contacts: u32) -> bool {
+        self.reach.borrow_mut().set_home(dn, connector, contacts)
+    }
+
+    /// The DNs whose devices are at a connector, with how many there are.
+    pub fn homes_at(&self, connector: ConnectorId) -> Vec<(DnId, u32)> {
+        self.reach.borrow().homes_at(connector)
+    }
+
+    /// A connector can be reached, or cannot. How many can be now.
+    pub fn link_up(&self, connector: ConnectorId, up: bool) -> usize {
+        self.reach.borrow_mut().link_up(connector, up)
     }
 
     /// The connector has let go of a conference.

@@ -1,0 +1,332 @@
+//! The connector's end of a link: it listens for its T-Server.
+//!
+//! Place: permanent child of the connector's arbiter. The session lives in a slot: a crash costs the message that caused it and breaks
+//! the connection off, which the T-Server resumes. Escalation starts as a new instance, and that brings a synchronisation.
+//!
+//! | message | from | effect |
+//! |---|---|---|
+//! | [`Notify`] | connector, registrar | notifications for the T-Server |
+//! | `Candidate` | the listener's tasks | a connection that has greeted: it is taken, or refused with an error |
+//! | [`ConnectionEvent`] | the connection's tasks | into the session |
+//!
+//! A second T-Server is refused while the first one is alive. Its coming makes sure of that: the first one is polled, and has to answer.
+
+use std::cell::RefCell;
+use std::net::TcpListener as StdListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Supervised};
+use bytes::{Bytes, BytesMut};
+use tandem_model::ConnectorId;
+use tandem_model::link::{Cause, LinkNotification, LinkRequest, ReleasedBy};
+use tandem_wire::link::session::{GREETING_BYTES, GREETING_TIMEOUT};
+use tandem_wire::link::{Hello, SessionConfig};
+use tandem_wire::mltp::Decoder;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+
+use super::carrier::{Carrier, Wish};
+use super::connection::{self, ConnectionEvent};
+use super::post_to_connector;
+use super::transport::{Acceptor, Stream};
+use crate::alarm::{Alarm, Alarmed};
+use crate::connector::ConnectorMessage;
+use crate::directory::Directory;
+use crate::kind::{ActorKind, Waiting};
+use crate::now;
+use crate::supervision::{ChildSpec, Escalation, Slot, escalate_if_due, supervise};
+use crate::tserver::Notify;
+
+/// Bounded by what the connector and its conferences post; see there.
+const SPEC: ChildSpec = ChildSpec::permanent(ActorKind::ConnectorLink, 65_536);
+
+/// The most connections that have not greeted.
+const GREETING_MOST: usize = 16;
+/// After an error of the listening socket (out of descriptors) it is left alone for so long.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+type Session = Carrier<LinkNotification, LinkRequest>;
+
+/// What the actor is made from.
+pub struct LinkServerParts {
+    /// The connector.
+    pub connector: ConnectorId,
+    /// Who is where.
+    pub directory: Arc<Directory>,
+    /// Who this end is.
+    pub session: SessionConfig,
+    /// The listening socket.
+    pub listener: StdListener,
+    /// What is spoken on it.
+    pub acceptor: Acceptor,
+}
+
+/// The actor.
+pub struct LinkServer {
+    connector: ConnectorId,
+    directory: Arc<Directory>,
+    carrier: Slot<Session>,
+    alarm: Alarm,
+}
+
+/// A connection that has greeted.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Candidate {
+    stream: Stream,
+    hello: Hello,
+    /// Everything that came so far, the HELLO included.
+    bytes: Bytes,
+}
+
+impl LinkServer {
+    /// Starts it on the current arbiter, and listens.
+    pub fn supervise(parts: LinkServerParts) -> std::io::Result<Addr<Self>> {
+        parts.listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(parts.listener)?;
+        let label = parts.session.identity.name.to_string();
+        let actor = Self {
+            connector: parts.connector,
+            directory: parts.directory,
+            carrier: Rc::new(RefCell::new(Carrier::new(parts.session, label))),
+            alarm: Alarm::default(),
+        };
+        let addr = supervise(SPEC, actor);
+        actix_rt::spawn(accept(listener, parts.acceptor, addr.clone()));
+        Ok(addr)
+    }
+
+    /// Does what the session wants, and arms the timer.
+    fn turn(&mut self, ctx: &mut Context<Self>) {
+        loop {
+            let wishes = self.carrier.borrow_mut().turn();
+            if wishes.is_empty() {
+                break;
+            }
+            for wish in wishes {
+                match wish {
+                    Wish::Deliver(request) => self.request(request),
+                    Wish::Up { resumed: false } => self.post(ConnectorMessage::Synchronise),
+                    Wish::Up { resumed: true } | Wish::Down(_) | Wish::Connect => {}
+                }
+            }
+        }
+        let due = self.carrier.borrow().session.next_timeout();
+        self.alarm.set_latest(due, ctx);
+    }
+
+    fn post(&self, message: ConnectorMessage) {
+        if let Some(connector) = self.directory.connector(self.connector) {
+            // Unbounded post: one for each connection.
+            connector.do_send(message);
+        }
+    }
+
+    fn request(&self, request: LinkRequest) {
+        let Some(connector) = self.directory.connector(self.connector) else {
+            return;
+        };
+        let made = match &request {
+            LinkRequest::MakeParty(make) => Some((make.conference, make.party)),
+            _ => None,
+        };
+        let (Err(()), Some((conference, party))) = (post_to_connector(connector, request), made) else {
+            return;
+        };
+        ActorKind::Connector.metrics().shed.increment(1);
+        let cause = Cause::status(ReleasedBy::Network, 503);
+        let released = LinkNotification::PartyReleased {
+            conference,
+            party,
+            cause: cause.clone(),
+        };
+        self.notify(&released);
+        // Legs of the conference that are there already must not outlive their call. What ends legs is always taken.
+        let _ = post_to_connector(connector, LinkRequest::ReleaseConference { conference, cause });
+    }
+
+    fn notify(&self, notification: &LinkNotification) {
+        let mut carrier = self.carrier.borrow_mut();
+        if let LinkNotification::CallOffered(offered) = notification
+            && !carrier.session.is_up()
+        {
+            drop(carrier);
+            let cause = Cause::status(ReleasedBy::Server, 503);
+            let request = LinkRequest::ReleaseConference {
+                conference: offered.conference,
+                cause,
+            };
+            return self.post(ConnectorMessage::Link {
+                request,
+                waiting: Waiting::new(ActorKind::Connector),
+            });
+        }
+        // What is not taken is told again by the synchronisation that comes with the next session.
+        if let Err(error) = carrier.send(notification) {
+            tracing::debug!(link = carrier.label(), %error, "not sent");
+        }
+    }
+}
+
+/// Takes connections in, and lets those through that greet.
+async fn accept(listener: TcpListener, acceptor: Acceptor, server: Addr<LinkServer>) {
+    let greeting = Arc::new(Semaphore::new(GREETING_MOST));
+    while server.connected() {
+        let Ok(permit) = greeting.clone().acquire_owned().await else {
+            return;
+        };
+        let (tcp, from) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "link listener");
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let (acceptor, server) = (acceptor.clone(), server.clone());
+        actix_rt::spawn(async move {
+            match timeout(GREETING_TIMEOUT, greet(tcp, &acceptor)).await {
+                // Unbounded post: connections that have not greeted are few.
+                Ok(Ok(candidate)) => server.do_send(candidate),
+                Ok(Err(error)) => tracing::warn!(%from, error, "a link connection was refused"),
+                Err(_) => tracing::warn!(%from, "a link connection did not greet in time"),
+            }
+            drop(permit);
+        });
+    }
+}
+
+async fn greet(tcp: TcpStream, acceptor: &Acceptor) -> Result<Candidate, String> {
+    let mut stream = acceptor.accept(tcp).await.map_err(|error| error.to_string())?;
+    let mut bytes = BytesMut::with_capacity(1024);
+    let mut decoder = Decoder::new();
+    let wrong = loop {
+        let before = bytes.len();
+        match stream.read_buf(&mut bytes).await {
+            Ok(0) => return Err("it ended before its greeting".into()),
+            Err(error) => return Err(error.to_string()),
+            Ok(_) => {}
+        }
+        decoder.feed(bytes.get(before..).unwrap_or_default());
+        match decoder.next_frame() {
+            None if bytes.len() > GREETING_BYTES => break "a greeting without an end".to_owned(),
+            None => {}
+            Some(Err(error)) => break error.to_string(),
+            Some(Ok(frame)) if frame.name != Hello::NAME => break format!("{} has no place before HELLO", frame.name),
+            Some(Ok(frame)) => match Hello::read(&frame) {
+                Err(error) => break error.to_string(),
+                Ok(hello) => {
+                    return Ok(Candidate {
+                        stream,
+                        hello,
+                        bytes: bytes.freeze(),
+                    });
+                }
+            },
+        }
+    };
+    refuse(stream, &wrong).await;
+    Err(wrong)
+}
+
+/// Tells the peer why, and closes.
+async fn refuse(mut stream: Stream, reason: &str) {
+    let error = tandem_wire::link::Session::<LinkNotification, LinkRequest>::refusal(reason);
+    // A peer that does not take it does without.
+    let _ = timeout(GREETING_TIMEOUT, async {
+        stream.write_all(&error).await?;
+        stream.shutdown().await
+    })
+    .await;
+}
+
+impl Actor for LinkServer {
+    type Context = Context<Self>;
+}
+
+impl Alarmed for LinkServer {
+    fn alarm(&mut self) -> &mut Alarm {
+        &mut self.alarm
+    }
+
+    fn ring(&mut self, ctx: &mut Context<Self>) {
+        self.carrier.borrow_mut().session.timeout(now());
+        self.turn(ctx);
+    }
+}
+
+impl Supervised for LinkServer {
+    fn restarting(&mut self, ctx: &mut Context<Self>) {
+        escalate_if_due(self);
+        self.alarm = Alarm::default();
+        self.carrier.borrow_mut().break_off();
+        self.turn(ctx);
+    }
+}
+
+impl Escalation for LinkServer {
+    fn escalate(&mut self) {
+        let mut carrier = self.carrier.borrow_mut();
+        tracing::error!(link = carrier.label(), "the link starts a new session");
+        carrier.start_over();
+    }
+}
+
+impl Handler<Candidate> for LinkServer {
+    type Result = ();
+
+    fn handle(&mut self, candidate: Candidate, ctx: &mut Context<Self>) {
+        let mut carrier = self.carrier.borrow_mut();
+        match carrier.session.admits(&candidate.hello, now()) {
+            Ok(()) => {
+                let id = carrier.new_connection();
+                let writer = connection::start(candidate.stream, id, ctx.address());
+                carrier.connected(id, writer);
+                carrier.received(id, &candidate.bytes);
+            }
+            Err(reason) => {
+                let instance = candidate.hello.identity.instance;
+                tracing::warn!(link = carrier.label(), %instance, reason, "a T-Server was refused");
+                actix_rt::spawn(async move { refuse(candidate.stream, &reason).await });
+            }
+        }
+        drop(carrier);
+        self.turn(ctx);
+    }
+}
+
+impl Handler<ConnectionEvent> for LinkServer {
+    type Result = ();
+
+    fn handle(&mut self, event: ConnectionEvent, ctx: &mut Context<Self>) {
+        match event {
+            ConnectionEvent::Received { id, bytes } => self.carrier.borrow_mut().received(id, &bytes),
+            ConnectionEvent::Closed { id } => self.carrier.borrow_mut().closed(id),
+        }
+        self.turn(ctx);
+    }
+}
+
+impl Handler<Notify> for LinkServer {
+    type Result = ();
+
+    fn handle(&mut self, message: Notify, ctx: &mut Context<Self>) {
+        for notification in &message.notifications {
+            self.notify(notification);
+        }
+        self.turn(ctx);
+    }
+}
+
+#[cfg(feature = "fault-injection")]
+impl Handler<crate::tserver::Inject> for LinkServer {
+    type Result = ();
+
+    fn handle(&mut self, _: crate::tserver::Inject, _: &mut Context<Self>) {
+        panic!("injected into a link server");
+    }
+}

@@ -1,0 +1,196 @@
+//! TCP and TLS under a link.
+//!
+//! TLS is rustls with ring. A T-Server checks the connector's certificate against the configured authorities; a connector that has
+//! authorities configured asks for the T-Server's and refuses a connection without one.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig, crypto};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+/// How long opening a connection may take, TLS included.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection of either kind.
+pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Duplex for T {}
+
+/// A connection.
+pub type Stream = Box<dyn Duplex>;
+
+/// What is wrong with a TLS configuration.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum TlsError {
+    #[error("{path}: {error}")]
+    File { path: PathBuf, error: String },
+    #[error("{path} has no certificate in it")]
+    NoCertificate { path: PathBuf },
+    #[error("the certificate and its key: {0}")]
+    Identity(String),
+    #[error("the authorities: {0}")]
+    Authorities(String),
+    #[error("\"{0}\" is no name that a certificate could have")]
+    Name(String),
+}
+
+/// The files of one end.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct TlsFiles {
+    /// This end's certificate chain and its key, both PEM.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// The authorities that the other end's certificate must come from, PEM.
+    pub authorities: Option<PathBuf>,
+}
+
+/// Opens connections to one connector.
+#[derive(Clone)]
+pub struct Dialler {
+    host: Arc<str>,
+    port: u16,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+impl Dialler {
+    /// Over TCP.
+    pub fn tcp(host: &str, port: u16) -> Self {
+        Self {
+            host: host.into(),
+            port,
+            tls: None,
+        }
+    }
+
+    /// Over TLS. Without authorities nobody's certificate is good.
+    pub fn tls(host: &str, port: u16, files: &TlsFiles) -> Result<Self, TlsError> {
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Name(host.to_owned()))?;
+        let roots = files
+            .authorities
+            .as_deref()
+            .map(authorities)
+            .transpose()?
+            .unwrap_or_else(RootCertStore::empty);
+        let builder = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| TlsError::Identity(error.to_string()))?
+            .with_root_certificates(roots);
+        let config = match &files.identity {
+            None => builder.with_no_client_auth(),
+            Some((chain, key)) => builder
+                .with_client_auth_cert(certificates(chain)?, private_key(key)?)
+                .map_err(|error| TlsError::Identity(error.to_string()))?,
+        };
+        Ok(Self {
+            tls: Some((TlsConnector::from(Arc::new(config)), name)),
+            ..Self::tcp(host, port)
+        })
+    }
+
+    /// Opens one.
+    pub async fn dial(&self) -> io::Result<Stream> {
+        timeout(CONNECT_TIMEOUT, self.open())
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    async fn open(&self) -> io::Result<Stream> {
+        let tcp = TcpStream::connect((&*self.host, self.port)).await?;
+        tcp.set_nodelay(true)?;
+        Ok(match &self.tls {
+            None => Box::new(tcp),
+            Some((tls, name)) => Box::new(tls.connect(name.clone(), tcp).await?),
+        })
+    }
+}
+
+impl std::fmt::Display for Dialler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let protocol = if self.tls.is_some() { "tls" } else { "tcp" };
+        write!(f, "{protocol} {}:{}", self.host, self.port)
+    }
+}
+
+/// Takes connections in.
+#[derive(Clone, Default)]
+pub struct Acceptor(Option<TlsAcceptor>);
+
+impl Acceptor {
+    /// Over TCP.
+    pub fn tcp() -> Self {
+        Self(None)
+    }
+
+    /// Over TLS. With authorities, T-Servers need a certificate too.
+    pub fn tls(files: &TlsFiles) -> Result<Self, TlsError> {
+        let (chain, key) = files
+            .identity
+            .as_ref()
+            .ok_or_else(|| TlsError::Identity("a connector that serves TLS needs both".into()))?;
+        let provider = Arc::new(crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| TlsError::Identity(error.to_string()))?;
+        let builder = match &files.authorities {
+            None => builder.with_no_client_auth(),
+            Some(path) => {
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities(path)?), provider)
+                    .build()
+                    .map_err(|error| TlsError::Authorities(error.to_string()))?;
+                builder.with_client_cert_verifier(verifier)
+            }
+        };
+        let config = builder
+            .with_single_cert(certificates(chain)?, private_key(key)?)
+            .map_err(|error| TlsError::Identity(error.to_string()))?;
+        Ok(Self(Some(TlsAcceptor::from(Arc::new(config)))))
+    }
+
+    /// Makes an accepted socket a connection.
+    pub async fn accept(&self, tcp: TcpStream) -> io::Result<Stream> {
+        tcp.set_nodelay(true)?;
+        Ok(match &self.0 {
+            None => Box::new(tcp),
+            Some(tls) => Box::new(tls.accept(tcp).await?),
+        })
+    }
+}
+
+fn file_error(path: &Path, error: impl std::fmt::Display) -> TlsError {
+    TlsError::File {
+        path: path.to_owned(),
+        error: error.to_string(),
+    }
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let read = CertificateDer::pem_file_iter(path).map_err(|error| file_error(path, error))?;
+    let chain = read.collect::<Result<Vec<_>, _>>().map_err(|error| file_error(path, error))?;
+    if chain.is_empty() {
+        return Err(TlsError::NoCertificate { path: path.to_owned() });
+    }
+    Ok(chain)
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_file(path).map_err(|error| file_error(path, error))
+}
+
+fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots
+            .add(certificate)
+            .map_err(|error| TlsError::Authorities(error.to_string()))?;
+    }
+    Ok(roots)
+}
