@@ -6,6 +6,7 @@
 //! | `rig` | the server, the clients and the peers of the tests, and how to wait |
 //! | `scenario` | CTI and HTTP as a desktop and an operator use them |
 //! | `golden` | the events of whole calls, word by word |
+//! | `store` | the journal: kills, disks that fail, the tools that look into it |
 //! | `interop` | real programs: SIPp, baresip, Prometheus |
 //! | `torture` | everything that is wrong: messages, streams, frames, configurations |
 
@@ -14,5 +15,6 @@ mod interop;
 mod rig;
 mod scenario;
 mod sim;
+mod store;
 mod tidy;
 mod torture;

@@ -97,7 +97,7 @@ fn report(problems: &[Problem], before: &str) {
 }
 
 /// A reader that goes away early (`| head`) is no failure.
-fn print(text: &str) -> ExitCode {
+pub(super) fn print(text: &str) -> ExitCode {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
         _ => ExitCode::SUCCESS,

@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod demo;
+pub mod journal;
 pub mod serve;
 
 use std::process::ExitCode;
@@ -31,6 +32,9 @@ pub enum Command {
     /// Check, show and explain the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Look into the journal: what a server has kept for the next one.
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
 }
 
 impl Cli {
@@ -41,6 +45,7 @@ impl Cli {
             Some(Command::Demo(args)) => demo::run(&args),
             Some(Command::Serve(args)) => serve::run(&args),
             Some(Command::Config(command)) => config::run(command),
+            Some(Command::Journal(command)) => journal::run(&command),
         }
     }
 }

@@ -174,18 +174,18 @@ impl Directory {
             }
         }
     }
+}
 
-    /// How much there is.
-    pub fn extent(&self) -> io::Result<Extent> {
-        let mut extent = Extent::default();
-        for entry in std::fs::read_dir(&self.path)?.flatten() {
-            // A file that goes while it is looked at is not there.
-            let Ok(metadata) = entry.metadata() else { continue };
-            extent.bytes += metadata.len();
-            extent.segments += u64::from(SegmentId::from_file_name(&entry.file_name().to_string_lossy()).is_some());
-        }
-        Ok(extent)
+/// How much there is in a directory.
+pub fn extent(path: &Path) -> io::Result<Extent> {
+    let mut extent = Extent::default();
+    for entry in std::fs::read_dir(path)?.flatten() {
+        // A file that goes while it is looked at is not there.
+        let Ok(metadata) = entry.metadata() else { continue };
+        extent.bytes += metadata.len();
+        extent.segments += u64::from(SegmentId::from_file_name(&entry.file_name().to_string_lossy()).is_some());
     }
+    Ok(extent)
 }
 
 /// The segments in a directory, in order. A directory that is not there has none.

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use tandem_actors::journal::Scope;
 
 use super::database::Fault;
-use super::directory::segments;
+use super::directory::{extent, segments};
 use super::lane::{Lane, Open};
 use super::live::{Flaw, changes_of};
 use super::meters::KeeperMeters;
@@ -209,7 +209,7 @@ impl Keeper {
             }
             Err(fault) => self.fold_failed(fault),
         }
-        if let Ok(extent) = self.shared.directory.extent() {
+        if let Ok(extent) = extent(self.shared.directory.path()) {
             self.meters.segments.set(extent.segments as f64);
             self.meters.size.set(extent.bytes as f64);
         }

@@ -3,7 +3,6 @@
 //! Segments are read first and the database after them: a segment that is folded meanwhile is in the database then, which says so by
 //! its number. So this is right beside a keeper at work, in this process or another.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use tandem_actors::journal::Scope;
@@ -92,15 +91,4 @@ fn told(path: PathBuf, flaws: &Flaws) -> Vec<Flaw> {
     let torn = flaws.torn.map(|(_, length)| Flaw::Torn(path.clone(), length));
     let damaged = flaws.damage().map(|why| Flaw::Damaged(path, why));
     torn.into_iter().chain(damaged).collect()
-}
-
-/// The records by kind and id, as counted and measured: number of them, bytes of their ids and values.
-pub fn by_kind(records: &Rows) -> BTreeMap<u8, (usize, usize)> {
-    let mut kinds: BTreeMap<u8, (usize, usize)> = BTreeMap::new();
-    for ((kind, id), value) in records {
-        let (count, bytes) = kinds.entry(*kind).or_default();
-        *count += 1;
-        *bytes += id.len() + value.len();
-    }
-    kinds
 }

@@ -24,8 +24,10 @@ mod frame;
 mod keeper;
 mod lane;
 mod live;
+pub mod look;
 mod meters;
 mod segment;
+mod shown;
 mod writer;
 
 #[cfg(test)]

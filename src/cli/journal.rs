@@ -1,0 +1,224 @@
+//! `tandem journal`: what a journal holds, and whether it is whole. Reads only, takes no lock: a server may be at work.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use tandem_actors::journal::Scope;
+use tandem_config::{Config, environment};
+
+use crate::store::look::{self, ScopeView};
+
+/// The commands of `tandem journal`.
+#[derive(Clone, PartialEq, Eq, Debug, Subcommand)]
+pub enum JournalCommand {
+    /// Print the live records, with counts and sizes for each kind; user data is masked
+    Inspect {
+        /// Where it is
+        #[command(flatten)]
+        place: Place,
+        /// Only of this scope: `tserver`, `connector-0`
+        #[arg(long, value_parser = scope)]
+        scope: Option<Scope>,
+        /// Only of this kind: `call`, `session`, `bindings`
+        #[arg(long)]
+        kind: Option<String>,
+        /// Only this one: a number, a ConnID, a DN
+        #[arg(long)]
+        id: Option<String>,
+        /// Counts and sizes only
+        #[arg(long)]
+        summary: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        /// With user data, digits and keys as they are
+        #[arg(long)]
+        show_sensitive: bool,
+    },
+    /// Check every record and the database; exits with 1 if something is damaged
+    Verify {
+        /// Where it is
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Where the journal is.
+#[derive(Clone, PartialEq, Eq, Debug, Args)]
+pub struct Place {
+    /// The directory of the journal
+    #[arg(long, value_name = "DIRECTORY")]
+    dir: Option<PathBuf>,
+    /// The configuration file that says where it is, as for `tandem serve`
+    #[arg(long, value_name = "FILE", conflicts_with = "dir")]
+    config: Option<PathBuf>,
+}
+
+impl Place {
+    fn directory(&self) -> Result<PathBuf, ExitCode> {
+        if let Some(dir) = &self.dir {
+            return Ok(dir.clone());
+        }
+        let loaded = Config::load(self.config.as_deref(), &[], environment());
+        let config = loaded.map_err(|problems| super::config::refuse(&problems))?.config;
+        look::directory_of(&config.journal).map_err(|error| failed(&error))
+    }
+}
+
+/// Which records are printed, and how.
+struct Wanted<'a> {
+    kind: Option<&'a str>,
+    id: Option<&'a str>,
+    show_sensitive: bool,
+}
+
+/// Runs a command; its exit code.
+pub fn run(command: &JournalCommand) -> ExitCode {
+    match command {
+        JournalCommand::Verify { place } => place.directory().map_or_else(|code| code, verify),
+        JournalCommand::Inspect {
+            place,
+            scope,
+            kind,
+            id,
+            summary,
+            json,
+            show_sensitive,
+        } => {
+            let wanted = Wanted {
+                kind: kind.as_deref(),
+                id: id.as_deref(),
+                show_sensitive: *show_sensitive,
+            };
+            let directory = match place.directory() {
+                Ok(directory) => directory,
+                Err(code) => return code,
+            };
+            let mut scopes = match look::inspect(&directory) {
+                Ok(scopes) => scopes,
+                Err(error) => return failed(&error),
+            };
+            scopes.retain(|view| scope.is_none_or(|only| view.scope == only));
+            scopes.iter_mut().for_each(|view| wanted.retain(view));
+            for problem in scopes.iter().flat_map(|view| &view.problems) {
+                eprintln!("{problem}");
+            }
+            let records = !summary;
+            if *json {
+                super::config::print(&format!("{:#}\n", wanted.as_json(&directory, &scopes, records)))
+            } else {
+                super::config::print(&wanted.as_text(&directory, &scopes, records))
+            }
+        }
+    }
+}
+
+fn scope(name: &str) -> Result<Scope, String> {
+    look::scope_named(name).ok_or_else(|| "a scope is `tserver`, or `connector-` and its number".to_owned())
+}
+
+fn failed(error: &str) -> ExitCode {
+    eprintln!("tandem: {error}");
+    ExitCode::FAILURE
+}
+
+/// Of each kind: how many records, and their ids and values in bytes.
+fn by_kind(view: &ScopeView) -> BTreeMap<u8, (usize, usize)> {
+    let mut kinds: BTreeMap<u8, (usize, usize)> = BTreeMap::new();
+    for ((kind, id), value) in &view.records {
+        let (count, bytes) = kinds.entry(*kind).or_default();
+        *count += 1;
+        *bytes += id.len() + value.len();
+    }
+    kinds
+}
+
+fn files(directory: &std::path::Path) -> (u64, u64) {
+    // A journal that was read a moment ago is there.
+    look::extent(directory).unwrap_or_default()
+}
+
+impl Wanted<'_> {
+    fn retain(&self, view: &mut ScopeView) {
+        view.records.retain(|(kind, id), _| {
+            self.kind.is_none_or(|name| look::kind_name(*kind) == name)
+                && self.id.is_none_or(|wanted| look::id_matches(*kind, id, wanted))
+        });
+    }
+
+    fn as_text(&self, directory: &std::path::Path, scopes: &[ScopeView], records: bool) -> String {
+        let (segments, bytes) = files(directory);
+        let mut text = format!(
+            "{}: format version {}, {segments} segments, {bytes} bytes in all\n",
+            directory.display(),
+            look::VERSION
+        );
+        for view in scopes {
+            // Writing into a String does not fail.
+            let _ = writeln!(text, "\n{}", view.scope);
+            for (kind, (count, bytes)) in by_kind(view) {
+                let _ = writeln!(text, "  {:12} {count:8} records {bytes:10} bytes", look::kind_name(kind));
+            }
+            for ((kind, id), value) in view.records.iter().filter(|_| records) {
+                let (name, id) = (look::kind_name(*kind), look::id_text(*kind, id));
+                let _ = writeln!(text, "  {name} {id}: {}", look::value(value, self.show_sensitive));
+            }
+        }
+        text
+    }
+
+    fn as_json(&self, directory: &std::path::Path, scopes: &[ScopeView], records: bool) -> Value {
+        let (segments, bytes) = files(directory);
+        let scopes = scopes.iter().map(|view| {
+            let kinds = by_kind(view).into_iter();
+            let kinds = kinds.map(|(kind, (count, bytes))| (look::kind_name(kind), json!({ "records": count, "bytes": bytes })));
+            let mut scope = json!({
+                "scope": view.scope.to_string(),
+                "kinds": kinds.collect::<serde_json::Map<_, _>>(),
+                "problems": view.problems,
+            });
+            if records {
+                let records = view.records.iter().map(|((kind, id), value)| {
+                    json!({
+                        "kind": look::kind_name(*kind),
+                        "id": look::id_text(*kind, id),
+                        "bytes": value.len(),
+                        "value": look::value(value, self.show_sensitive),
+                    })
+                });
+                scope["records"] = records.collect();
+            }
+            scope
+        });
+        json!({
+            "directory": directory.display().to_string(),
+            "formatVersion": look::VERSION,
+            "segments": segments,
+            "bytes": bytes,
+            "scopes": scopes.collect::<Value>(),
+        })
+    }
+}
+
+fn verify(directory: PathBuf) -> ExitCode {
+    let verdict = match look::verify(&directory) {
+        Ok(verdict) => verdict,
+        Err(error) => return failed(&error),
+    };
+    let notes = verdict.notes.iter().map(|note| format!("note: {note}"));
+    let lines: Vec<String> = verdict.checked.iter().cloned().chain(notes).collect();
+    let printed = super::config::print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>());
+    for wrong in &verdict.wrong {
+        eprintln!("{wrong}");
+    }
+    match verdict.wrong.len() {
+        0 => printed,
+        1 => failed("1 problem found"),
+        n => failed(&format!("{n} problems found")),
+    }
+}
