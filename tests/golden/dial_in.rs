@@ -61,12 +61,8 @@ async fn a_pin_opens_the_door_and_a_tone_tells_who_is_inside() {
     bob.is_answered(second).await;
     bob.presses(second, "1111#1234#");
     wait::until("a tone when Bob comes", wait::SOON, async || {
-        let heard = alice.hears(std::time::Duration::from_millis(200));
-        if heard.contains("1002") && heard.contains(SOUND) {
-            Ok(())
-        } else {
-            Err(format!("{heard:?}"))
-        }
+        let heard = alice.has_heard(first, &["1002", SOUND]);
+        heard.then_some(()).ok_or_else(|| "none".to_owned())
     })
     .await;
     stage.event(EventPartyAdded, "1001").await;

@@ -118,6 +118,18 @@ impl Voice {
         who_is_in(&samples)
     }
 
+    /// Whether all of these were heard at once at some time that is remembered.
+    pub fn has_heard(&self, names: &[&str]) -> bool {
+        let samples: Vec<i16> = lock(&self.shared)
+            .heard
+            .iter()
+            .flat_map(|(_, samples)| samples)
+            .copied()
+            .collect();
+        let mut stretches = samples.windows(2 * PIECE).step_by(PIECE).map(who_is_in);
+        stretches.any(|heard| names.iter().all(|name| heard.contains(name)))
+    }
+
     /// Presses these keys, one after the other.
     pub fn press(&self, digits: &str) {
         let code = |digit| KEYS.find(digit).expect("a key of a phone") as u8;

@@ -381,6 +381,12 @@ impl Handset {
         voices.iter().flat_map(|voice| voice.hears(stretch)).collect()
     }
 
+    /// Whether it has heard all of these at once in a call, lately.
+    pub fn has_heard(&self, call: CallNumber, names: &[&str]) -> bool {
+        let voice = self.shared.state().calls[call].voice.clone();
+        voice.has_heard(names)
+    }
+
     /// The digits that came over a call.
     pub fn digits(&self, call: CallNumber) -> String {
         self.shared.state().calls[call].voice.digits()
