@@ -12,6 +12,7 @@ use tandem_model::call::Outcome;
 use tandem_model::conference_pool::PoolFigures;
 use tandem_sip::message::Method;
 use tandem_sip::ua::UaStats;
+use tandem_wire::ResumeOutcome;
 
 /// The handles of the whole process.
 pub struct Metrics {
@@ -65,6 +66,14 @@ pub struct Metrics {
     pub clients_slow: Counter,
     /// `tandem_events_published_total`.
     pub events_published: Counter,
+    /// `tandem_event_resumes_total{result}`: `delta`, `snapshot`, `new`.
+    resumes: [Counter; 3],
+    /// `tandem_event_log_entries`.
+    pub log_entries: Gauge,
+    /// `tandem_event_journal_oldest_age_seconds`.
+    pub log_oldest: Gauge,
+    /// `tandem_event_clients_away`: clients that lost their connection and may resume.
+    pub clients_away: Gauge,
     /// `tandem_event_client_lag`: frames waiting for a client when one more is queued.
     pub client_lag: Histogram,
     /// `tandem_commands_total{outcome}`: CTI requests.
@@ -134,6 +143,11 @@ impl Metrics {
             clients: gauge!("tandem_event_clients"),
             clients_slow: counter!("tandem_event_client_dropped_total", "reason" => "slow"),
             events_published: counter!("tandem_events_published_total"),
+            resumes: [ResumeOutcome::Delta, ResumeOutcome::Snapshot, ResumeOutcome::New]
+                .map(|result| counter!("tandem_event_resumes_total", "result" => result.name())),
+            log_entries: gauge!("tandem_event_log_entries"),
+            log_oldest: gauge!("tandem_event_journal_oldest_age_seconds"),
+            clients_away: gauge!("tandem_event_clients_away"),
             client_lag: histogram!("tandem_event_client_lag"),
             commands_ok: counter!("tandem_commands_total", "outcome" => "ok"),
             commands_refused: counter!("tandem_commands_total", "outcome" => "refused"),
@@ -165,6 +179,16 @@ impl Metrics {
         self.resources_made.increment(new.counts.made.saturating_sub(old.counts.made));
         self.resources_retired
             .increment(new.counts.retired.saturating_sub(old.counts.retired));
+    }
+
+    /// Counts a client that wanted to resume.
+    pub fn resumed(&self, outcome: ResumeOutcome) {
+        let [delta, snapshot, new] = &self.resumes;
+        match outcome {
+            ResumeOutcome::Delta => delta.increment(1),
+            ResumeOutcome::Snapshot => snapshot.increment(1),
+            ResumeOutcome::New => new.increment(1),
+        }
     }
 
     /// Counts a request that came in.
@@ -318,6 +342,23 @@ pub fn describe() {
         "CTI clients disconnected by the server, by reason."
     );
     describe_counter!("tandem_events_published_total", "Events published on the CTI side.");
+    describe_counter!(
+        "tandem_event_resumes_total",
+        "CTI clients that wanted to resume, by what came of it."
+    );
+    describe_gauge!(
+        "tandem_event_log_entries",
+        "Events that are kept for clients that resume and for /v1/events."
+    );
+    describe_gauge!(
+        "tandem_event_journal_oldest_age_seconds",
+        Unit::Seconds,
+        "The age of the oldest event that is kept."
+    );
+    describe_gauge!(
+        "tandem_event_clients_away",
+        "CTI clients that lost their connection and may resume."
+    );
     describe_histogram!(
         "tandem_event_client_lag",
         "Frames that wait for a CTI client when one more is queued for it."

@@ -27,7 +27,7 @@ use tandem_media::endpoint::Capabilities;
 use tandem_model::call::CallSettings;
 use tandem_model::conference::ConferenceSettings;
 use tandem_model::conference_pool::PoolSettings;
-use tandem_model::event_log::EventLog;
+use tandem_model::event_log::Limits;
 use tandem_model::numbering::Numbering;
 use tandem_model::{Anchor, ConferenceId, ConnectorId, DnId, LegId};
 use tandem_sip::digest::Algorithm;
@@ -50,9 +50,13 @@ use crate::media::{Media, MediaStart, PortEvents};
 use crate::network::{Network, Resolve};
 use crate::now;
 use crate::tserver::{
-    CallNumbers, ClientSettings, ConnectorLinkActor, DnActor, DnParts, EventLogActor, EventLogMessage, EventLogParts, LobbyActor,
-    LobbyParts, Resume, Switch,
+    CallNumbers, ClientSettings, ConnectorLinkActor, DnActor, DnParts, EventLogActor, EventLogMessage, EventLogParts,
+    EventLogStart, LobbyActor, LobbyParts, Resume, Switch,
 };
+
+mod sides;
+
+pub use sides::{ConnectorSide, RemoteConnector};
 
 /// What a tree is grown from.
 #[derive(Clone)]
@@ -95,6 +99,8 @@ pub struct Plan {
     pub client: Arc<ClientSettings>,
     /// The most CTI clients.
     pub max_clients: usize,
+    /// How much of the events is kept, and for how long.
+    pub event_log: Limits,
     /// Whether user data is masked in logs.
     pub hide_sensitive_data: bool,
     /// The server's epoch, new with each start.
@@ -153,10 +159,7 @@ impl Tree {
         for index in 0..plan.connectors.max(1) {
             let (plan, directory, id) = (plan.clone(), directory.clone(), ConnectorId(index));
             let (network, resolve, media) = (network.clone(), resolve.clone(), media.clone());
-            let grown = on(place(), move || {
-                grow_connector(id, &plan, directory, network, resolve, media)
-            })
-            .await;
+            let grown = on(place(), move || grow_connector(id, &plan, directory, network, resolve, media)).await;
             let Some((connector, legs)) = grown else { continue };
             connectors.push(connector);
             for (conference, leg) in legs {
@@ -256,21 +259,27 @@ fn grow_tserver(plan: &Plan, directory: &Arc<Directory>, draining: Arc<AtomicBoo
     for conference in plan.numbering.dns().filter(|config| config.room.is_some()) {
         directory.rosters.add(conference.dn.clone());
     }
-    let log = EventLogActor::supervise(EventLogParts {
-        machine: Rc::new(RefCell::new(EventLog::new(plan.epoch.clone()))),
-        sinks: Rc::default(),
-        directory: directory.clone(),
+    let (journal, records) = plan.journal.open(Scope::TServer);
+    let journal: SharedJournal = Rc::new(RefCell::new(journal));
+    let log = EventLogParts::new(EventLogStart {
         epoch: plan.epoch.clone(),
+        limits: plan.event_log,
+        journal,
+        records,
+        rng: plan.rng("sessions", 0),
+        directory: directory.clone(),
         server_version: plan.client.server_version.clone(),
         unix_micros: plan.unix_micros,
         hide_sensitive_data: plan.hide_sensitive_data,
     });
+    let first_client = log.first_client();
+    let log = EventLogActor::supervise(log);
     let lobby = LobbyActor::supervise(LobbyParts {
         switch: switch.clone(),
         settings: plan.client.clone(),
         max_clients: plan.max_clients,
         connected: Rc::new(Cell::new(0)),
-        next: Rc::new(Cell::new(1)),
+        next: Rc::new(Cell::new(first_client)),
     });
     let dns: HashMap<DnId, Addr<DnActor>> = plan
         .numbering

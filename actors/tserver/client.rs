@@ -1,8 +1,10 @@
 //! One CTI client: reads its frames, checks who it is, hands its requests on.
 //!
-//! Place: temporary child of the Lobby. A crash closes its socket (1011) and nothing else; what it registered goes with it.
+//! Place: temporary child of the Lobby. A crash closes its socket (1011) and nothing else: the client may resume, as after any loss of its
+//! connection.
 //!
-//! States: *new* until OpenServer is accepted, then *open*, then gone.
+//! States: *new* until OpenServer is accepted, then *open*, then gone. A client that resumes has the number of its lost connection from then
+//! on; until it knows which that is, it looks at no further frame.
 //!
 //! | message | effect |
 //! |---|---|
@@ -11,17 +13,20 @@
 //!
 //! Answers never come back through this actor: the event log numbers them and writes them to the client's sink.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix::{Actor, ActorContext, Context, Handler, Message};
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use sha2::{Digest, Sha256};
+use tandem_model::event_log::{Identity, Outstanding};
+use tandem_model::request::Resume;
 use tandem_model::{ClientId, DnId, Event, EventName, KvList, Request, Requestor, ServerRole, TError, TErrorCode};
 use tandem_wire::{RequestFrame, close, decode_request};
 
 use super::dn::DnMessage;
-use super::event_log::EventLogMessage;
+use super::event_log::{EventLogMessage, Open};
 use super::switch::Switch;
 use crate::kind::ActorKind;
 use crate::metrics::Metrics;
@@ -66,7 +71,10 @@ pub enum ClientMessage {
 
 /// The actor.
 pub struct ClientActor {
-    id: ClientId,
+    /// The number of its connection.
+    connection: ClientId,
+    /// Its own number; the lobby tells it to the event log when the connection has ended.
+    id: Rc<Cell<ClientId>>,
     switch: Rc<Switch>,
     settings: Arc<ClientSettings>,
     open: bool,
@@ -75,8 +83,9 @@ pub struct ClientActor {
 
 impl ClientActor {
     /// A client that has said nothing yet.
-    pub fn new(id: ClientId, switch: Rc<Switch>, settings: Arc<ClientSettings>) -> Self {
+    pub fn new(id: Rc<Cell<ClientId>>, switch: Rc<Switch>, settings: Arc<ClientSettings>) -> Self {
         Self {
+            connection: id.get(),
             id,
             switch,
             settings,
@@ -89,14 +98,14 @@ impl ClientActor {
         let outcome = match decode_request(text) {
             Ok(frame) => {
                 let requestor = Requestor {
-                    client: self.id,
+                    client: self.id.get(),
                     reference_id: frame.reference_id,
                 };
                 self.request(requestor, frame, ctx).map_err(|error| (requestor, error))
             }
             Err(refused) => Err((
                 Requestor {
-                    client: self.id,
+                    client: self.id.get(),
                     reference_id: refused.reference_id,
                 },
                 refused.error,
@@ -123,7 +132,7 @@ impl ClientActor {
                 application_name,
                 api_key,
                 resume,
-            } => self.open(requestor, &application_name, &api_key, resume),
+            } => self.open(requestor, &application_name, &api_key, resume, ctx),
             Request::CloseServer => {
                 self.answer(requestor, Event::new(EventName::EventServerDisconnected));
                 self.close(close::NORMAL, "CloseServer", ctx);
@@ -147,18 +156,33 @@ impl ClientActor {
         requestor: Requestor,
         application_name: &str,
         api_key: &str,
-        resume: Option<tandem_model::request::Resume>,
+        resume: Option<Resume>,
+        ctx: &mut Context<Self>,
     ) -> Result<(), TError> {
         if self.open {
             return Err(TError::new(TErrorCode::InSameState, "OpenServer: the server is open already"));
         }
         if !self.settings.admits(api_key) {
-            tracing::warn!(client = %self.id, "OpenServer with a key that is not known");
+            tracing::warn!(client = %self.connection, "OpenServer with a key that is not known");
             return Err(TError::new(TErrorCode::InvalidAttribute, "apiKey: this key is not known"));
         }
         self.open = true;
-        tracing::info!(client = %self.id, application = %application_name.escape_debug(), "client open");
-        self.post_log(EventLogMessage::Open { requestor, resume });
+        tracing::info!(client = %self.connection, application = %application_name.escape_debug(), "client open");
+        let log = self.switch.directory.event_log().ok_or(TErrorCode::Internal)?;
+        let open = Open {
+            requestor,
+            identity: identity(application_name, api_key),
+            resume,
+        };
+        let opened = log.send(open).into_actor(self).map(|opened, client, ctx| match opened {
+            Ok((id, dns)) => {
+                client.id.set(id);
+                client.dns = dns.into_iter().collect();
+            }
+            // The event log crashed over it.
+            Err(_) => client.close(close::INTERNAL, "internal error", ctx),
+        });
+        ctx.wait(opened);
         Ok(())
     }
 
@@ -180,8 +204,21 @@ impl ClientActor {
                 );
                 return Err(TError::new(TErrorCode::TooManyRequests, text));
             }
-            self.dns.insert(dn);
+            self.dns.insert(dn.clone());
         }
+        // Told before the request is handed on, so that it stands there before any answer.
+        self.post_log(EventLogMessage::Asked {
+            client: requestor.client,
+            asked: Outstanding {
+                reference_id: requestor.reference_id,
+                dn,
+                conn_id: request.conn_id(),
+                mode: match request {
+                    Request::RegisterAddress { register_mode, .. } => Some(register_mode),
+                    _ => None,
+                },
+            },
+        });
         actor.try_send(DnMessage::Request { requestor, request }).map_err(|_| {
             ActorKind::Dn.metrics().shed.increment(1);
             TError::from(TErrorCode::TooManyRequests)
@@ -216,12 +253,20 @@ impl ClientActor {
     fn close(&mut self, code: u16, reason: &'static str, ctx: &mut Context<Self>) {
         // The event log closes the sink, so that the answer that stands in its mailbox goes out first.
         self.post_log(EventLogMessage::Close {
-            client: self.id,
+            client: self.id.get(),
+            connection: self.connection,
             code,
             reason,
         });
         ctx.stop();
     }
+}
+
+/// What only this application with this key knows; the key itself is not in it.
+fn identity(application_name: &str, api_key: &str) -> Identity {
+    let key: [u8; 32] = Sha256::digest(api_key.as_bytes()).into();
+    let both = Sha256::new().chain_update(key).chain_update(application_name.as_bytes());
+    Identity(both.finalize().into())
 }
 
 fn unsupported(name: tandem_model::request::RequestName) -> TError {

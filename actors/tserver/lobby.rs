@@ -80,7 +80,8 @@ impl LobbyActor {
             sink: sink.clone(),
         });
         let (connected, gone_log) = (parts.connected.clone(), log.clone());
-        let actor = ClientActor::new(id, parts.switch.clone(), parts.settings.clone());
+        let client = Rc::new(Cell::new(id));
+        let actor = ClientActor::new(client.clone(), parts.switch.clone(), parts.settings.clone());
         let addr = launch(client::SPEC, actor, move |reason| {
             connected.set(connected.get().saturating_sub(1));
             Metrics::of_process().clients.decrement(1.0);
@@ -88,7 +89,10 @@ impl LobbyActor {
                 sink.close(tandem_wire::close::INTERNAL, "internal error");
             }
             // Unbounded post: one for each client.
-            gone_log.do_send(EventLogMessage::Disconnected { client: id });
+            gone_log.do_send(EventLogMessage::Disconnected {
+                client: client.get(),
+                connection: id,
+            });
         });
         Ok((id, addr))
     }

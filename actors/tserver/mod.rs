@@ -24,7 +24,9 @@ pub use call::{CallActor, CallMessage, QueryCallSummary};
 pub use client::{ClientActor, ClientMessage, ClientSettings};
 pub use connector_link::{ConnectorLinkActor, LinkMessage, Notify, Resume};
 pub use dn::{DnActor, DnMessage, DnParts, DnSummary, QueryDn};
-pub use event_log::{ClientSink, EventLogActor, EventLogMessage, EventLogParts, Ping, Publish};
+pub use event_log::{
+    ClientSink, EventLogActor, EventLogMessage, EventLogParts, EventLogStart, Ping, Publish, Unwatch, Watch, Watching,
+};
 pub use lobby::{Connect, LobbyActor, LobbyParts, Refused};
 pub use room::{QueryRoomSummary, RoomActor, RoomMessage, Rooms};
 pub use switch::{CallNumbers, Switch};

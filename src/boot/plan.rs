@@ -15,6 +15,7 @@ use tandem_model::DnId;
 use tandem_model::call::CallSettings;
 use tandem_model::conference::ConferenceSettings;
 use tandem_model::conference_pool::{PoolSettings, service_names};
+use tandem_model::event_log::Limits;
 use tandem_model::link::Headers;
 use tandem_sip::digest::throttle::ThrottleConfig;
 use tandem_sip::identity::PassThrough;
@@ -83,6 +84,13 @@ pub fn plan(config: &Config, listeners: Vec<Listener>, cores: usize) -> Result<P
         connector_mailbox: config.connectors.mailbox_capacity,
         client: Arc::new(client_settings(config)),
         max_clients: config.cti.max_clients,
+        event_log: Limits {
+            events: config.cti.retention_events,
+            age: Duration::from_secs(config.cti.retention_s),
+            grace: Duration::from_secs(config.cti.resume_grace_s),
+            clients: config.cti.max_clients,
+            all: config.cti.retain_all_events,
+        },
         epoch: epoch().into(),
         hide_sensitive_data: config.log.hide_sensitive_data,
         unix_seconds: unix_time().as_secs(),

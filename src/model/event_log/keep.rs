@@ -165,7 +165,10 @@ impl EventLog {
 
     /// All that is kept, for a journal that has lost it.
     pub fn everything(&self) -> Vec<Kept> {
-        let events = self.entries.iter().map(|logged| Kept::Event(logged.sequence, record_of(logged)));
+        let events = self
+            .entries
+            .iter()
+            .map(|logged| Kept::Event(logged.sequence, record_of(logged)));
         let parties = self.snapshots.kept().map(|(number, record)| Kept::Party(number, record));
         let clients = self.clients.iter().filter_map(|(id, client)| client_record(*id, client));
         let notes = self.clients.iter().filter(|(_, client)| client.opened.is_some());
@@ -195,7 +198,11 @@ impl EventLog {
         log.complete_from = if server.is_wide {
             let oldest = log.entries.oldest().map_or(log.sequence + 1, |oldest| oldest.sequence);
             // What had gone from the log before stays gone.
-            if oldest > server.complete_from { oldest } else { server.complete_from }
+            if oldest > server.complete_from {
+                oldest
+            } else {
+                server.complete_from
+            }
         } else {
             log.sequence + 1
         };
@@ -360,7 +367,10 @@ impl EventLog {
         while let Some(gone) = self.entries.pop_expired(&self.limits, now) {
             self.complete_from = self.complete_from.max(gone.sequence + 1);
             for copy in &gone.to {
-                let is_last = self.clients.get(&copy.client).is_some_and(|client| client.previous == gone.sequence);
+                let is_last = self
+                    .clients
+                    .get(&copy.client)
+                    .is_some_and(|client| client.previous == gone.sequence);
                 if is_last {
                     self.put_client(copy.client);
                 }
@@ -461,8 +471,9 @@ pub(super) fn apply(journal: &mut Journal, changes: Vec<Change>) {
         match change {
             Change::Put(kept) => drop(journal.insert(kept.key(), kept)),
             Change::Remove(key) => drop(journal.remove(&key)),
-            Change::RemoveEventsBelow(first) => journal.retain(|key, _| !matches!(key, Key::Event(sequence) if *sequence < first)),
+            Change::RemoveEventsBelow(first) => {
+                journal.retain(|key, _| !matches!(key, Key::Event(sequence) if *sequence < first))
+            }
         }
     }
 }
-

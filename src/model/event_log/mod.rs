@@ -272,7 +272,7 @@ impl EventLog {
 
     /// A client's request is handed on: somebody owes it an answer.
     pub fn asked(&mut self, client: ClientId, asked: Outstanding) {
-        if !self.clients.get(&client).is_some_and(|client| client.opened.is_some()) {
+        if self.clients.get(&client).is_none_or(|client| client.opened.is_none()) {
             return;
         }
         let number = self.put_note(client, NoteRecord::Asked(asked.clone()));
@@ -300,12 +300,23 @@ impl EventLog {
     /// Answers those requests of a client with an error.
     fn cut_off(&mut self, id: ClientId, which: impl Fn(&Outstanding) -> bool, now: SystemTime, out: &mut Vec<Delivery>) {
         let Some(client) = self.clients.get(&id) else { return };
-        let asked: Vec<Outstanding> = client.outstanding.iter().map(|(_, asked)| asked.clone()).filter(which).collect();
+        let asked: Vec<Outstanding> = client
+            .outstanding
+            .iter()
+            .map(|(_, asked)| asked.clone())
+            .filter(which)
+            .collect();
         for Outstanding {
-            reference_id, dn, conn_id, ..
+            reference_id,
+            dn,
+            conn_id,
+            ..
         } in asked
         {
-            let requestor = Requestor { client: id, reference_id };
+            let requestor = Requestor {
+                client: id,
+                reference_id,
+            };
             let event = Event {
                 this_dn: Some(dn),
                 conn_id,

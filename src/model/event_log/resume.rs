@@ -126,7 +126,14 @@ impl EventLog {
     }
 
     /// The client's chain starts with its EventServerConnected.
-    fn start_chain(&mut self, requestor: Requestor, identity: Identity, session: Arc<str>, now: SystemTime, out: &mut Vec<Delivery>) {
+    fn start_chain(
+        &mut self,
+        requestor: Requestor,
+        identity: Identity,
+        session: Arc<str>,
+        now: SystemTime,
+        out: &mut Vec<Delivery>,
+    ) {
         let event = self.place(Event::new(EventName::EventServerConnected), now);
         let Some(client) = self.clients.get_mut(&requestor.client) else {
             return;
@@ -157,14 +164,20 @@ impl EventLog {
                 .and_then(|client| client.opened.as_ref())
                 .map_or_else(|| "".into(), |open| open.session.clone()),
             outcome,
-            registrations: registrations.map(|(dn, registration)| (dn.clone(), registration.mode)).collect(),
+            registrations: registrations
+                .map(|(dn, registration)| (dn.clone(), registration.mode))
+                .collect(),
         }
     }
 
     /// Hands a client that is behind up to `limit` of the events that it missed. `true`: it has them all and is live from now on.
     pub fn catch_up(&mut self, id: ClientId, limit: usize, out: &mut Vec<Delivery>) -> Result<bool, TooFarBehind> {
-        let Some(client) = self.clients.get_mut(&id) else { return Ok(true) };
-        let Feed::Behind(mut cursor) = client.feed else { return Ok(true) };
+        let Some(client) = self.clients.get_mut(&id) else {
+            return Ok(true);
+        };
+        let Feed::Behind(mut cursor) = client.feed else {
+            return Ok(true);
+        };
         let mut room = limit;
         let copies = self.entries.after(cursor);
         let copies = copies.filter_map(|logged| logged.copy_of(id).map(|copy| (logged, copy)));
@@ -244,7 +257,8 @@ impl EventLog {
     pub fn registrations(&self) -> Vec<(ClientId, DnId, RegisterMode)> {
         let of = |(id, client): (&ClientId, &Client)| {
             let dns = client.dns.iter();
-            dns.map(|(dn, registration)| (*id, dn.clone(), registration.mode)).collect::<Vec<_>>()
+            dns.map(|(dn, registration)| (*id, dn.clone(), registration.mode))
+                .collect::<Vec<_>>()
         };
         self.clients.iter().flat_map(of).collect()
     }
@@ -264,14 +278,23 @@ impl EventLog {
                 let open = client.opened.as_ref();
                 open.is_some_and(|open| *open.session == **session && open.identity == *identity)
             })?;
-            let fit = if same_epoch { self.fits(&[*id], resume.sequence) } else { Vec::new() };
+            let fit = if same_epoch {
+                self.fits(&[*id], resume.sequence)
+            } else {
+                Vec::new()
+            };
             return Some((*id, fit.first().map_or(Fit::Gap, |(_, fit)| *fit)));
         }
         if !same_epoch {
             return None;
         }
         let same = |client: &Client| client.opened.as_ref().is_some_and(|open| open.identity == *identity);
-        let candidates: Vec<ClientId> = self.clients.iter().filter(|(_, client)| same(client)).map(|(id, _)| *id).collect();
+        let candidates: Vec<ClientId> = self
+            .clients
+            .iter()
+            .filter(|(_, client)| same(client))
+            .map(|(id, _)| *id)
+            .collect();
         let fits = self.fits(&candidates, resume.sequence);
         let of = |wanted| fits.iter().filter(move |(_, fit)| *fit == wanted).map(|(id, _)| *id);
         let whole: Vec<ClientId> = of(Fit::Whole).collect();

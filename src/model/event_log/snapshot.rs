@@ -73,7 +73,10 @@ impl Snapshots {
         party.last = event.clone();
         party.sequence = sequence;
         party.in_log |= logged;
-        let rings = matches!(state, PartyState::Initiated | PartyState::Dialing | PartyState::Queued | PartyState::Alerting);
+        let rings = matches!(
+            state,
+            PartyState::Initiated | PartyState::Dialing | PartyState::Queued | PartyState::Alerting
+        );
         if !logged && (party.is_kept || !rings) {
             party.is_kept = true;
             noted.put = Some(party.record());
@@ -108,7 +111,11 @@ impl Snapshots {
 
     /// The last events of the live parties of a DN, the oldest call first.
     pub(super) fn on(&self, dn: &DnId) -> impl ExactSizeIterator<Item = &Arc<Event>> {
-        self.by_dn.get(dn).map_or(&[] as &[Party], |parties| parties).iter().map(|party| &party.last)
+        self.by_dn
+            .get(dn)
+            .map_or(&[] as &[Party], |parties| parties)
+            .iter()
+            .map(|party| &party.last)
     }
 
     /// The DNs that have a live party in the call, in the order in which they came.
