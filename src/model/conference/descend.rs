@@ -24,7 +24,7 @@ use crate::LegId;
 use crate::leg::{AckBody, Description, LegCommand, LegEvent};
 
 /// What is under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Descent {
     first: LegId,
     second: LegId,

@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 const RELAY: &str = "application/dtmf-relay";
 
 /// Digits that go out by INFO.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct InfoDigits {
     waiting: VecDeque<(PartyId, char)>,
     /// When the next one goes out; set while any waits, and for as long as the last one lasts.

@@ -29,7 +29,7 @@ const ANSWER_MISSING: u16 = 488;
 pub(super) const GLARES: u8 = 4;
 
 /// What is under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Exchange {
     /// Each side has the other's description.
     Quiet,
@@ -45,7 +45,7 @@ enum Exchange {
 }
 
 /// A re-INVITE that we sent by ourselves.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Reoffer {
     offer: Bytes,
     glares: u8,
@@ -53,7 +53,7 @@ struct Reoffer {
     is_needed: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct MediaJoin {
     sides: [LegId; 2],
     exchange: Exchange,

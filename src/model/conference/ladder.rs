@@ -25,7 +25,7 @@ use crate::{LegId, PartyId};
 pub(super) const NOT_ACCEPTABLE: u16 = 488;
 
 /// What is known of the way up and down.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Ladder {
     /// A device refused to climb, with this status: as soon as the others have answered, all go back.
     pub failed: Option<u16>,

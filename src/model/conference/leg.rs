@@ -66,7 +66,7 @@ impl LegMedia {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Leg {
     pub id: LegId,
     pub party: PartyId,

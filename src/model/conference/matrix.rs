@@ -12,7 +12,7 @@ use crate::leg::{Description, LegCommand, MediaCommand, MediaSource};
 use crate::link::{AudioPlan, Tone};
 
 /// A port that was opened for a leg.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Port {
     leg: LegId,
     /// What it was told to hear; a new one hears nothing. `None` where another conference told it last.
@@ -20,7 +20,7 @@ pub(super) struct Port {
 }
 
 /// Every port, and the picture that the matrix was worked out from.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Matrix {
     ports: Vec<Port>,
     seen: Option<(Vec<Seat>, Option<AudioPlan>)>,

@@ -142,6 +142,8 @@
 //! * A device that cancels its re-INVITE is answered below and nothing is heard of it here: what the other side answered then
 //!   stays without effect until the next re-INVITE; an offer it gave then is never answered, and its device ends the call.
 //! * A digit that is sent by INFO, lost on the wire and sent again after its successor is refused by the device (RFC 3261 s.12.2.2).
+//! * A device that was asked something when the process was killed, and that refuses to be asked again, may send its media elsewhere than
+//!   is known here, until its next re-INVITE.
 //! * A request that crosses `ConferenceEnded` finds no conference. The shell makes none for a request whose conference id a
 //!   connector has chosen ([`ConferenceId::maker`]); to the T-Server side, `ConferenceEnded` ends what it had asked for since.
 
@@ -197,7 +199,7 @@ pub const OFFERED_LEG: LegId = LegId(0);
 pub const MOVED_LEGS: u64 = 1 << 56;
 
 /// One live call on a connector. See the module's page.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Conference {
     id: ConferenceId,
     settings: ConferenceSettings,

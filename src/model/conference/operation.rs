@@ -30,7 +30,7 @@ pub(super) const NO_SUCH_PARTY: u16 = 481;
 pub(super) const TOO_MUCH: u16 = 503;
 
 /// What is wanted.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Wish {
     Audio(AudioPlan),
     Digits {
@@ -45,7 +45,7 @@ pub(super) enum Wish {
 }
 
 /// An operation that was not answered yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Operation {
     pub id: OperationId,
     pub wish: Wish,

@@ -22,7 +22,7 @@ pub enum PartyPhase {
 }
 
 /// A live party. One that is released is no longer in the conference.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Party {
     pub id: PartyId,
     pub phase: PartyPhase,

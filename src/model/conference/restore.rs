@@ -1,4 +1,7 @@
-//! A conference comes back from its snapshot: after its process was killed, or after its actor alone has crashed.
+//! A conference comes back from its snapshot: after its process was killed.
+//!
+//! After a crash of its actor alone, a clone of the conference from before the input that crashed it is better, where the actor has one:
+//! then nothing was lost at all, whoever rings goes on ringing, and what is under way on a session is still known here.
 //!
 //! # What the shell has done by then
 //! * It says which legs have a session that is answered. Every other leg of the snapshot is gone, port and all; a session that was not
@@ -43,8 +46,8 @@ use crate::leg::{LegCommand, MediaCommand, ReferId};
 use crate::link::{Cause, MediaFlowState, ReleasedBy};
 
 impl Conference {
-    /// The conference of a snapshot, with those of its parties whose legs are among `legs`; appends what is to be done. See the module. A
-    /// conference whose media was anchored stays so, whatever the settings say.
+    /// The conference of a snapshot, with those of its parties whose legs are among `legs`; appends what is to be done. See the module.
+    /// Whether its media goes through the media plane always is as it was, whatever the settings say.
     pub fn restore(
         snapshot: ConferenceSnapshot,
         settings: ConferenceSettings,
@@ -53,7 +56,7 @@ impl Conference {
         out: &mut Vec<ConferenceOutput>,
     ) -> Self {
         let settings = ConferenceSettings {
-            anchored: settings.anchored || snapshot.anchored,
+            anchored: snapshot.anchored,
             ..settings
         };
         let named = snapshot.parties.iter().map(|party| party.leg).chain(legs.iter().copied());

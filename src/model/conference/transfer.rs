@@ -23,7 +23,7 @@ const TERMINATED: u16 = 487;
 /// Service Unavailable: the T-Server side is silent, or was interrupted.
 pub(super) const UNAVAILABLE: u16 = 503;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Transfer {
     id: TransferId,
     leg: LegId,
@@ -33,7 +33,7 @@ struct Transfer {
 }
 
 /// The open transfers.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Transfers {
     open: Vec<Transfer>,
     last: u32,

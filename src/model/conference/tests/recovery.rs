@@ -1,6 +1,6 @@
 //! A conference that comes back from its snapshot: one row for each state that it may have been in.
 
-use super::scene::{Scene, kept};
+use super::scene::{Scene, kept, settings};
 use super::table::{ALONE, OFFERED, PASSED, RINGING, TALK, THIRD_CALLED, check};
 use crate::conference::ConferenceSnapshot;
 
@@ -143,6 +143,20 @@ fn a_refusal_ends_those_only_who_were_not_in_talk_before() {
         "1: reoffered b2",
         "0: re-INVITE b2",
     )]);
+}
+
+#[test]
+fn media_stays_where_it_was_when_the_settings_change() {
+    let mut scene = Scene::run(THREE);
+    scene.settings = settings();
+    scene.step("crash");
+    assert_eq!(
+        scene.step("release 2"),
+        "2: BYE; * released 2 Server; 2 closed; 0 hears 1; 1 hears 0"
+    );
+    let mut scene = Scene::run(TALK);
+    scene.settings.anchored = true;
+    assert_eq!(scene.step("crash"), BOTH);
 }
 
 #[test]
@@ -323,6 +337,11 @@ fn what_a_record_costs() {
             let snapshot = std::hint::black_box(&conference).snapshot();
             size = rmp_serde::to_vec_named(&snapshot).expect("a record").len();
         }
-        println!("{name}: {size} bytes, {:?}", begun.elapsed() / ROUNDS);
+        let took = begun.elapsed() / ROUNDS;
+        let begun = std::time::Instant::now();
+        for _ in 0..ROUNDS {
+            drop(std::hint::black_box(std::hint::black_box(&conference).clone()));
+        }
+        println!("{name}: {size} bytes, {took:?}; as a clone {:?}", begun.elapsed() / ROUNDS);
     }
 }

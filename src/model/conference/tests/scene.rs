@@ -101,7 +101,7 @@ pub fn make_party(party: u32, contacts: &[&str], auto_answer: bool, ring_timeout
 /// A conference and what it said so far.
 pub struct Scene {
     pub conference: Conference,
-    settings: ConferenceSettings,
+    pub settings: ConferenceSettings,
     now: Instant,
     pub transcript: String,
 }
@@ -251,6 +251,7 @@ impl Scene {
 pub fn kept(conference: &Conference) -> Option<ConferenceSnapshot> {
     let snapshot = conference.snapshot()?;
     let record = rmp_serde::to_vec_named(&snapshot).expect("a record");
+    assert_eq!(rmp_serde::to_vec_named(&conference.snapshot()).expect("a record"), record);
     let read: ConferenceSnapshot = rmp_serde::from_slice(&record).expect("a snapshot");
     assert_eq!(read, snapshot);
     Some(read)
