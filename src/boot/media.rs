@@ -17,6 +17,8 @@ use tandem_media::tone::Locale;
 use tandem_model::ConferenceId;
 use tandem_model::leg::MediaEvent;
 
+/// Where every stream is, beside the journal.
+const MARKS: &str = "media-streams";
 /// How often the counters are brought to the metrics.
 const ACCOUNT_EVERY: Duration = Duration::from_secs(1);
 
@@ -212,6 +214,7 @@ fn settings(config: &Config, cores: usize) -> io::Result<PlaneSettings> {
         music,
         default_music,
         prompts: media.prompt_directory.clone(),
+        marks: config.journal.directory().map(|directory| directory.join(MARKS)),
         ..PlaneSettings::default()
     })
 }

@@ -13,9 +13,11 @@ use super::event::{PlaneEvent, PlaneEventKind, PortId};
 use super::kernel::Epoll;
 use super::latch::Latch;
 use super::line::{Line, Route, Slot};
+use super::marks::Mark;
 use super::scene::{Scenes, audio_formats};
 use super::settings::PlaneSettings;
 use super::stats::PlaneStats;
+use super::stream::unix_now_us;
 use super::tick::Frames;
 use super::wire::{Order, PortOrder, Wire};
 use super::{Homes, Sink};
@@ -340,6 +342,17 @@ impl Floor {
         }
     }
 
+    /// Where the streams are.
+    pub(super) fn marks(&self, now: Now) -> Vec<Mark> {
+        let wall_us = unix_now_us();
+        let mark = |line: &Line| Mark {
+            port: line.lease.port(),
+            stream: line.stamper.mark(now.us, wall_us),
+            learned: line.latch.as_ref().and_then(Latch::learned),
+        };
+        self.lines.iter().flatten().map(|line| mark(line)).collect()
+    }
+
     fn sweep_port(&mut self, slot: Slot, now: Now) {
         let stall_us = self.settings.stall_after.as_micros() as u64;
         let Some(line) = self.line(slot) else { return };
@@ -367,7 +380,8 @@ fn apply(line: &mut Line, settings: Box<PortSettings>, plane: &PlaneSettings, no
             Some(latch) => latch.signal(remote, now.us),
             None => {
                 let learn_us = plane.learn_within.as_micros() as u64;
-                line.latch = Some(Latch::new(plane.symmetric, learn_us, remote, now.us));
+                let learned = line.learned.take();
+                line.latch = Some(Latch::resume(plane.symmetric, learn_us, remote, learned, now.us));
             }
         }
     }

@@ -77,6 +77,21 @@ impl Latch {
         }
     }
 
+    /// As [`Self::new`], of a device that the process before had learned to be elsewhere.
+    pub(super) fn resume(
+        policy: SymmetricRtp,
+        learn_us: u64,
+        signalled: SocketAddr,
+        learned: Option<SocketAddr>,
+        now_us: u64,
+    ) -> Self {
+        let mut latch = Self::new(policy, learn_us, signalled, now_us);
+        latch.current = learned
+            .filter(|learned| policy != SymmetricRtp::Off && latch.is_plausible(learned.ip()))
+            .unwrap_or(signalled);
+        latch
+    }
+
     /// A new description: where it names the address it named before, what was learned stays.
     pub(super) fn signal(&mut self, signalled: SocketAddr, now_us: u64) {
         self.since_us = now_us;
@@ -88,6 +103,11 @@ impl Latch {
     /// Where packets for the device go.
     pub(super) fn current(&self) -> SocketAddr {
         self.current
+    }
+
+    /// The same, where it is not what was signalled.
+    pub(super) fn learned(&self) -> Option<SocketAddr> {
+        (self.current != self.signalled).then_some(self.current)
     }
 
     /// Whether the device's RTCP may come from there: it has the source's IP address.
@@ -240,6 +260,27 @@ mod tests {
         assert_eq!(knocks(&mut latch, "192.0.2.1:4002", 400_000), None);
         latch.signal(address("192.0.2.9:4000"), 500_000);
         assert_eq!(latch.current(), address("192.0.2.9:4000"));
+    }
+
+    #[test]
+    fn what_was_learned_by_the_process_before_is_held_to_where_the_policy_would_have_learned_it() {
+        let table = [
+            (SymmetricRtp::Off, "192.0.2.1:4002", "192.0.2.1:4000"),
+            (SymmetricRtp::LearnOnce, "192.0.2.1:4002", "192.0.2.1:4002"),
+            (SymmetricRtp::LearnOnce, "192.0.2.2:4002", "192.0.2.1:4000"),
+            (SymmetricRtp::Follow, "192.0.2.1:4002", "192.0.2.1:4002"),
+        ];
+        for (policy, learned, current) in table {
+            let signalled = address("192.0.2.1:4000");
+            let mut latch = Latch::resume(policy, 10_000_000, signalled, Some(address(learned)), 0);
+            assert_eq!(latch.current(), address(current), "{policy:?} {learned}");
+            assert_eq!(latch.judge(address(current), 1, 1, 0), Verdict::Accept);
+            assert_ne!(
+                latch.judge(signalled, 1, 2, 20_000),
+                Verdict::Refuse,
+                "who was signalled wins"
+            );
+        }
     }
 
     #[test]

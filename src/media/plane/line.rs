@@ -1,5 +1,7 @@
 //! One port, as its thread has it.
 
+use std::net::SocketAddr;
+
 use smallvec::SmallVec;
 use socket2::SockAddr;
 
@@ -40,6 +42,8 @@ pub(super) struct Line {
     pub(super) lease: Lease,
     pub(super) settings: Option<Box<PortSettings>>,
     pub(super) latch: Option<Latch>,
+    /// Where the process before had learned that the device is.
+    pub(super) learned: Option<SocketAddr>,
     /// Where RTP goes: none while the device wants none.
     pub(super) to: Option<SockAddr>,
     pub(super) stamper: Stamper,
@@ -83,6 +87,7 @@ impl Line {
             lease,
             settings: None,
             latch: None,
+            learned: None,
             to: None,
             stamper: Stamper::new(stream.ssrc, stream.sequence, stream.timestamp, 0),
             hears: Vec::new(),

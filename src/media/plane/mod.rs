@@ -51,6 +51,7 @@ mod kernel;
 mod keys;
 mod latch;
 mod line;
+mod marks;
 mod packet;
 mod pairs;
 mod player;
@@ -86,7 +87,8 @@ use crate::endpoint::PortSettings;
 use files::Files;
 use floor::Floor;
 use line::Line;
-use pairs::Pairs;
+use marks::Marks;
+use pairs::{Lease, Pairs};
 use pump::Pump;
 use wire::{Order, PortOrder, Wire};
 
@@ -118,6 +120,7 @@ struct Shared {
     homes: Arc<Homes>,
     pairs: Arc<Pairs>,
     files: Files,
+    marks: Marks,
     next: AtomicU64,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -146,12 +149,14 @@ impl Plane {
         // Made now, not on the thread that wants it first.
         settings.music_named(None);
         let pairs = Arc::new(Pairs::new(settings.bind, &settings.ports));
+        let marks = Marks::start(settings.marks.clone(), &pairs, &wires)?;
         let shared = Shared {
             settings,
             wires,
             homes,
             pairs,
             files,
+            marks,
             next: AtomicU64::new(1),
             threads: Mutex::new(threads),
         };
@@ -172,7 +177,7 @@ impl Plane {
                 _ => OpenError::Socket(error),
             })?;
         let stream = StreamMark::first(lease.random, stream::unix_now_us());
-        self.begin(session, owner, lease, stream)
+        self.begin(session, owner, lease, stream, None)
     }
 
     /// Opens a port again that this session had in a process that is gone: at the same address, its stream goes on ahead of anything that was
@@ -195,8 +200,12 @@ impl Plane {
                 io::ErrorKind::AddrInUse => OpenError::Taken { local },
                 _ => OpenError::Socket(error),
             })?;
-        let stream = restore.stream.resumed(stream::unix_now_us());
-        self.begin(session, owner, lease, stream)
+        let now_us = stream::unix_now_us();
+        let (stream, learned) = match shared.marks.take(local.port(), restore.stream.ssrc) {
+            Some(mark) => (mark.stream.followed(now_us), mark.learned),
+            None => (restore.stream.resumed(now_us), None),
+        };
+        self.begin(session, owner, lease, stream, learned)
     }
 
     /// The living port of that address, where it is this session's.
@@ -215,7 +224,14 @@ impl Plane {
         Ok(Some(home.port))
     }
 
-    fn begin(&self, session: u64, owner: u64, lease: pairs::Lease, stream: StreamMark) -> Result<Port, OpenError> {
+    fn begin(
+        &self,
+        session: u64,
+        owner: u64,
+        lease: Lease,
+        stream: StreamMark,
+        learned: Option<SocketAddr>,
+    ) -> Result<Port, OpenError> {
         let shared = &*self.shared;
         let thread = shared.home_of(session);
         let wire = shared.wires.get(thread).ok_or(OpenError::Stopped)?;
@@ -239,7 +255,8 @@ impl Plane {
                 is_left: false,
             },
         );
-        let line = Box::new(Line::new(id, owner, session, lease, &stream));
+        let mut line = Box::new(Line::new(id, owner, session, lease, &stream));
+        line.learned = learned;
         if wire.give(Order::Open(line)).is_err() {
             shared.homes().remove(&id);
             return Err(OpenError::Busy);

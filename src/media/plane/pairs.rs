@@ -27,6 +27,8 @@ pub(super) struct Pairs {
 #[derive(Debug)]
 struct Drawn {
     used: HashSet<u16>,
+    /// Not given to anybody, unless nothing else is left: somebody may come for them.
+    reserved: HashSet<u16>,
     random: StdRng,
 }
 
@@ -51,6 +53,7 @@ impl Pairs {
         };
         let drawn = Mutex::new(Drawn {
             used: HashSet::new(),
+            reserved: HashSet::new(),
             random: StdRng::from_os_rng(),
         });
         Self { ip, first, count, drawn }
@@ -67,10 +70,11 @@ impl Pairs {
             (drawn.random.random_range(0..self.count), drawn.random.random())
         };
         let mut foreign = 0;
-        for step in 0..self.count {
+        let steps = (0..self.count).map(|step| (step, false));
+        for (step, reserved_too) in steps.chain((0..self.count).map(|step| (step, true))) {
             let index = ((u32::from(start) + u32::from(step)) % u32::from(self.count)) as u16;
             let port = self.first + 2 * index;
-            if !self.drawn().used.insert(port) {
+            if !self.drawn().draw(port, reserved_too) {
                 continue;
             }
             match self.bind(port, receive_buffer) {
@@ -101,11 +105,7 @@ impl Pairs {
 
     /// Binds this pair and no other. `AddrNotAvailable` where it is not of the range, `AddrInUse` where somebody has it.
     pub(super) fn lease_again(self: &Arc<Self>, port: u16, receive_buffer: Option<usize>) -> io::Result<Lease> {
-        let index = port
-            .checked_sub(self.first)
-            .filter(|above| above % 2 == 0)
-            .map(|above| above / 2);
-        if index.is_none_or(|index| index >= self.count) {
+        if self.index_of(port).is_none() {
             return Err(io::Error::new(
                 io::ErrorKind::AddrNotAvailable,
                 "the port is not of the range",
@@ -113,7 +113,7 @@ impl Pairs {
         }
         let random = {
             let mut drawn = self.drawn();
-            if !drawn.used.insert(port) {
+            if !drawn.draw(port, true) {
                 return Err(io::Error::new(io::ErrorKind::AddrInUse, "the port is leased"));
             }
             drawn.random.random()
@@ -132,6 +132,22 @@ impl Pairs {
                 Err(error)
             }
         }
+    }
+
+    /// These ports, and no others any more, are kept for who comes with [`Self::lease_again`].
+    pub(super) fn reserve(&self, ports: impl IntoIterator<Item = u16>) {
+        self.drawn().reserved = ports.into_iter().collect();
+    }
+
+    /// Pairs of the range.
+    pub(super) fn len(&self) -> usize {
+        usize::from(self.count)
+    }
+
+    /// Which pair of the range has this port for its RTP.
+    pub(super) fn index_of(&self, port: u16) -> Option<usize> {
+        let above = port.checked_sub(self.first).filter(|above| above % 2 == 0)?;
+        Some(usize::from(above / 2)).filter(|index| *index < self.len())
     }
 
     /// Pairs leased.
@@ -155,6 +171,16 @@ impl Pairs {
 
     fn drawn(&self) -> MutexGuard<'_, Drawn> {
         self.drawn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drawn {
+    fn draw(&mut self, port: u16, reserved_too: bool) -> bool {
+        if !reserved_too && self.reserved.contains(&port) || !self.used.insert(port) {
+            return false;
+        }
+        self.reserved.remove(&port);
+        true
     }
 }
 
@@ -206,5 +232,37 @@ mod tests {
         assert_eq!(pairs.lease(Some(65_536)).unwrap().port(), 41_000);
         drop(second);
         assert_eq!(pairs.in_use(), 0);
+    }
+
+    #[test]
+    fn the_port_that_is_asked_for_is_had_or_nothing() {
+        let pairs = Arc::new(Pairs::new(IpAddr::from([127, 0, 7, 2]), &(41_000..=41_003)));
+        for wrong in [40_998, 41_001, 41_004] {
+            assert_eq!(
+                pairs.lease_again(wrong, None).unwrap_err().kind(),
+                io::ErrorKind::AddrNotAvailable
+            );
+        }
+        let lease = pairs.lease_again(41_002, None).unwrap();
+        assert_eq!(lease.port(), 41_002);
+        assert_eq!(pairs.lease_again(41_002, None).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        let _foreign = UdpSocket::bind("127.0.7.2:41000").unwrap();
+        assert_eq!(pairs.lease_again(41_000, None).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(lease);
+        assert!(pairs.lease_again(41_002, None).is_ok());
+    }
+
+    #[test]
+    fn reserved_ports_are_drawn_last() {
+        let pairs = Arc::new(Pairs::new(IpAddr::from([127, 0, 7, 3]), &(41_000..=41_007)));
+        pairs.reserve([41_000, 41_002, 41_004]);
+        let first = pairs.lease(None).unwrap();
+        assert_eq!(first.port(), 41_006);
+        let asked = pairs.lease_again(41_002, None).unwrap();
+        let rest = [pairs.lease(None).unwrap().port(), asked.port()];
+        assert_ne!(rest[0], 41_002);
+        pairs.reserve([]);
+        drop(first);
+        assert!(pairs.lease(None).is_ok());
     }
 }

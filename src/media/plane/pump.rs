@@ -12,6 +12,7 @@ use crossbeam::channel::Receiver;
 use super::floor::{Floor, Now};
 use super::kernel::{Batch, Epoll, thread_cpu_us};
 use super::line::Slot;
+use super::marks;
 use super::wire::{Order, Wire};
 
 /// The token of the bell.
@@ -43,13 +44,15 @@ pub(super) struct Pump {
     unfinished: Vec<Slot>,
     next_tick_us: u64,
     next_sweep_us: u64,
+    next_marks_us: u64,
 }
 
 /// Runs until the plane stops. A panic costs the port that was being served; where none was, or after many, every port.
 pub(super) fn serve(mut pump: Pump) {
     for _ in 0..CRASHES {
         if catch_unwind(AssertUnwindSafe(|| pump.run())).is_ok() {
-            return;
+            // A port that was still on its way gives its sockets back now.
+            return pump.orders.try_iter().for_each(drop);
         }
         if catch_unwind(AssertUnwindSafe(|| pump.floor.recover(&pump.epoll))).is_err() {
             break;
@@ -78,6 +81,7 @@ impl Pump {
             unfinished: Vec::new(),
             next_tick_us: 0,
             next_sweep_us: 0,
+            next_marks_us: 0,
         })
     }
 
@@ -163,6 +167,10 @@ impl Pump {
         if now.us >= self.next_sweep_us {
             self.floor.sweep(&self.epoll, now);
             self.next_sweep_us = now.us + SWEEP_US;
+            if self.floor.settings.marks.is_some() && now.us >= self.next_marks_us {
+                self.wire.told.say(self.floor.marks(now));
+                self.next_marks_us = now.us + marks::EVERY.as_micros() as u64;
+            }
         }
     }
 

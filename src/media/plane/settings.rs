@@ -46,6 +46,8 @@ pub struct PlaneSettings {
     pub default_music: Option<Arc<str>>,
     /// Where prompts are.
     pub prompts: Option<PathBuf>,
+    /// The file where it stands where every stream is, for the plane that starts after this process was killed.
+    pub marks: Option<PathBuf>,
     /// The canonical name in RTCP (RFC 3550 s.6.5.1).
     pub cname: Arc<str>,
 }
@@ -80,6 +82,7 @@ impl Default for PlaneSettings {
             music: HashMap::new(),
             default_music: None,
             prompts: None,
+            marks: None,
             cname: Arc::from("tandem"),
         }
     }

@@ -4,6 +4,8 @@
 //! changes, or our own frames take turns with it, the numbers go on from the last ones and the marker shows the new talk spurt (RFC 3550 s.5.1).
 //! Invariant: no sequence number is used twice. Pure: the time comes in as microseconds.
 
+use super::stream::StreamMark;
+
 /// A jump of the source's sequence numbers that is a new start rather than loss (RFC 3550 A.1, MAX_DROPOUT).
 const MAX_JUMP: u16 = 3_000;
 
@@ -78,6 +80,17 @@ impl Stamper {
     /// Its first numbers are of now.
     pub(super) fn begin_at(&mut self, now_us: u64) {
         self.stamped_us = now_us;
+    }
+
+    /// Where the stream is, `wall_us` microseconds after 1970.
+    pub(super) fn mark(&self, now_us: u64, wall_us: u64) -> StreamMark {
+        StreamMark {
+            ssrc: self.ssrc,
+            sequence: self.sequence,
+            timestamp: self.timestamp,
+            clock_hz: self.clock_hz,
+            at_us: wall_us.saturating_sub(now_us.saturating_sub(self.stamped_us)),
+        }
     }
 
     /// The clock of the codec from now on.

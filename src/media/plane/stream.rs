@@ -3,16 +3,25 @@
 //! A receiver bears a gap and a marker, but not a step back: some count every packet as late until the old numbers are reached again. So a stream
 //! that is resumed keeps its SSRC (RFC 3550 s.8.2: a new one only for a collision) and goes on with numbers ahead of all that may have been sent.
 //! How many that are is estimated from the time that has passed; timestamps follow the time itself, so that the gap is as long as the silence was.
+//! A jump stays below what a receiver takes for a new start (RFC 3550 A.1, MAX_DROPOUT) where a recent mark is known.
 //! Pure, but for [`unix_now_us`].
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-/// Packets ahead, where the time says nothing (a clock that was set back).
+/// Packets ahead of the estimate, also where the time says nothing (a clock that was set back).
 const MARGIN: u16 = 50;
-/// Milliseconds of audio in one packet, as it usually is.
+/// Time ahead of the estimate: packets may have come, and gone on, a little sooner than their timestamps say.
+const MARGIN_US: u64 = 60_000;
+/// What is taken to have passed where the clock was set back.
+const SET_BACK_US: u64 = 2_000_000;
+/// Microseconds of audio in one packet, as it usually is.
 const USUAL_US: u64 = 20_000;
+/// The same in the shortest packets that are sent.
+const SHORTEST_US: u64 = 10_000;
+/// The most that a stream is moved ahead of a recent mark. With [`MARGIN`] it is below 3,000.
+const MOST: u64 = 2_500;
 
 /// The numbers of a stream at one time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -41,13 +50,27 @@ impl StreamMark {
         }
     }
 
-    /// The stream now, as far as it can have come.
+    /// The stream now, where it was here when it began: as far as it has come if it never paused.
     pub(super) fn resumed(self, now_us: u64) -> Self {
-        let passed_us = now_us.saturating_sub(self.at_us);
-        let packets = (passed_us / USUAL_US) as u16;
+        self.ahead(self.passed_us(now_us) / USUAL_US, now_us)
+    }
+
+    /// The stream now, where it was here when it was last looked at: further than it can have come since.
+    pub(super) fn followed(self, now_us: u64) -> Self {
+        self.ahead((self.passed_us(now_us) / SHORTEST_US).min(MOST), now_us)
+    }
+
+    fn passed_us(&self, now_us: u64) -> u64 {
+        now_us.checked_sub(self.at_us).unwrap_or(SET_BACK_US)
+    }
+
+    fn ahead(self, packets: u64, now_us: u64) -> Self {
+        let passed_us = self.passed_us(now_us);
+        // Cut to 16 bits as sequence numbers are.
+        let packets = packets as u16;
         Self {
             sequence: self.sequence.wrapping_add(packets).wrapping_add(MARGIN),
-            timestamp: self.timestamp.wrapping_add(self.ticks(passed_us)),
+            timestamp: self.timestamp.wrapping_add(self.ticks(passed_us + MARGIN_US)),
             at_us: now_us,
             ..self
         }
@@ -63,4 +86,45 @@ impl StreamMark {
 pub(super) fn unix_now_us() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEGAN_US: u64 = 1_790_000_000_000_000;
+
+    fn mark() -> StreamMark {
+        StreamMark::first([7, u32::from(u16::MAX), u32::MAX], BEGAN_US)
+    }
+
+    /// Packets and ticks between the mark and what it is then.
+    fn ahead(resumed: StreamMark) -> (u16, u32) {
+        assert_eq!(resumed.ssrc, 7);
+        (
+            resumed.sequence.wrapping_sub(u16::MAX),
+            resumed.timestamp.wrapping_sub(u32::MAX),
+        )
+    }
+
+    #[test]
+    fn a_stream_goes_on_ahead_of_what_was_sent_and_its_timestamps_with_the_time() {
+        let hour_us = 3_600_000_000;
+        for (passed_us, packets, ticks) in [
+            (0, 50, 480),
+            (1_000_000, 100, 8_480),
+            (hour_us, (180_050_u32 % 65_536) as u16, 28_800_480),
+        ] {
+            assert_eq!(ahead(mark().resumed(BEGAN_US + passed_us)), (packets, ticks));
+        }
+        for (passed_us, packets, ticks) in [(0, 50, 480), (1_000_000, 150, 8_480), (hour_us, 2_550, 28_800_480)] {
+            assert_eq!(ahead(mark().followed(BEGAN_US + passed_us)), (packets, ticks));
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_moves_nothing_back() {
+        assert_eq!(ahead(mark().resumed(BEGAN_US - 5_000_000)), (150, 16_480));
+        assert_eq!(ahead(mark().followed(0)), (250, 16_480));
+    }
 }

@@ -4,6 +4,7 @@ mod control;
 mod made;
 mod phone;
 mod relay;
+mod restart;
 mod strangers;
 
 use std::sync::mpsc::{Receiver, channel};

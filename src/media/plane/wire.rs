@@ -8,6 +8,7 @@ use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
 use super::event::{PortId, Source};
 use super::kernel::Bell;
 use super::line::Line;
+use super::marks::Told;
 use super::stats::SharedCounters;
 use crate::endpoint::PortSettings;
 use crate::prompt::Prompt;
@@ -53,6 +54,8 @@ pub(super) struct Wire {
     bell: Bell,
     rung: AtomicBool,
     stopped: AtomicBool,
+    /// Where the thread's streams are.
+    pub(super) told: Told,
     pub(super) counters: SharedCounters,
 }
 
@@ -64,6 +67,7 @@ impl Wire {
             bell: Bell::new()?,
             rung: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
+            told: Told::default(),
             counters: SharedCounters::default(),
         };
         Ok((Arc::new(wire), orders))
