@@ -126,7 +126,7 @@ impl Voice {
             .flat_map(|(_, samples)| samples)
             .copied()
             .collect();
-        let mut stretches = samples.windows(2 * PIECE).step_by(PIECE).map(who_is_in);
+        let mut stretches = samples.windows(PIECE).step_by(PIECE / 4).map(who_is_in);
         stretches.any(|heard| names.iter().all(|name| heard.contains(name)))
     }
 
