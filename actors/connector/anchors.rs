@@ -165,6 +165,8 @@ impl Anchors {
     pub fn heard(&mut self, leg: LegId, event: &LegEvent) -> Option<MediaEvent> {
         match event {
             LegEvent::Progress { sdp, .. } => self.described(leg, sdp.as_ref(), false),
+            // It ends the answer, and says nothing of a re-INVITE of ours that waited for it.
+            LegEvent::Acked { sdp: None } => None,
             LegEvent::Answered { sdp } | LegEvent::ReinviteAnswered { sdp } | LegEvent::Acked { sdp } => {
                 self.described(leg, sdp.as_ref(), true)
             }

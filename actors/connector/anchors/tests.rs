@@ -166,6 +166,20 @@ fn a_leg_that_climbs_offers_a_port_in_the_terms_of_its_session() {
 }
 
 #[test]
+fn an_offer_that_goes_out_before_the_ack_has_come_gets_its_answer() {
+    let (mut anchors, notes) = anchors();
+    anchors.offered(LEG, Some(&sdp(DEVICE)));
+    let passed = LegCommand::Accept {
+        sdp: Some(Description::Passed(sdp(DEVICE))),
+    };
+    said(anchors.resolve(LEG, passed));
+    said(anchors.resolve(LEG, reinvite()));
+    assert_eq!(anchors.heard(LEG, &LegEvent::Acked { sdp: None }), None);
+    anchors.heard(LEG, &LegEvent::ReinviteAnswered { sdp: Some(sdp(DEVICE)) });
+    assert_eq!(notes.taken(), ["open 1 of 7", "set 1 Pcma 192.0.2.5:4000"]);
+}
+
+#[test]
 fn an_offer_is_answered_and_the_final_answer_repeats_the_early_one() {
     let (mut anchors, notes) = anchors();
     anchors.offered(LEG, Some(&sdp(DEVICE)));

@@ -109,7 +109,7 @@ impl Call {
                 let mut other = talks.remove(other);
                 let Some(main) = at(&talks, pending.conn) else { return talks };
                 other.remove(merge.other_by);
-                talks[main].hold(by, false);
+                talks[main].hold(by, self.device_holds(by));
                 talks[main].members.extend(other.members);
                 if merge.transfer {
                     talks[main].remove(by);
@@ -189,7 +189,8 @@ impl Call {
                 .any(|device| device.conference == conference && device.is_up());
             let operation = OperationId(self.next_operation);
             let Some(room) = self.rooms.get_mut(at) else { continue };
-            if !up || !room.made || room.ended || room.asked.is_some() || room.is_in_force(&wanted) {
+            let waits = room.asked.is_some() || room.audit.is_some();
+            if !up || !room.made || room.ended || waits || room.is_in_force(&wanted) {
                 continue;
             }
             if room.refused.as_ref() == Some(&wanted) {

@@ -5,6 +5,8 @@
 //! call, which rings on for its clients until the one it forwarded to answers. The method holds for destinations of requests: a call
 //! that a device dials by itself is reported as ever.
 
+use serde::{Deserialize, Serialize};
+
 use super::device::{Device, DeviceKey};
 use super::events::Told;
 use super::make::shortened;
@@ -14,7 +16,7 @@ use crate::numbering::{Calling, CallingMethod};
 use crate::{CallState, DnId, DnRole, EventName, PartyState};
 
 /// A device goes by another name than its own.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Mask {
     /// Who answers there.
     pub(super) real: DnId,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::device::DeviceKey;
@@ -12,18 +13,19 @@ use crate::link::Headers;
 use crate::{CallType, CallUuid, ConnId, DnId, KvList};
 
 /// How far a call is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub(super) enum Stage {
     /// 3pcc: the caller's own device is called.
     CallingOrigin,
     /// The destination is called.
     CallingDestination,
     /// It was answered.
+    #[default]
     Talking,
 }
 
 /// What a consultation is for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Consultation {
     pub(super) main: ConnId,
     /// A conference, else a transfer.

@@ -2,23 +2,26 @@
 
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use super::back_to_back::Mask;
 use crate::link::{Cause, Headers, MediaFlowState, OperationId, PartyTarget, ReleasedBy};
 use crate::numbering::Calling;
-use crate::{CallState, ConferenceId, ConnId, DnId, PartyId};
+use crate::{ConferenceId, DnId, PartyId};
 
 /// Names a device within the group. Never reused.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub(super) struct DeviceKey(pub(super) u32);
 
 /// How far a device is on the link.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub(super) enum Leg {
     /// The connector does not know it yet.
     NotMade,
     /// The connector has it; it is called, or it calls.
     Made,
     /// It answered, or was answered.
+    #[default]
     Connected,
     /// The connector was asked to let go of it.
     Releasing,
@@ -27,7 +30,7 @@ pub(super) enum Leg {
 }
 
 /// Where a device is being moved to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Moving {
     pub(super) conference: ConferenceId,
     /// Its id there.
@@ -54,8 +57,10 @@ pub(super) struct Device {
     pub(super) leg: Leg,
     /// It has said that it rings.
     pub(super) rings: bool,
-    /// The call that the device itself has put on hold.
-    pub(super) holds: Option<ConnId>,
+    /// The device itself holds: whatever call it is in, nobody hears anybody over this leg until it resumes.
+    pub(super) holds: bool,
+    /// It was called after its conference was asked what it is: that account says nothing of it.
+    pub(super) is_newer: bool,
     /// When the connector owes something about it at the latest.
     pub(super) deadline: Option<Instant>,
     /// How it is to be let go of.
@@ -68,8 +73,6 @@ pub(super) struct Device {
     pub(super) mask: Option<Mask>,
     /// What its leg carries besides what the call passes on.
     pub(super) headers: Headers,
-    /// With which CallState it leaves a call that it hangs up by itself, where another one than Ok.
-    pub(super) leaves: Option<CallState>,
 }
 
 impl Device {
@@ -83,14 +86,14 @@ impl Device {
             target,
             leg: Leg::NotMade,
             rings: false,
-            holds: None,
+            holds: false,
+            is_newer: false,
             deadline: None,
             release: Cause::normal(ReleasedBy::Server),
             flow: MediaFlowState::Unknown,
             calling: Calling::default(),
             mask: None,
             headers: Headers::new(),
-            leaves: None,
         }
     }
 

@@ -13,6 +13,28 @@ use crate::{CallState, ConferenceId, ConnId, EventName, KvList, PartyId, PartySt
 /// The most digits of one request.
 const MAX_DIGITS: usize = 64;
 
+/// Digits that one party hears now, and others after it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Digits {
+    pub(super) conference: ConferenceId,
+    pub(super) operation: OperationId,
+    party: PartyId,
+    pub(super) digits: Arc<str>,
+    /// Who is still to hear them.
+    pub(super) rest: Vec<(ConferenceId, PartyId)>,
+}
+
+impl Digits {
+    pub(super) fn request(&self) -> LinkRequest {
+        LinkRequest::SendDigits {
+            conference: self.conference,
+            operation: self.operation,
+            party: self.party,
+            digits: self.digits.clone(),
+        }
+    }
+}
+
 impl Call {
     pub(super) fn send_digits(
         &mut self,
@@ -59,16 +81,18 @@ impl Call {
         if let Some((conference, party)) = rest.pop() {
             let operation = OperationId(self.next_operation);
             self.next_operation = self.next_operation.wrapping_add(1);
-            if let Some(pending) = &mut self.pending {
-                pending.step = Step::Digits(conference, operation, rest, digits.clone());
-                pending.deadline = deadline;
-            }
-            out.push(CallOutput::Link(LinkRequest::SendDigits {
+            let digits = Digits {
                 conference,
                 operation,
                 party,
                 digits,
-            }));
+                rest,
+            };
+            out.push(CallOutput::Link(digits.request()));
+            if let Some(pending) = &mut self.pending {
+                pending.step = Step::Digits(digits);
+                pending.deadline = deadline;
+            }
             return;
         }
         let Some(pending) = self.pending.take() else { return };

@@ -73,6 +73,7 @@ impl Call {
         }
         let Some(party) = self.party_mut(conn, device) else { return };
         party.state = told.state.unwrap_or(party.state);
+        party.held_by_device &= party.state == PartyState::Held;
         let Some(mut event) = self.party_event(conn, device, told.name) else {
             return;
         };

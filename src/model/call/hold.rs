@@ -1,6 +1,12 @@
 //! HoldCall, RetrieveCall, SetMuteOn, SetMuteOff, and the hold that a phone does by itself (T-Library reference ch. 9.4).
+//!
+//! The hold of a phone is a fact of its leg: no party of it is in talk as long as it lasts, whatever requests make of the calls. Nobody
+//! but the phone ends it: a request that would bring a call of it back is refused until then (error 496). What a client has put on hold
+//! stays so when the phone resumes.
 
 use std::time::Instant;
+
+use smallvec::SmallVec;
 
 use super::device::DeviceKey;
 use super::events::Told;
@@ -35,6 +41,7 @@ impl Call {
             let text = "the DN talks on another call: alternate, or hold that one first";
             return Err(TError::new(TErrorCode::InvalidCallState, text));
         }
+        self.check_device(at.1)?;
         self.begin_with_reasons(Op::Retrieve, at, requestor, reasons, now);
         Ok(())
     }
@@ -69,6 +76,19 @@ impl Call {
         }
     }
 
+    /// 496 where the phone itself holds: it alone can come back.
+    pub(super) fn check_device(&self, key: DeviceKey) -> Result<(), TError> {
+        if !self.device_holds(key) {
+            return Ok(());
+        }
+        let text = "the phone itself holds the call and has to resume it";
+        Err(TError::new(TErrorCode::InvalidCallState, text))
+    }
+
+    pub(super) fn device_holds(&self, key: DeviceKey) -> bool {
+        self.device(key).is_some_and(|device| device.holds)
+    }
+
     fn check_mute(&self, (id, key): (ConnId, DeviceKey), on: bool) -> Result<(), TError> {
         match self.party(id, key) {
             Some(party) if !party.talks() => Err(wrong_state(self.dn_of(key), Some(party.state))),
@@ -95,7 +115,9 @@ impl Call {
 
     pub(super) fn retrieved(&mut self, pending: Pending, out: &mut Vec<CallOutput>) {
         let at = (pending.conn, pending.by);
-        let checked = self.check_state(at, PartyState::Held, PartyState::Connected);
+        let checked = self
+            .check_state(at, PartyState::Held, PartyState::Connected)
+            .and_then(|()| self.check_device(at.1));
         self.report_done(pending, checked, EventName::EventRetrieved, PartyState::Connected, out);
     }
 
@@ -138,33 +160,51 @@ impl Call {
 
     /// The phone itself holds or resumes (1pcc): the same without a ReferenceID; the other side hears music from then on.
     pub(super) fn held_by_device(&mut self, key: DeviceKey, held: bool, out: &mut Vec<CallOutput>) {
-        let state = |call: &Self, id| call.party(id, key).map(|party| party.state);
-        if held {
-            let calls = self.conns_of(key);
-            let talking = calls
-                .iter()
-                .find(|id| state(self, **id) == Some(PartyState::Connected))
-                .copied();
-            // A call that rings yet is told to be on hold when it is answered ([`Self::establish`]).
-            let rings = |id: &&ConnId| state(self, **id) == Some(PartyState::Dialing);
-            let Some(id) = talking.or_else(|| calls.iter().find(rings).copied()) else {
-                return;
-            };
-            if let Some(device) = self.device_mut(key) {
-                device.holds = Some(id);
-            }
-            if talking.is_none() {
-                return;
-            }
-            let told = Told::new(EventName::EventHeld, PartyState::Held, CallState::Ok);
-            return self.tell(id, key, told, out);
-        }
-        let Some(id) = self.device_mut(key).and_then(|device| device.holds.take()) else {
+        let Some(device) = self.device_mut(key).filter(|device| device.holds != held) else {
             return;
         };
-        if state(self, id) == Some(PartyState::Held) && !self.talks_elsewhere((id, key)) {
-            let told = Told::new(EventName::EventRetrieved, PartyState::Connected, CallState::Ok);
-            self.tell(id, key, told, out);
+        device.holds = held;
+        let calls = self.conns_of(key);
+        if held {
+            // A call that rings yet is told to be on hold when it is answered ([`Self::establish`]).
+            for id in calls {
+                self.hold_as_device_does(id, key, out);
+            }
+            return;
+        }
+        for id in calls {
+            let Some(party) = self.party_mut(id, key).filter(|party| party.held_by_device) else {
+                continue;
+            };
+            party.held_by_device = false;
+            if !self.talks_elsewhere((id, key)) {
+                let told = Told::new(EventName::EventRetrieved, PartyState::Connected, CallState::Ok);
+                self.tell(id, key, told, out);
+            }
+        }
+    }
+
+    /// A party in talk whose device holds is on hold.
+    pub(super) fn hold_as_device_does(&mut self, id: ConnId, key: DeviceKey, out: &mut Vec<CallOutput>) {
+        let talks = self.party(id, key).is_some_and(|party| party.state == PartyState::Connected);
+        if !talks || !self.device_holds(key) {
+            return;
+        }
+        self.tell(id, key, Told::new(EventName::EventHeld, PartyState::Held, CallState::Ok), out);
+        for other in self.conns_of(key) {
+            if let Some(party) = self.party_mut(other, key) {
+                party.held_by_device = other == id;
+            }
+        }
+    }
+
+    /// The same of every party, after the legs that they are on have changed.
+    pub(super) fn hold_as_devices_do(&mut self, out: &mut Vec<CallOutput>) {
+        let holding = self.devices.iter().filter(|device| device.holds).map(|device| device.key);
+        for key in holding.collect::<SmallVec<[DeviceKey; 2]>>() {
+            for id in self.conns_of(key) {
+                self.hold_as_device_does(id, key, out);
+            }
         }
     }
 }

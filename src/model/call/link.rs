@@ -61,6 +61,7 @@ impl Call {
                 self.operation_failed(conference, operation, &cause, now, out);
             }
             LinkNotification::ConferenceEnded { .. } => self.conference_ended(conference, now, out),
+            LinkNotification::ConferenceState { parties, .. } => self.conference_state(conference, &parties, now, out),
             LinkNotification::PartyMoved { party, .. } => self.moved_away(conference, party, now, out),
             LinkNotification::MediaFlow { party, state, .. } => {
                 if let Some(key) = at(party) {
@@ -71,7 +72,6 @@ impl Call {
             LinkNotification::PartyDigit { .. }
             | LinkNotification::PromptEnded { .. }
             | LinkNotification::CallOffered(_)
-            | LinkNotification::ConferenceState { .. }
             | LinkNotification::DnContacts { .. } => {}
         }
     }
@@ -93,7 +93,7 @@ impl Call {
         }
     }
 
-    fn conference_ended(&mut self, conference: ConferenceId, now: Instant, out: &mut Vec<CallOutput>) {
+    pub(super) fn conference_ended(&mut self, conference: ConferenceId, now: Instant, out: &mut Vec<CallOutput>) {
         let Some(room) = self.rooms.iter_mut().find(|room| room.id == conference && room.made) else {
             return;
         };
@@ -130,7 +130,7 @@ impl Call {
         self.end(id, ending, now, out);
     }
 
-    fn called_device(&self, conference: ConferenceId, party: PartyId) -> Option<DeviceKey> {
+    pub(super) fn called_device(&self, conference: ConferenceId, party: PartyId) -> Option<DeviceKey> {
         let mut devices = self.devices.iter();
         let live = |leg: Leg| !matches!(leg, Leg::NotMade | Leg::Gone);
         devices
@@ -138,7 +138,7 @@ impl Call {
             .map(|device| device.key)
     }
 
-    fn alerting(&mut self, key: DeviceKey, out: &mut Vec<CallOutput>) {
+    pub(super) fn alerting(&mut self, key: DeviceKey, out: &mut Vec<CallOutput>) {
         let Some(device) = self.device_mut(key) else { return };
         let first = !std::mem::replace(&mut device.rings, true);
         self.reached(key, out);
@@ -199,7 +199,7 @@ impl Call {
         }
     }
 
-    fn connected(&mut self, key: DeviceKey, now: Instant, out: &mut Vec<CallOutput>) {
+    pub(super) fn connected(&mut self, key: DeviceKey, now: Instant, out: &mut Vec<CallOutput>) {
         let Some(device) = self.device_mut(key).filter(|device| device.is_up()) else {
             return;
         };
@@ -251,9 +251,7 @@ impl Call {
         };
         self.tell(id, key, told, out);
         // The phone put it on hold while the other side rang.
-        if self.device(key).is_some_and(|device| device.holds == Some(id)) {
-            self.tell(id, key, Told::new(EventName::EventHeld, PartyState::Held, CallState::Ok), out);
-        }
+        self.hold_as_device_does(id, key, out);
     }
 
     /// A party that was called into a call in talk has answered.

@@ -176,7 +176,12 @@ impl Call {
         let external = device.is_outside();
         let identity = device.calling.identity.clone();
         let own = device.headers.clone();
-        self.room_mut(conference).made = true;
+        let room = self.room_mut(conference);
+        room.made = true;
+        let audited = room.audit.is_some();
+        if let Some(device) = self.device_mut(key) {
+            device.is_newer = audited;
+        }
         let config = self.numbering.dn(&shown);
         let number = config.and_then(|config| config.extension_number.as_deref());
         // The other switch knows our extension numbers, not our user names.

@@ -24,11 +24,13 @@
 //! One file per operation: `make` (3pcc), `offered` (1pcc and inbound, direct calls), `link` (progress), `release`, `clear`, `delete`, `answer`, `hold`,
 //! `consult`, `transfer` (two calls become one), `moving` (from conference to conference), `single_step`, `redirect` (RedirectCall, 3xx), `refer`, `pickup`, `dtmf`, `absorb`,
 //! `user_data`, `query`, `flow` (how far media is), `headers` (of one leg), `back_to_back` (who is reported until somebody answers); `operation` is what they have in common, `events` builds what clients see, `ending` is the one way out of
-//! a call, `timeout` what happens when the connector stays silent, `cause` the one place that knows SIP statuses.
+//! a call, `timeout` what happens when the connector stays silent, `cause` the one place that knows SIP statuses. `snapshot` is what is kept of a
+//! group, `restore` how it comes back, `audit` how both sides of the link agree again.
 
 mod absorb;
 mod answer;
 mod audio;
+mod audit;
 mod back_to_back;
 mod cause;
 mod clear;
@@ -53,8 +55,10 @@ mod query;
 mod redirect;
 mod refer;
 mod release;
+mod restore;
 mod room;
 mod single_step;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod timeout;
@@ -64,6 +68,7 @@ mod user_data;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::link::{CallOffered, LinkNotification, LinkRequest};
@@ -82,9 +87,10 @@ use room::Room;
 pub use absorb::Wanted;
 pub(crate) use events::CONVERSATION_ID;
 pub use make::Make;
+pub use snapshot::CallSnapshot;
 
 /// What a call is called, chosen by whoever starts it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CallIds {
     /// The ConnID.
     pub conn_id: ConnId,
@@ -144,6 +150,8 @@ pub enum CallInput {
     Absorbed(Result<Box<Call>, TError>),
     /// The connector that has the conferences is gone, and they with it.
     LinkLost,
+    /// The link to the connector is up again after a break: each conference is asked what it is now.
+    LinkRestored,
     /// The time of [`Call::next_timeout`] has come.
     Timeout,
 }
@@ -345,6 +353,7 @@ impl Call {
             CallInput::Link(notification) => self.link(notification, now, out),
             CallInput::Absorbed(other) => self.absorbed(other, now, out),
             CallInput::LinkLost => self.link_lost(now, out),
+            CallInput::LinkRestored => self.link_restored(now, out),
             CallInput::Timeout => self.timed_out(now, out),
         }
         if self.phase == Phase::Live {
@@ -360,7 +369,8 @@ impl Call {
         }
         let devices = self.devices.iter().filter_map(|device| device.deadline);
         let pending = self.pending.as_ref().map(|pending| pending.deadline);
-        devices.chain(pending).chain(self.closing).min()
+        let audits = self.rooms.iter().filter_map(|room| room.audit.filter(|_| !room.ended));
+        devices.chain(pending).chain(audits).chain(self.closing).min()
     }
 
     /// Whether [`CallOutput::Finished`] was given out.

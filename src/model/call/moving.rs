@@ -1,12 +1,13 @@
 //! A device is taken from one conference of the group into another one, leg and all.
 //!
 //! Until the connector has answered, nobody lets go of the device: it could be in either. Where the move fails after it left, it is gone.
+//! One that arrives when its operation is over already goes back to those it talks to.
 
 use std::time::Instant;
 
 use super::conn::Stage;
 use super::device::{Device, DeviceKey, Leg, Moving};
-use super::operation::{Op, Step};
+use super::operation::{Op, Pending, Step};
 use super::{Call, CallOutput};
 use crate::link::{Cause, LinkRequest, OperationId, ReleasedBy};
 use crate::{ConferenceId, PartyId};
@@ -14,19 +15,22 @@ use crate::{ConferenceId, PartyId};
 impl Call {
     /// Asks for a device to be moved into a conference; the operation waits for it.
     pub(super) fn move_device(&mut self, key: DeviceKey, to: ConferenceId, now: Instant, out: &mut Vec<CallOutput>) {
-        let operation = OperationId(self.next_operation);
-        let Some(party) = self
-            .rooms
-            .iter_mut()
-            .find(|room| room.id == to)
-            .map(super::room::Room::allocate)
-        else {
+        let Some(operation) = self.ask_move(key, to, now, out) else {
             return;
         };
         let deadline = self.link_deadline(now);
-        let Some(device) = self.devices.iter_mut().find(|device| device.key == key) else {
-            return;
-        };
+        if let Some(pending) = &mut self.pending {
+            pending.step = Step::Move(to, operation, key);
+            pending.deadline = deadline;
+        }
+    }
+
+    fn ask_move(&mut self, key: DeviceKey, to: ConferenceId, now: Instant, out: &mut Vec<CallOutput>) -> Option<OperationId> {
+        let deadline = self.link_deadline(now);
+        let operation = OperationId(self.next_operation);
+        let room = self.rooms.iter_mut().find(|room| room.id == to)?;
+        let device = self.devices.iter_mut().find(|device| device.key == key)?;
+        let party = room.allocate();
         self.next_operation = self.next_operation.wrapping_add(1);
         device.moving = Some(Moving {
             conference: to,
@@ -34,18 +38,15 @@ impl Call {
             operation,
             away: false,
         });
-        let (from, from_party) = (device.conference, device.id);
-        if let Some(pending) = &mut self.pending {
-            pending.step = Step::Move(to, operation, key);
-            pending.deadline = deadline;
-        }
+        device.deadline = Some(deadline);
         out.push(CallOutput::Link(LinkRequest::MoveParty {
             conference: to,
             operation,
             party,
-            from,
-            from_party,
+            from: device.conference,
+            from_party: device.id,
         }));
+        Some(operation)
     }
 
     fn device_in_move(&mut self, conference: ConferenceId, operation: OperationId) -> Option<&mut Device> {
@@ -66,25 +67,43 @@ impl Call {
             return false;
         };
         let key = device.key;
-        if let Some(moving) = device.moving.take() {
+        if let Some(moving) = device.take_moving() {
             (device.conference, device.id) = (moving.conference, moving.id);
         }
-        let Some(pending) = &mut self.pending else { return true };
-        if pending.step != Step::Move(conference, operation, key) {
+        let waits = |pending: &&mut Pending| pending.step == Step::Move(conference, operation, key);
+        if self.pending.as_mut().filter(waits).is_none() {
+            self.go_back(key, now, out);
             return true;
         }
+        self.arrived(key, deadline, out);
+        true
+    }
+
+    /// The operation that waited for the device goes on.
+    fn arrived(&mut self, key: DeviceKey, deadline: Instant, out: &mut Vec<CallOutput>) {
+        let of_main = self
+            .pending
+            .as_ref()
+            .is_some_and(|pending| self.party(pending.conn, key).is_some());
+        let Some(pending) = &mut self.pending else { return };
         pending.step = Step::Audio;
         pending.deadline = deadline;
         let (conn, by) = (pending.conn, pending.by);
         match &mut pending.op {
             // From here on the device that asked has both calls on one leg.
             Op::Merge(merge) => {
-                let (other, from) = (merge.other, merge.other_by);
-                (merge.other_by, merge.left_behind) = (by, Some(from));
-                if let Some(conn) = self.conn_mut(other) {
-                    conn.replace_device(from, by);
+                let (id, from, to) = if of_main {
+                    (conn, by, merge.other_by)
+                } else {
+                    (merge.other, merge.other_by, by)
+                };
+                (merge.other_by, merge.left_behind) = (to, Some(from));
+                pending.by = to;
+                if let Some(conn) = self.conn_mut(id) {
+                    conn.replace_device(from, to);
                     if let Some(party) = conn.party_mut(from) {
-                        party.device = by;
+                        party.device = to;
+                        party.held_by_device = false;
                     }
                 }
             }
@@ -106,7 +125,22 @@ impl Call {
             }
             _ => {}
         }
-        true
+    }
+
+    /// A device of whose move nothing has come is where its calls are, if it is in any.
+    fn go_back(&mut self, key: DeviceKey, now: Instant, out: &mut Vec<CallOutput>) {
+        if let Some(conference) = self.torn_from(key) {
+            self.ask_move(key, conference, now, out);
+        }
+    }
+
+    /// The conference of the others in a device's calls, where that is another one than its own.
+    fn torn_from(&self, key: DeviceKey) -> Option<ConferenceId> {
+        let here = self.device(key).filter(|device| device.is_up())?.conference;
+        let conns = self.conns.iter().filter(|conn| conn.party(key).is_some());
+        let others = conns.flat_map(|conn| conn.parties.iter().map(|party| party.device));
+        let mut conferences = others.filter_map(|key| self.device(key)).map(|device| device.conference);
+        conferences.find(|conference| *conference != here)
     }
 
     /// The device left a conference for another one. Where it was not to, or cannot be any more, it is gone.
@@ -134,20 +168,43 @@ impl Call {
         let Some(device) = self.device_in_move(conference, operation) else {
             return;
         };
-        let (key, moving) = (device.key, device.moving.take());
+        let (key, moving) = (device.key, device.take_moving());
         if moving.is_some_and(|moving| moving.away) {
-            self.released(key, &Cause::normal(ReleasedBy::Network), now, out);
+            return self.released(key, &Cause::normal(ReleasedBy::Network), now, out);
+        }
+        if self.torn_from(key).is_some() {
+            // It cannot go back either.
+            let cause = Cause::normal(ReleasedBy::Network);
+            for id in self.conns_of(key) {
+                self.left(id, key, &cause, now, out);
+            }
         }
     }
 
     /// The connector stays silent about a move: should the device come after all, nobody wants it there.
     pub(super) fn forget_move(&mut self, out: &mut Vec<CallOutput>) {
-        for moving in self.devices.iter_mut().filter_map(|device| device.moving.take()) {
-            out.push(CallOutput::Link(LinkRequest::ReleaseParty {
-                conference: moving.conference,
-                party: moving.id,
-                cause: Cause::normal(ReleasedBy::Server),
-            }));
+        for moving in self.devices.iter_mut().filter_map(Device::take_moving) {
+            out.push(unwanted(moving));
+        }
+    }
+
+    /// The same of one move, which no operation waits for. `true`: there was one.
+    pub(super) fn move_timed_out(&mut self, key: DeviceKey, now: Instant, out: &mut Vec<CallOutput>) -> bool {
+        let Some(moving) = self.device_mut(key).and_then(Device::take_moving) else {
+            return false;
+        };
+        out.push(unwanted(moving));
+        if moving.away {
+            self.released(key, &Cause::normal(ReleasedBy::Network), now, out);
+        }
+        true
+    }
+
+    /// Moves that were under way have to be answered in time.
+    pub(super) fn bound_moves(&mut self, now: Instant) {
+        let deadline = self.link_deadline(now);
+        for device in self.devices.iter_mut().filter(|device| device.moving.is_some()) {
+            device.deadline = Some(deadline);
         }
     }
 
@@ -155,10 +212,27 @@ impl Call {
     pub(super) fn no_move_to(&mut self, conference: ConferenceId) {
         for device in &mut self.devices {
             if device.moving.is_some_and(|moving| moving.conference == conference)
-                && device.moving.take().is_some_and(|moving| moving.away)
+                && device.take_moving().is_some_and(|moving| moving.away)
             {
                 device.leg = Leg::Gone;
             }
         }
     }
+}
+
+impl Device {
+    /// The move is settled, or given up.
+    fn take_moving(&mut self) -> Option<Moving> {
+        let moving = self.moving.take()?;
+        self.deadline = None;
+        Some(moving)
+    }
+}
+
+fn unwanted(moving: Moving) -> CallOutput {
+    CallOutput::Link(LinkRequest::ReleaseParty {
+        conference: moving.conference,
+        party: moving.id,
+        cause: Cause::normal(ReleasedBy::Server),
+    })
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::consult::Consult;
 use super::device::{DeviceKey, Leg};
+use super::dtmf::Digits;
 use super::events::Told;
 use super::pickup::Pickup;
 use super::refer::Referral;
@@ -62,8 +63,8 @@ pub(super) enum Step {
     Answer,
     /// A party is moved.
     Move(ConferenceId, OperationId, DeviceKey),
-    /// Digits are out; these parties are still to hear them.
-    Digits(ConferenceId, OperationId, Vec<(ConferenceId, PartyId)>, std::sync::Arc<str>),
+    /// A party hears digits.
+    Digits(Digits),
     /// Another group surrenders.
     Absorb,
 }
@@ -191,6 +192,7 @@ impl Call {
                     self.refuse_device(pickup.target, 487);
                 }
             }
+            Op::Merge(_) => self.hold_as_devices_do(out),
             _ => {}
         }
         match pending.asker {
@@ -223,7 +225,7 @@ impl Call {
     }
 
     /// Whoever joined and does not any more: its terminal event, its leg.
-    fn drop_joining(&mut self, conn: ConnId, target: DeviceKey, cause: Option<&Cause>, out: &mut Vec<CallOutput>) {
+    pub(super) fn drop_joining(&mut self, conn: ConnId, target: DeviceKey, cause: Option<&Cause>, out: &mut Vec<CallOutput>) {
         let Some(party) = self.party(conn, target) else { return };
         let (state, rang) = (party.state, self.device(target).is_some_and(|device| device.rings));
         if state != PartyState::Null {
@@ -287,8 +289,8 @@ impl Call {
         }
         let Some(pending) = &mut self.pending else { return };
         match &mut pending.step {
-            Step::Digits(at, id, rest, digits) if (*at, *id) == (conference, operation) => {
-                let (rest, digits) = (std::mem::take(rest), digits.clone());
+            Step::Digits(digits) if (digits.conference, digits.operation) == (conference, operation) => {
+                let (rest, digits) = (std::mem::take(&mut digits.rest), digits.digits.clone());
                 self.next_digits(rest, digits, now, out);
             }
             _ => {}
@@ -313,7 +315,8 @@ impl Call {
             return;
         }
         let mine = self.pending.as_ref().is_some_and(|pending| match &pending.step {
-            Step::Move(at, id, _) | Step::Digits(at, id, ..) => (*at, *id) == (conference, operation),
+            Step::Move(at, id, _) => (*at, *id) == (conference, operation),
+            Step::Digits(digits) => (digits.conference, digits.operation) == (conference, operation),
             _ => false,
         });
         if mine {

@@ -1,5 +1,7 @@
 //! One DN's part in one call.
 
+use serde::{Deserialize, Serialize};
+
 use super::device::DeviceKey;
 use crate::{CallState, DnId, DnRole, PartyState, Requestor};
 
@@ -11,6 +13,8 @@ pub(super) struct Party {
     pub(super) role: DnRole,
     /// Its state for clients.
     pub(super) state: PartyState,
+    /// It is on hold because its device holds, and talks again when that resumes. At most one party of a device is.
+    pub(super) held_by_device: bool,
     /// Nobody hears it.
     pub(super) muted: bool,
     /// It is called into a call that talks already.
@@ -24,7 +28,7 @@ pub(super) struct Party {
 }
 
 /// On whose behalf a party joins a call.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Joining {
     pub(super) by: DeviceKey,
     /// It takes the place of `by`.
@@ -32,7 +36,7 @@ pub(super) struct Joining {
 }
 
 /// How a call came to a party.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Arrival {
     pub(super) state: CallState,
     pub(super) third: Option<(DnId, DnRole)>,
@@ -53,6 +57,7 @@ impl Party {
             device,
             role,
             state: PartyState::Null,
+            held_by_device: false,
             muted: false,
             joining: None,
             arrival: Arrival::default(),

@@ -6,6 +6,8 @@
 
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use super::conn::Stage;
 use super::device::{DeviceKey, Leg};
 use super::events::Told;
@@ -16,7 +18,7 @@ use crate::link::{CallOffered, Cause, LinkRequest, ReleasedBy};
 use crate::{CallState, ConnId, DnRole, EventName, PartyState};
 
 /// A party whose place is taken: [`Pending::by`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Pickup {
     /// Who takes it.
     pub(super) target: DeviceKey,
@@ -175,6 +177,7 @@ impl Call {
             let told = Told::new(EventName::EventRetrieved, PartyState::Connected, CallState::Ok);
             self.tell(id, pickup.target, told, out);
         }
+        self.hold_as_device_does(id, pickup.target, out);
     }
 
     /// A device that is in no call is let go of with a status.

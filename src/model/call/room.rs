@@ -1,6 +1,7 @@
 //! A conference of the group, as far as the T-Server side knows it: who hears whom there, and what is being changed about that.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use smallvec::SmallVec;
 
@@ -35,6 +36,8 @@ pub(super) struct Room {
     pub(super) in_force: InForce,
     /// The one SetAudio that is not answered yet.
     pub(super) asked: Option<(OperationId, InForce)>,
+    /// It was asked what it is now, and is to say so until then.
+    pub(super) audit: Option<Instant>,
     /// What the connector could not do, so that it is not asked again and again.
     pub(super) refused: Option<Matrix>,
 }
@@ -48,6 +51,7 @@ impl Room {
             next_party: 1,
             in_force: InForce::Everybody,
             asked: None,
+            audit: None,
             refused: None,
         }
     }
@@ -56,6 +60,16 @@ impl Room {
         let id = PartyId(self.next_party);
         self.next_party = self.next_party.wrapping_add(1).max(1);
         id
+    }
+
+    /// The SetAudio that is not answered, as it was asked for.
+    pub(super) fn asked_for(&self) -> Option<(OperationId, AudioPlan)> {
+        let (operation, then) = self.asked.as_ref()?;
+        let plan = match then {
+            InForce::Plan(matrix) => rows_of(matrix),
+            InForce::Everybody | InForce::Unknown => AudioPlan::default(),
+        };
+        Some((*operation, plan))
     }
 
     /// Whether what is in force says the same as `wanted` of the parties that `wanted` names.
@@ -94,9 +108,13 @@ pub(super) fn plan_of(matrix: &Matrix) -> (AudioPlan, InForce) {
     if *matrix == everybody(matrix.keys().copied()) {
         return (AudioPlan::default(), InForce::Everybody);
     }
+    (rows_of(matrix), InForce::Plan(matrix.clone()))
+}
+
+fn rows_of(matrix: &Matrix) -> AudioPlan {
     let rows = matrix.iter().map(|(party, sources)| Hearing {
         party: *party,
         sources: sources.clone(),
     });
-    (AudioPlan { rows: rows.collect() }, InForce::Plan(matrix.clone()))
+    AudioPlan { rows: rows.collect() }
 }

@@ -25,6 +25,7 @@ impl Call {
         if self.closing.is_some_and(|deadline| self.conns.is_empty() && now >= deadline) {
             return self.finish(out);
         }
+        self.audit_timed_out(now, out);
         self.operation_timed_out(now, out);
         let due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| now >= deadline);
         let late: Vec<DeviceKey> = self
@@ -39,6 +40,9 @@ impl Call {
     }
 
     fn device_timed_out(&mut self, key: DeviceKey, now: Instant, out: &mut Vec<CallOutput>) {
+        if self.move_timed_out(key, now, out) {
+            return;
+        }
         let Some(device) = self.device_mut(key) else { return };
         device.deadline = None;
         if device.leg == Leg::Releasing {

@@ -1,10 +1,12 @@
 //! Two calls of one DN: CompleteTransfer, CompleteConference, MergeCalls, AlternateCall, ReconnectCall (T-Library reference ch. 9.6-9.8).
 //!
 //! The main call survives, the other one ends: its parties come over by EventPartyChanged. Where the two have conferences of their own
-//! the one party of the other call is moved first; from then on the DN has both on one leg, as after a consultation.
+//! the one party of the other call is moved first, or that of the main call; from then on the DN has both on one leg, as after a
+//! consultation.
 
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::conn::{Conn, Stage};
@@ -16,10 +18,13 @@ use super::{Call, CallOutput, Outcome, Wanted, not_on_call, wrong_state};
 use crate::link::PartyTarget;
 use crate::numbering::{PassThrough, Regrouping, Standing};
 use crate::request::OnTwoCalls;
-use crate::{CallState, ConnId, DnId, DnRole, EventName, KvList, MergeType, PartyState, Request, Requestor, TError, TErrorCode};
+use crate::{
+    CallState, ConferenceId, ConnId, DnId, DnRole, EventName, KvList, MergeType, PartyState, Request, Requestor, TError,
+    TErrorCode,
+};
 
 /// Two calls that become one: [`Pending::conn`] survives.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Merge {
     pub(super) other: ConnId,
     /// The device of the DN in the other call.
@@ -122,6 +127,7 @@ impl Call {
         if self.state_at(current) != Some(PartyState::Connected) {
             return Err(wrong_state(self.dn_of(current.1), self.state_at(current)));
         }
+        self.check_device(held.1)?;
         let op = Op::Alternate {
             other: current.0,
             other_by: current.1,
@@ -132,6 +138,7 @@ impl Call {
 
     fn reconnect(&mut self, one: At, two: At, asker: Asker, now: Instant) -> Result<(), TError> {
         let (held, current) = self.held_and_current(one, two)?;
+        self.check_device(held.1)?;
         let op = Op::Reconnect {
             other: current.0,
             other_by: current.1,
@@ -161,7 +168,8 @@ impl Call {
 
     pub(super) fn alternated(&mut self, pending: Pending, other: ConnId, other_by: DeviceKey, out: &mut Vec<CallOutput>) {
         let still = self.state_at((other, other_by)) == Some(PartyState::Connected)
-            && self.state_at((pending.conn, pending.by)) == Some(PartyState::Held);
+            && self.state_at((pending.conn, pending.by)) == Some(PartyState::Held)
+            && !self.device_holds(pending.by);
         if !still {
             self.pending = Some(pending);
             return self.fail(TErrorCode::InvalidCallState.into(), None, out);
@@ -184,7 +192,8 @@ impl Call {
         now: Instant,
         out: &mut Vec<CallOutput>,
     ) {
-        if self.state_at((pending.conn, pending.by)) != Some(PartyState::Held) {
+        let still = self.state_at((pending.conn, pending.by)) == Some(PartyState::Held);
+        if !still || self.device_holds(pending.by) {
             self.pending = Some(pending);
             return self.fail(TErrorCode::InvalidCallState.into(), None, out);
         }
@@ -220,16 +229,14 @@ impl Call {
         };
         self.begin(Op::Merge(merge), main, asker, Step::Audio, now);
         self.progress(asker, 100, out);
-        if let Some(key) = step
-            && let Some(conference) = self.device(main.1).map(|device| device.conference)
-        {
+        if let Some((key, conference)) = step {
             self.move_device(key, conference, now, out);
         }
         Ok(())
     }
 
-    /// Whether two calls can become one, and which device has to be moved for that.
-    fn check_merge(&self, main: At, other: At, transfer: bool) -> Result<Option<DeviceKey>, TError> {
+    /// Whether two calls can become one, and which device has to be moved for that, and where.
+    fn check_merge(&self, main: At, other: At, transfer: bool) -> Result<Option<(DeviceKey, ConferenceId)>, TError> {
         let conns = (self.conn(main.0), self.conn(other.0));
         let (Some(main_conn), Some(other_conn)) = conns else {
             return Err(TErrorCode::InvalidConnId.into());
@@ -261,7 +268,7 @@ impl Call {
             let staying = main_conn.others(main.1).into_iter().chain(coming.iter().copied());
             self.check_regrouping(Regrouping::CompleteTransfer, main.1, staying, None)?;
         }
-        self.check_move(main.1, &coming)
+        self.check_move(main, other, &coming)
     }
 
     /// Whether the call may go on with those who stay and one who is called: the policy for calls without a party of ours.
@@ -284,21 +291,38 @@ impl Call {
         self.numbering.pass_through(self.device(leaving).map(|device| &device.dn))
     }
 
-    fn check_move(&self, by: DeviceKey, coming: &[DeviceKey]) -> Result<Option<DeviceKey>, TError> {
-        let home = self.device(by).map(|device| device.conference);
+    /// The one party of the other call comes. Where it has another call beside that one, in which it is needed where it is, the one party
+    /// of the main call goes there instead.
+    fn check_move(&self, main: At, other: At, coming: &[DeviceKey]) -> Result<Option<(DeviceKey, ConferenceId)>, TError> {
+        let [home, there] = [main.1, other.1].map(|key| self.device(key).map(|device| device.conference));
+        let (Some(home), Some(there)) = (home, there) else {
+            return Err(TErrorCode::PartyNotOnCall.into());
+        };
         let mut away = coming
             .iter()
             .filter_map(|key| self.device(*key))
-            .filter(|device| Some(device.conference) != home);
+            .filter(|device| device.conference != home);
         match (away.next(), away.next()) {
             (None, _) => Ok(None),
-            (Some(device), None) if device.leg == Leg::Connected => Ok(Some(device.key)),
-            (Some(device), None) => Err(wrong_state(Some(device.dn.clone()), None)),
+            (Some(device), None) if device.leg != Leg::Connected => Err(wrong_state(Some(device.dn.clone()), None)),
+            (Some(device), None) if self.conns_of(device.key).len() < 2 => Ok(Some((device.key, home))),
+            (Some(device), None) => match self.conn(main.0).map(|conn| conn.others(main.1)).as_deref() {
+                Some([staying]) if self.may_move(*staying) => Ok(Some((*staying, there))),
+                _ => Err(TError::new(
+                    TErrorCode::UnsupportedOperation,
+                    format!("{} has another call that it would be torn out of", device.dn),
+                )),
+            },
             (Some(_), Some(_)) => Err(TError::new(
                 TErrorCode::UnsupportedOperation,
                 "a conference cannot be merged into a call that was dialled by itself",
             )),
         }
+    }
+
+    fn may_move(&self, key: DeviceKey) -> bool {
+        let connected = self.device(key).is_some_and(|device| device.leg == Leg::Connected);
+        connected && self.conns_of(key).len() == 1
     }
 
     /// Everybody hears the right ones: the two calls are one.
@@ -398,9 +422,13 @@ impl Call {
         coming: &[DeviceKey],
         out: &mut Vec<CallOutput>,
     ) {
-        if self.party(id, by).is_some_and(|party| party.state == PartyState::Held) {
-            let told = Told::new(EventName::EventRetrieved, PartyState::Connected, CallState::Conferenced);
-            self.tell(id, by, told, out);
+        let holds = self.device_holds(by);
+        if let Some(party) = self.party_mut(id, by).filter(|party| party.state == PartyState::Held) {
+            party.held_by_device = holds;
+            if !holds {
+                let told = Told::new(EventName::EventRetrieved, PartyState::Connected, CallState::Conferenced);
+                self.tell(id, by, told, out);
+            }
         }
         for key in there.iter().chain([&by]) {
             for new in coming {

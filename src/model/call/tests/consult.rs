@@ -443,3 +443,59 @@ fn where_pass_through_calls_are_not_allowed_nobody_makes_one() {
         .with(OnCallWith::RedirectCall, BOB, CONN, "030555")
         .says("only bob EventError* 705");
 }
+
+#[test]
+fn nobody_is_torn_out_of_another_call_by_a_transfer() {
+    // Carol, whom Bob consults about Alice, transfers him to Dave, whom she has called herself: Dave comes to where Alice is.
+    let mut stage = Stage::consulted().second_line_of(CAROL, DAVE);
+    stage.others[0].on(OnCall::HoldCall, CAROL, OTHER).forget();
+    stage.two(OnTwoCalls::CompleteTransfer, CAROL, OTHER, CONSULT);
+    stage.says("only carol EventError* 56");
+    stage.two(OnTwoCalls::CompleteTransfer, CAROL, CONSULT, OTHER).says(
+        "absorb
+         link: move 2 to 4
+         link: audio
+         carol EventReleased* b1 Destination > bob Origination Transferred
+         carol EventReleased c1 Origination > dave Destination Transferred
+         dave EventPartyChanged c1 Destination > bob Origination by carol TransferredBy Transferred was c1
+         bob EventPartyChanged c1 Origination > dave Destination by carol TransferredBy Transferred was b1
+         closed b1 answered
+         link: release 3
+         link: release 1",
+    );
+    assert_eq!(stage.hearing(CONFERENCE), "alice<music bob<dave dave<bob");
+    stage.two(OnTwoCalls::AlternateCall, BOB, OTHER, CONN).forget();
+    assert_eq!(stage.hearing(CONFERENCE), "alice<bob bob<alice dave<music");
+}
+
+#[test]
+fn who_would_be_torn_out_of_another_call_stays() {
+    let mut stage = Stage::consulted().second_line_of(CAROL, DAVE);
+    stage.others[0]
+        .with(OnCallWith::SingleStepConference, CAROL, OTHER, "erin")
+        .answers(ERIN);
+    stage.live.extend(stage.others[0].live.clone());
+    stage.others[0].on(OnCall::HoldCall, CAROL, OTHER).forget();
+    stage.two(OnTwoCalls::CompleteTransfer, CAROL, CONSULT, OTHER).says(
+        "absorb
+         only carol EventError* 51",
+    );
+}
+
+#[test]
+fn who_arrives_when_the_transfer_is_off_goes_back() {
+    let mut stage = Stage::talking().second_line();
+    stage.refuse = Some(0);
+    stage
+        .two(OnTwoCalls::CompleteTransfer, BOB, CONN, OTHER)
+        .hangs_up(ALICE)
+        .says(
+            "absorb
+         link: move 2 to 3
+         alice EventReleased a1 Origination > bob Destination Ok
+         bob EventReleased a1 Destination > alice Origination Ok
+         closed a1 answered
+         only bob EventError* 237
+         link: release 2",
+        );
+}

@@ -1,6 +1,6 @@
 //! Hold, retrieve, mute, digits, AnswerCall (reference ch. 9.4), by request and by phone.
 
-use super::stage::{CAROL, Stage};
+use super::stage::{CAROL, CONSULT, OTHER, Stage};
 use super::*;
 use crate::request::{OnCall, OnCallWith, OnTwoCalls};
 
@@ -245,4 +245,131 @@ fn a_phone_that_holds_while_the_other_rings_has_it_on_hold_from_its_answer_on() 
          link: audio",
     );
     assert_eq!(stage.hearing(CONFERENCE), "alice<music bob<carol carol<bob");
+}
+
+#[test]
+fn nobody_but_the_phone_ends_the_hold_of_the_phone() {
+    let mut stage = Stage::talking();
+    stage.holds_by_phone(BOB, true).forget();
+    stage
+        .on(OnCall::RetrieveCall, BOB, CONN)
+        .on(OnCall::HoldCall, BOB, CONN)
+        .says(
+            "only bob EventError* 496
+             only bob EventError* 43",
+        );
+    stage.holds_by_phone(BOB, false).says(
+        "bob EventRetrieved a1 Destination > alice Origination Ok
+         link: audio",
+    );
+    stage.on(OnCall::RetrieveCall, BOB, CONN).says("only bob EventError* 43");
+}
+
+#[test]
+fn what_a_client_holds_stays_on_hold_when_the_phone_resumes() {
+    let mut stage = Stage::talking();
+    stage.on(OnCall::HoldCall, BOB, CONN).forget();
+    stage.holds_by_phone(BOB, true).says("");
+    stage.on(OnCall::RetrieveCall, BOB, CONN).says("only bob EventError* 496");
+    stage.holds_by_phone(BOB, false).says("");
+    stage.on(OnCall::RetrieveCall, BOB, CONN).says(
+        "link: audio
+         bob EventRetrieved* a1 Destination > alice Origination Ok",
+    );
+}
+
+#[test]
+fn a_phone_that_holds_while_its_call_is_retrieved_wins() {
+    let mut stage = Stage::talking();
+    stage.on(OnCall::HoldCall, BOB, CONN).forget();
+    stage.refuse = Some(0);
+    stage.on(OnCall::RetrieveCall, BOB, CONN).holds_by_phone(BOB, true);
+    stage.catch_up().says(
+        "link: audio
+         only bob EventError* 496
+         link: audio",
+    );
+    assert_eq!(stage.hearing(CONFERENCE), "alice<music bob<");
+}
+
+#[test]
+fn who_holds_by_phone_still_does_in_the_conference_that_the_desktop_completes() {
+    let mut stage = Stage::consulted();
+    stage.holds_by_phone(BOB, true).forget();
+    stage.two(OnTwoCalls::CompleteConference, BOB, CONN, CONSULT).says(
+        "link: audio
+         bob EventReleased* b1 Origination > carol Destination Conferenced
+         alice EventPartyAdded a1 ConferenceMember > carol NewParty by bob AddedBy Conferenced
+         bob EventPartyAdded a1 ConferenceMember > carol NewParty by bob AddedBy Conferenced
+         carol EventPartyChanged a1 ConferenceMember by bob ConferencedBy Conferenced was b1
+         closed b1 answered",
+    );
+    assert_eq!(stage.hearing(CONFERENCE), "alice<carol bob< carol<alice");
+    stage.on(OnCall::RetrieveCall, BOB, CONN).says("only bob EventError* 496");
+    stage.holds_by_phone(BOB, false).says(
+        "bob EventRetrieved a1 ConferenceMember Ok
+         link: audio",
+    );
+    assert_eq!(stage.hearing(CONFERENCE), "alice<bob+carol bob<alice+carol carol<alice+bob");
+}
+
+#[test]
+fn a_consultation_out_of_a_call_that_the_phone_holds_is_on_hold_until_the_phone_resumes() {
+    let mut stage = Stage::talking();
+    stage
+        .holds_by_phone(BOB, true)
+        .with(OnCallWith::InitiateTransfer, BOB, CONN, "carol")
+        .forget();
+    stage.answers(CAROL).says(
+        "carol EventEstablished b1 Destination > bob Origination Ok
+         bob EventEstablished b1 Origination > carol Destination Ok
+         bob EventHeld b1 Origination > carol Destination Ok
+         link: audio",
+    );
+    assert_eq!(stage.hearing(CONFERENCE), "alice<music bob< carol<music");
+    stage
+        .two(OnTwoCalls::ReconnectCall, BOB, CONN, CONSULT)
+        .says("only bob EventError* 496");
+    stage.holds_by_phone(BOB, false).says(
+        "bob EventRetrieved b1 Origination > carol Destination Ok
+         link: audio",
+    );
+    stage.two(OnTwoCalls::ReconnectCall, BOB, CONN, CONSULT).says(
+        "link: audio
+         bob EventReleased b1 Origination > carol Destination Ok
+         carol EventReleased b1 Destination > bob Origination Ok
+         closed b1 answered
+         bob EventRetrieved* a1 Destination > alice Origination Ok
+         link: release 3",
+    );
+}
+
+#[test]
+fn nobody_is_alternated_to_a_line_of_a_phone_that_holds_it() {
+    let mut stage = Stage::talking().second_line();
+    stage.holds_by_phone_at((CONFERENCE, B), true).forget();
+    stage.two(OnTwoCalls::AlternateCall, BOB, CONN, OTHER).says(
+        "absorb
+         only bob EventError* 496",
+    );
+    stage.holds_by_phone_at((CONFERENCE, B), false).says(
+        "bob EventRetrieved a1 Destination > alice Origination Ok
+         link: audio",
+    );
+}
+
+#[test]
+fn nobody_is_reconnected_to_a_phone_that_holds() {
+    let mut stage = Stage::consulting();
+    stage
+        .holds_by_phone(BOB, true)
+        .two(OnTwoCalls::ReconnectCall, BOB, CONN, CONSULT)
+        .says("only bob EventError* 496");
+    stage.hangs_up(CAROL).forget();
+    // The consultation had put the main call on hold: a client takes it back when the phone can.
+    stage.holds_by_phone(BOB, false).says("");
+    stage.on(OnCall::RetrieveCall, BOB, CONN).says(
+        "link: audio
+         bob EventRetrieved* a1 Destination > alice Origination Ok",
+    );
 }

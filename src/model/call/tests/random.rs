@@ -112,6 +112,23 @@ impl Watch {
                 .collect();
             let theirs: HashSet<DnId> = self.log.parties_of(conn.id).iter().cloned().collect();
             assert_eq!(ours, theirs, "parties of {}", conn.id);
+            let settled = call.pending.is_none() && call.devices.iter().all(|device| device.moving.is_none());
+            let homes: HashSet<_> = conn
+                .devices()
+                .iter()
+                .filter_map(|key| call.device(*key))
+                .map(|device| device.conference)
+                .collect();
+            assert!(!settled || homes.len() == 1, "the parties of {} are in {homes:?}", conn.id);
+            // Two legs of one DN are being brought together: until that is settled it may talk on a leg that holds.
+            let merging = call
+                .pending
+                .as_ref()
+                .is_some_and(|pending| matches!(pending.op, operation::Op::Merge(_)));
+            for party in conn.parties.iter().filter(|_| !merging) {
+                let talks = party.state == PartyState::Connected && call.device_holds(party.device);
+                assert!(!talks, "{party:?} talks while its device holds");
+            }
         }
     }
 }

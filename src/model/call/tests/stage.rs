@@ -172,9 +172,14 @@ impl Stage {
     }
 
     /// Bob has called Carol separately, on a second line.
-    pub(super) fn second_line(mut self) -> Self {
-        let mut second = Self::calling(OTHER, SECOND, CallerId::Extension(BOB.into()), "carol");
-        second.answers(CAROL).forget();
+    pub(super) fn second_line(self) -> Self {
+        self.second_line_of(BOB, CAROL)
+    }
+
+    /// Somebody has called somebody separately.
+    pub(super) fn second_line_of(mut self, from: &str, to: &str) -> Self {
+        let mut second = Self::calling(OTHER, SECOND, CallerId::Extension(from.into()), DnId::new(to).user());
+        second.answers(to).forget();
         self.live.extend(second.live.clone());
         self.others.push(second);
         self
@@ -429,7 +434,11 @@ impl Stage {
     }
 
     pub(super) fn holds_by_phone(&mut self, dn: &str, held: bool) -> &mut Self {
-        let (conference, party) = self.at(dn);
+        let at = self.at(dn);
+        self.holds_by_phone_at(at, held)
+    }
+
+    pub(super) fn holds_by_phone_at(&mut self, (conference, party): At, held: bool) -> &mut Self {
         self.input(CallInput::Link(LinkNotification::PartyHeld { conference, party, held }))
     }
 
