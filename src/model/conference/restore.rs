@@ -127,7 +127,10 @@ impl Conference {
             offer: party.offer,
             held: party.held,
             kept: party.kept,
-            flow: party.flow,
+            flow: match party.media {
+                MediaPlace::Anchored => MediaFlowState::Connecting,
+                MediaPlace::Direct | MediaPlace::Unsure => MediaFlowState::Unknown,
+            },
             ..Party::new(party.id, PartyPhase::Connected)
         });
     }

@@ -2,7 +2,8 @@
 //!
 //! Only what is agreed is kept, and of what was under way, whom to ask again. So a snapshot changes when somebody comes or goes, when the
 //! plan changes, and when media moves; not with every message of an exchange, with a digit or with the time. It keeps no time at all: what
-//! waited waits anew. What can be known without it is left out: the settings, and the descriptions of legs that are all with the plane.
+//! waited waits anew. What can be known without it is left out: the settings, the descriptions of legs that are all with the plane, and how
+//! far media is there, which shows again.
 //!
 //! Fields may be added, with a default; a name is never given another meaning.
 
@@ -14,7 +15,7 @@ use super::operation::{Operation, Wish};
 use super::party::{Party, PartyPhase};
 use super::{Conference, MediaJoin};
 use crate::leg::ReferId;
-use crate::link::{AudioPlan, MediaFlowState, OperationId};
+use crate::link::{AudioPlan, OperationId};
 use crate::{ConferenceId, LegId, PartyId};
 
 /// How many parties that are gone are kept.
@@ -68,9 +69,6 @@ pub(super) struct PartySnapshot {
     pub held: bool,
     #[serde(default, skip_serializing_if = "is_default")]
     pub kept: bool,
-    /// Not kept for a direct pair at rest: there it is connected.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub flow: MediaFlowState,
     #[serde(default, skip_serializing_if = "is_default")]
     pub unserved: bool,
     #[serde(default, skip_serializing_if = "is_default")]
@@ -187,7 +185,7 @@ impl Conference {
     }
 
     fn keep_party(&self, party: &Party, leg: &Leg, may_go_back: bool) -> PartySnapshot {
-        let join = self.join.as_ref().filter(|join| join.peer(leg.id).is_some());
+        let is_joined = self.join.as_ref().is_some_and(|join| join.peer(leg.id).is_some());
         let shared = leg.partner.zip(leg.shared.clone());
         PartySnapshot {
             id: party.id,
@@ -195,13 +193,9 @@ impl Conference {
             media: self.media_place(leg),
             held: party.held,
             kept: party.kept,
-            flow: match join {
-                Some(join) if join.is_quiet() => MediaFlowState::Unknown,
-                _ => party.flow,
-            },
             unserved: leg.unserved,
             offer: party.offer.clone(),
-            shared: shared.filter(|_| may_go_back && join.is_none()),
+            shared: shared.filter(|_| may_go_back && !is_joined),
         }
     }
 

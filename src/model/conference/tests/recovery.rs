@@ -61,7 +61,7 @@ fn what_recovery_does_not_need_changes_no_snapshot() {
             TALK,
             "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: flowing\n> 1: info 5\n> wait 7000",
         ),
-        (ALONE, "> make 0 a1\n> 1: answered a\n> wait 9999"),
+        (ALONE, "> make 0 a1\n> 1: answered a\n> 1: flowing\n> wait 9999"),
         (PASSED, PASSED_BARE),
         (THIRD_CALLED, "> make 0 a1\n> 1: answered a\n> make 1 b\n> 2: failed 486"),
     ] {
