@@ -4,6 +4,7 @@
 //! Nothing here is an actor; every actor and every thread may read.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use actix::Addr;
@@ -26,6 +27,7 @@ pub struct Directory {
     connectors: OnceLock<Vec<Addr<ConnectorActor>>>,
     /// The id of the first connector of this process.
     first_connector: OnceLock<u16>,
+    links_up: AtomicUsize,
     remote_links: OnceLock<Vec<Addr<RemoteLink>>>,
     link_server: OnceLock<Addr<LinkServer>>,
     calls: ShardedLock<HashMap<ConnId, Addr<CallActor>>>,
@@ -92,6 +94,28 @@ impl Directory {
         self.link(connector).cloned().map(Upwards::Local)
     }
 
+    /// The id of the first connector of this process.
+    pub(crate) fn first_connector(&self) -> u16 {
+        self.first_connector.get().copied().unwrap_or(0)
+    }
+
+    pub(crate) fn set_links_up(&self, count: usize) {
+        self.links_up.store(count, Ordering::Relaxed);
+    }
+
+    /// How many connectors of other processes can be reached.
+    pub fn links_up(&self) -> usize {
+        self.links_up.load(Ordering::Relaxed)
+    }
+
+    /// How many conferences live in this process.
+    pub fn conference_count(&self) -> usize {
+        self.conferences
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .len()
+    }
+
     /// Whether the connectors are in other processes.
     pub fn has_remote_connectors(&self) -> bool {
         self.remote_links.get().is_some()
@@ -129,8 +153,7 @@ impl Directory {
 
     /// A connector.
     pub fn connector(&self, connector: ConnectorId) -> Option<&Addr<ConnectorActor>> {
-        let first = self.first_connector.get().copied().unwrap_or(0);
-        let index = usize::from(connector.0.checked_sub(first)?);
+        let index = usize::from(connector.0.checked_sub(self.first_connector())?);
         self.connectors.get()?.get(index)
     }
 

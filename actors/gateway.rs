@@ -140,6 +140,14 @@ impl Gateway {
         ask(log, Ping).await.is_ok()
     }
 
+    /// Connectors of this process have to answer, all of them; of those in other processes, one has to be within reach.
+    async fn reaches_connectors(&self) -> bool {
+        if self.directory.has_remote_connectors() {
+            return self.directory.links_up() > 0;
+        }
+        self.connectors().await.is_ok_and(|all| !all.is_empty())
+    }
+
     /// What has to hold for calls and clients to be taken.
     pub async fn readiness(&self) -> Vec<Check> {
         let check = |name, ok, detail: &str| Check {
@@ -149,11 +157,7 @@ impl Gateway {
         };
         vec![
             check("event_log", self.is_alive().await, "the event log does not answer"),
-            check(
-                "connectors",
-                self.connectors().await.is_ok_and(|all| !all.is_empty()),
-                "a connector does not answer",
-            ),
+            check("connectors", self.reaches_connectors().await, "a connector does not answer"),
             check("draining", !self.is_draining(), "the server is draining"),
         ]
     }

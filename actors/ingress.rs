@@ -37,6 +37,8 @@ pub struct Ingress {
     directory: Arc<Directory>,
     devices: Arc<Devices>,
     connectors: u16,
+    /// The id of the first one.
+    first: u16,
     /// Messages that wait for each connector.
     waiting: Arc<[Arc<AtomicUsize>]>,
     max_waiting: usize,
@@ -75,10 +77,18 @@ impl Ingress {
             directory,
             devices,
             connectors,
+            first: 0,
             waiting: (0..connectors).map(|_| Arc::default()).collect(),
             max_waiting: max_waiting.max(2),
             limit: None,
         }
+    }
+
+    /// For connectors whose ids begin with `first`.
+    #[must_use]
+    pub(crate) fn numbered_from(mut self, first: u16) -> Self {
+        self.first = first;
+        self
     }
 
     /// With a limit on the requests of one source. Trunks' trusted sources and those of `unlimited` have none.
@@ -113,7 +123,7 @@ impl Ingress {
             }
         }
         for (index, batch) in batches.into_iter().enumerate() {
-            self.post(ConnectorId(index as u16), batch);
+            self.post(ConnectorId(self.first + index as u16), batch);
         }
     }
 
@@ -152,11 +162,11 @@ impl Ingress {
 
     /// The connector that a message belongs to.
     pub fn owner(&self, message: &Message) -> ConnectorId {
+        if self.connectors == 1 {
+            return ConnectorId(self.first);
+        }
         if let Some(shard) = ua::owner(message).filter(|shard| *shard < self.connectors) {
             return ConnectorId(shard);
-        }
-        if self.connectors == 1 {
-            return ConnectorId(0);
         }
         // An INVITE that replaces a dialog of ours goes where the dialog is (RFC 3891).
         let replaced = match message.method() {
@@ -188,10 +198,14 @@ impl Ingress {
         }
     }
 
+    fn index(&self, owner: ConnectorId) -> usize {
+        usize::from(owner.0.wrapping_sub(self.first))
+    }
+
     fn sort(&self, now: Instant, flow: Flow, message: Message, batches: &mut [Vec<Received>]) {
         let owner = self.owner(&message);
         if self.may_pass(now, owner, &flow, &message)
-            && let Some(batch) = batches.get_mut(usize::from(owner.0))
+            && let Some(batch) = batches.get_mut(self.index(owner))
         {
             batch.push(Received { flow, message });
         }
@@ -202,7 +216,7 @@ impl Ingress {
     }
 
     fn has_room(&self, owner: ConnectorId, message: &Message) -> bool {
-        let Some(waiting) = self.waiting.get(usize::from(owner.0)) else {
+        let Some(waiting) = self.waiting.get(self.index(owner)) else {
             return true;
         };
         let waiting = waiting.load(Ordering::Relaxed);
@@ -242,7 +256,7 @@ impl Ingress {
         if batch.is_empty() {
             return true;
         }
-        let Some(waiting) = self.waiting.get(usize::from(owner.0)) else {
+        let Some(waiting) = self.waiting.get(self.index(owner)) else {
             return false;
         };
         let Some(connector) = self.directory.connector(owner) else {

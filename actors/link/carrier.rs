@@ -1,7 +1,7 @@
 //! What both ends have in common: the session, and the connection that it is on.
 
 use bytes::Bytes;
-use tandem_wire::link::{DownReason, Output, SendError, Session, SessionConfig};
+use tandem_wire::link::{Output, SendError, Session, SessionConfig};
 use tandem_wire::mltp::Carried;
 use tokio::sync::mpsc;
 
@@ -17,7 +17,7 @@ pub(super) enum Wish<In> {
     /// A message arrived.
     Deliver(In),
     /// The link was up and is not any more.
-    Down(DownReason),
+    Down,
 }
 
 /// A session and its connection.
@@ -109,7 +109,7 @@ impl<Out: Carried, In: Carried> Carrier<Out, In> {
                 }
                 Output::Down(reason) => {
                     tracing::warn!(link = self.label, %reason, "link down");
-                    wishes.push(Wish::Down(reason));
+                    wishes.push(Wish::Down);
                 }
             }
         }

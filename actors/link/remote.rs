@@ -90,7 +90,7 @@ impl RemoteLink {
                     self.pass_on(&mut notifications);
                     self.changed(LinkChanged::Up { resumed });
                 }
-                Wish::Down(_) => {
+                Wish::Down => {
                     self.pass_on(&mut notifications);
                     self.changed(LinkChanged::Down);
                 }

@@ -111,7 +111,7 @@ impl LinkServer {
                 match wish {
                     Wish::Deliver(request) => self.request(request),
                     Wish::Up { resumed: false } => self.post(ConnectorMessage::Synchronise),
-                    Wish::Up { resumed: true } | Wish::Down(_) | Wish::Connect => {}
+                    Wish::Up { resumed: true } | Wish::Down | Wish::Connect => {}
                 }
             }
         }

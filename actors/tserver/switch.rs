@@ -252,7 +252,9 @@ impl Switch {
 
     /// A connector can be reached, or cannot. How many can be now.
     pub fn link_up(&self, connector: ConnectorId, up: bool) -> usize {
-        self.reach.borrow_mut().link_up(connector, up)
+        let count = self.reach.borrow_mut().link_up(connector, up);
+        self.directory.set_links_up(count);
+        count
     }
 
     /// The connector has let go of a conference.

@@ -8,6 +8,7 @@ mod media;
 mod network;
 mod numbering;
 pub mod plan;
+mod sides;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::api;
 use crate::store;
 use crate::telemetry::MetricsPages;
 use network::Sockets;
+pub use sides::{Connector, TServer};
 
 /// How long the BYEs of a shutdown may take to be answered.
 const FAREWELL: Duration = Duration::from_secs(5);

@@ -4,9 +4,11 @@
 //! 2 the command line is wrong.
 
 pub mod config;
+pub mod connector;
 pub mod demo;
 pub mod journal;
 pub mod serve;
+pub mod tserver;
 
 use std::process::ExitCode;
 
@@ -27,6 +29,10 @@ pub struct Cli {
 pub enum Command {
     /// Run the server.
     Serve(serve::ServeArgs),
+    /// Run the T-Server side alone: CTI and HTTP, with its connectors in other processes (`[[link]]`).
+    Tserver(serve::ServeArgs),
+    /// Run one connector alone: SIP and media, with its T-Server in another process.
+    Connector(connector::ConnectorArgs),
     /// Run the demo: a server on loopback, simulated phones, calls in a loop, one line per event.
     Demo(demo::DemoArgs),
     /// Check, show and explain the configuration.
@@ -44,6 +50,8 @@ impl Cli {
             None => demo::run(&demo::DemoArgs::default()),
             Some(Command::Demo(args)) => demo::run(&args),
             Some(Command::Serve(args)) => serve::run(&args),
+            Some(Command::Tserver(args)) => tserver::run(&args),
+            Some(Command::Connector(args)) => connector::run(&args),
             Some(Command::Config(command)) => config::run(command),
             Some(Command::Journal(command)) => journal::run(&command),
         }

@@ -24,22 +24,30 @@ pub struct ServeArgs {
 
 /// Runs the server.
 pub fn run(args: &ServeArgs) -> ExitCode {
+    match prepare(args) {
+        Ok((config, metrics)) => actix_rt::System::new().block_on(serve(&config, metrics)),
+        Err(code) => code,
+    }
+}
+
+/// What comes before every server: its configuration, logs and metrics.
+pub(super) fn prepare(args: &ServeArgs) -> Result<(Config, MetricsPages), ExitCode> {
     let loaded = match Config::load(args.config.as_deref(), &args.sets, environment()) {
         Ok(loaded) => loaded,
-        Err(problems) => return super::config::refuse(&problems),
+        Err(problems) => return Err(super::config::refuse(&problems)),
     };
     let config = loaded.config;
     let metrics = match telemetry::install_logs(config.log.format, &config.log.filter).and_then(|()| MetricsPages::install()) {
         Ok(metrics) => metrics,
         Err(error) => {
             eprintln!("tandem: {error}");
-            return ExitCode::FAILURE;
+            return Err(ExitCode::FAILURE);
         }
     };
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    actix_rt::System::new().block_on(serve(&config, metrics))
+    Ok((config, metrics))
 }
 
 async fn serve(config: &Config, metrics: MetricsPages) -> ExitCode {
