@@ -1,9 +1,10 @@
 //! A group comes back from what was kept of it ([`Call::snapshot`]).
 //!
-//! What stood between two states when it was lost has one now: who rang or dialled has its one terminal event, and the connector is
-//! asked to let go; a consultation that was not answered is over and the main call stays on hold; an operation in progress is dropped
-//! without a word, since whoever answers for the process that is gone has told its client an error. Only one that waits for a party on
-//! its way between two conferences goes on. Then every conference is asked what it is now ([`super::audit`]).
+//! What stood between two states when it was lost has one now. Who rang or dialled may have been answered meanwhile: the connector's word
+//! decides, for every conference is asked what it is now ([`super::audit`]); who is not there has its one terminal event, a consultation
+//! that was not answered is over and the main call stays on hold. An operation in progress is dropped without a word, with whom it was
+//! bringing into a call, since whoever answers for the process that is gone has told its client an error. Only one that waits for a party
+//! on its way between two conferences goes on.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -51,9 +52,13 @@ impl Call {
         call
     }
 
-    /// Whatever is not in talk ends.
+    /// Ends what no connector will say anything about, and what belonged to an operation.
     fn settle(&mut self, now: Instant, out: &mut Vec<CallOutput>) {
-        let calling = self.conns.iter().filter(|conn| conn.stage != Stage::Talking);
+        let has_room = |key| {
+            let device = self.device(key);
+            device.is_some_and(|device| self.rooms.iter().any(|room| room.id == device.conference))
+        };
+        let calling = self.conns.iter().filter(|conn| conn.stage != Stage::Talking && !has_room(conn.origin));
         for id in calling.map(|conn| conn.id).collect::<Vec<_>>() {
             if let Some(origin) = self.conn(id).map(|conn| conn.origin) {
                 self.end_by_fault(id, now, out);
@@ -61,7 +66,7 @@ impl Call {
             }
         }
         let goes_on = self.pending.as_ref().and_then(|pending| pending.op.target());
-        let rings = |party: &&Party| Some(party.device) != goes_on && (party.joining.is_some() || !party.talks());
+        let rings = |party: &&Party| Some(party.device) != goes_on && party.joining.is_some();
         let conns = self.conns.iter();
         let ringing = conns.flat_map(|conn| conn.parties.iter().filter(rings).map(|party| (conn.id, party.device)));
         for (id, key) in ringing.collect::<Vec<_>>() {

@@ -1,6 +1,7 @@
 //! What is kept of a group so that its calls outlive it ([`Call::snapshot`]); [`super::restore`] makes a group of it again.
 //!
-//! Kept from the moment somebody talks until nobody does. It holds what clients and connectors know of the calls; of an operation in
+//! Kept from the beginning to the end: a call that rings may be answered before its answer is known here, and is an established one then for
+//! everybody else. It holds what clients and connectors know of the calls; of an operation in
 //! progress only what must be carried on, because a party may be on its way between two conferences. What is known without it is left
 //! out: numbering and settings, who waits for an answer, what was asked about audio (it is set anew), every deadline. Encoding the same
 //! group twice gives the same bytes: times are kept by the calendar ([`Anchor`]).
@@ -151,10 +152,9 @@ impl CallSnapshot {
 }
 
 impl Call {
-    /// What is to be kept of this group; `None` while nobody talks, and after the end. Every time is told by the anchor.
+    /// What is to be kept of this group; `None` while there is no call, and after the end. Every time is told by the anchor.
     pub fn snapshot(&self, anchor: Anchor) -> Option<CallSnapshot> {
-        let talks = self.conns.iter().any(|conn| conn.stage == Stage::Talking);
-        if self.phase != Phase::Live || !talks {
+        if self.phase != Phase::Live || self.conns.is_empty() {
             return None;
         }
         let lives = |room: &&Room| room.made && !room.ended;
