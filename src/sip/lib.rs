@@ -9,6 +9,7 @@
 //! * [`conference_info`]: the document of the conference event package (RFC 4575).
 //! * [`session`]: limits of session descriptions, an origin for each leg, the inactive answer (RFC 8866, RFC 3264).
 //! * [`digest`]: authentication, as a server and as a client (RFC 7616, RFC 8760).
+//! * [`edge`]: a device whose connection is here and whose DN is elsewhere: flow tokens, Path, stateless forwarding (RFC 5626, RFC 3327).
 //! * [`registrar`]: bindings (RFC 3261 s.10).
 //! * [`source_rate`]: how many requests one source may send.
 //! * [`ua`]: the user agent core that ties these together: sessions, transfers, subscriptions; what an actor holds.
@@ -24,8 +25,10 @@ pub mod anchor;
 pub mod conference_info;
 pub mod dialog;
 pub mod digest;
+pub mod edge;
 pub mod flow;
 pub mod identity;
+mod key;
 pub mod message;
 pub mod registrar;
 pub mod session;

@@ -93,7 +93,7 @@ fn hash_with<D: Digest>(parts: &[&str]) -> String {
 }
 
 /// Lower-case hexadecimal digits.
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
@@ -104,7 +104,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// The inverse of [`hex`]; either case. `None` where the length is odd or a digit is none.
-fn unhex(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
     if !text.len().is_multiple_of(2) {
         return None;
     }

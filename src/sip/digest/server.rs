@@ -11,16 +11,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hmac::{Hmac, Mac};
-use sha2::Sha256;
-
 use super::params::{Params, SyntaxError, escape};
 use super::{Algorithm, ResponseInput, hex, unhex};
+use crate::key::{Key, MAC_LEN, equal_in_constant_time};
 
 /// Nonces remembered by default: 100 bytes each.
 const DEFAULT_MAX_NONCES: usize = 100_000;
 
-const MAC_LEN: usize = 16;
 const NONCE_LEN: usize = 8 + 8 + MAC_LEN;
 
 /// What a user proves to know.
@@ -118,7 +115,7 @@ impl Challenger {
     /// A challenger for `realm`. The secret must be random and of this challenger alone: two that share one would each accept what the
     /// other has accepted. Algorithms are offered in the order given; the policy is SHA-256 first, then MD5 where phones need it.
     pub fn new(realm: impl Into<Arc<str>>, secret: [u8; 32], algorithms: Vec<Algorithm>, nonce_lifetime: Duration) -> Self {
-        let key = Key(secret);
+        let key = Key::new(secret);
         let opaque = hex(key.mac(b"opaque", &[]).get(..8).unwrap_or_default());
         Self {
             realm: realm.into(),
@@ -361,37 +358,4 @@ impl<'a> Claim<'a> {
 fn same_target(uri: &str, request_uri: &str) -> bool {
     let bare = |uri: &str| uri.split([';', '?']).next().unwrap_or_default().to_ascii_lowercase();
     bare(uri) == bare(request_uri)
-}
-
-/// Equality in a time that depends on the lengths alone.
-fn equal_in_constant_time(a: &[u8], b: &[u8]) -> bool {
-    if a.len() != b.len() {
-        return false;
-    }
-    let difference = a.iter().zip(b).fold(0_u8, |acc, (x, y)| std::hint::black_box(acc | (x ^ y)));
-    std::hint::black_box(difference) == 0
-}
-
-struct Key([u8; 32]);
-
-impl Key {
-    /// HMAC-SHA-256 over a purpose and data, cut to 16 bytes.
-    fn mac(&self, purpose: &[u8], data: &[u8]) -> [u8; MAC_LEN] {
-        let mut block = [0_u8; 64];
-        block[..32].copy_from_slice(&self.0);
-        let mut mac = <Hmac<Sha256> as hmac::digest::KeyInit>::new(&block.into());
-        mac.update(purpose);
-        mac.update(&[0]);
-        mac.update(data);
-        let full = mac.finalize().into_bytes();
-        let mut cut = [0; MAC_LEN];
-        cut.iter_mut().zip(full).for_each(|(to, from)| *to = from);
-        cut
-    }
-}
-
-impl std::fmt::Debug for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Key(****)")
-    }
 }

@@ -216,7 +216,7 @@ impl ResponseBuilder {
 }
 
 /// The Via line with `received` and `rport` of its first element set. `None` where that cannot be read, and is better left alone.
-fn amend_via(line: &str, source: SocketAddr) -> Option<String> {
+pub(super) fn amend_via(line: &str, source: SocketAddr) -> Option<String> {
     let end = find_outside(line, b',').unwrap_or(line.len());
     let (top, others) = line.split_at_checked(end)?;
     let via = Via::parse(top.trim()).ok()?;
@@ -240,7 +240,7 @@ fn amend_via(line: &str, source: SocketAddr) -> Option<String> {
     Some(amended)
 }
 
-fn put_header(out: &mut BytesMut, name: &str, value: &[u8]) {
+pub(super) fn put_header(out: &mut BytesMut, name: &str, value: &[u8]) {
     out.reserve(name.len() + value.len() + 4);
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");

@@ -50,6 +50,13 @@ impl Message {
         })
     }
 
+    /// Every header line in order: what it is, its name as it stands, its value.
+    pub(super) fn raw_fields(&self) -> impl Iterator<Item = (HeaderName, &[u8], &[u8])> {
+        let bytes = &self.0.bytes;
+        let fields = self.0.head.fields.iter();
+        fields.map(|field| (field.name, field.name_text.of(bytes), field.value.of(bytes)))
+    }
+
     /// The bytes of each line of a header.
     pub(super) fn lines(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> {
         let bytes = &self.0.bytes;

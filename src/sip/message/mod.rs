@@ -2,7 +2,7 @@
 //!
 //! [`Message::parse`] notes where the start line, the header lines and the body are, in one pass, and looks into nothing but
 //! Content-Length. A value is read when it is asked for. [`Message::validate`] says what RFC 3261 wants known before a transaction
-//! is made. [`RequestBuilder`] and [`ResponseBuilder`] write messages; [`Framer`] cuts a stream into them.
+//! is made. [`RequestBuilder`] and [`ResponseBuilder`] write messages, [`Relay`] passes one on; [`Framer`] cuts a stream into them.
 //!
 //! Invariants: the bytes of a message never change once it is parsed; whatever the bytes are, no accessor panics; what a builder
 //! writes is one well-formed message, whatever it was given.
@@ -22,6 +22,7 @@ mod method;
 mod multipart;
 mod name;
 mod params;
+mod relay;
 mod transfer;
 pub mod uri;
 mod validate;
@@ -44,6 +45,7 @@ pub use headers::HeaderValues;
 pub use method::{ForeignMethod, Method};
 pub use name::HeaderName;
 pub use params::{Params, unescape};
+pub use relay::Relay;
 pub use transfer::{Event, Replaces};
 pub use uri::{Scheme, Uri};
 pub use validate::EXTENSIONS;

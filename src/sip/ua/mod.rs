@@ -67,6 +67,7 @@ pub use api::*;
 pub use ident::owner;
 pub use replaces::{may_replace, replaces_of};
 pub use restore::RestoreError;
+pub(crate) use route::hop_of;
 pub use snapshot::SessionSnapshot;
 pub use subscription::SubscriptionSnapshot;
 

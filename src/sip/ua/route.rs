@@ -138,6 +138,14 @@ impl UserAgent {
     }
 }
 
+/// Where a URI leads that holds an address.
+pub(crate) fn hop_of(uri: &str) -> Option<Hop> {
+    match numeric_hop(uri) {
+        Numeric::Hop(hop) => Some(hop),
+        Numeric::Name | Numeric::Unreachable => None,
+    }
+}
+
 /// What a URI says without a resolver.
 enum Numeric {
     Hop(Hop),

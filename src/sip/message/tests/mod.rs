@@ -6,6 +6,7 @@ mod framer;
 mod headers;
 mod mutation;
 mod parse;
+mod relay;
 mod torture;
 mod uris;
 
