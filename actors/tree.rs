@@ -51,7 +51,7 @@ use crate::network::{Network, Resolve};
 use crate::now;
 use crate::tserver::{
     CallNumbers, ClientSettings, ConnectorLinkActor, DnActor, DnParts, EventLogActor, EventLogMessage, EventLogParts,
-    EventLogStart, LobbyActor, LobbyParts, Resume, Switch,
+    EventLogStart, KeptCalls, LobbyActor, LobbyParts, Resume, Switch,
 };
 
 mod sides;
@@ -247,6 +247,16 @@ async fn on<T: Send + 'static>(arbiter: Option<ArbiterHandle>, build: impl FnOnc
 
 fn grow_tserver(plan: &Plan, directory: &Arc<Directory>, draining: Arc<AtomicBool>) {
     let numbers = CallNumbers::new(plan.unix_seconds, plan.rng("calls", 0));
+    let (journal, mut records) = plan.journal.open(Scope::TServer);
+    let journal: SharedJournal = Rc::new(RefCell::new(journal));
+    let calls = records
+        .extract_if(.., |record| matches!(record.kind, RecordKind::Call | RecordKind::Room))
+        .collect();
+    let kept = KeptCalls {
+        journal: journal.clone(),
+        anchor: plan.anchor,
+        records: calls,
+    };
     let switch = Switch::new(
         directory.clone(),
         plan.numbering.clone(),
@@ -255,12 +265,11 @@ fn grow_tserver(plan: &Plan, directory: &Arc<Directory>, draining: Arc<AtomicBoo
         plan.max_calls,
         numbers,
         draining,
+        kept,
     );
     for conference in plan.numbering.dns().filter(|config| config.room.is_some()) {
         directory.rosters.add(conference.dn.clone());
     }
-    let (journal, records) = plan.journal.open(Scope::TServer);
-    let journal: SharedJournal = Rc::new(RefCell::new(journal));
     let log = EventLogParts::new(EventLogStart {
         epoch: plan.epoch.clone(),
         limits: plan.event_log,

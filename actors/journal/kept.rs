@@ -34,14 +34,15 @@ impl Kept {
         }
     }
 
-    /// Keeps a snapshot in the place of the one before; with none, forgets that one.
-    pub fn keep(&mut self, snapshot: Option<&impl Serialize>) {
+    /// Keeps a snapshot in the place of the one before; with none, forgets that one. Tells whether anything has changed.
+    pub fn keep(&mut self, snapshot: Option<&impl Serialize>) -> bool {
         let encoded = snapshot.and_then(encode);
         if self.bytes.as_deref() == encoded.as_deref() {
-            return;
+            return false;
         }
         self.bytes = encoded.map(Vec::into_boxed_slice);
         self.put_again();
+        true
     }
 
     /// Puts what is kept once more: the journal had lost it.

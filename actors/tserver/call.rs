@@ -1,35 +1,39 @@
 //! One live call as CTI clients see it, with its consultation calls.
 //!
-//! Place: temporary child of the T-Server side. A crash ends its calls: the event log tells each party's clients one terminal event,
-//! the connector ends the legs (see [`super::Switch`]); nobody else notices.
+//! Place: child of the T-Server side. Transient: it keeps what it is, in the journal and at hand; after a crash it comes back from that, and
+//! takes the input that crashed it once more. A second crash on the same input ends its calls: the event log tells each party's clients one
+//! terminal event, the connector ends the legs (see [`super::Switch`]); nobody else notices.
 //!
 //! | message | effect |
 //! |---|---|
 //! | [`CallMessage::Input`] | the pure machine's input; events go to the event log, link requests to the ConnectorLink |
 //! | [`CallMessage::Surrender`] | its calls become another Call actor's; what still comes here is handed on |
+//! | [`CallMessage::KeepAgain`] | puts what it keeps into the journal once more |
 //! | [`QueryCallSummary`] | what `GET /v1/calls` shows |
 //!
 //! It stops when its machine has finished and what waited for it is answered.
 
 use std::rc::Rc;
 
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, MessageResult};
-use tandem_model::call::{Call, CallInput, CallOutput, CallRecord, CallSummary, Outcome, Wanted};
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, MessageResult, Supervised};
+use serde::{Deserialize, Serialize};
+use tandem_model::call::{self, Call, CallInput, CallOutput, CallSnapshot, CallSummary, Outcome, Wanted};
 use tandem_model::link::LinkNotification;
 use tandem_model::request::OnCallWith;
-use tandem_model::{ConnId, Request, TErrorCode};
+use tandem_model::{ConferenceId, ConnId, ConnectorId, Request, TErrorCode};
 
 use super::event_log::{EventLogMessage, Publish};
 use super::switch::Switch;
 use crate::alarm::{Alarm, Alarmed};
 use crate::directory::Directory;
+use crate::journal::{Kept, RecordKind};
 use crate::kind::{ActorKind, Waiting};
 use crate::metrics::{Metrics, call_finished};
 use crate::now;
-use crate::supervision::ChildSpec;
+use crate::supervision::{ChildSpec, give_up};
 
 /// Clients may have this many requests waiting at one call; more get error 111.
-pub(super) const SPEC: ChildSpec = ChildSpec::temporary(ActorKind::Call, 64);
+pub(super) const SPEC: ChildSpec = ChildSpec::transient(ActorKind::Call, 64);
 
 /// An input of the machine, or an injected fault.
 #[derive(Debug, Message)]
@@ -44,6 +48,8 @@ pub enum CallMessage {
         /// Its name: the ConnID of its first call.
         group: ConnId,
     },
+    /// The journal had lost what it kept.
+    KeepAgain,
     /// What waited before this message has been handled; from the call to itself.
     Stop,
     /// Panic, to test the supervision.
@@ -55,6 +61,25 @@ pub enum CallMessage {
 #[derive(Debug, Message)]
 #[rtype(result = "Option<CallSummary>")]
 pub struct QueryCallSummary(pub ConnId);
+
+/// A group of calls, as it is kept.
+#[derive(Serialize, Deserialize)]
+pub(super) struct CallRecord {
+    pub(super) machine: CallSnapshot,
+    /// Its conferences, and which connectors have them.
+    pub(super) conferences: Vec<(ConferenceId, ConnectorId)>,
+}
+
+/// What is to be done after a crash.
+#[derive(Default)]
+struct Crash {
+    /// The input that is being handled, once there is something to come back from.
+    handling: Option<CallInput>,
+    /// It crashed and is to come back.
+    back: bool,
+    /// It has come back and is at the same input again.
+    again: bool,
+}
 
 /// The actor.
 pub struct CallActor {
@@ -68,6 +93,11 @@ pub struct CallActor {
     out: Vec<CallOutput>,
     span: tracing::Span,
     alarm: Alarm,
+    kept: Kept,
+    crash: Crash,
+    /// The next input is to crash the actor.
+    #[cfg(feature = "fault-injection")]
+    fragile: bool,
 }
 
 impl CallActor {
@@ -79,6 +109,7 @@ impl CallActor {
             _ => "",
         };
         let span = tracing::info_span!("call", call_uuid = %ids.call_uuid, conn_id = %group, sip_call_id);
+        let kept = Kept::new(switch.journal.clone(), RecordKind::Call, group.0);
         Self {
             machine,
             first: Some(first),
@@ -88,11 +119,68 @@ impl CallActor {
             out: Vec::new(),
             span,
             alarm: Alarm::default(),
+            kept,
+            crash: Crash::default(),
+            #[cfg(feature = "fault-injection")]
+            fragile: false,
         }
+    }
+
+    /// A group of calls of the process before, as it was restored, with what is to be done first.
+    pub(super) fn recovered(machine: Call, out: Vec<CallOutput>, record: Vec<u8>, switch: Rc<Switch>, group: ConnId) -> Self {
+        let ids = machine.ids();
+        let span = tracing::info_span!("call", call_uuid = %ids.call_uuid, conn_id = %group, sip_call_id = "");
+        let kept = Kept::recovered(switch.journal.clone(), RecordKind::Call, group.0, record);
+        Self {
+            machine,
+            first: None,
+            group,
+            switch,
+            heir: None,
+            out,
+            span,
+            alarm: Alarm::default(),
+            kept,
+            crash: Crash::default(),
+            #[cfg(feature = "fault-injection")]
+            fragile: false,
+        }
+    }
+
+    /// Keeps what it is now, before anybody hears of it.
+    fn keep(&mut self) {
+        let record = self.machine.snapshot(self.switch.anchor).map(|machine| CallRecord {
+            machine,
+            conferences: self.switch.group_conferences(self.group),
+        });
+        if self.kept.keep(record.as_ref()) {
+            self.switch.journal.borrow_mut().commit();
+        }
+    }
+
+    /// Comes back from its own crash.
+    fn come_back(&mut self, ctx: &mut Context<Self>) {
+        self.crash.back = false;
+        let input = self.crash.handling.take();
+        self.crash.again = true;
+        self.out.clear();
+        let Some(record) = self.kept.last::<CallRecord>() else {
+            return ctx.stop();
+        };
+        self.machine = self.switch.restored(record.machine, &mut self.out);
+        self.carry_all_out(ctx);
+        if let Some(input) = input {
+            self.apply(input, ctx);
+        }
+        self.crash.again = false;
     }
 
     fn apply(&mut self, input: CallInput, ctx: &mut Context<Self>) {
         let _in_span = self.span.clone().entered();
+        let absorbed = match &input {
+            CallInput::Absorbed(Ok(other)) => Some(other.ids().conn_id),
+            _ => None,
+        };
         let ended = match &input {
             CallInput::Link(LinkNotification::ConferenceEnded { conference }) => Some(*conference),
             _ => None,
@@ -101,15 +189,31 @@ impl CallActor {
             let spare = self.switch.spare(self.machine.ids().conference);
             self.machine.handle(CallInput::Spare(Box::new(spare)), now(), &mut self.out);
         }
+        self.crash.handling = self.kept.is_some().then(|| input.clone());
+        #[cfg(feature = "fault-injection")]
+        assert!(!std::mem::take(&mut self.fragile), "injected into a call");
         self.machine.handle(input, now(), &mut self.out);
+        self.crash.handling = None;
+        self.keep();
+        if let Some(other) = absorbed {
+            // Only now: until the heir is kept, what it has inherited is kept under its own name.
+            self.switch
+                .journal
+                .borrow_mut()
+                .remove(RecordKind::Call, &other.0.to_be_bytes());
+        }
+        self.carry_all_out(ctx);
+        if let Some(conference) = ended {
+            self.switch.conference_ended(conference);
+        }
+    }
+
+    fn carry_all_out(&mut self, ctx: &mut Context<Self>) {
         let mut events = Vec::new();
         for output in std::mem::take(&mut self.out) {
             self.carry_out(output, &mut events, ctx);
         }
         publish(&self.switch.directory, &mut events);
-        if let Some(conference) = ended {
-            self.switch.conference_ended(conference);
-        }
         self.alarm.set(self.machine.next_timeout(), ctx);
     }
 
@@ -195,7 +299,7 @@ fn publish(directory: &Directory, events: &mut Events) {
     }
 }
 
-fn account(record: &CallRecord) {
+fn account(record: &call::CallRecord) {
     // A MakeCall that was refused made no call.
     if record.outcome == Outcome::Refused {
         return;
@@ -215,9 +319,46 @@ impl Actor for CallActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        if let Some(first) = self.first.take() {
-            self.apply(first, ctx);
+        if self.crash.back {
+            return self.come_back(ctx);
         }
+        match self.first.take() {
+            Some(first) => self.apply(first, ctx),
+            None => {
+                self.keep();
+                self.carry_all_out(ctx);
+            }
+        }
+    }
+}
+
+impl Supervised for CallActor {
+    fn restarting(&mut self, _: &mut Context<Self>) {
+        self.alarm = Alarm::default();
+        if self.crash.again {
+            let input = self.crash.handling.as_ref().map(name_of);
+            tracing::error!(conn_id = %self.group, input, "a call crashed twice on this input");
+        }
+        if self.crash.again || self.heir.is_some() || !self.kept.is_some() {
+            self.kept.keep(None::<&CallRecord>);
+            return give_up();
+        }
+        self.crash.back = true;
+    }
+}
+
+/// What an input is, without what it says: that may be private.
+fn name_of(input: &CallInput) -> &'static str {
+    match input {
+        CallInput::Make(_) => "make",
+        CallInput::Offered(_) => "offered",
+        CallInput::Spare(_) => "spare",
+        CallInput::Request { .. } => "request",
+        CallInput::Link(_) => "link",
+        CallInput::Absorbed(_) => "absorbed",
+        CallInput::LinkLost => "link-lost",
+        CallInput::LinkRestored => "link-restored",
+        CallInput::Timeout => "timeout",
     }
 }
 
@@ -242,9 +383,13 @@ impl Handler<CallMessage> for CallActor {
         match message {
             CallMessage::Input(input) => self.apply(input, ctx),
             CallMessage::Surrender { to, group } => self.surrender(to, group, ctx),
+            CallMessage::KeepAgain => self.kept.put_again(),
             CallMessage::Stop => ctx.stop(),
             #[cfg(feature = "fault-injection")]
-            CallMessage::Crash => panic!("injected into a call"),
+            CallMessage::Crash => {
+                self.fragile = true;
+                self.apply(CallInput::Timeout, ctx);
+            }
         }
     }
 }

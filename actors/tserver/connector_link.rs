@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`LinkMessage`] | a request to the connector; where it cannot be taken, its call is told that the link is lost |
 //! | [`Resume`] | brings back the calls of the process before; to one of the links |
+//! | [`Synchronise`] | asks for every conference that the connector should have; what it has besides is nobody's |
 //! | [`Notify`] | a notification: an offered call gets its actor, or goes to the call it joins; contacts go to the Dn, the rest to the call |
 
 use std::rc::Rc;
@@ -50,6 +51,11 @@ pub struct Notify {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Resume;
+
+/// The calls are back: ask the connector for its conferences.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Synchronise;
 
 /// The actor.
 pub struct ConnectorLinkActor {
@@ -132,6 +138,13 @@ impl ConnectorLinkActor {
         }
     }
 
+    fn synchronise(&self) {
+        for conference in self.switch.conferences_of(self.connector) {
+            self.request(LinkRequest::Audit { conference });
+        }
+        self.request(LinkRequest::AuditEnd);
+    }
+
     fn request(&self, request: LinkRequest) {
         let conference = request.conference();
         let Some(connector) = self.switch.directory.link_end(self.connector) else {
@@ -200,6 +213,17 @@ impl Handler<Resume> for ConnectorLinkActor {
 
     fn handle(&mut self, _: Resume, _: &mut Context<Self>) {
         self.switch.resume();
+    }
+}
+
+impl Handler<Synchronise> for ConnectorLinkActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Synchronise, _: &mut Context<Self>) {
+        // A link that is not up asks when it is.
+        if !self.switch.directory.has_remote_connectors() || self.remote.is_up() {
+            self.synchronise();
+        }
     }
 }
 

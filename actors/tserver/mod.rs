@@ -9,7 +9,7 @@
 //! ```
 //!
 //! All of it runs on one arbiter thread, so the order in which events reach the event log is the order in which things happened.
-//! Permanent: EventLog, Lobby, every Dn, every ConnectorLink. Temporary: Call, Room, Client.
+//! Permanent: EventLog, Lobby, every Dn, every ConnectorLink. Transient: Call. Temporary: Room, Client.
 
 mod call;
 mod client;
@@ -29,7 +29,7 @@ pub use event_log::{
 };
 pub use lobby::{Connect, LobbyActor, LobbyParts, Refused};
 pub use room::{QueryRoomSummary, RoomActor, RoomMessage, Rooms};
-pub use switch::{CallNumbers, Switch};
+pub use switch::{CallNumbers, KeptCalls, Switch};
 
 /// Panic, to test the supervision of actors that have no fault among their messages.
 #[cfg(feature = "fault-injection")]

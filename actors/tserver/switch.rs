@@ -15,26 +15,31 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix::Addr;
 use rand::Rng;
 use rand::rngs::StdRng;
-use tandem_model::call::{Call, CallIds, CallInput, CallSettings, Wanted};
+use tandem_model::call::{Call, CallIds, CallInput, CallOutput, CallSettings, CallSnapshot, Wanted};
 use tandem_model::link::{Cause, LinkRequest, ReleasedBy};
 use tandem_model::numbering::Numbering;
-use tandem_model::{CallUuid, ConferenceId, ConnId, ConnectorId, DnId};
+use tandem_model::{Anchor, CallUuid, ConferenceId, ConnId, ConnectorId, DnId};
 
-use super::call::{self, CallActor};
-use super::connector_link::LinkMessage;
+use super::call::{self, CallActor, CallMessage};
+use super::connector_link::{LinkMessage, Synchronise};
 use super::event_log::EventLogMessage;
 use super::room::Rooms;
+use crate::connector::first_counter;
 use crate::directory::Directory;
+use crate::journal::{self, Record, RecordKind, SharedJournal};
 use crate::link::Reach;
 use crate::metrics::Metrics;
+use crate::now;
 use crate::sharding;
-use crate::supervision::{DownReason, launch};
+use crate::supervision::{DownReason, launch_transient};
 
-/// Makes the numbers of calls. ConnIDs start where the clock stands, so that they do not repeat after a restart.
+/// Makes the numbers of calls. They start where the clock stands, so that they do not repeat after a restart.
 #[derive(Debug)]
 pub struct CallNumbers {
     next: u64,
     first_conn_id: u64,
+    first_conference: u64,
+    first_call_id: u64,
     rng: StdRng,
 }
 
@@ -44,6 +49,8 @@ impl CallNumbers {
         Self {
             next: 1,
             first_conn_id: (unix_seconds & 0xffff_ffff) << 24,
+            first_conference: first_counter(unix_seconds),
+            first_call_id: (unix_seconds & 0x7fff) << 16,
             rng,
         }
     }
@@ -55,11 +62,21 @@ impl CallNumbers {
         CallIds {
             conn_id: ConnId(self.first_conn_id.wrapping_add(counter)),
             call_uuid,
-            call_id: counter,
+            call_id: self.first_call_id + counter,
             conversation_id: format!("Tandem-{call_uuid}").into(),
-            conference: conference.unwrap_or(ConferenceId::new(ConferenceId::TSERVER, counter)),
+            conference: conference.unwrap_or(ConferenceId::new(ConferenceId::TSERVER, self.first_conference + counter)),
         }
     }
+}
+
+/// What calls are kept in, and come back from.
+pub struct KeptCalls {
+    /// What outlives the process.
+    pub journal: SharedJournal,
+    /// How times are told there.
+    pub anchor: Anchor,
+    /// What the process before has left of its calls.
+    pub records: Vec<Record>,
 }
 
 /// What a Call actor has.
@@ -84,6 +101,10 @@ pub struct Switch {
     pub directory: Arc<Directory>,
     /// Which numbers lead where.
     pub numbering: Arc<Numbering>,
+    /// What outlives the process.
+    pub journal: SharedJournal,
+    /// How times are told there.
+    pub anchor: Anchor,
     settings: CallSettings,
     connectors: u16,
     calls_max: usize,
@@ -91,6 +112,8 @@ pub struct Switch {
     groups: RefCell<HashMap<ConnId, Group>>,
     by_conference: RefCell<HashMap<ConferenceId, Owner>>,
     draining: Arc<AtomicBool>,
+    /// The calls of the process before, until they are brought back.
+    recovered: RefCell<Vec<Record>>,
     resumed: Cell<bool>,
     reach: RefCell<Reach>,
     /// Conferences that are dialled into.
@@ -107,8 +130,12 @@ impl Switch {
         calls_max: usize,
         numbers: CallNumbers,
         draining: Arc<AtomicBool>,
+        kept: KeptCalls,
     ) -> Rc<Self> {
         Rc::new(Self {
+            journal: kept.journal,
+            anchor: kept.anchor,
+            recovered: RefCell::new(kept.records),
             directory,
             numbering,
             settings,
@@ -184,7 +211,7 @@ impl Switch {
         let machine = Call::new(ids, self.numbering.clone(), self.settings);
         let switch = self.clone();
         let actor = CallActor::new(machine, first, self.clone(), group);
-        let addr = launch(call::SPEC, actor, move |reason| switch.group_down(group, &reason));
+        let addr = launch_transient(call::SPEC, actor, move |reason| switch.group_down(group, &reason));
         let has = Group {
             addr,
             conn_ids: Vec::new(),
@@ -224,9 +251,23 @@ impl Switch {
     /// Brings back the calls of the process before. Their audits go out first; what a connector has besides is nobody's.
     pub fn resume(self: &Rc<Self>) {
         self.resumed.set(true);
+        let mut back = Vec::new();
+        for record in self.recovered.take() {
+            let Some(group) = record.id.as_slice().try_into().ok().map(u64::from_be_bytes).map(ConnId) else {
+                continue;
+            };
+            match record.kind {
+                RecordKind::Call => back.extend(self.bring_back(group, record)),
+                _ => {}
+            }
+        }
+        if let Some(log) = self.directory.event_log() {
+            // Unbounded post: once.
+            log.do_send(EventLogMessage::Recovered { conn_ids: back });
+        }
         for link in self.directory.links() {
             // Unbounded post: one for each connector.
-            link.do_send(LinkMessage(LinkRequest::AuditEnd));
+            link.do_send(Synchronise);
         }
     }
 
@@ -255,6 +296,56 @@ impl Switch {
         let count = self.reach.borrow_mut().link_up(connector, up);
         self.directory.set_links_up(count);
         count
+    }
+
+    /// Brings back one group of calls. Its audits are left to the links, each of which asks for all its conferences in one go.
+    fn bring_back(self: &Rc<Self>, group: ConnId, record: Record) -> Vec<ConnId> {
+        let Some(kept) = journal::decode::<call::CallRecord>(record.kind, &record.value) else {
+            return Vec::new();
+        };
+        let mut out = Vec::new();
+        let machine = self.restored(kept.machine, &mut out);
+        let conn_ids: Vec<_> = machine.conn_ids().collect();
+        out.retain(|output| !matches!(output, CallOutput::Link(LinkRequest::Audit { .. })));
+        let actor = CallActor::recovered(machine, out, record.value, self.clone(), group);
+        let switch = self.clone();
+        let addr = launch_transient(call::SPEC, actor, move |reason| switch.group_down(group, &reason));
+        let has = Group {
+            addr,
+            conn_ids: Vec::new(),
+            conferences: Vec::new(),
+        };
+        self.groups.borrow_mut().insert(group, has);
+        for (conference, connector) in kept.conferences {
+            self.take_conference(group, conference, connector);
+        }
+        for conn_id in &conn_ids {
+            self.opened(group, *conn_id);
+        }
+        conn_ids
+    }
+
+    /// A group of calls from what was kept of it.
+    pub fn restored(&self, snapshot: CallSnapshot, out: &mut Vec<CallOutput>) -> Call {
+        Call::restore(snapshot, self.numbering.clone(), self.settings, self.anchor, now(), out)
+    }
+
+    /// The conferences of a group, and which connectors have them.
+    pub fn group_conferences(&self, group: ConnId) -> Vec<(ConferenceId, ConnectorId)> {
+        let groups = self.groups.borrow();
+        let owners = self.by_conference.borrow();
+        let conferences = groups.get(&group).into_iter().flat_map(|group| &group.conferences);
+        conferences
+            .filter_map(|conference| Some((*conference, owners.get(conference)?.connector)))
+            .collect()
+    }
+
+    /// Every live group puts what it keeps into the journal once more.
+    pub fn keep_again(&self) {
+        for group in self.groups.borrow().values() {
+            // Unbounded post: one for each call, when storage works again.
+            group.addr.do_send(CallMessage::KeepAgain);
+        }
     }
 
     /// The connector has let go of a conference.

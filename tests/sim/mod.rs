@@ -21,6 +21,7 @@
 //! | `crash` | a panic in every kind of actor at every state of a call |
 //! | `escalation` | panics that do not stop |
 //! | `journal` | what a server that is killed leaves behind |
+//! | `recovery` | the server is killed and comes back |
 //! | `races` | messages that meet in one mailbox |
 //!
 //! A seed that fails is printed; `TANDEM_SIM_SEED=<seed> cargo test --test tests sim::random -- --nocapture` plays it again, and
@@ -37,6 +38,7 @@ mod phone;
 mod races;
 mod random;
 mod recorder;
+mod recovery;
 mod rest;
 mod rules;
 mod storm;

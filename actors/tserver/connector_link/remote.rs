@@ -12,7 +12,6 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use actix::{AsyncContext, Context, Handler};
-use tandem_model::link::LinkRequest;
 use tandem_model::{DnId, Event, EventName};
 
 use super::ConnectorLinkActor;
@@ -32,6 +31,13 @@ pub(super) struct RemoteState {
     changes: u64,
     /// The DNs that were told before the last synchronisation, and not since.
     stale: HashSet<DnId>,
+}
+
+impl RemoteState {
+    /// Whether the connector can be reached.
+    pub(super) fn is_up(&self) -> bool {
+        self.up
+    }
 }
 
 impl ConnectorLinkActor {
@@ -68,13 +74,6 @@ impl ConnectorLinkActor {
         if self.switch.is_resumed() {
             self.synchronise();
         }
-    }
-
-    fn synchronise(&self) {
-        for conference in self.switch.conferences_of(self.connector) {
-            self.request(LinkRequest::Audit { conference });
-        }
-        self.request(LinkRequest::AuditEnd);
     }
 
     /// The link was down for the whole grace.

@@ -1,0 +1,35 @@
+//! The server is killed in the middle of calls, and comes back: those who talked go on talking.
+
+use std::time::Duration;
+
+use super::crash::{dial, hang_up, stage, talks};
+use super::world::{World, in_virtual_time};
+
+/// Long enough for every restored session to be asked whether it is there.
+const A_WHILE: Duration = Duration::from_secs(20);
+
+fn all_talk(world: &World, phones: &[usize]) -> bool {
+    phones.iter().all(|phone| talks(world, *phone))
+}
+
+#[test]
+fn who_talks_goes_on_talking() {
+    for connectors in [1, 3] {
+        in_virtual_time(async move {
+            let mut world = stage(connectors).await;
+            world.kill_and_restart().await;
+            world.run(A_WHILE).await;
+            assert!(all_talk(&world, &[2, 3, 4, 5]), "nobody has noticed");
+            hang_up(&mut world, 2);
+            hang_up(&mut world, 5);
+            world.run(Duration::from_secs(2)).await;
+            assert!(
+                [2, 3, 4, 5].iter().all(|phone| world.phones[*phone].calls.is_empty()),
+                "a BYE goes through"
+            );
+            dial(&mut world, 0, 1);
+            world.run(Duration::from_secs(2)).await;
+            assert!(all_talk(&world, &[0, 1]), "phones are still registered, and new calls work");
+        });
+    }
+}
