@@ -526,3 +526,46 @@ fn after_a_restart_datagrams_go_on_and_connections_are_gone() {
     let passed = Message::parse(sent.bytes).unwrap();
     assert_eq!(passed.headers(HeaderName::Via).count(), 1);
 }
+
+#[test]
+fn whatever_comes_what_goes_out_is_a_message_for_somebody_we_know() {
+    use rand::Rng;
+    let mut rng = StdRng::seed_from_u64(11);
+    let edge = edge();
+    let (device, connector) = (flow(Transport::Tcp, DEVICE, Some(5)), flow(Transport::Udp, CONNECTOR, None));
+    let route = path(&edge, device);
+    let more = [("Route", route.as_str()), ("Record-Route", "<sip:10.0.0.9;lr>")];
+    let inward = request("INVITE", "z9hG4bKx", &more);
+    let passed = Message::parse(edge.routed(&inward, connector).unwrap().unwrap().bytes).unwrap();
+    let response = Message::parse(ResponseBuilder::to(&passed, 200, None).finish()).unwrap();
+    let mut sent = 0;
+    for round in 0..5_000 {
+        let genuine = [&inward, &passed, &response][round % 3].bytes();
+        let mut bytes = genuine.to_vec();
+        for _ in 0..rng.random_range(0..4) {
+            let at = rng.random_range(0..bytes.len());
+            match rng.random_range(0..3) {
+                0 => bytes[at] = rng.random(),
+                1 => bytes.truncate(at.max(1)),
+                _ => bytes.insert(at, b"\r\n,;<>@: \0"[rng.random_range(0..10)]),
+            }
+        }
+        let Ok(message) = Message::parse(bytes.into()) else {
+            continue;
+        };
+        let from = [device, connector, flow(Transport::Udp, "198.51.100.1:9", None)][rng.random_range(0..3)];
+        let forwards = [
+            edge.routed(&message, from).and_then(Result::ok),
+            edge.outward(&message, from, hop()).ok(),
+            edge.response(&message),
+        ];
+        for (way, forward) in forwards.into_iter().enumerate() {
+            let Some(forward) = forward else { continue };
+            sent += 1;
+            let known = [device.peer, connector.peer].contains(&forward.flow.peer);
+            assert!(known || way == 2, "{forward:?}");
+            assert!(Message::parse(forward.bytes.clone()).is_ok(), "{:?}", forward.bytes);
+        }
+    }
+    assert!(sent > 500, "{sent}");
+}

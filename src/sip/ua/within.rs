@@ -72,7 +72,7 @@ impl UserAgent {
         self.finish_from_here(now, id);
     }
 
-    /// Sends INFO in a session, behind those that were sent before and have no final response. [`MAX_INFOS`] may wait; one more is left out
+    /// Sends INFO in a session, behind those that were sent before and have no final response. 32 may wait; one more is left out
     /// and counted ([`UserAgent::takes_info`] tells before).
     pub fn info(&mut self, now: Instant, id: SessionId, content_type: &str, body: Bytes) {
         if !self.commanded_in(id, Phase::Talking) {
