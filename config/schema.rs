@@ -22,7 +22,7 @@ pub(crate) use conference::NumberedUri;
 pub use conference::{Announce, Conference, ConferenceDn};
 pub use journal::{Journal, JournalSync};
 pub use link::{AddpTrace, Link, LinkProtocol, LinkTls};
-pub use media::{Codec, DtmfMode, Media, MediaMode, SymmetricRtp, ToneLocale};
+pub use media::{Codec, DtmfMode, Media, MediaMode, MediaPriority, SymmetricRtp, ToneLocale};
 
 /// The whole configuration.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

@@ -290,6 +290,11 @@ options! {
         "The first UDP port. A leg has two: an even one for RTP, the odd one above it for RTCP.";
     "media.port_last" App, integer(1_025, 65_535), Value("39999"), AfterRestart, "RFC 3550 s.11": "The last UDP port, included.";
     "media.threads" App, integer(0, 256), Value("0"), AfterRestart, "": "How many threads carry media; 0 is one per core.";
+    "media.priority" App, OneOf { values: &["realtime", "normal"] }, Value("\"realtime\""), AfterRestart, "sched(7)":
+        "Whether those threads come before everything else on the machine, so that audio waits for nothing. `realtime` takes CAP_SYS_NICE or \
+         RLIMIT_RTPRIO (`LimitRTPRIO=1` in a systemd unit); without them a larger share of the time is taken where that is allowed, and the log says \
+         which it is. A thread that needs most of a core for a second goes back to normal until it is calm, and the kernel keeps 5 % of the time \
+         for the rest (`kernel.sched_rt_runtime_us`).";
     "media.codecs" App, list(&CODEC, 1, 4), Value("[\"PCMU\", \"PCMA\", \"G722\", \"opus\"]"), AfterRestart, "RFC 3264 s.5.1":
         "The codecs that the media plane offers, the preferred one first.";
     "media.dtmf" App, OneOf { values: &["rfc4733", "info", "inband"] }, Value("\"rfc4733\""), AfterRestart, "RFC 4733, RFC 6086":

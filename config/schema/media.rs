@@ -23,6 +23,8 @@ pub struct Media {
     pub port_last: u16,
     /// How many threads carry media; 0 is one per core. See [`Media::resolved_threads`].
     pub threads: usize,
+    /// How those threads stand to the rest of the machine.
+    pub priority: MediaPriority,
     /// The codecs that are offered, the preferred one first.
     pub codecs: Vec<Codec>,
     /// How digits are sent to a device that leaves the choice.
@@ -49,6 +51,16 @@ pub enum MediaMode {
     Direct,
     /// Through the media plane, always.
     Anchored,
+}
+
+/// How media threads stand to the rest of the machine.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MediaPriority {
+    /// Real-time, where the process may; else as near to it as may be had.
+    Realtime,
+    /// The same as everybody's.
+    Normal,
 }
 
 /// A codec of the media plane.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use tandem_actors::media::{MediaStart, PortEvents};
-use tandem_config::{Codec, Config, DtmfMode, SymmetricRtp, ToneLocale};
+use tandem_config::{Codec, Config, DtmfMode, MediaPriority, SymmetricRtp, ToneLocale};
 use tandem_media::codec;
 use tandem_media::endpoint::Capabilities;
 use tandem_media::plane::{self, Plane, PlaneEvent, PlaneEventKind, PlaneSettings, PlaneStats, PortReport};
@@ -196,6 +196,10 @@ fn settings(config: &Config, cores: usize) -> io::Result<PlaneSettings> {
     let (music, default_music) = music(&config.media)?;
     Ok(PlaneSettings {
         threads: media.resolved_threads(cores),
+        priority: match media.priority {
+            MediaPriority::Realtime => plane::Priority::Realtime,
+            MediaPriority::Normal => plane::Priority::Normal,
+        },
         bind: media.bind,
         advertised: media.advertised,
         ports: media.port_first..=media.port_last,

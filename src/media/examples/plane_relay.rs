@@ -1,6 +1,6 @@
 //! What relaying costs: N calls of two ports, G.711 both ways at 50 packets a second, made and counted by this program itself.
 //!
-//! `cargo run --release -p tandem-media --example plane_relay -- [calls] [seconds] [threads] [pace in us]`
+//! `cargo run --release -p tandem-media --example plane_relay -- [calls] [seconds] [threads] [pace in us] [1 for real-time priority]`
 //!
 //! Prints the cores that the pump threads used, what each packet cost them, what was lost, and how late packets came back: from before the
 //! send call to after the receive call of a thread that waits for it, both wake-ups included.
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use tandem_media::codec::Codec;
 use tandem_media::endpoint::{Direction, EventFormat, Format, PortSettings};
-use tandem_media::plane::{Plane, PlaneSettings, Source};
+use tandem_media::plane::{Plane, PlaneSettings, Priority, Source};
 
 const PACKET: usize = 172;
 const SLOTS: usize = 10;
@@ -28,9 +28,10 @@ struct Leg {
 fn main() {
     let mut arguments = std::env::args().skip(1).map(|text| text.parse::<u64>().expect("a number"));
     let mut next = |default| arguments.next().unwrap_or(default);
-    let (calls, secs, threads, pace_us) = (next(1_200), next(10), next(1), next(1_000));
+    let (calls, secs, threads, pace_us, realtime) = (next(1_200), next(10), next(1), next(1_000), next(0));
     let settings = PlaneSettings {
         threads: threads as usize,
+        priority: if realtime == 1 { Priority::Realtime } else { Priority::Normal },
         pace: Duration::from_micros(pace_us),
         ..PlaneSettings::default()
     };
@@ -57,7 +58,7 @@ fn main() {
     let at = |share: f64| late.get((late.len() as f64 * share) as usize).copied().unwrap_or(0);
     let received = received.load(Ordering::Relaxed);
     println!(
-        "calls {calls} threads {threads} pace_us {pace_us}: sent {sent} received {received} lost {}",
+        "calls {calls} threads {threads} pace_us {pace_us} realtime {realtime}: sent {sent} received {received} lost {}",
         sent as i64 - received as i64
     );
     println!(

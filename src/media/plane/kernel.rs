@@ -212,6 +212,37 @@ pub(super) fn send(socket: BorrowedFd<'_>, to: &SockAddr, bytes: &[u8]) -> io::R
     if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Gives the calling thread the lowest real-time priority, in turns with others of it (sched(7), SCHED_RR).
+pub(super) fn schedule_realtime() -> io::Result<()> {
+    schedule(libc::SCHED_RR, 1)
+}
+
+/// Gives the calling thread no priority.
+pub(super) fn schedule_normal() -> io::Result<()> {
+    schedule(libc::SCHED_OTHER, 0)
+}
+
+fn schedule(policy: libc::c_int, priority: libc::c_int) -> io::Result<()> {
+    // SAFETY: all-zero is a valid value of this plain C structure, and the calls concern the calling thread and a local that is only read.
+    let error = unsafe {
+        let mut parameters = zeroed::<libc::sched_param>();
+        parameters.sched_priority = priority;
+        libc::pthread_setschedparam(libc::pthread_self(), policy, &parameters)
+    };
+    if error == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::from_raw_os_error(error))
+    }
+}
+
+/// Gives the calling thread a larger share of the time than others have (nice(2)).
+pub(super) fn be_nice(nice: libc::c_int) -> io::Result<()> {
+    // SAFETY: no pointers. On Linux 0 is the calling thread, not its process.
+    let done = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// The CPU time that the calling thread has used, in microseconds.
 pub(super) fn thread_cpu_us() -> u64 {
     // SAFETY: all-zero is a valid value of this plain C structure, and the call writes only to this local.

@@ -1,5 +1,6 @@
 //! A pump thread: it waits for packets, orders and the time, and lets the [`Floor`] do what is to be done.
 
+use std::collections::VecDeque;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -7,12 +8,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 use std::{io, mem};
 
-use crossbeam::channel::Receiver;
-
 use super::floor::{Floor, Now};
 use super::kernel::{Batch, Epoll, thread_cpu_us};
 use super::line::Slot;
 use super::marks;
+use super::priority::{self, Load, Rank};
 use super::wire::{Order, Wire};
 
 /// The token of the bell.
@@ -21,6 +21,8 @@ const BELL: u64 = u64::MAX;
 const ORDERS: usize = 256;
 /// With fewer ready sockets than that, waiting for more saves nothing.
 const FEW: usize = 3;
+/// How long whoever is giving an order has for it.
+const BEHIND: Duration = Duration::from_micros(100);
 /// Length of a round of made frames.
 pub(super) const TICK_US: u64 = 20_000;
 /// Between two looks at every port, for what takes seconds.
@@ -33,12 +35,17 @@ const CRASHES: u32 = 100;
 /// See the module.
 pub(super) struct Pump {
     wire: Arc<Wire>,
-    orders: Receiver<Order>,
+    /// Taken, and not carried out yet: a crash in the middle costs the others nothing.
+    orders: VecDeque<Order>,
     epoll: Epoll,
     batch: Batch,
     floor: Floor,
     started: Instant,
     pace: Duration,
+    rank: Rank,
+    load: Load,
+    /// There are orders that could not be taken.
+    is_behind: bool,
     tokens: Vec<u64>,
     /// Sockets that hold more than was taken.
     unfinished: Vec<Slot>,
@@ -49,10 +56,11 @@ pub(super) struct Pump {
 
 /// Runs until the plane stops. A panic costs the port that was being served; where none was, or after many, every port.
 pub(super) fn serve(mut pump: Pump) {
+    pump.rank = priority::raise(pump.floor.settings.priority);
     for _ in 0..CRASHES {
         if catch_unwind(AssertUnwindSafe(|| pump.run())).is_ok() {
             // A port that was still on its way gives its sockets back now.
-            return pump.orders.try_iter().for_each(drop);
+            return pump.wire.clear();
         }
         if catch_unwind(AssertUnwindSafe(|| pump.floor.recover(&pump.epoll))).is_err() {
             break;
@@ -62,21 +70,25 @@ pub(super) fn serve(mut pump: Pump) {
     }
     tracing::error!("a media thread has crashed too often and is given up");
     pump.wire.stop();
+    pump.wire.clear();
     let _ = catch_unwind(AssertUnwindSafe(|| pump.floor.lose_all()));
 }
 
 impl Pump {
-    pub(super) fn new(wire: Arc<Wire>, orders: Receiver<Order>, floor: Floor, started: Instant) -> io::Result<Self> {
+    pub(super) fn new(wire: Arc<Wire>, floor: Floor, started: Instant) -> io::Result<Self> {
         let epoll = Epoll::new()?;
         epoll.add(wire.bell().as_fd(), BELL)?;
         Ok(Self {
             wire,
-            orders,
+            orders: VecDeque::new(),
             epoll,
             batch: Batch::new(),
             pace: floor.settings.pace,
             floor,
             started,
+            rank: Rank::default(),
+            load: Load::default(),
+            is_behind: false,
             tokens: Vec::new(),
             unfinished: Vec::new(),
             next_tick_us: 0,
@@ -90,8 +102,11 @@ impl Pump {
             let ready = self.round();
             self.floor.counters.cpu_us = thread_cpu_us();
             self.wire.counters.publish(&self.floor.counters);
+            self.keep_rank();
             let until_tick = self.next_tick_us.saturating_sub(self.now().us);
-            if ready > FEW && !self.pace.is_zero() {
+            if mem::take(&mut self.is_behind) {
+                thread::sleep(BEHIND);
+            } else if ready > FEW && !self.pace.is_zero() {
                 let pace = if self.floor.makes_frames() {
                     self.pace.min(Duration::from_micros(until_tick))
                 } else {
@@ -99,6 +114,15 @@ impl Pump {
                 };
                 thread::sleep(pace);
             }
+        }
+    }
+
+    /// Real-time priority is for who leaves others some time.
+    fn keep_rank(&mut self) {
+        if self.rank == Rank::Realtime
+            && let Some(is_raised) = self.load.look(self.now().us, self.floor.counters.cpu_us)
+        {
+            priority::change(is_raised);
         }
     }
 
@@ -135,13 +159,12 @@ impl Pump {
 
     fn obey(&mut self, now: Now) {
         self.wire.heard();
-        for count in 0.. {
-            let Ok(order) = self.orders.try_recv() else { break };
+        if !self.wire.take(ORDERS, &mut self.orders) {
+            self.wire.bell().ring();
+            self.is_behind = true;
+        }
+        while let Some(order) = self.orders.pop_front() {
             self.floor.obey(order, &self.epoll, now);
-            if count == ORDERS {
-                self.wire.bell().ring();
-                break;
-            }
         }
     }
 

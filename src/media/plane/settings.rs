@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::latch::SymmetricRtp;
+use super::priority::Priority;
 use crate::prompt::Prompt;
 use crate::tone::Locale;
 
@@ -16,6 +17,8 @@ use crate::tone::Locale;
 pub struct PlaneSettings {
     /// Pump threads; 0: one for each core.
     pub threads: usize,
+    /// How the pump threads stand to the rest of the machine.
+    pub priority: Priority,
     /// The address that ports are bound to.
     pub bind: IpAddr,
     /// The address that devices are told, where it is another one.
@@ -67,6 +70,7 @@ impl Default for PlaneSettings {
     fn default() -> Self {
         Self {
             threads: 0,
+            priority: Priority::default(),
             bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
             advertised: None,
             ports: 20_000..=39_999,

@@ -1,9 +1,11 @@
 //! Orders to a pump thread: the only way into it. Bounded; never a packet.
+//!
+//! The thread may have real-time priority, so it never waits for who gives an order, who may be what it keeps from running: it tries the lock, and
+//! looks again later (a lock-free queue would have it spin on an entry that is half written).
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::event::{PortId, Source};
 use super::kernel::Bell;
@@ -50,7 +52,7 @@ pub(super) enum PortOrder {
 
 /// The way to one thread.
 pub(super) struct Wire {
-    queue: Sender<Order>,
+    queue: Mutex<VecDeque<Order>>,
     bell: Bell,
     rung: AtomicBool,
     stopped: AtomicBool,
@@ -60,22 +62,26 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new() -> std::io::Result<(Arc<Self>, Receiver<Order>)> {
-        let (queue, orders) = bounded(QUEUE);
+    pub(super) fn new() -> std::io::Result<Arc<Self>> {
         let wire = Self {
-            queue,
+            queue: Mutex::default(),
             bell: Bell::new()?,
             rung: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             told: Told::default(),
             counters: SharedCounters::default(),
         };
-        Ok((Arc::new(wire), orders))
+        Ok(Arc::new(wire))
     }
 
     /// `Err` with the order where the thread has too many or is gone.
     pub(super) fn give(&self, order: Order) -> Result<(), Order> {
-        self.queue.try_send(order).map_err(TrySendError::into_inner)?;
+        let mut queue = self.waiting();
+        if queue.len() >= QUEUE {
+            return Err(order);
+        }
+        queue.push_back(order);
+        drop(queue);
         if !self.rung.swap(true, Ordering::AcqRel) {
             self.bell.ring();
         }
@@ -93,7 +99,29 @@ impl Wire {
     }
 
     pub(super) fn is_busy(&self) -> bool {
-        self.queue.len() > BUSY
+        self.waiting().len() > BUSY
+    }
+
+    /// Brings so many orders at most. `false` where somebody is just giving one: there may be more.
+    pub(super) fn take(&self, most: usize, orders: &mut VecDeque<Order>) -> bool {
+        let mut queue = match self.queue.try_lock() {
+            Ok(queue) => queue,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        let count = queue.len().min(most);
+        orders.extend(queue.drain(..count));
+        queue.is_empty()
+    }
+
+    /// Every order that waits is forgotten; the thread has ended.
+    pub(super) fn clear(&self) {
+        let orders = std::mem::take(&mut *self.waiting());
+        drop(orders);
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<Order>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn bell(&self) -> &Bell {
