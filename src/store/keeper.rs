@@ -90,6 +90,7 @@ impl Keeper {
 
     /// Works until the store ends, then folds what is closed.
     pub fn run(mut self) {
+        self.count_files();
         loop {
             let stop = self.shared.stop.load(Relaxed);
             // A mistake in one round must not end the journal: the next one begins from the disk.
@@ -209,6 +210,10 @@ impl Keeper {
             }
             Err(fault) => self.fold_failed(fault),
         }
+        self.count_files();
+    }
+
+    fn count_files(&self) {
         if let Ok(extent) = extent(self.shared.directory.path()) {
             self.meters.segments.set(extent.segments as f64);
             self.meters.size.set(extent.bytes as f64);

@@ -390,6 +390,68 @@ fn storage_that_fails_costs_what_is_put_meanwhile_and_the_owner_is_told_when_it_
 }
 
 #[test]
+fn what_was_put_before_is_void_once_everything_was_put_again() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = store(&directory);
+    let (journal, _) = open(&store);
+    drop(journal);
+    let lane = Arc::new(Lane::new(Scope::TServer, store.shared.lanes()[0].reserve().number, false));
+    lock(&store.shared.lanes).insert(Scope::TServer, lane.clone());
+    store.shared.wake();
+    until("the first segment", || !lane.needs_spare());
+    let mut journal = SegmentJournal::new(store.shared.clone(), lane.clone());
+    journal.put(RecordKind::Call, b"stale", b"");
+    journal.commit();
+    lane.ask_again();
+    assert!(journal.is_back());
+    for id in [&b"a"[..], b"b"] {
+        journal.put(RecordKind::Call, id, b"");
+        journal.commit();
+    }
+    store.fold_now();
+    assert!(lane.rotation_wanted(), "put off until the word that everything was put again");
+    journal.end_put_again();
+    journal.put(RecordKind::Call, b"c", b"");
+    journal.commit();
+    assert_eq!(ids(&open(&super::tests::store(&killed(&directory))).1), "abc");
+    until("the rotation", || {
+        journal.put(RecordKind::Call, b"d", b"");
+        journal.commit();
+        !lane.rotation_wanted()
+    });
+    store.fold_now();
+    let in_database = store.shared.with_database(|database| database.kept(0)).expect("rows").rows;
+    let has = |id: &[u8]| in_database.contains_key(&(RecordKind::Call as u8, id.to_vec()));
+    assert!(has(b"a") && has(b"b") && has(b"c") && !has(b"stale"));
+}
+
+#[test]
+fn the_metrics_say_what_is_written_and_what_fails() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    metrics::with_local_recorder(&recorder, || {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = store(&directory);
+        let (mut journal, _) = open(&store);
+        journal.put(RecordKind::Call, b"a", b"");
+        journal.remove(RecordKind::Call, b"b");
+        journal.commit();
+        let page = recorder.handle().render();
+        let has = |page: &str, line: &str| assert!(page.lines().any(|of| of == line), "{line} in\n{page}");
+        has(&page, "tandem_journal_records_total{scope=\"tserver\",op=\"put\"} 1");
+        has(&page, "tandem_journal_records_total{scope=\"tserver\",op=\"remove\"} 1");
+        has(&page, "tandem_journal_bytes_total 24");
+        has(&page, "tandem_journal_degraded{scope=\"tserver\"} 0");
+        has(&page, "tandem_journal_commit_seconds_count 1");
+        fill_the_disk(&store, &mut journal);
+        let page = recorder.handle().render();
+        has(&page, "tandem_journal_degraded{scope=\"tserver\"} 1");
+        has(&page, "tandem_journal_errors_total{operation=\"write\"} 1");
+        until("the journal to be back", || journal.is_back());
+        has(&recorder.handle().render(), "tandem_journal_degraded{scope=\"tserver\"} 0");
+    });
+}
+
+#[test]
 fn a_lane_without_a_segment_keeps_nothing_in_memory() {
     let directory = tempfile::tempdir().expect("a directory");
     let shared = store(&directory).shared.clone();

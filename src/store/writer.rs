@@ -189,6 +189,12 @@ impl SegmentJournal {
         self.buffer.capacity() == 0
     }
 
+    /// The owner has had the time that it may take.
+    #[cfg(test)]
+    pub fn end_put_again(&mut self) {
+        self.void_at = self.void_at.map(|_| Instant::now());
+    }
+
     fn note(&mut self, op: Op) {
         self.last = self.buffer.len();
         Frame {
