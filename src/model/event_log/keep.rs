@@ -210,6 +210,7 @@ impl EventLog {
             log.wide_until = Some(now + limits.age);
         }
         log.cut_off_everybody(now);
+        log.trim(now);
         log
     }
 

@@ -1,4 +1,9 @@
-//! Tests of the distributor: order, copies, snapshots.
+//! Tests of the distributor: order, copies, snapshots; what is kept over the loss of a connection and of the process.
+
+mod property;
+mod restart;
+mod resume;
+mod watch;
 
 use std::collections::HashMap;
 use std::time::Duration;
