@@ -5,6 +5,7 @@
 //!
 //! What was in flight is forgotten, and what may come of it is met:
 //!
+//! * a re-INVITE of the peer that waited for its answer gets 500 with Retry-After;
 //! * the last request of the peer may come again, for our response may never have gone out: its CSeq is taken once more. A copy of the
 //!   INVITE whose 2xx is not acknowledged gets that 2xx;
 //! * requests of ours may have gone out after what was kept: our CSeq goes on [`CSEQ_MARGIN`] above it;
@@ -31,7 +32,7 @@ use super::snapshot::{Kept, SessionSnapshot};
 use super::{Owner, UserAgent, ident};
 use crate::anchor::{Anchor, instant};
 use crate::flow::{Flow, Hop};
-use crate::message::{HeaderName, Message, NameAddr};
+use crate::message::{HeaderName, Message, Method, NameAddr};
 use crate::transaction::timer::Timer;
 
 /// So far above what was kept our CSeq numbers go on: gaps are allowed (RFC 3261 s.12.2.2), going back is not.
@@ -134,12 +135,28 @@ impl UserAgent {
         self.live_sessions += 1;
         self.by_tag.insert(local_tag, id);
         self.sessions.insert(id, session);
+        if let Some((flow, bytes)) = snapshot.pending {
+            self.refuse_left(now, flow, bytes);
+        }
         Ok(())
     }
 
     /// How long after one another restored sessions are refreshed, from now on. Default 2 ms.
     pub fn set_probe_spacing(&mut self, spacing: Duration) {
         self.probe_spacing = spacing;
+    }
+
+    /// A re-INVITE of the peer that waits since the process before, and after its 100 does not come again: the peer may try once more
+    /// (RFC 3261 s.14.2).
+    fn refuse_left(&mut self, now: Instant, from: Flow, bytes: Bytes) {
+        let Some((flow, request)) = self.reopened(from).zip(Message::parse(bytes).ok()) else {
+            return;
+        };
+        let peer = match flow.connection {
+            None if flow.transport.is_reliable() => reply_flow(flow, &request).1,
+            _ => flow.peer,
+        };
+        self.ask_for_patience(now, Flow { peer, ..flow }, &request, &Method::Invite);
     }
 
     /// Gives no id up to this one to anything new: the process before may have given them out.

@@ -5,8 +5,8 @@
 //! when its dialog is: one of ours that ended with a BYE is kept until that is answered.
 //!
 //! What is kept is what a dialog needs to go on: its identifiers, CSeq numbers, route set, target and flow, both descriptions, the session
-//! interval, what is needed to acknowledge a 2xx of the peer again and to repeat an unacknowledged one of ours. What is not: requests in
-//! flight, offers nobody has answered, passwords. The peer's CSeq is written along and is no change by itself: it is taken back by one
+//! interval, what is needed to acknowledge a 2xx of the peer again, to repeat an unacknowledged one of ours and to refuse a re-INVITE that
+//! waits. What is not: other requests in flight, offers nobody has answered, passwords. The peer's CSeq is written along and is no change by itself: it is taken back by one
 //! anyway when the session comes back, for the last request may come again.
 
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::UserAgent;
 use super::api::SessionId;
 use super::refresh::Keepalive;
+use super::server::ServerKey;
 use super::sessions::{Phase, Session};
 use super::talk::TakesTalk;
 use crate::anchor::{Anchor, unix_micros};
@@ -43,6 +44,9 @@ pub struct SessionSnapshot {
     pub(super) accepted: Option<AcceptedInvite>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) unacked: Option<KeptSuccess>,
+    /// A re-INVITE of the peer that is not answered yet, and where it came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) pending: Option<(Flow, Bytes)>,
     /// User name and realm of its credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) account: Option<(Arc<str>, Option<Arc<str>>)>,
@@ -129,6 +133,7 @@ pub(super) struct Kept {
     keepalive: Option<(Keepalive, Option<Instant>)>,
     accepted: Option<AcceptedInvite>,
     unacked: Option<u32>,
+    pending: Option<ServerKey>,
     allows_update: bool,
     takes_talk: TakesTalk,
 }
@@ -150,6 +155,7 @@ impl Kept {
             keepalive: session.keepalive.map(|keepalive| (keepalive, session.overdue_at)),
             accepted: session.accepted,
             unacked: session.unacked.as_ref().map(|unacked| unacked.cseq),
+            pending: session.pending.as_ref().map(|pending| pending.transaction),
             allows_update: session.allows_update,
             takes_talk: session.takes_talk,
         })
@@ -216,6 +222,10 @@ impl UserAgent {
                 }),
             accepted: session.accepted,
             unacked: self.kept_success(session),
+            pending: session
+                .pending
+                .as_ref()
+                .map(|pending| (pending.flow, pending.request.bytes().clone())),
             account: session
                 .credentials
                 .as_ref()

@@ -253,6 +253,40 @@ fn a_success_of_ours_without_an_ack_is_sent_until_the_ack_comes() {
 }
 
 #[test]
+fn a_reinvite_that_waited_is_refused_and_may_come_again() {
+    for reliable in [false, true] {
+        let mut peer = Peer::new();
+        let (session, to) = peer.talk();
+        let started = anchor(&peer);
+        peer.agent.take_changes(started);
+        let offer = |branch: &str, cseq: u32| {
+            let mut request = Request::new(Method::Invite, branch).to(&to).cseq(cseq);
+            request.body = other_sdp(1).map(|sdp| sdp.to_vec());
+            request.finish()
+        };
+        if reliable {
+            peer.flow = tcp(5);
+            peer.flow.peer.set_port(41_000);
+        }
+        peer.deliver(offer("hold", 2));
+        assert_eq!(peer.agent.take_changes(started).len(), 1);
+        assert_eq!(peer.lines(), ["100"]);
+        assert!(peer.events.iter().find_map(reinvited).is_some());
+        kill(&mut peer);
+        let (flow, refusal) = peer.one();
+        assert_eq!((flow.peer.to_string(), flow.connection), (PEER.to_owned(), None));
+        assert_eq!(refusal.status(), Some(500));
+        assert!(refusal.header(HeaderName::RetryAfter).is_some());
+        peer.deliver(offer("hold", 2));
+        assert_eq!(peer.lines(), ["500"], "a copy");
+        peer.deliver(Request::new(Method::Ack, "hold").to(&to).cseq(2).finish());
+        peer.deliver(offer("again", 3));
+        assert_eq!(peer.lines(), ["100"]);
+        assert_eq!(peer.events.iter().find_map(reinvited), Some(session));
+    }
+}
+
+#[test]
 fn the_answer_to_a_late_offer_comes_with_the_ack() {
     let mut peer = Peer::new();
     peer.deliver(Request::new(Method::Invite, "i").finish());
