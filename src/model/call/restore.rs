@@ -10,15 +10,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::conn::{Conn, Stage};
-use super::device::{Device, DeviceKey};
+use super::device::{Device, DeviceKey, Leg};
 use super::operation::{Asker, Op, Pending, Step};
 use super::party::Party;
 use super::room::{InForce, Room};
-use super::snapshot::{CallSnapshot, ConnSnapshot, DeviceSnapshot, MoverOp, MoverSnapshot, PartySnapshot, RoomSnapshot};
+use super::snapshot::{
+    CallSnapshot, CallingSnapshot, ConnSnapshot, DeviceSnapshot, MoverOp, MoverSnapshot, PartySnapshot, RoomSnapshot,
+};
 use super::{Call, CallIds, CallOutput, CallSettings, Phase};
 use crate::anchor::instant;
 use crate::link::{Cause, PartyTarget, ReleasedBy};
-use crate::numbering::Numbering;
+use crate::numbering::{Calling, CallingMethod, Numbering};
 use crate::{Anchor, ConnId, KvList};
 
 /// With which status a caller is let go of whose call was not answered.
@@ -44,6 +46,7 @@ impl Call {
         call.rooms = snapshot.rooms.into_iter().map(RoomSnapshot::restore).collect();
         call.pending = snapshot.mover.and_then(|mover| mover.restore(&call, now));
         call.bound_moves(now);
+        call.bound_calling(now);
         call.settle(now, out);
         call.begin_audit(now);
         call.advance(now, out);
@@ -58,7 +61,10 @@ impl Call {
             let device = self.device(key);
             device.is_some_and(|device| self.rooms.iter().any(|room| room.id == device.conference))
         };
-        let calling = self.conns.iter().filter(|conn| conn.stage != Stage::Talking && !has_room(conn.origin));
+        let calling = self
+            .conns
+            .iter()
+            .filter(|conn| conn.stage != Stage::Talking && !has_room(conn.origin));
         for id in calling.map(|conn| conn.id).collect::<Vec<_>>() {
             if let Some(origin) = self.conn(id).map(|conn| conn.origin) {
                 self.end_by_fault(id, now, out);
@@ -71,6 +77,24 @@ impl Call {
         let ringing = conns.flat_map(|conn| conn.parties.iter().filter(rings).map(|party| (conn.id, party.device)));
         for (id, key) in ringing.collect::<Vec<_>>() {
             self.end_ringing(id, key, now, out);
+        }
+    }
+
+    /// Who is called has its time to answer, once more. Who calls is bounded by whom it calls.
+    fn bound_calling(&mut self, now: Instant) {
+        let deadline = self.answer_deadline(now);
+        let calls = |key: DeviceKey| {
+            let mut conns = self.conns.iter();
+            conns.any(|conn| conn.stage == Stage::CallingDestination && conn.origin == key)
+        };
+        let called = self
+            .devices
+            .iter()
+            .filter(|device| device.leg == Leg::Made && !calls(device.key));
+        for key in called.map(|device| device.key).collect::<Vec<_>>() {
+            if let Some(device) = self.device_mut(key) {
+                device.deadline = deadline;
+            }
         }
     }
 
@@ -136,7 +160,24 @@ impl DeviceSnapshot {
             flow: self.flow,
             moving: self.moving,
             mask: self.mask,
+            calling: self.calling.restore(),
+            rings: self.rings,
+            headers: self.headers,
             ..Device::new(self.key, self.conference, self.id, self.dn, target)
+        }
+    }
+}
+
+impl CallingSnapshot {
+    fn restore(self) -> Calling {
+        Calling {
+            method: if self.back_to_back {
+                CallingMethod::BackToBack
+            } else {
+                CallingMethod::DialOut
+            },
+            identity: self.identity,
+            asked_for: self.asked_for,
         }
     }
 }

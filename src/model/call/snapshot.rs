@@ -23,6 +23,7 @@ use super::transfer::Merge;
 use super::{Call, CallIds, Phase};
 use crate::anchor::unix_micros;
 use crate::link::{Headers, MediaFlowState, PartyTarget, TransferId};
+use crate::numbering::{Calling, CallingMethod};
 use crate::{Anchor, CallType, CallUuid, ConferenceId, ConnId, DnId, DnRole, KvList, PartyId, PartyState};
 
 /// A group of calls, as far as it outlives its process or its actor.
@@ -116,6 +117,24 @@ pub(super) struct DeviceSnapshot {
     pub moving: Option<Moving>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub mask: Option<Mask>,
+    /// Kept until it answers, as what follows.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub calling: CallingSnapshot,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub rings: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub headers: Headers,
+}
+
+/// How a device is called.
+#[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
+pub(super) struct CallingSnapshot {
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub back_to_back: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub identity: Option<DnId>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub asked_for: bool,
 }
 
 /// A conference that the connector has.
@@ -217,6 +236,7 @@ impl PartySnapshot {
 impl DeviceSnapshot {
     fn of(device: &Device) -> Self {
         let plain = matches!(&device.target, PartyTarget::Dn(dn) if *dn == device.dn);
+        let called = matches!(device.leg, Leg::NotMade | Leg::Made);
         Self {
             key: device.key,
             conference: device.conference,
@@ -228,6 +248,19 @@ impl DeviceSnapshot {
             flow: device.flow,
             moving: device.moving,
             mask: device.mask.clone(),
+            calling: called.then(|| CallingSnapshot::of(&device.calling)).unwrap_or_default(),
+            rings: called && device.rings,
+            headers: if called { device.headers.clone() } else { Headers::new() },
+        }
+    }
+}
+
+impl CallingSnapshot {
+    fn of(calling: &Calling) -> Self {
+        Self {
+            back_to_back: calling.method == CallingMethod::BackToBack,
+            identity: calling.identity.clone(),
+            asked_for: calling.asked_for,
         }
     }
 }

@@ -10,6 +10,7 @@ mod hold;
 mod phone;
 mod property;
 mod random;
+mod recovery;
 mod refusals;
 mod single_step;
 mod stage;

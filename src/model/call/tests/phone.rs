@@ -196,13 +196,7 @@ fn taking_the_place_of(dn: &str, stage: &Stage, by: &str) -> CallOffered {
 
 fn take_place(stage: &mut Stage, dn: &str, by: &str) {
     let offered = taking_the_place_of(dn, stage, by);
-    stage.live.insert(
-        (SECOND, A),
-        Fake {
-            dn: by.into(),
-            connected: false,
-        },
-    );
+    stage.live.insert((SECOND, A), Fake::new(by.into(), false));
     stage.input(CallInput::Link(LinkNotification::CallOffered(offered)));
 }
 
@@ -278,13 +272,7 @@ fn who_replaces_nobody_is_refused() {
     let mut stage = Stage::talking();
     let mut offered = taking_the_place_of(BOB, &stage, CAROL);
     offered.replaces = Some((CONFERENCE, PartyId(77)));
-    stage.live.insert(
-        (SECOND, A),
-        Fake {
-            dn: CAROL.into(),
-            connected: false,
-        },
-    );
+    stage.live.insert((SECOND, A), Fake::new(CAROL.into(), false));
     stage
         .input(CallInput::Link(LinkNotification::CallOffered(offered)))
         .says("link: release 1 481");

@@ -151,7 +151,7 @@ impl Stage {
         let number = NUMBERS[pick(7, c)];
         let known = self.known();
         let somebody = known.get(pick(known.len(), a)).cloned();
-        match (kind % 20, somebody) {
+        match (kind % 22, somebody) {
             (0, _) => drop(self.on(OnCall::HoldCall, dn, one)),
             (1, _) => drop(self.on(OnCall::RetrieveCall, dn, one)),
             (2, _) => drop(self.on(if c % 2 == 0 { OnCall::SetMuteOn } else { OnCall::SetMuteOff }, dn, one)),
@@ -205,10 +205,7 @@ impl Stage {
                 };
                 self.leaves_from(at, cause);
             }
-            (15, Some(((conference, party), _))) => {
-                let held = b % 2 == 0;
-                self.input(CallInput::Link(LinkNotification::PartyHeld { conference, party, held }));
-            }
+            (15, Some((at, _))) => drop(self.holds_by_phone_at(at, b % 2 == 0)),
             (16, Some((at, _))) => {
                 let to = match known.get(pick(known.len() + 3, b)) {
                     Some(((conference, party), _)) => TransferTarget::Party {
@@ -235,7 +232,7 @@ impl Stage {
                 offered.conference = conference;
                 offered.replaces = Some(at);
                 let dn = PEOPLE[pick(5, b)].into();
-                self.live.insert((conference, A), Fake { dn, connected: false });
+                self.live.insert((conference, A), Fake::new(dn, false));
                 self.input(CallInput::Link(LinkNotification::CallOffered(offered)));
             }
             (18, _) => self.answer_operations(a, b),
@@ -245,8 +242,32 @@ impl Stage {
                     self.input(CallInput::Timeout);
                 }
             }
+            (20, _) => self.lose(a, b, c),
+            (21, _) if kind / 22 % 2 == 0 && self.restart() => self.restarts += 1,
             _ => {}
         }
+    }
+
+    /// The connector restarts, or the link breaks: what has changed meanwhile shows when a conference says what it is.
+    fn lose(&mut self, a: u8, b: u8, c: u8) {
+        let conferences: Vec<ConferenceId> = self.call.conferences().collect();
+        let Some(conference) = conferences.get(usize::from(a) % conferences.len().max(1)).copied() else {
+            return;
+        };
+        let here: Vec<_> = self.live.keys().filter(|(at, _)| *at == conference).copied().collect();
+        if let Some(at) = here.get(usize::from(b) % here.len().max(1)) {
+            match c % 4 {
+                0 => drop(self.live.remove(at)),
+                1 => self.live.get_mut(at).unwrap().connected = true,
+                2 => self.live.get_mut(at).unwrap().held = b.is_multiple_of(2),
+                _ => {}
+            }
+        }
+        let notification = self.account(conference);
+        self.input(match c / 4 % 2 {
+            0 => CallInput::LinkRestored,
+            _ => CallInput::Link(notification),
+        });
     }
 
     /// The connector changes its mind about operations, and answers one that waits.
@@ -299,7 +320,7 @@ impl Stage {
             .call
             .rooms
             .iter()
-            .any(|room| room.asked.is_some() || room.refused.is_some());
+            .any(|room| room.asked.is_some() || room.refused.is_some() || room.audit.is_some());
         asked || self.call.pending.is_some() || self.call.audio_is_set()
     }
 }
@@ -345,8 +366,15 @@ fn run(second: bool, inbound: bool, policy: u8, steps: Vec<(u8, u8, u8, u8)>, lo
     }
     watch.see_all(&mut stage.out);
     for step in steps {
+        let restarts = stage.restarts;
         stage.step(step);
         watch.see_all(&mut stage.out);
+        if stage.restarts > restarts {
+            // Whoever answers for the process that is gone.
+            for reference in 1..=stage.reference {
+                watch.answers.entry(reference).or_insert(1);
+            }
+        }
         watch.agree(&stage.call);
         assert!(stage.is_audible(), "somebody hears the wrong ones");
         if stage.call.is_finished() {

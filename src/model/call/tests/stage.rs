@@ -4,9 +4,10 @@
 //! the plan that is in force.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use super::*;
-use crate::link::{AudioPlan, AudioSource, OperationId, TransferId, TransferTarget};
+use crate::link::{AudioPlan, AudioSource, MediaFlowState, OperationId, PartyProgress, PartyStatus, TransferId, TransferTarget};
 use crate::numbering::{NumberingBuilder, PassThrough};
 use crate::request::{OnCall, OnCallWith, OnTwoCalls};
 
@@ -60,9 +61,21 @@ type At = (ConferenceId, PartyId);
 pub(super) struct Fake {
     pub(super) dn: DnId,
     pub(super) connected: bool,
+    pub(super) held: bool,
+}
+
+impl Fake {
+    pub(super) fn new(dn: DnId, connected: bool) -> Self {
+        Self {
+            dn,
+            connected,
+            held: false,
+        }
+    }
 }
 
 /// The stage: a group, the fake, and what was given out.
+#[derive(Clone)]
 pub(super) struct Stage {
     pub(super) call: Call,
     pub(super) now: Instant,
@@ -76,6 +89,12 @@ pub(super) struct Stage {
     pub(super) waiting: Vec<(ConferenceId, OperationId, Option<AudioPlan>)>,
     /// Moves that were not answered.
     pub(super) moves: Vec<(At, OperationId, At)>,
+    /// How operations were answered: asked again under its id, one gets the same answer.
+    pub(super) answers: BTreeMap<(ConferenceId, OperationId), LinkNotification>,
+    /// Conferences that owe an account of themselves.
+    pub(super) audits: Vec<ConferenceId>,
+    /// How often the process came back.
+    pub(super) restarts: u32,
     pub(super) spare: u64,
     /// The ReferenceID of the last request.
     pub(super) reference: u32,
@@ -105,6 +124,9 @@ impl Stage {
             refuse: None,
             waiting: Vec::new(),
             moves: Vec::new(),
+            answers: BTreeMap::new(),
+            audits: Vec::new(),
+            restarts: 0,
             spare: CONSULT.0,
             reference: 0,
             others: Vec::new(),
@@ -129,7 +151,7 @@ impl Stage {
             CallerId::Extension(dn) => dn.clone(),
             CallerId::Trunk { number, .. } => number.clone(),
         };
-        stage.live.insert((conference, A), Fake { dn, connected: true });
+        stage.live.insert((conference, A), Fake::new(dn, true));
         let mut offered = offered_from(from, dialled);
         offered.conference = conference;
         stage.input(CallInput::Offered(offered));
@@ -192,16 +214,28 @@ impl Stage {
             let input = inputs.remove(0);
             let mut out = Vec::new();
             self.call.handle(input, self.now, &mut out);
-            for output in out {
-                self.lines.extend(shown(&output));
-                inputs.extend(self.serve(&output).into_iter().map(CallInput::Link));
-                if let CallOutput::Absorb(wanted) = &output {
-                    inputs.push(CallInput::Absorbed(self.surrendered(*wanted)));
-                }
-                self.out.push(output);
-            }
+            inputs.extend(self.carry_out(out));
         }
         self
+    }
+
+    /// What comes of what the group wants done.
+    pub(super) fn carry_out(&mut self, out: Vec<CallOutput>) -> Vec<CallInput> {
+        let mut inputs = Vec::new();
+        for output in out {
+            self.lines.extend(shown(&output));
+            let told = self.serve(&output);
+            if let CallOutput::Link(request) = &output {
+                let answers = told.iter().filter_map(|told| Some((operation_of(told)?, told.clone())));
+                self.answers.extend(answers.filter(|_| is_operation(request)));
+            }
+            inputs.extend(told.into_iter().map(CallInput::Link));
+            if let CallOutput::Absorb(wanted) = &output {
+                inputs.push(CallInput::Absorbed(self.surrendered(*wanted)));
+            }
+            self.out.push(output);
+        }
+        inputs
     }
 
     fn surrendered(&mut self, wanted: Wanted) -> Result<Box<Call>, TError> {
@@ -222,6 +256,9 @@ impl Stage {
         let CallOutput::Link(request) = output else {
             return Vec::new();
         };
+        if let Some(answer) = asked_as(request).and_then(|id| self.answers.get(&id)) {
+            return vec![answer.clone()];
+        }
         match request.clone() {
             LinkRequest::MakeParty(make) => {
                 let (conference, party) = (make.conference, make.party);
@@ -229,7 +266,7 @@ impl Stage {
                     PartyTarget::Dn(dn) => dn,
                     PartyTarget::Trunk { number, .. } => DnId::new(&number),
                 };
-                let fresh = self.live.insert((conference, party), Fake { dn, connected: false });
+                let fresh = self.live.insert((conference, party), Fake::new(dn, false));
                 assert!(fresh.is_none(), "party {party} is made twice");
                 vec![
                     LinkNotification::PartyCreated { conference, party },
@@ -274,10 +311,12 @@ impl Stage {
                     vec![LinkNotification::PartyConnected { conference, party }]
                 })
             }
-            LinkRequest::AnswerParty { .. }
-            | LinkRequest::TransferProgress { .. }
-            | LinkRequest::Audit { .. }
-            | LinkRequest::AuditEnd => Vec::new(),
+            LinkRequest::Audit { conference } if self.refuse == Some(0) => {
+                self.audits.push(conference);
+                Vec::new()
+            }
+            LinkRequest::Audit { conference } => vec![self.account(conference)],
+            LinkRequest::AnswerParty { .. } | LinkRequest::TransferProgress { .. } | LinkRequest::AuditEnd => Vec::new(),
         }
     }
 
@@ -285,11 +324,17 @@ impl Stage {
         match self.refuse {
             None => {
                 if let Some(plan) = plan {
+                    self.waiting.retain(|waiting| waiting.0 != conference || waiting.2.is_none());
                     self.plans.insert(conference, plan);
                 }
                 vec![LinkNotification::OperationDone { conference, operation }]
             }
             Some(0) => {
+                // Asked again under its id it is the same; another plan for the same conference takes its place.
+                let stays = |waiting: &(ConferenceId, OperationId, Option<AudioPlan>)| {
+                    waiting.0 != conference || waiting.1 != operation && (waiting.2.is_none() || plan.is_none())
+                };
+                self.waiting.retain(stays);
                 self.waiting.push((conference, operation, plan));
                 Vec::new()
             }
@@ -304,6 +349,10 @@ impl Stage {
     /// What waits is done now.
     pub(super) fn catch_up(&mut self) -> &mut Self {
         self.refuse = None;
+        for conference in std::mem::take(&mut self.audits) {
+            let account = self.account(conference);
+            self.input(CallInput::Link(account));
+        }
         while !self.moves.is_empty() {
             self.settle_move(false, false);
         }
@@ -319,6 +368,7 @@ impl Stage {
     fn move_party(&mut self, to: At, operation: OperationId, from: At) -> Vec<LinkNotification> {
         let (conference, failed) = (to.0, self.refuse.is_some_and(|status| status != 0));
         if self.refuse == Some(0) {
+            self.moves.retain(|(_, other, _)| *other != operation);
             self.moves.push((to, operation, from));
             return Vec::new();
         }
@@ -376,6 +426,8 @@ impl Stage {
             }
         };
         self.refuse = refuse;
+        let answers = told.iter().filter_map(|told| Some((operation_of(told)?, told.clone())));
+        self.answers.extend(answers.collect::<Vec<_>>());
         for notification in told {
             self.input(CallInput::Link(notification));
         }
@@ -439,7 +491,49 @@ impl Stage {
     }
 
     pub(super) fn holds_by_phone_at(&mut self, (conference, party): At, held: bool) -> &mut Self {
+        if let Some(fake) = self.live.get_mut(&(conference, party)) {
+            fake.held = held;
+        }
         self.input(CallInput::Link(LinkNotification::PartyHeld { conference, party, held }))
+    }
+
+    /// What a conference says that it is.
+    pub(super) fn account(&self, conference: ConferenceId) -> LinkNotification {
+        let here = || self.live.iter().filter(|((at, _), _)| *at == conference);
+        let talk = here().filter(|(_, fake)| fake.connected).count() > 1;
+        let status = |((_, party), fake): (&At, &Fake)| PartyStatus {
+            party: *party,
+            progress: match fake.connected {
+                true if talk => PartyProgress::Connected,
+                true => PartyProgress::Created,
+                false => PartyProgress::Alerting,
+            },
+            held: fake.held,
+            flow: MediaFlowState::Unknown,
+        };
+        let parties: Vec<PartyStatus> = here().map(status).collect();
+        if parties.is_empty() {
+            return LinkNotification::ConferenceEnded { conference };
+        }
+        LinkNotification::ConferenceState { conference, parties }
+    }
+
+    /// The process dies and comes back with what was kept of the group; `false`: nothing was.
+    pub(super) fn restart(&mut self) -> bool {
+        let anchor = (self.now, SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
+        let Some(snapshot) = self.call.snapshot(anchor) else {
+            return false;
+        };
+        let bytes = rmp_serde::to_vec_named(&snapshot).unwrap();
+        let read: CallSnapshot = rmp_serde::from_slice(&bytes).unwrap();
+        assert_eq!(read, snapshot);
+        let (numbering, settings) = (self.call.numbering.clone(), self.call.settings);
+        let mut out = Vec::new();
+        self.call = Call::restore(read, numbering, settings, anchor, self.now, &mut out);
+        for input in self.carry_out(out) {
+            self.input(input);
+        }
+        true
     }
 
     pub(super) fn refers(&mut self, dn: &str, to: TransferTarget) -> &mut Self {
@@ -553,6 +647,37 @@ impl Stage {
             .collect();
         lines.join(" ")
     }
+}
+
+/// The operation that a notification answers.
+fn operation_of(told: &LinkNotification) -> Option<(ConferenceId, OperationId)> {
+    match told {
+        LinkNotification::OperationDone { conference, operation }
+        | LinkNotification::OperationFailed {
+            conference, operation, ..
+        } => Some((*conference, *operation)),
+        _ => None,
+    }
+}
+
+/// The operation that a request asks for.
+fn asked_as(request: &LinkRequest) -> Option<(ConferenceId, OperationId)> {
+    match request {
+        LinkRequest::SetAudio {
+            conference, operation, ..
+        }
+        | LinkRequest::SendDigits {
+            conference, operation, ..
+        }
+        | LinkRequest::MoveParty {
+            conference, operation, ..
+        } => Some((*conference, *operation)),
+        _ => None,
+    }
+}
+
+fn is_operation(request: &LinkRequest) -> bool {
+    asked_as(request).is_some()
 }
 
 pub(super) fn with_request(operation: OnCallWith, dn: &str, conn_id: ConnId, other_dn: &str) -> Request {
