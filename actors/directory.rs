@@ -221,6 +221,14 @@ impl Directory {
             .cloned()
     }
 
+    /// The ids of the live conferences of this process, ascending.
+    pub fn conference_ids(&self) -> Vec<ConferenceId> {
+        let conferences = self.conferences.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut ids: Vec<_> = conferences.keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
     pub(crate) fn insert_conference(&self, id: ConferenceId, conference: Addr<ConferenceActor>) {
         self.conferences
             .write()

@@ -2,17 +2,40 @@
 //!
 //! Invariant: what is at hand is what was put last; a snapshot that is the same as the one before is not put again.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{RecordKind, SharedJournal};
+use super::{Journal, RecordKind, SharedJournal};
 
 /// A record of an actor.
 pub struct Kept {
     journal: SharedJournal,
     kind: RecordKind,
     id: u64,
-    bytes: Option<Box<[u8]>>,
+    bytes: Option<Arc<[u8]>>,
+}
+
+/// A record to be put, or to be forgotten: for whoever puts it together with something else.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// What it is about.
+    pub kind: RecordKind,
+    /// Which one.
+    pub id: u64,
+    /// What is put; `None`: it is forgotten.
+    pub value: Option<Arc<[u8]>>,
+}
+
+impl Entry {
+    /// Hands it to the journal.
+    pub fn put(&self, journal: &mut dyn Journal) {
+        match &self.value {
+            Some(value) => journal.put(self.kind, &self.id.to_be_bytes(), value),
+            None => journal.remove(self.kind, &self.id.to_be_bytes()),
+        }
+    }
 }
 
 impl Kept {
@@ -34,23 +57,33 @@ impl Kept {
         }
     }
 
-    /// Keeps a snapshot in the place of the one before; with none, forgets that one. Tells whether anything has changed.
-    pub fn keep(&mut self, snapshot: Option<&impl Serialize>) -> bool {
+    /// Keeps a snapshot in the place of the one before; with none, forgets that one.
+    pub fn keep(&mut self, snapshot: Option<&impl Serialize>) {
+        if let Some(entry) = self.change(snapshot) {
+            entry.put(&mut **self.journal.borrow_mut());
+        }
+    }
+
+    /// The same, for somebody else to put; `None` where nothing has changed.
+    pub fn change(&mut self, snapshot: Option<&impl Serialize>) -> Option<Entry> {
         let encoded = snapshot.and_then(encode);
         if self.bytes.as_deref() == encoded.as_deref() {
-            return false;
+            return None;
         }
-        self.bytes = encoded.map(Vec::into_boxed_slice);
-        self.put_again();
-        true
+        self.bytes = encoded.map(Arc::from);
+        Some(self.entry())
     }
 
     /// Puts what is kept once more: the journal had lost it.
     pub fn put_again(&self) {
-        let mut journal = self.journal.borrow_mut();
-        match &self.bytes {
-            Some(bytes) => journal.put(self.kind, &self.id.to_be_bytes(), bytes),
-            None => journal.remove(self.kind, &self.id.to_be_bytes()),
+        self.entry().put(&mut **self.journal.borrow_mut());
+    }
+
+    fn entry(&self) -> Entry {
+        Entry {
+            kind: self.kind,
+            id: self.id,
+            value: self.bytes.clone(),
         }
     }
 

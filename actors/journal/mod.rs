@@ -18,7 +18,7 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-pub use kept::{Kept, decode, encode};
+pub use kept::{Entry, Kept, decode, encode};
 
 /// Whose records these are.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]

@@ -22,11 +22,11 @@ use tandem_model::link::LinkNotification;
 use tandem_model::request::OnCallWith;
 use tandem_model::{ConferenceId, ConnId, ConnectorId, Request, TErrorCode};
 
-use super::event_log::{EventLogMessage, Publish};
+use super::event_log::{Publish, Told};
 use super::switch::Switch;
 use crate::alarm::{Alarm, Alarmed};
 use crate::directory::Directory;
-use crate::journal::{Kept, RecordKind};
+use crate::journal::{Entry, Kept, RecordKind};
 use crate::kind::{ActorKind, Waiting};
 use crate::metrics::{Metrics, call_finished};
 use crate::now;
@@ -147,15 +147,13 @@ impl CallActor {
         }
     }
 
-    /// Keeps what it is now, before anybody hears of it.
-    fn keep(&mut self) {
+    /// What is to be kept of it now, where that has changed.
+    fn keep(&mut self) -> Option<Entry> {
         let record = self.machine.snapshot(self.switch.anchor).map(|machine| CallRecord {
             machine,
             conferences: self.switch.group_conferences(self.group),
         });
-        if self.kept.keep(record.as_ref()) {
-            self.switch.journal.borrow_mut().commit();
-        }
+        self.kept.change(record.as_ref())
     }
 
     /// Comes back from its own crash.
@@ -168,7 +166,7 @@ impl CallActor {
             return ctx.stop();
         };
         self.machine = self.switch.restored(record.machine, &mut self.out);
-        self.carry_all_out(ctx);
+        self.carry_all_out(None, ctx);
         if let Some(input) = input {
             self.apply(input, ctx);
         }
@@ -194,50 +192,42 @@ impl CallActor {
         assert!(!std::mem::take(&mut self.fragile), "injected into a call");
         self.machine.handle(input, now(), &mut self.out);
         self.crash.handling = None;
-        self.keep();
-        if let Some(other) = absorbed {
-            // Only now: until the heir is kept, what it has inherited is kept under its own name.
-            self.switch
-                .journal
-                .borrow_mut()
-                .remove(RecordKind::Call, &other.0.to_be_bytes());
-        }
-        self.carry_all_out(ctx);
+        self.carry_all_out(absorbed, ctx);
         if let Some(conference) = ended {
             self.switch.conference_ended(conference);
         }
     }
 
-    fn carry_all_out(&mut self, ctx: &mut Context<Self>) {
-        let mut events = Vec::new();
+    /// Does what the machine wants done. What clients are told goes to the event log in one message with what is kept of the calls after it:
+    /// a server that is killed has told and kept both, or neither. With `absorbed`, the record of that group is this one's from now on.
+    fn carry_all_out(&mut self, absorbed: Option<ConnId>, ctx: &mut Context<Self>) {
+        let (mut told, mut closed) = (Vec::new(), Vec::new());
         for output in std::mem::take(&mut self.out) {
-            self.carry_out(output, &mut events, ctx);
+            self.carry_out(output, &mut told, &mut closed, ctx);
         }
-        publish(&self.switch.directory, &mut events);
+        let mut entries: Vec<_> = self.keep().into_iter().collect();
+        entries.extend(absorbed.map(|group| Entry {
+            kind: RecordKind::Call,
+            id: group.0,
+            value: None,
+        }));
+        publish(&self.switch.directory, told, entries);
+        for conn_id in closed {
+            // The event log is told last that the call is gone.
+            self.switch.closed(self.group, conn_id);
+        }
         self.alarm.set(self.machine.next_timeout(), ctx);
     }
 
-    fn carry_out(&self, output: CallOutput, events: &mut Events, ctx: &mut Context<Self>) {
+    fn carry_out(&self, output: CallOutput, told: &mut Vec<Told>, closed: &mut Vec<ConnId>, ctx: &mut Context<Self>) {
         match output {
-            CallOutput::Event { event, requestor } => events.push((event, requestor)),
-            CallOutput::Answer { requestor, event } => {
-                // Answers and events keep their order: what was published before goes first.
-                publish(&self.switch.directory, events);
-                if let Some(log) = self.switch.directory.event_log() {
-                    // Unbounded post: one for each request, and those wait in this actor's bounded mailbox.
-                    log.do_send(EventLogMessage::Answer {
-                        requestor,
-                        event: Box::new(event),
-                    });
-                }
-            }
+            CallOutput::Event { event, requestor } => told.push(Told::Event(event, requestor)),
+            CallOutput::Answer { requestor, event } => told.push(Told::Answer(requestor, event)),
             CallOutput::Link(request) => self.switch.post(request),
             CallOutput::Opened { conn_id } => self.switch.opened(self.group, conn_id),
             CallOutput::Closed { conn_id, record } => {
                 account(&record);
-                // The event log is told last that the call is gone.
-                publish(&self.switch.directory, events);
-                self.switch.closed(self.group, conn_id);
+                closed.push(conn_id);
             }
             CallOutput::Absorb(wanted) => self.absorb(wanted, ctx),
             // No request comes any more; those that wait are answered, and then it stops.
@@ -271,9 +261,6 @@ impl CallActor {
     }
 }
 
-/// Events with the requestor that each of them answers.
-type Events = Vec<(tandem_model::Event, Option<tandem_model::Requestor>)>;
-
 /// Whether the request may need ids for a consultation call.
 fn may_consult(input: &CallInput) -> bool {
     let CallInput::Request {
@@ -286,14 +273,15 @@ fn may_consult(input: &CallInput) -> bool {
     matches!(operation, OnCallWith::InitiateTransfer | OnCallWith::InitiateConference)
 }
 
-fn publish(directory: &Directory, events: &mut Events) {
-    if events.is_empty() {
+fn publish(directory: &Directory, told: Vec<Told>, entries: Vec<Entry>) {
+    if told.is_empty() && entries.is_empty() {
         return;
     }
     if let Some(log) = directory.event_log() {
         // Unbounded post: each is caused by one message to the call, and the event log never waits for a client.
         log.do_send(Publish {
-            events: std::mem::take(events),
+            told,
+            entries,
             waiting: Waiting::new(ActorKind::EventLog),
         });
     }
@@ -324,10 +312,7 @@ impl Actor for CallActor {
         }
         match self.first.take() {
             Some(first) => self.apply(first, ctx),
-            None => {
-                self.keep();
-                self.carry_all_out(ctx);
-            }
+            None => self.carry_all_out(None, ctx),
         }
     }
 }

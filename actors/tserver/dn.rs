@@ -23,7 +23,7 @@ use tandem_model::room::RoomInput;
 use tandem_model::{AddressInfoType, ClientId, DnId, Event, RegisterMode, Request, Requestor, TError, TErrorCode};
 
 use super::call::CallMessage;
-use super::event_log::{EventLogMessage, Publish};
+use super::event_log::{EventLogMessage, Publish, Told};
 use super::room::RoomMessage;
 use super::switch::Switch;
 use crate::kind::{ActorKind, Waiting};
@@ -238,7 +238,8 @@ impl DnActor {
         if let Some(log) = self.parts.switch.directory.event_log() {
             // Unbounded post: one for each change of the service state.
             log.do_send(Publish {
-                events: vec![(event, None)],
+                told: vec![Told::Event(event, None)],
+                entries: Vec::new(),
                 waiting: Waiting::new(ActorKind::EventLog),
             });
         }

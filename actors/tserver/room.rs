@@ -24,7 +24,7 @@ use tandem_model::room::{Room, RoomInput, RoomOutput, RosterEntry};
 use tandem_model::{ConferenceId, ConnId, ConnectorId, DnId};
 
 use super::connector_link::LinkMessage;
-use super::event_log::{EventLogMessage, Publish};
+use super::event_log::{EventLogMessage, Publish, Told};
 use super::switch::Switch;
 use crate::alarm::{Alarm, Alarmed};
 use crate::connector::ConnectorMessage;
@@ -87,21 +87,11 @@ impl RoomActor {
         let _in_span = self.span.clone().entered();
         let mut out = Vec::new();
         self.machine.handle(input, now(), &mut out);
-        let mut events = Vec::new();
+        let mut told = Vec::new();
         for output in out {
             match output {
-                RoomOutput::Event { event, requestor } => events.push((event, requestor)),
-                RoomOutput::Answer { requestor, event } => {
-                    // Answers and events keep their order: what was published before goes first.
-                    self.publish(&mut events);
-                    if let Some(log) = self.switch.directory.event_log() {
-                        // Unbounded post: one for each request, and those wait in this actor's bounded mailbox.
-                        log.do_send(EventLogMessage::Answer {
-                            requestor,
-                            event: Box::new(event),
-                        });
-                    }
-                }
+                RoomOutput::Event { event, requestor } => told.push(Told::Event(event, requestor)),
+                RoomOutput::Answer { requestor, event } => told.push(Told::Answer(requestor, event)),
                 RoomOutput::Link(request) => self.switch.rooms.post(&self.switch, request),
                 RoomOutput::RosterChanged { .. } => {
                     self.switch
@@ -113,18 +103,19 @@ impl RoomActor {
                 RoomOutput::Finished => ctx.address().do_send(RoomMessage::Stop),
             }
         }
-        self.publish(&mut events);
+        self.publish(told);
         self.alarm.set(self.machine.next_timeout(), ctx);
     }
 
-    fn publish(&self, events: &mut Vec<(tandem_model::Event, Option<tandem_model::Requestor>)>) {
-        if events.is_empty() {
+    fn publish(&self, told: Vec<Told>) {
+        if told.is_empty() {
             return;
         }
         if let Some(log) = self.switch.directory.event_log() {
             // Unbounded post: each is caused by one message to the room, and the event log never waits for a client.
             log.do_send(Publish {
-                events: std::mem::take(events),
+                told,
+                entries: Vec::new(),
                 waiting: Waiting::new(ActorKind::EventLog),
             });
         }

@@ -48,19 +48,36 @@ thread_local! {
 enum Deed {
     Ask(usize),
     Crash,
+    Kill,
+}
+
+/// What is done to the server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// Nothing.
+    Fair,
+    /// Its actors panic now and then.
+    Stormy,
+    /// It is killed now and then, and comes back.
+    Killed,
 }
 
 /// Plays a seed and checks the rules.
 pub async fn play(seed: u64) -> Outcome {
-    play_with(seed, false).await
+    play_with(seed, Fate::Fair).await
 }
 
 /// The same, with actors that panic now and then.
 pub async fn play_stormy(seed: u64) -> Outcome {
-    play_with(seed, true).await
+    play_with(seed, Fate::Stormy).await
 }
 
-async fn play_with(seed: u64, stormy: bool) -> Outcome {
+/// The same, with a server that is killed now and then.
+pub async fn play_killed(seed: u64) -> Outcome {
+    play_with(seed, Fate::Killed).await
+}
+
+async fn play_with(seed: u64, fate: Fate) -> Outcome {
     let mut rng = StdRng::seed_from_u64(seed);
     let genesis = Genesis {
         seed,
@@ -86,8 +103,12 @@ async fn play_with(seed: u64, stormy: bool) -> Outcome {
         .into_iter()
         .map(|(due, desktop)| (due, Deed::Ask(desktop)))
         .collect();
-    if stormy {
-        deeds.extend((0..rng.random_range(4..20)).map(|_| (now() + within(&mut rng, BUSY), Deed::Crash)));
+    match fate {
+        Fate::Fair => {}
+        Fate::Stormy => {
+            deeds.extend((0..rng.random_range(4..20)).map(|_| (now() + within(&mut rng, BUSY), Deed::Crash)));
+        }
+        Fate::Killed => deeds.extend((0..rng.random_range(1..5)).map(|_| (now() + within(&mut rng, BUSY), Deed::Kill))),
     }
     deeds.sort_by_key(|(due, _)| *due);
     for (due, deed) in deeds {
@@ -95,11 +116,12 @@ async fn play_with(seed: u64, stormy: bool) -> Outcome {
         match deed {
             Deed::Ask(desktop) => act(&mut world.desktops, desktop, &mut rng, &everything).await,
             Deed::Crash => storm::strike(&mut world, &mut rng).await,
+            Deed::Kill => world.kill_and_restart().await,
         }
     }
     world.run_until(end).await;
     let mut heard = 0;
-    if !stormy {
+    if fate != Fate::Stormy {
         world.rest().await;
         let late = world.add_desktop(&everything).await;
         world.run(Duration::from_secs(1)).await;
@@ -107,7 +129,7 @@ async fn play_with(seed: u64, stormy: bool) -> Outcome {
         heard = rest::check(&world, late);
     }
     world.wind_up().await;
-    rules::check(&world, stormy).await;
+    rules::check(&world, fate == Fate::Stormy).await;
     outcome(&world, heard)
 }
 

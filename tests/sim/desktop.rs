@@ -43,6 +43,8 @@ pub struct Desktop {
     /// The calls it has heard of, with the DNs it heard of there.
     pub calls: BTreeMap<String, BTreeSet<String>>,
     inbox: Arc<Inbox>,
+    /// It was connected when the server went.
+    was_there: bool,
 }
 
 impl Desktop {
@@ -56,6 +58,7 @@ impl Desktop {
             asked: BTreeMap::new(),
             calls: BTreeMap::new(),
             inbox,
+            was_there: false,
         };
         desktop.ask(ClientRequest::open_server("simulated desktop", API_KEY)).await;
         for dn in dns {
@@ -64,10 +67,33 @@ impl Desktop {
         desktop
     }
 
-    /// The server is gone, and the connection with it.
+    /// The server is gone, and the connection with it, and what had been on its way.
     pub fn lose_connection(&mut self) {
-        self.handle = None;
+        self.was_there = self.handle.take().is_some();
+        self.inbox = Arc::default();
         self.inbox.close(1006, "the server is gone");
+    }
+
+    /// Comes back, where it was there when the server went, and goes on where it was.
+    pub async fn resume(&mut self, gateway: &Gateway) {
+        if !std::mem::take(&mut self.was_there) {
+            return;
+        }
+        let connected = self
+            .frames
+            .iter()
+            .rev()
+            .find_map(|frame| Some((frame.epoch.clone()?, frame.session.clone())));
+        let mut open = ClientRequest::open_server("simulated desktop", API_KEY);
+        if let (Some((epoch, session)), Some(last)) = (connected, self.frames.last()) {
+            open = open.resume(&epoch, last.sequence);
+            if let Some(session) = session {
+                open = open.session(&session);
+            }
+        }
+        self.inbox = Arc::default();
+        self.handle = Some(gateway.connect(self.inbox.clone()).await.expect("a client is let in"));
+        self.ask(open).await;
     }
 
     /// Sends a request; returns its reference. The answer comes in its time.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::chance::{LAST, Outcome, play, play_stormy};
+use super::chance::{LAST, Outcome, play, play_killed, play_stormy};
 use super::world::in_virtual_time;
 
 /// How many seeds a run plays by default.
@@ -97,6 +97,11 @@ fn every_call_of_every_seed_ends_once_for_everyone_and_nothing_is_left() {
 #[test]
 fn the_rules_hold_when_actors_panic() {
     play_all(SEEDS / 4, play_stormy);
+}
+
+#[test]
+fn the_rules_hold_when_the_server_is_killed() {
+    play_all(SEEDS / 4, play_killed);
 }
 
 #[test]

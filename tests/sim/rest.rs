@@ -125,9 +125,7 @@ fn place<'a>(phone: &Phone, session: SessionId, ports: &'a BTreeMap<PortId, Open
     );
     let has = |direction: &str| text.lines().any(|line| line.trim() == format!("a={direction}"));
     let open = (!has("sendonly") && !has("inactive"), !has("recvonly") && !has("inactive"));
-    let port = ports
-        .iter()
-        .find(|(id, _)| sends_to == SocketAddr::from(([10, 1, (id.0 >> 8) as u8, id.0 as u8], 20_000)));
+    let port = ports.iter().find(|(_, port)| port.local == Some(sends_to));
     Some(Place {
         ip: phone.address.ip(),
         sends_to,

@@ -3,10 +3,10 @@
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
-use tandem_actors::connector::ConnectorMessage;
+use tandem_actors::connector::{ConferenceMessage, ConnectorMessage};
 use tandem_actors::kind::ActorKind;
 use tandem_actors::tserver::{CallMessage, DnMessage, Inject};
-use tandem_model::{ConferenceId, ConnectorId, DnId};
+use tandem_model::{ConnectorId, DnId};
 
 use super::world::World;
 
@@ -51,10 +51,8 @@ fn inject(world: &mut World, rng: &mut StdRng, kind: ActorKind, dn: usize, id: C
             .call(*directory.call_ids().choose(rng)?)?
             .do_send(CallMessage::Crash),
         ActorKind::Conference => {
-            // A made call's conference is numbered like the call; an offered one's by its connector.
-            let counter = directory.call_ids().choose(rng)?.0 & 0xff_ffff;
-            let maker = if rng.random() { ConferenceId::TSERVER } else { id.0 };
-            connector.do_send(ConnectorMessage::CrashConference(ConferenceId::new(maker, counter)));
+            let conference = *directory.conference_ids().choose(rng)?;
+            directory.conference(conference)?.do_send(ConferenceMessage::Crash);
         }
         ActorKind::Client => {
             let index = rng.random_range(0..world.desktops.len());

@@ -228,6 +228,9 @@ impl World {
         self.kill().await;
         let plan = plan_of(self.genesis, self.kills, &self.journal);
         (self.tree, self.process) = start(plan, &self.wire, &self.ports).await;
+        for desktop in &mut self.desktops {
+            desktop.resume(&self.tree.gateway).await;
+        }
     }
 
     /// Kills the server: its tasks are dropped where they stand, and what it counted with them.

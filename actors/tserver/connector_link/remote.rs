@@ -18,7 +18,7 @@ use super::ConnectorLinkActor;
 use crate::kind::{ActorKind, Waiting};
 use crate::link::{LinkChanged, Unsent};
 use crate::tserver::dn::DnMessage;
-use crate::tserver::event_log::Publish;
+use crate::tserver::event_log::{Publish, Told};
 
 /// How long a link may be down before clients are told, and how long a connector has to name its DNs after a synchronisation.
 const GRACE: Duration = Duration::from_secs(2);
@@ -100,7 +100,8 @@ impl ConnectorLinkActor {
         if let Some(log) = self.switch.directory.event_log() {
             // Unbounded post: one for each change of a link.
             log.do_send(Publish {
-                events: vec![(Event::new(name), None)],
+                told: vec![Told::Event(Event::new(name), None)],
+                entries: Vec::new(),
                 waiting: Waiting::new(ActorKind::EventLog),
             });
         }

@@ -41,11 +41,12 @@ use tandem_model::{ClientId, ConnId, ControlMode, DnId, Event, EventName, KvList
 use tandem_wire::{EventBody, ResumeOutcome, ServerConnected, close};
 
 pub use self::connections::{ClientSink, Connections, Watchers};
+use super::call::CallMessage;
 use super::dn::DnMessage;
 use super::lobby::Refused;
 use crate::alarm::{Alarm, Alarmed};
 use crate::directory::Directory;
-use crate::journal::{Record, SharedJournal};
+use crate::journal::{Entry, Record, SharedJournal};
 use crate::kind::{ActorKind, Waiting};
 use crate::metrics::Metrics;
 use crate::now;
@@ -56,12 +57,23 @@ const SPEC: ChildSpec = ChildSpec::permanent(ActorKind::EventLog, 65_536);
 /// Whoever is behind gets more after this.
 const PACE: Duration = Duration::from_millis(5);
 
-/// Events to be put in order.
+/// Something that an actor tells clients.
+#[derive(Debug)]
+pub enum Told {
+    /// An event, and whom it answers.
+    Event(Event, Option<Requestor>),
+    /// An answer to one client.
+    Answer(Requestor, Event),
+}
+
+/// Events to be put in order, and what their actor keeps of itself after them: the journal gets both, or neither.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Publish {
-    /// The events, with whom each answers.
-    pub events: Vec<(Event, Option<Requestor>)>,
+    /// What is told, in this order.
+    pub told: Vec<Told>,
+    /// What is kept.
+    pub entries: Vec<Entry>,
     /// Counts as waiting.
     pub waiting: Waiting,
 }
@@ -249,6 +261,8 @@ pub struct EventLogActor {
     behind: BTreeSet<ClientId>,
     /// What EventServerConnected is to say, while a client is let in.
     connected: Option<(ResumeOutcome, Arc<str>)>,
+    /// What goes into the journal with the next changes.
+    entries: Vec<Entry>,
     alarm: Alarm,
 }
 
@@ -260,6 +274,7 @@ impl EventLogActor {
             out: Vec::new(),
             behind: BTreeSet::new(),
             connected: None,
+            entries: Vec::new(),
             alarm: Alarm::default(),
         };
         supervise(SPEC, actor)
@@ -429,10 +444,16 @@ impl EventLogActor {
             .filter(|client| !parts.connections.catch_up(&mut log, *client, out))
             .collect();
         let changes = log.take_changes();
-        if !changes.is_empty() || !out.is_empty() {
+        if !changes.is_empty() || !out.is_empty() || !self.entries.is_empty() {
             let mut journal = parts.journal.borrow_mut();
+            for entry in self.entries.drain(..) {
+                entry.put(&mut **journal);
+            }
             records::write(&mut **journal, changes);
             journal.commit();
+            if journal.is_back() {
+                keep_all_again(&parts.directory);
+            }
         }
         let connected = self.connected.as_ref();
         parts
@@ -466,6 +487,17 @@ impl EventLogActor {
         let expiry = expiry.map(|due| now() + due.duration_since(time).unwrap_or_default());
         let more = (behind || !self.behind.is_empty()).then(|| now() + PACE);
         self.alarm.set_latest(expiry.into_iter().chain(more).min(), ctx);
+    }
+}
+
+/// Storage works again after a failure: whoever has records puts them once more.
+fn keep_all_again(directory: &Directory) {
+    // Unbounded posts: one for each actor, when storage works again.
+    if let Some(log) = directory.event_log() {
+        log.do_send(EventLogMessage::KeepAll);
+    }
+    for call in directory.call_ids().into_iter().filter_map(|conn_id| directory.call(conn_id)) {
+        call.do_send(CallMessage::KeepAgain);
     }
 }
 
@@ -582,11 +614,19 @@ impl Handler<Publish> for EventLogActor {
 
     fn handle(&mut self, message: Publish, ctx: &mut Context<Self>) {
         let time = self.time();
-        Metrics::of_process().events_published.increment(message.events.len() as u64);
-        for (event, requestor) in message.events {
-            log_event(&event, self.parts.hide_sensitive_data);
-            self.parts.machine.borrow_mut().publish(event, requestor, time, &mut self.out);
+        let mut log = self.parts.machine.borrow_mut();
+        for told in message.told {
+            match told {
+                Told::Event(event, requestor) => {
+                    Metrics::of_process().events_published.increment(1);
+                    log_event(&event, self.parts.hide_sensitive_data);
+                    log.publish(event, requestor, time, &mut self.out);
+                }
+                Told::Answer(requestor, event) => log.answer(requestor, event, time, &mut self.out),
+            }
         }
+        drop(log);
+        self.entries.extend(message.entries);
         self.flush();
         self.settle(ctx);
     }
