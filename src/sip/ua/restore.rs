@@ -343,6 +343,7 @@ impl Session {
             let copy = (Flow { listener, ..kept.flow }, kept.bytes.clone());
             Box::new(Unacked::copied(kept.cseq, kept.offers, copy, t1 / 2))
         });
+        session.bye_wanted = (kept.leaving && session.unacked.is_some()).then_some(None);
         session.restored = Some(Box::new(Restored {
             probing: true,
             answer: kept.unacked.as_ref().map(|kept| kept.bytes.clone()),

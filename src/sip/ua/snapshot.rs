@@ -50,6 +50,9 @@ pub struct SessionSnapshot {
     /// User name and realm of its credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) account: Option<(Arc<str>, Option<Arc<str>>)>,
+    /// It is to end with the ACK of our 2xx.
+    #[serde(default)]
+    pub(super) leaving: bool,
     #[serde(default)]
     pub(super) allows_update: bool,
     #[serde(default)]
@@ -134,6 +137,7 @@ pub(super) struct Kept {
     accepted: Option<AcceptedInvite>,
     unacked: Option<u32>,
     pending: Option<ServerKey>,
+    leaving: bool,
     allows_update: bool,
     takes_talk: TakesTalk,
 }
@@ -156,6 +160,7 @@ impl Kept {
             accepted: session.accepted,
             unacked: session.unacked.as_ref().map(|unacked| unacked.cseq),
             pending: session.pending.as_ref().map(|pending| pending.transaction),
+            leaving: session.bye_wanted.is_some(),
             allows_update: session.allows_update,
             takes_talk: session.takes_talk,
         })
@@ -226,6 +231,7 @@ impl UserAgent {
                 .pending
                 .as_ref()
                 .map(|pending| (pending.flow, pending.request.bytes().clone())),
+            leaving: session.bye_wanted.is_some(),
             account: session
                 .credentials
                 .as_ref()

@@ -1,6 +1,7 @@
 //! Tests of the user agent: flows between two of them, races, scripted peers, and random calls over a bad network.
 
 mod flows;
+mod in_flight;
 mod peer;
 mod probes;
 mod property;
