@@ -49,7 +49,7 @@ fn measure(directory: &std::path::Path, sync: Sync) {
         // Each call is changed twenty times in its life.
         let id = round / (LIVE * 20) * LIVE + round % LIVE;
         journal.put(RecordKind::Call, &id.to_be_bytes(), &record);
-        if round / LIVE % 20 == 0 && id >= LIVE {
+        if (round / LIVE).is_multiple_of(20) && id >= LIVE {
             journal.remove(RecordKind::Call, &(id - LIVE).to_be_bytes());
         }
         journal.commit();
