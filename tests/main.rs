@@ -7,11 +7,13 @@
 //! | `scenario` | CTI and HTTP as a desktop and an operator use them |
 //! | `golden` | the events of whole calls, word by word |
 //! | `store` | the journal: kills, disks that fail, the tools that look into it |
+//! | `link` | the T-Server and a connector as two processes |
 //! | `interop` | real programs: SIPp, baresip, Prometheus |
 //! | `torture` | everything that is wrong: messages, streams, frames, configurations |
 
 mod golden;
 mod interop;
+mod link;
 mod rig;
 mod scenario;
 mod sim;
