@@ -103,16 +103,16 @@ impl Database {
         check_header(path)?;
         let connection = Connection::open(path)?;
         let kind = foreign_kind(&connection)?;
+        let mut database = Self { connection };
+        if matches!(kind, Kind::Empty) {
+            // The start does not wait for the disk: what a loss of power could spoil now is empty.
+            database.connection.pragma_update(None, "synchronous", "OFF")?;
+            database.create()?;
+        }
+        let connection = &database.connection;
+        connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0))?;
         connection.pragma_update(None, "synchronous", if durable { "FULL" } else { "NORMAL" })?;
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-        let mut database = Self { connection };
-        match kind {
-            Kind::Empty => database.create()?,
-            Kind::Ours => {}
-        }
-        database
-            .connection
-            .query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0))?;
         Ok(database)
     }
 

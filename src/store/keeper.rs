@@ -34,6 +34,9 @@ use super::{Shared, Sync, lock};
 
 /// Closed segments of so much are folded at once, and one fold takes no more than this and one segment into memory.
 const BATCH_BYTES: u64 = 64 << 20;
+/// What the process before left is folded this soon, so that one that is killed again and again does not leave ever more files; not at
+/// once, so that the actors have their records first. The unit tests say themselves when.
+const FIRST_FOLD: Duration = Duration::from_secs(if cfg!(test) { 3600 } else { 2 });
 /// After a failure, the next attempt comes after this; longer where storage fails again at once.
 const RETRY: Duration = Duration::from_secs(1);
 const MAX_RETRY: Duration = Duration::from_secs(16);
@@ -78,7 +81,7 @@ impl Retry {
 impl Keeper {
     /// The keeper of a store.
     pub fn new(shared: Arc<Shared>) -> Self {
-        let next_fold = Instant::now() + shared.settings.fold_interval;
+        let next_fold = Instant::now() + shared.settings.fold_interval.min(FIRST_FOLD);
         Self {
             shared,
             meters: KeeperMeters::register(),
