@@ -15,7 +15,7 @@ use crate::call::Line;
 use crate::cli::{Common, Transport};
 use crate::cti::desk::Desk;
 use crate::registration::Standing;
-use crate::server::{self, Started};
+use crate::server::{self, JournalDirectory, Started};
 use crate::transport::{Delivery, Link};
 use crate::world::{CallId, DeskSeat, Phone, Schedule, Settings, World};
 
@@ -38,7 +38,7 @@ pub struct Bench {
     pub seed: u64,
     /// Clients connected over CTI.
     pub clients: usize,
-    started: Option<Started>,
+    started: Option<(Started, JournalDirectory)>,
 }
 
 impl Bench {
@@ -79,7 +79,10 @@ impl Bench {
 
     /// The server's process, where it is known.
     pub fn server_pid(&self) -> Option<u32> {
-        self.started.as_ref().map(Started::pid).or(self.common.server_pid)
+        self.started
+            .as_ref()
+            .map(|(started, _)| started.pid())
+            .or(self.common.server_pid)
     }
 
     async fn open_links(&mut self) -> Result<(), String> {
@@ -206,13 +209,7 @@ impl Bench {
                 }
                 world.desks.push(DeskSeat::new(group));
             }
-            let weak = Rc::downgrade(&self.world);
-            let desk = Desk::connect(&self.common.cti, move |what| {
-                if let Some(world) = weak.upgrade() {
-                    world.borrow_mut().on_desk(seat, what, Instant::now());
-                }
-            });
-            let desk = desk.await?;
+            let desk = connect(&self.world, &self.common.cti, seat).await?;
             self.world.borrow_mut().open_desk(seat, desk, &self.common.api_key);
             bar.inc(1);
         }
@@ -286,9 +283,41 @@ impl Bench {
     /// Stops the server, where we started it.
     pub async fn stop_server(&mut self) -> Result<(), String> {
         match self.started.take() {
-            Some(started) => started.stop(Duration::from_secs(20)).await,
+            Some((started, _journal)) => started.stop(Duration::from_secs(20)).await,
             None => Ok(()),
         }
+    }
+
+    /// Ends the server that we started with SIGKILL.
+    pub fn kill_server(&mut self) -> Result<(), String> {
+        let Some((started, _)) = &mut self.started else {
+            return Err("no server was started".into());
+        };
+        started.kill().map_err(|error| error.to_string())
+    }
+
+    /// Starts the server again with the journal that it left, and has every desk come back to it.
+    pub fn start_server_again(&mut self) -> Result<(), String> {
+        let (Some((started, journal)), Some(bin), Some(config)) =
+            (&mut self.started, &self.common.server_bin, &self.common.server_config)
+        else {
+            return Err("no server was started".into());
+        };
+        *started = Started::run(bin, config, journal).map_err(|error| format!("{}: {error}", bin.display()))?;
+        for seat in 0..self.clients {
+            tokio::task::spawn_local(come_back(Rc::downgrade(&self.world), self.common.clone(), seat));
+        }
+        Ok(())
+    }
+
+    /// Whether the server that we started is gone.
+    pub fn server_has_ended(&mut self) -> bool {
+        self.started.as_mut().is_some_and(|(started, _)| started.has_ended())
+    }
+
+    /// The size of the journal of the server that we started, in KiB.
+    pub fn journal_kib(&self) -> u64 {
+        self.started.as_ref().map_or(0, |(_, journal)| journal.kib())
     }
 
     /// A progress bar.
@@ -314,21 +343,44 @@ impl Bench {
     }
 }
 
-async fn start_server(common: &Common) -> Result<Option<Started>, String> {
+async fn start_server(common: &Common) -> Result<Option<(Started, JournalDirectory)>, String> {
     let (Some(bin), Some(config)) = (&common.server_bin, &common.server_config) else {
         return Ok(None);
     };
-    let started = Started::run(bin, config).map_err(|error| format!("{}: {error}", bin.display()))?;
+    let journal = JournalDirectory::new().map_err(|error| format!("a directory for the journal: {error}"))?;
+    let started = Started::run(bin, config, &journal).map_err(|error| format!("{}: {error}", bin.display()))?;
     let deadline = Instant::now() + START_LIMIT;
     if common.metrics == "none" {
-        return Ok(Some(started));
+        return Ok(Some((started, journal)));
     }
     loop {
         match server::fetch(&common.metrics).await {
-            Ok(_) => return Ok(Some(started)),
+            Ok(_) => return Ok(Some((started, journal))),
             Err(error) if Instant::now() > deadline => return Err(format!("the server does not serve: {error}")),
             Err(_) => tokio::time::sleep(LOOK).await,
         }
+    }
+}
+
+/// Connects a desk whose frames go to its seat.
+async fn connect(world: &Rc<RefCell<World>>, url: &str, seat: usize) -> Result<Desk, String> {
+    let weak = Rc::downgrade(world);
+    let deliver = move |what| {
+        if let Some(world) = weak.upgrade() {
+            world.borrow_mut().on_desk(seat, what, Instant::now());
+        }
+    };
+    Desk::connect(url, deliver).await
+}
+
+/// Connects a desk again as soon as there is a server, and resumes.
+async fn come_back(world: Weak<RefCell<World>>, common: Common, seat: usize) {
+    while let Some(world) = world.upgrade() {
+        if let Ok(desk) = connect(&world, &common.cti, seat).await {
+            return world.borrow_mut().resume_desk(seat, desk, &common.api_key);
+        }
+        drop(world);
+        tokio::time::sleep(LOOK).await;
     }
 }
 

@@ -38,12 +38,15 @@ EXAMPLES
       tandem-load soak --calls 100000 --rate 200 --json soak.json
   Calls that are held, transferred and made conferences of:
       tandem-load mix --profile agents --calls 2000 --rate 40 --concurrency 150
+  1,200 calls up, SIGKILL, start, and every call held, retrieved and released; then 20 times under the load of a mix:
+      tandem-load crash --calls 1200 --rounds 1 --server-bin target/release/tandem --server-config config/load.toml
+      tandem-load crash --calls 200 --rounds 20 --mix --server-bin target/release/tandem --server-config config/load.toml
   From MakeCall to INVITE, 200 calls one by one, and again with 1,200 calls up:
       tandem-load makecall --count 200 --background 1200
 
 EXIT STATUS
   0  every call succeeded, every check passed, every gauge is zero
-  1  something failed; the report says what
+  1  something failed (for crash: anything was lost, missed or repeated); the report says what
   2  the run could not be set up (wrong arguments, no server, registration refused)";
 
 /// The commands.
@@ -68,6 +71,13 @@ pub enum Command {
     Soak(Soak),
     /// Calls in which desks hold, transfer, confer and alternate; the report has the times of each request.
     Mix(Mix),
+    /// Kills the server with SIGKILL while calls are up, starts it again, and tries every call; the report says what was lost.
+    ///
+    /// Each round: N calls are brought up, the server that was started for the run (--server-bin, --server-config) is killed at a random
+    /// moment and started again at once. Desks resume, and must get every event once. Each call that was up (both phones have 200 and ACK,
+    /// and its desks EventEstablished) is then held, retrieved and released. Calls that were ringing or dialling, and requests that were in
+    /// flight, must end with one terminal event for each party and one answer each.
+    Crash(Crash),
     /// Measures the time from MakeCall to the INVITE at the caller's phone, call by call.
     #[command(name = "makecall")]
     MakeCall(MakeCall),
@@ -82,6 +92,7 @@ impl Command {
             Self::Ramp(ramp) => &ramp.common,
             Self::Soak(soak) => &soak.common,
             Self::Mix(mix) => &mix.common,
+            Self::Crash(crash) => &crash.common,
             Self::MakeCall(make_call) => &make_call.common,
         }
     }
@@ -183,6 +194,35 @@ pub struct Mix {
     pub common: Common,
 }
 
+/// Options of `crash`.
+#[derive(Args, Debug)]
+pub struct Crash {
+    /// How many calls are to be up when the server is killed.
+    #[arg(long, default_value_t = 100)]
+    pub calls: u64,
+    /// How often.
+    #[arg(long, default_value_t = 3)]
+    pub rounds: u32,
+    /// Desks hold, transfer and confer meanwhile, as in `mix`; otherwise calls are only up, and a few more are being set up.
+    #[arg(long)]
+    pub mix: bool,
+    /// What the calls do with --mix: a name or a file, as for `mix`.
+    #[arg(long, value_name = "FILE|NAME", default_value = "agents", requires = "mix")]
+    pub profile: String,
+    /// Calls started per second, as long as there are fewer.
+    #[arg(long, default_value_t = 50.0)]
+    pub rate: f64,
+    /// The kill comes within this time of when the calls are up, in seconds.
+    #[arg(long, default_value_t = 3.0)]
+    pub secs: f64,
+    /// Calls that are tried per second after the restart.
+    #[arg(long, default_value_t = 500.0)]
+    pub try_rate: f64,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub common: Common,
+}
+
 /// Options of `makecall`.
 #[derive(Args, Debug)]
 pub struct MakeCall {
@@ -233,7 +273,7 @@ pub struct Common {
     /// The server's process, for its CPU and memory (with the processes below it).
     #[arg(long, conflicts_with = "server_config", help_heading = "Server")]
     pub server_pid: Option<u32>,
-    /// Start `tandem serve --config FILE` for the run, and stop it afterwards.
+    /// Start `tandem serve --config FILE` for the run, and stop it afterwards. Its journal is in a temporary directory.
     #[arg(long, value_name = "FILE", requires = "server_bin", help_heading = "Server")]
     pub server_config: Option<PathBuf>,
     /// The program to start.
@@ -370,5 +410,10 @@ mod tests {
         assert!(common("tandem-load soak --local ::1").check().is_err());
         assert!(parse("tandem-load hold --server-config x").is_err());
         assert!(parse("tandem-load ramp --rates fast").is_err());
+        assert!(
+            parse("tandem-load crash --profile holds").is_err(),
+            "a profile is one of --mix"
+        );
+        assert!(parse("tandem-load crash --mix --profile holds --rounds 20").is_ok());
     }
 }

@@ -1,7 +1,7 @@
 //! Tandem's load generator: a black box that speaks SIP, RTP and CTI to a server from outside.
 //!
 //! ```text
-//! cli -> hold | media | ramp | soak | mix | make_call -> bench (links, phones, desks, server) -> world -> { call, registration, cti::check }
+//! cli -> hold | media | ramp | soak | mix | crash | make_call -> bench (links, phones, desks, server) -> world -> { call, registration, cti::check }
 //!                                                                       |
 //!                                            transport, cti::desk, rtp (sockets)      report <- stats, server (/proc, /metrics)
 //! ```
@@ -12,6 +12,7 @@
 mod bench;
 mod call;
 pub mod cli;
+mod crash;
 mod cti;
 mod hold;
 mod make_call;
@@ -48,10 +49,12 @@ pub async fn run(cli: &Cli) -> Result<Report, String> {
         Command::Ramp(ramp) => ramp::concurrency(ramp),
         Command::Soak(soak) => soak.concurrency,
         Command::Mix(mix) => mix.concurrency,
+        Command::Crash(crash) => crash::concurrency(crash)?,
         Command::MakeCall(make_call) => make_call.background + 1,
     };
     let phones_per_call = match &cli.command {
         Command::Mix(_) => mix::PHONES_PER_CALL,
+        Command::Crash(crash) if crash.mix => mix::PHONES_PER_CALL,
         _ => 2,
     };
     let mut bench = bench::Bench::open(common, concurrency, phones_per_call).await?;
@@ -61,6 +64,7 @@ pub async fn run(cli: &Cli) -> Result<Report, String> {
         Command::Ramp(ramp) => ramp::run(ramp, &mut bench).await,
         Command::Soak(soak) => soak::run(soak, &mut bench).await,
         Command::Mix(mix) => mix::run(mix, &mut bench).await?,
+        Command::Crash(crash) => crash::run(crash, &mut bench).await?,
         Command::MakeCall(make_call) => make_call::run(make_call, &mut bench).await,
     };
     match bench.close().await {

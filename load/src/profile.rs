@@ -88,6 +88,12 @@ impl Profile {
         }
     }
 
+    /// The same with another time between two requests.
+    pub fn with_pause(mut self, pause: Duration) -> Self {
+        self.pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        self
+    }
+
     /// The time between two requests.
     pub fn pause(&self) -> Duration {
         Duration::from_millis(self.pause_ms)

@@ -7,13 +7,14 @@ use std::sync::atomic::Ordering;
 use serde::Serialize;
 
 use crate::bench::Bench;
+use crate::crash::Round;
 use crate::server::{self, Usage};
 use crate::stats::{Faults, Quantiles, Stats};
 
 /// Everything that is told about a run.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// `hold`, `ramp`, `soak`, `mix` or `makecall`.
+    /// The name of the command.
     pub command: &'static str,
     /// Repeats this run.
     pub seed: u64,
@@ -45,6 +46,8 @@ pub struct Report {
     pub verbs: Vec<Verb>,
     /// Calls one by one.
     pub serial: Vec<Serial>,
+    /// The rounds of a crash.
+    pub rounds: Vec<Round>,
 }
 
 /// One kind of request.
@@ -74,6 +77,8 @@ pub struct Calls {
     pub attempted: u64,
     pub succeeded: u64,
     pub failed: u64,
+    /// Not up when the server was killed.
+    pub interrupted: u64,
     pub failed_by_cause: BTreeMap<String, u64>,
 }
 
@@ -239,6 +244,7 @@ impl Report {
                 attempted: stats.attempted,
                 succeeded: stats.succeeded,
                 failed: stats.failures(),
+                interrupted: stats.interrupted,
                 failed_by_cause: stats.failed.clone(),
             },
             times: times(stats),
@@ -280,6 +286,7 @@ impl Report {
             memory: None,
             verbs: verbs(stats),
             serial: Vec::new(),
+            rounds: Vec::new(),
         }
     }
 
@@ -287,7 +294,8 @@ impl Report {
     pub fn judge(&mut self) {
         let mut reasons = std::mem::take(&mut self.reasons);
         let mut rule = |broken: bool, reason: String| reasons.extend(broken.then_some(reason));
-        let overloaded = !self.steps.is_empty();
+        // What a dead server left unsaid, its phones do not know of either.
+        let overloaded = !self.steps.is_empty() || !self.rounds.is_empty();
         rule(self.calls.failed > 0, format!("{} calls failed", self.calls.failed));
         rule(self.calls.attempted == 0, "no call was made".into());
         rule(
@@ -302,12 +310,18 @@ impl Report {
             self.cti.violations.count > 0,
             format!("{} faults in event streams", self.cti.violations.count),
         );
-        let open = self.cti.parties_without_end.count;
+        let open = self.cti.parties_without_end.count + self.rounds.iter().map(|round| round.without_end.count).sum::<u64>();
         rule(open > 0, format!("{open} parties without a terminal event"));
         let deaf = self.rtp.as_ref().map_or(0, |rtp| rtp.deaf_legs);
         rule(deaf > 0, format!("{deaf} legs received no media"));
         let left = self.gauges_not_zero.as_ref().map_or(0, Vec::len);
         rule(left > 0, format!("{left} gauges are not zero"));
+        let sum = |count: fn(&Round) -> u64| self.rounds.iter().map(count).sum::<u64>();
+        let (lost, unanswered) = (sum(|round| round.lost.count), sum(|round| round.unanswered.count));
+        rule(lost > 0, format!("{lost} calls lost"));
+        rule(unanswered > 0, format!("{unanswered} requests without an answer"));
+        let none_up = self.rounds.iter().any(|round| round.established == 0);
+        rule(none_up, "no call was up at a kill".into());
         rule(self.steps.iter().any(|step| !step.passed), "a step did not pass".into());
         rule(
             self.memory.as_ref().is_some_and(|memory| !memory.flat),
@@ -369,6 +383,7 @@ impl fmt::Display for Report {
             show_faults(f, "fault", &cti.violations)?;
             show_faults(f, "without end", &cti.parties_without_end)?;
         }
+        crate::crash::show(&self.rounds, f)?;
         self.show_figures(f)?;
         match &self.gauges_not_zero {
             None => writeln!(f, "  gauges       not looked at")?,
@@ -499,7 +514,8 @@ impl Report {
     }
 }
 
-fn show_faults(f: &mut fmt::Formatter<'_>, name: &str, faults: &Faults) -> fmt::Result {
+/// Faults of a kind, the first of them word for word.
+pub fn show_faults(f: &mut fmt::Formatter<'_>, name: &str, faults: &Faults) -> fmt::Result {
     if faults.count == 0 {
         return Ok(());
     }

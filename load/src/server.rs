@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -109,18 +109,57 @@ pub fn lift_file_limit() {
     }
 }
 
+/// A directory for the journal of a server that we start, gone with it: no run recovers the calls of another.
+pub struct JournalDirectory(PathBuf);
+
+impl JournalDirectory {
+    /// A new one.
+    pub fn new() -> io::Result<Self> {
+        let name = format!("tandem-load-{}-{:08x}", std::process::id(), rand::random::<u32>());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path)?;
+        Ok(Self(path))
+    }
+
+    /// What is in it, in KiB.
+    pub fn kib(&self) -> u64 {
+        let entries = std::fs::read_dir(&self.0).into_iter().flatten().flatten();
+        let bytes: u64 = entries.filter_map(|entry| entry.metadata().ok()).map(|file| file.len()).sum();
+        bytes / 1024
+    }
+}
+
+impl Drop for JournalDirectory {
+    fn drop(&mut self) {
+        // What is left of it lies among temporary files.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 /// A server that we started. Dropping it kills it; [`Started::stop`] asks first.
 pub struct Started {
     child: Child,
 }
 
 impl Started {
-    /// Runs `BIN serve --config FILE`; its output goes to our standard error.
-    pub fn run(bin: &Path, config: &Path) -> io::Result<Self> {
+    /// Runs `BIN serve --config FILE` with a journal in this directory; its output goes to our standard error.
+    pub fn run(bin: &Path, config: &Path, journal: &JournalDirectory) -> io::Result<Self> {
         let mut command = Command::new(bin);
         command.arg("serve").arg("--config").arg(config);
+        command.args(["--set", &format!("journal.dir={}", journal.0.display())]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
         Ok(Self { child: command.spawn()? })
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Ends it with SIGKILL.
+    pub fn kill(&mut self) -> io::Result<()> {
+        self.child.kill()?;
+        self.child.wait().map(drop)
     }
 
     /// Its process id.

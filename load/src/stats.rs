@@ -100,6 +100,8 @@ pub struct Stats {
     pub succeeded: u64,
     /// Calls that are over and did not, by cause.
     pub failed: BTreeMap<String, u64>,
+    /// Calls that were not up when the server was killed.
+    pub interrupted: u64,
     /// INVITE to 200, at the phone that dialled.
     pub setup_phone: Latency,
     /// MakeCall to EventEstablished, at the desktop that asked.
@@ -129,6 +131,12 @@ pub struct Stats {
     pub strays: Faults,
     /// Broken rules of event streams.
     pub violations: Faults,
+    /// Those of them that are events which did not come.
+    pub missed_events: u64,
+    /// Those that came again.
+    pub repeated_events: u64,
+    /// Those that a party must not get where it stands.
+    pub wrong_events: u64,
 }
 
 impl Stats {
@@ -139,7 +147,7 @@ impl Stats {
 
     /// Calls that are not over.
     pub fn open(&self) -> u64 {
-        self.attempted - self.succeeded - self.failures()
+        self.attempted - self.succeeded - self.failures() - self.interrupted
     }
 
     /// Repeats in percent of all SIP messages.

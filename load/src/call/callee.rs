@@ -119,6 +119,18 @@ impl Leg {
         }
     }
 
+    /// A refresh (RFC 3311 s.5.2, RFC 4028 s.9); with an offer it is answered as in a re-INVITE.
+    pub(super) fn on_update(&mut self, request: &Request, head: &Head, out: &mut Vec<Output>) {
+        if !matches!(self.state, State::Talking | State::Answered) {
+            return self.reply(request, 481, out);
+        }
+        self.dialog.refreshed(request, head);
+        let body = (!request.body.is_empty()).then(|| self.describe(&request.body, out));
+        let contact = Some(self.line.contact.as_str());
+        let bytes = message::response(request, 200, &self.dialog.local_tag, contact, body.as_deref());
+        out.push(Output::Send(bytes, None));
+    }
+
     fn on_repeated_invite(&mut self, request: &Request, out: &mut Vec<Output>) {
         out.push(Output::Note(Note::Repeated));
         match (self.state, &self.answer) {

@@ -12,7 +12,7 @@
 //! | Over | still answers what is repeated, until the linger ends | - |
 //!
 //! Invariant: every leg ends with exactly one of [`Note::Ended`] and [`Note::Failed`], and from then on it sends nothing but
-//! repeated answers. A leg never refreshes, holds or transfers: it is the simplest phone that a server must serve.
+//! repeated answers. A leg never refreshes (it answers who does), holds or transfers: it is the simplest phone that a server must serve.
 //! Sources: RFC 3261 s.13-15, s.17 (timers A, B, E, F, G, H on unreliable transports), RFC 3264 s.5 (late offers).
 
 mod callee;
@@ -176,6 +176,7 @@ impl Leg {
             Method::Cancel => self.on_cancel(request, now, out),
             Method::Bye => self.on_bye(request, now, out),
             Method::Options | Method::Info | Method::Notify => self.reply(request, 200, out),
+            Method::Update => self.on_update(request, head, out),
             _ => self.reply(request, 405, out),
         }
     }

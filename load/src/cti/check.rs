@@ -14,27 +14,66 @@ pub struct Chain {
     last: Option<u64>,
 }
 
+/// What is wrong with the numbers of a frame.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Break {
+    /// It came before.
+    #[error("{event}: sequence {sequence} after {last}")]
+    #[allow(missing_docs, reason = "attributes of the frame")]
+    Repeated { event: String, sequence: u64, last: u64 },
+    /// Something before it did not come.
+    #[error("{event}: previous {previous}, but the event before was {last}")]
+    #[allow(missing_docs, reason = "attributes of the frame")]
+    Missed { event: String, previous: u64, last: u64 },
+    /// A client that resumed does not go on where it was.
+    #[error("resumed with {outcome:?} instead of \"delta\"")]
+    #[allow(missing_docs, reason = "an attribute of the frame")]
+    NotResumed { outcome: String },
+}
+
 impl Chain {
     /// Takes the next frame; tells what is wrong with its numbers.
-    pub fn take(&mut self, frame: &EventFrame) -> Result<(), String> {
+    pub fn take(&mut self, frame: &EventFrame) -> Result<(), Break> {
         let last = self.last.replace(frame.sequence);
         let Some(last) = last else { return Ok(()) };
-        if frame.sequence <= last {
-            return Err(format!("{}: sequence {} after {last}", frame.event, frame.sequence));
+        let (event, sequence, previous) = (frame.event.clone(), frame.sequence, frame.previous);
+        if sequence <= last {
+            return Err(Break::Repeated { event, sequence, last });
         }
-        match frame.previous {
-            previous if previous == last => Ok(()),
-            previous => Err(format!(
-                "{}: previous {previous}, but the event before was {last}",
-                frame.event
-            )),
+        match previous == last {
+            true => Ok(()),
+            false => Err(Break::Missed { event, previous, last }),
         }
+    }
+
+    /// Takes the EventServerConnected of a client that resumes. That of a `delta` has no place of its own: both of its numbers are that of
+    /// the event before. Any other outcome starts anew, and something may be missing.
+    pub fn resume(&mut self, frame: &EventFrame) -> Result<(), Break> {
+        let (last, outcome) = (self.last.unwrap_or_default(), frame.resume.clone().unwrap_or_default());
+        if outcome != "delta" {
+            self.last = Some(frame.sequence);
+            return Err(Break::NotResumed { outcome });
+        }
+        match (frame.sequence, frame.previous) == (last, last) {
+            true => Ok(()),
+            false => {
+                self.last = Some(frame.sequence);
+                let (event, previous) = (frame.event.clone(), frame.previous);
+                Err(Break::Missed { event, previous, last })
+            }
+        }
+    }
+
+    /// The sequence of the last event.
+    pub fn last(&self) -> Option<u64> {
+        self.last
     }
 }
 
 /// Where a party stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Standing {
+#[allow(missing_docs, reason = "named by the events that lead there")]
+pub enum Standing {
     Dialing,
     Ringing,
     Established,
@@ -50,7 +89,7 @@ pub struct Parties {
     /// Parties whose EventRinging answered a request (SingleStepConference): who asked need not be registered on them, and who is gets
     /// a copy without the reference, sooner or later.
     told_twice: HashSet<(u64, String)>,
-    ended: u64,
+    forgotten: usize,
 }
 
 impl Parties {
@@ -71,7 +110,6 @@ impl Parties {
         let after =
             next(before, &frame.event).map_err(|()| format!("{} of {dn} in call {conn}: {before:?} before", frame.event))?;
         if let Some(after) = after {
-            self.ended += u64::from(after == Standing::Ended);
             self.standings.insert(key, after);
         }
         Ok(())
@@ -111,9 +149,22 @@ impl Parties {
         }
     }
 
+    /// Where a DN stands in a call; none where it has no part in it.
+    pub fn standing(&self, conn: &str, dn: &str) -> Option<Standing> {
+        let conn = u64::from_str_radix(conn, 16).ok()?;
+        self.standings.get(&(conn, dn.to_owned())).copied()
+    }
+
+    /// Forgets the parties that are over and those that were told to be open.
+    pub fn forget(&mut self) {
+        self.forgotten += self.standings.len();
+        self.standings.clear();
+        self.told_twice.clear();
+    }
+
     /// How many parties there were.
     pub fn count(&self) -> usize {
-        self.standings.len()
+        self.forgotten + self.standings.len()
     }
 
     /// The parties without a terminal event.
@@ -172,10 +223,31 @@ mod tests {
             chain
                 .take(&frame("C", 12, 10))
                 .unwrap_err()
+                .to_string()
                 .contains("the event before was 9")
         );
-        assert!(chain.take(&frame("D", 12, 12)).unwrap_err().contains("sequence 12 after 12"));
+        let again = chain.take(&frame("D", 12, 12)).unwrap_err();
+        assert!(again.to_string().contains("sequence 12 after 12"));
         assert!(chain.take(&frame("E", 13, 0)).is_err());
+    }
+
+    #[test]
+    fn a_chain_goes_on_after_a_delta_and_starts_anew_after_anything_else() {
+        let connected = |outcome: &str, sequence, previous| EventFrame {
+            resume: Some(outcome.into()),
+            ..frame("EventServerConnected", sequence, previous)
+        };
+        let mut chain = Chain::default();
+        assert_eq!(chain.take(&frame("A", 5, 0)), Ok(()));
+        assert_eq!(chain.resume(&connected("delta", 5, 5)), Ok(()));
+        assert_eq!(chain.take(&frame("B", 9, 5)), Ok(()));
+        assert!(matches!(chain.resume(&connected("delta", 5, 5)), Err(Break::Missed { .. })));
+        assert_eq!(chain.take(&frame("B", 9, 5)), Ok(()));
+        assert!(matches!(
+            chain.resume(&connected("snapshot", 40, 0)),
+            Err(Break::NotResumed { .. })
+        ));
+        assert_eq!((chain.last(), chain.take(&frame("C", 41, 40))), (Some(40), Ok(())));
     }
 
     #[test]

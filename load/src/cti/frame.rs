@@ -32,6 +32,12 @@ pub struct EventFrame {
     pub error_code: Option<u64>,
     /// The error text (EventError).
     pub error_message: Option<String>,
+    /// The epoch of the server's sequences (EventServerConnected).
+    pub epoch: Option<String>,
+    /// What became of a resume (EventServerConnected).
+    pub resume: Option<String>,
+    /// What the client calls itself when it resumes (EventServerConnected).
+    pub session: Option<String>,
 }
 
 impl EventFrame {
@@ -44,6 +50,17 @@ impl EventFrame {
 /// OpenServer.
 pub fn open_server(api_key: &str) -> String {
     ClientRequest::open_server("tandem-load", api_key).reference(1).to_json()
+}
+
+/// OpenServer of a client that goes on after the event with this sequence.
+pub fn resume_server(api_key: &str, epoch: &str, session: &str, sequence: u64) -> String {
+    let request = ClientRequest::open_server("tandem-load", api_key).resume(epoch, sequence);
+    request.session(session).reference(1).to_json()
+}
+
+/// QueryServer.
+pub fn query_server(reference: u32) -> String {
+    ClientRequest::query_server().reference(reference).to_json()
 }
 
 /// RegisterAddress.
@@ -85,6 +102,8 @@ mod tests {
         assert_eq!(release_call(4, "sip:a@t", "y"), None);
         for request in [
             open_server("k"),
+            resume_server("k", "e", "s", 7),
+            query_server(5),
             register_address(2, "sip:a@t"),
             make_call(3, "sip:a@t", "sip:b@t"),
             release_call(4, "sip:a@t", "0000000000000a01").unwrap(),

@@ -6,6 +6,7 @@
 //! | Up | | its hold is over: Asking, Quiet (with RTP) or Releasing |
 //! | Asking | a desk asked for something (see `verbs`) | it is done: Up; refused or the limit: Releasing |
 //! | Quiet | RTP stopped, packets on their way arrive | a moment: Releasing |
+//! | Proving | the server was killed, and the call was up (see `recovery`) | every request was answered: Up; the limit: Releasing |
 //! | Releasing | somebody hangs up | both legs over and both terminal events seen, or the limit: gone, counted |
 //!
 //! Invariant: each call is counted exactly once, as succeeded or under one cause, the first that showed.
@@ -15,8 +16,9 @@ use std::time::{Duration, Instant};
 
 use rsip::Uri;
 
+use super::proof::Proof;
 use super::verbs::Progress;
-use super::{LegId, Timer, World};
+use super::{LegId, Recovery, Timer, World};
 use crate::call::Note;
 
 /// A call's number within the run.
@@ -81,6 +83,7 @@ enum Phase {
     Up,
     Asking,
     Quiet,
+    Proving,
     Releasing,
 }
 
@@ -136,6 +139,7 @@ pub(super) struct Call {
     pub(super) begun: Instant,
     pub(super) conn: Option<String>,
     pub(super) progress: Progress,
+    pub(super) proof: Proof,
     phase: Phase,
     deadline: Instant,
     release: Release,
@@ -167,6 +171,22 @@ impl Call {
     /// What was asked is done.
     pub(super) fn goes_on(&mut self) {
         self.phase = Phase::Up;
+    }
+
+    /// It is up, and nobody ends it.
+    pub(super) fn is_established(&self) -> bool {
+        matches!(self.phase, Phase::Up | Phase::Asking) && self.failure.is_none()
+    }
+
+    /// The server was killed.
+    pub(super) fn proves(&mut self) {
+        self.phase = Phase::Proving;
+        self.progress = self.progress.abandoned();
+    }
+
+    /// The server was killed, and it is not known yet whether the call is what it was.
+    pub(super) fn is_proving(&self) -> bool {
+        self.phase == Phase::Proving
     }
 
     fn is_done(&self) -> bool {
@@ -224,6 +244,14 @@ impl World {
     /// Calls that are not over.
     pub fn calls_open(&self) -> usize {
         self.calls.len()
+    }
+
+    /// It was tried, and is ended like any other.
+    pub(super) fn is_proven(&mut self, id: CallId, now: Instant) {
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.phase = Phase::Up;
+            self.release(id, now);
+        }
     }
 
     /// Ends a call that is up.
@@ -303,6 +331,7 @@ impl World {
             begun,
             conn,
             progress: Progress::default(),
+            proof: Proof::default(),
             phase,
             deadline,
             release,
@@ -385,7 +414,7 @@ impl World {
                 self.check_up(id, now);
                 self.check_verb(id, now);
             }
-            Note::Media(_) if matches!(call.phase, Phase::Up | Phase::Asking) => self.start_media(id),
+            Note::Media(_) if matches!(call.phase, Phase::Up | Phase::Asking | Phase::Proving) => self.start_media(id),
             Note::Media(_) | Note::Resent | Note::Repeated => {}
             Note::Ended { by_us } => {
                 let expected = by_us || call.phase == Phase::Releasing || call.is_ended_by_server(side);
@@ -404,7 +433,7 @@ impl World {
         }
     }
 
-    fn leg_over(&mut self, id: CallId, side: usize) {
+    pub(super) fn leg_over(&mut self, id: CallId, side: usize) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         call.sides[side].over = true;
         if let (Some(rtp), Some(leg)) = (&self.rtp, call.sides[side].leg) {
@@ -440,7 +469,11 @@ impl World {
         let Some(call) = self.calls.get(&id).filter(|call| call.deadline == at) else {
             return;
         };
+        if self.recovery.as_ref().is_some_and(Recovery::is_frozen) {
+            return;
+        }
         match call.phase {
+            Phase::Proving => self.on_proof_time(id, now),
             Phase::SettingUp => self.fail(id, call.missing(), now),
             Phase::Asking => self.fail(id, call.missing(), now),
             Phase::Up if call.has_verbs() => self.next_verb(id, now),
@@ -508,6 +541,39 @@ impl World {
 
     fn finish(&mut self, id: CallId) {
         let Some(call) = self.calls.remove(&id) else { return };
+        self.give_back(id, &call);
+        if let Some(recovery) = &mut self.recovery {
+            recovery.on_call_over(id, call.failure.as_deref());
+        }
+        match call.failure {
+            None => self.stats.succeeded += 1,
+            Some(cause) => *self.stats.failed.entry(cause).or_default() += 1,
+        }
+    }
+
+    /// Forgets a call that was not up when the server was killed: nothing more is expected of it but that its parties end.
+    pub(super) fn interrupt(&mut self, id: CallId, now: Instant) {
+        let Some(call) = self.calls.remove(&id) else { return };
+        self.give_back(id, &call);
+        self.stats.interrupted += 1;
+        for leg in call.sides.iter().filter_map(|side| side.leg) {
+            self.let_go(leg, now);
+        }
+    }
+
+    /// Counts a call that did not end in time; its phones let it go.
+    pub(super) fn conclude(&mut self, id: CallId, now: Instant) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let missing = call.missing();
+        call.failure.get_or_insert(missing);
+        let legs = call.sides.each_ref().map(|side| side.leg);
+        self.finish(id);
+        for leg in legs.into_iter().flatten() {
+            self.let_go(leg, now);
+        }
+    }
+
+    fn give_back(&mut self, id: CallId, call: &Call) {
         for conn in [&call.conn, &call.progress.consult].into_iter().flatten() {
             self.conns.remove(conn);
         }
@@ -521,10 +587,6 @@ impl World {
             if !far {
                 self.free.push_back(side.phone);
             }
-        }
-        match call.failure {
-            None => self.stats.succeeded += 1,
-            Some(cause) => *self.stats.failed.entry(cause).or_default() += 1,
         }
     }
 

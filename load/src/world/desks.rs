@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
-use super::World;
-use super::calls::{CallId, Way};
+use super::calls::{Call, CallId, Way};
+use super::proof::Step;
 use super::verbs::{CONTROLLER, THIRD, Verb};
-use crate::cti::check::Chain;
+use super::{Recovery, World};
+use crate::cti::check::{Break, Chain};
 use crate::cti::desk::{Desk, FromDesk};
 use crate::cti::frame::{self, EventFrame};
 
@@ -16,15 +17,33 @@ pub struct DeskSeat {
     desk: Option<Desk>,
     chain: Chain,
     registered: usize,
+    /// Who it is to the server: epoch and session.
+    session: Option<(String, String)>,
+    comeback: Comeback,
     next_reference: u32,
     /// Why it cannot be used.
     refused: Option<String>,
+}
+
+/// How far a desk is that resumes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Comeback {
+    /// It does not.
+    None,
+    /// It was let in, or asked to be.
+    Asked,
+    /// Everything that it missed came.
+    CaughtUp,
 }
 
 /// What a request was about, to understand its refusal.
 #[derive(Clone, Copy)]
 pub(super) enum Asked {
     Register,
+    /// What a desk asks when it has resumed: the answer comes after all that it missed.
+    CatchUp,
+    /// See [`super::proof`].
+    Proof(CallId, Step),
     MakeCall(CallId),
     ReleaseCall(CallId),
     Verb(CallId, Verb, Instant),
@@ -38,9 +57,21 @@ impl DeskSeat {
             desk: None,
             chain: Chain::default(),
             registered: 0,
+            session: None,
+            comeback: Comeback::None,
             next_reference: 1,
             refused: None,
         }
+    }
+
+    /// Whether its connection is gone.
+    pub fn is_closed(&self) -> bool {
+        self.desk.is_none()
+    }
+
+    /// Whether it has resumed, and got everything that it missed.
+    pub fn is_caught_up(&self) -> bool {
+        self.comeback == Comeback::CaughtUp
     }
 
     /// Every DN is registered, or why that will never be.
@@ -60,6 +91,21 @@ impl World {
         entry.desk = Some(desk);
     }
 
+    /// A desk is connected again: it goes on where it was.
+    pub fn resume_desk(&mut self, seat: usize, desk: Desk, api_key: &str) {
+        let Some(entry) = self.desks.get_mut(seat) else { return };
+        entry.comeback = Comeback::Asked;
+        let (epoch, session) = entry.session.clone().unwrap_or_default();
+        let sequence = entry.chain.last().unwrap_or_default();
+        desk.send(frame::resume_server(api_key, &epoch, &session, sequence));
+        entry.desk = Some(desk);
+    }
+
+    /// The server is about to be killed: desks have nothing to resume yet.
+    pub(super) fn forget_comebacks(&mut self) {
+        self.desks.iter_mut().for_each(|entry| entry.comeback = Comeback::None);
+    }
+
     /// Closes every connection.
     pub fn close_desks(&mut self) {
         self.desks.iter_mut().for_each(|seat| seat.desk = None);
@@ -72,7 +118,8 @@ impl World {
             FromDesk::Closed(reason) => {
                 let Some(entry) = self.desks.get_mut(seat) else { return };
                 // Closed by us when there is no desk any more.
-                if entry.desk.take().is_some() {
+                let by_them = entry.desk.take().is_some();
+                if by_them && !self.recovery.as_ref().is_some_and(Recovery::is_frozen) {
                     entry.refused.get_or_insert(format!("CTI connection {seat} closed: {reason}"));
                     self.stats.violations.add(format!("CTI connection {seat} closed: {reason}"));
                 }
@@ -93,13 +140,40 @@ impl World {
             }
         };
         let Some(entry) = self.desks.get_mut(seat) else { return };
-        let chain = entry.chain.take(&frame);
+        let resumes = entry.comeback == Comeback::Asked && frame.event == "EventServerConnected";
+        let chain = if resumes {
+            entry.chain.resume(&frame)
+        } else {
+            entry.chain.take(&frame)
+        };
         let party = self.parties.take(&frame);
-        for fault in [chain, party].into_iter().filter_map(Result::err) {
+        match &chain {
+            Err(Break::Repeated { .. }) => self.stats.repeated_events += 1,
+            Err(Break::Missed { .. } | Break::NotResumed { .. }) => self.stats.missed_events += 1,
+            Ok(()) => {}
+        }
+        self.stats.wrong_events += u64::from(party.is_err());
+        let faults = [chain.map_err(|fault| fault.to_string()), party];
+        for fault in faults.into_iter().filter_map(Result::err) {
             self.stats.violations.add(format!("client {seat}: {fault}"));
         }
+        if let (Some(reference), Some(recovery)) = (frame.reference_id, &mut self.recovery)
+            && recovery.on_answer(seat, reference)
+        {
+            let twice = format!("client {seat}: {} answers {reference} once more", frame.event);
+            self.stats.repeated_events += 1;
+            self.stats.violations.add(twice);
+        }
         match frame.event.as_str() {
-            "EventServerConnected" => self.register_dns(seat),
+            "EventServerConnected" => self.on_connected(seat, &frame, resumes),
+            "EventServerInfo" => {
+                let asked = frame
+                    .reference_id
+                    .and_then(|reference| self.references.remove(&(seat, reference)));
+                if let (Some((Asked::CatchUp, _)), Some(entry)) = (asked, self.desks.get_mut(seat)) {
+                    entry.comeback = Comeback::CaughtUp;
+                }
+            }
             "EventRegistered" => {
                 if let Some(reference) = frame.reference_id {
                     self.references.remove(&(seat, reference));
@@ -110,6 +184,18 @@ impl World {
             }
             "EventError" => self.on_error(seat, &frame, now),
             _ => self.on_call_event(seat, &frame, now),
+        }
+    }
+
+    fn on_connected(&mut self, seat: usize, frame: &EventFrame, resumes: bool) {
+        if let (Some(entry), Some(epoch), Some(session)) = (self.desks.get_mut(seat), &frame.epoch, &frame.session) {
+            entry.session = Some((epoch.clone(), session.clone()));
+        }
+        match (resumes, frame.resume.as_deref()) {
+            (true, Some("delta" | "snapshot")) => {
+                self.ask(seat, Asked::CatchUp, |reference| Some(frame::query_server(reference)));
+            }
+            _ => self.register_dns(seat),
         }
     }
 
@@ -167,7 +253,7 @@ impl World {
         let reference = entry.next_reference;
         let sent = request(reference).is_some_and(|request| entry.desk.as_ref().is_some_and(|desk| desk.send(request)));
         if sent {
-            self.references.insert((seat, reference), asked);
+            self.references.insert((seat, reference), (asked, self.time));
         }
         sent
     }
@@ -182,10 +268,13 @@ impl World {
             .reference_id
             .and_then(|reference| self.references.remove(&(seat, reference)))
         {
-            Some(Asked::MakeCall(id)) => self.fail(id, format!("MakeCall: {text}"), now),
-            Some(Asked::Verb(id, verb, _)) => self.on_verb_refused(id, verb, &text, now),
-            Some(Asked::ReleaseCall(id)) => self.fail(id, format!("ReleaseCall: {text}"), now),
-            Some(Asked::Register) | None => {
+            Some((Asked::Proof(id, step), _)) => self.on_proof_refused(id, step, &text, now),
+            // It was in flight when the server was killed; the call itself is tried.
+            Some((Asked::Verb(id, ..), _)) if self.calls.get(&id).is_none_or(Call::is_proving) => {}
+            Some((Asked::MakeCall(id), _)) => self.fail(id, format!("MakeCall: {text}"), now),
+            Some((Asked::Verb(id, verb, _), _)) => self.on_verb_refused(id, verb, &text, now),
+            Some((Asked::ReleaseCall(id), _)) => self.fail(id, format!("ReleaseCall: {text}"), now),
+            Some((Asked::Register | Asked::CatchUp, _)) | None => {
                 if let Some(entry) = self.desks.get_mut(seat) {
                     entry.refused.get_or_insert(format!("CTI connection {seat}: {text}"));
                 }
@@ -200,15 +289,20 @@ impl World {
         };
         let asked = frame
             .reference_id
-            .and_then(|reference| self.references.remove(&(seat, reference)));
+            .and_then(|reference| self.references.remove(&(seat, reference)))
+            .map(|(asked, _)| asked);
         let known = self.conns.get(conn).copied();
+        let proven = match asked {
+            Some(Asked::Proof(id, step)) => Some((id, step)),
+            _ => None,
+        };
         let answered = match asked {
             Some(Asked::Verb(id, verb, at)) => Some((id, verb, at)),
             _ => None,
         };
         let id = match (known, asked) {
             (Some(id), _) => id,
-            (None, Some(Asked::MakeCall(id) | Asked::Verb(id, ..))) => id,
+            (None, Some(Asked::MakeCall(id) | Asked::Verb(id, ..) | Asked::Proof(id, _))) => id,
             (None, _) => match self.consulted(phone).or_else(|| self.call_of(phone, frame)) {
                 Some(id) => id,
                 // Events of a call that failed and was given up before them.
@@ -263,6 +357,10 @@ impl World {
         if let Some((id, verb, at)) = answered {
             self.on_verb_answered(id, verb, at, now);
         }
+        if let Some((id, step)) = proven {
+            self.on_proof_answered(id, step, &frame.event, now);
+        }
+        self.advance_proof(id, now);
     }
 
     /// The call that this phone is brought into.

@@ -8,6 +8,8 @@
 
 mod calls;
 mod desks;
+mod proof;
+mod recovery;
 #[cfg(test)]
 mod tests;
 mod verbs;
@@ -35,6 +37,7 @@ use crate::transport::Link;
 use calls::Call;
 pub use calls::{CallId, Schedule};
 pub use desks::DeskSeat;
+pub use recovery::Recovery;
 
 /// A leg's number.
 type LegId = u64;
@@ -127,6 +130,8 @@ pub struct World {
     pub schedule: Option<Schedule>,
     /// What is done in calls.
     pub profile: Option<Profile>,
+    /// From the end of the server until all that was there before it has been tried.
+    pub recovery: Option<Recovery>,
     settings: Settings,
     ids: Ids,
     random: StdRng,
@@ -135,7 +140,9 @@ pub struct World {
     invites: HashMap<(String, String), LegId>,
     calls: HashMap<CallId, Call>,
     conns: HashMap<String, CallId>,
-    references: HashMap<(usize, u32), desks::Asked>,
+    references: HashMap<(usize, u32), (desks::Asked, Instant)>,
+    /// The time, as it was told last.
+    time: Instant,
     timers: BinaryHeap<Reverse<(Instant, Timer)>>,
     free: VecDeque<usize>,
     next_leg: LegId,
@@ -154,6 +161,7 @@ impl World {
             rtp: rtp.then(Rtp::start),
             schedule: None,
             profile: None,
+            recovery: None,
             settings,
             ids: Ids::new(seed),
             random: StdRng::seed_from_u64(seed),
@@ -163,6 +171,7 @@ impl World {
             calls: HashMap::new(),
             conns: HashMap::new(),
             references: HashMap::new(),
+            time: Instant::now(),
             timers: BinaryHeap::new(),
             free: VecDeque::new(),
             next_leg: 0,
@@ -220,6 +229,7 @@ impl World {
 
     /// The time: whatever is due is done.
     pub fn on_time(&mut self, now: Instant) {
+        self.time = now;
         while self.timers.peek().is_some_and(|Reverse((at, _))| *at <= now) {
             let Some(Reverse((at, timer))) = self.timers.pop() else {
                 break;
@@ -254,6 +264,7 @@ impl World {
             if let Some(entry) = self.legs.get_mut(&leg) {
                 entry.peer = from;
             }
+            self.on_request_after_restart(leg, head.method, now);
             return self.with_leg(leg, now, |leg, _, out| leg.on_request(request, head, now, out));
         }
         match (head.method, &head.to_tag) {

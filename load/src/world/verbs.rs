@@ -125,6 +125,17 @@ pub(super) struct Progress {
     pub(super) consult_up: bool,
 }
 
+impl Progress {
+    /// What remains when nothing more is to be asked.
+    pub(super) fn abandoned(&mut self) -> Self {
+        Self {
+            consult: self.consult.take(),
+            consult_up: self.consult_up,
+            ..Self::default()
+        }
+    }
+}
+
 impl Call {
     /// Whether the server may end this side's leg by itself.
     pub(super) fn is_ended_by_server(&self, side: usize) -> bool {
