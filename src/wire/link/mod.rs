@@ -31,6 +31,8 @@ pub mod session;
 
 #[cfg(test)]
 mod network_tests;
+#[cfg(test)]
+mod readme_tests;
 
 pub use addp::{Addp, AddpTrace};
 pub use greeting::{Hello, Identity, Welcome};

@@ -53,7 +53,7 @@ impl Carried for LinkNotification {
 }
 
 /// The messages about a conference, but for CALL_OFFERED.
-const KNOWN: &[&str] = &[
+pub(crate) const KNOWN: &[&str] = &[
     "PARTY_CREATED",
     "PARTY_CHANGED",
     "PARTY_RELEASED",
