@@ -52,6 +52,8 @@ pub struct Lane {
     again: AtomicBool,
     /// Whether there is something to bring to the disk.
     dirty: AtomicBool,
+    /// Whether there is a writer: before, only whoever opens the lane makes segments, so that their numbers are in order.
+    begun: AtomicBool,
     /// Whether the writer is gone.
     gone: AtomicBool,
     /// Whether files are brought to the disk at all.
@@ -78,6 +80,7 @@ impl Lane {
             rotate: AtomicBool::new(false),
             again: AtomicBool::new(false),
             dirty: AtomicBool::new(false),
+            begun: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             synced,
             closed: AtomicU64::new(0),
@@ -85,6 +88,11 @@ impl Lane {
     }
 
     // The writer's side.
+
+    /// There is a writer from now on.
+    pub fn begin(&self) {
+        self.begun.store(true, Relaxed);
+    }
 
     /// The spare becomes the current segment. `closed`: what was written into the one before, in bytes.
     pub fn advance(&self, closed: u64) -> Option<Arc<File>> {
@@ -144,7 +152,7 @@ impl Lane {
 
     /// Whether a segment should be made.
     pub fn needs_spare(&self) -> bool {
-        !self.ready.load(Relaxed) && !self.gone.load(Relaxed)
+        self.begun.load(Relaxed) && !self.ready.load(Relaxed) && !self.gone.load(Relaxed)
     }
 
     /// Whether storage failed.
@@ -170,7 +178,9 @@ impl Lane {
     pub fn offer(&self, made: Option<Open>) {
         let mut slots = lock(&self.slots);
         slots.making = None;
-        if let Some(made) = made.filter(|_| !self.gone.load(Relaxed)) {
+        let current = slots.current.as_ref().map_or(0, |current| current.id.number);
+        // What is written later has the higher number, or it would count as what was before.
+        if let Some(made) = made.filter(|made| !self.gone.load(Relaxed) && made.id.number > current) {
             slots.spare = Some(made);
             self.ready.store(true, Relaxed);
         }

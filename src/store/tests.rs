@@ -397,6 +397,7 @@ fn what_was_put_before_is_void_once_everything_was_put_again() {
     drop(journal);
     let lane = Arc::new(Lane::new(Scope::TServer, store.shared.lanes()[0].reserve().number, false));
     lock(&store.shared.lanes).insert(Scope::TServer, lane.clone());
+    lane.begin();
     store.shared.wake();
     until("the first segment", || !lane.needs_spare());
     let mut journal = SegmentJournal::new(store.shared.clone(), lane.clone());
@@ -449,6 +450,27 @@ fn the_metrics_say_what_is_written_and_what_fails() {
         until("the journal to be back", || journal.is_back());
         has(&recorder.handle().render(), "tandem_journal_degraded{scope=\"tserver\"} 0");
     });
+}
+
+#[test]
+fn segments_are_written_in_the_order_of_their_numbers() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let shared = store(&directory).shared.clone();
+    let lane = Lane::new(Scope::TServer, 0, false);
+    assert!(!lane.needs_spare(), "whoever opens it makes the first one");
+    let make = |id| {
+        let file = Arc::new(shared.directory.make_segment(id).expect("a segment"));
+        Some(Open { id, file })
+    };
+    let (early, late) = (lane.reserve(), lane.reserve());
+    lane.offer(make(late));
+    assert!(lane.advance(0).is_some());
+    lane.begin();
+    lane.offer(make(early));
+    assert!(
+        lane.needs_spare() && lane.advance(0).is_none(),
+        "an earlier one is not taken after a later one"
+    );
 }
 
 #[test]

@@ -54,6 +54,7 @@ impl SegmentJournal {
     /// The writer of a lane; it works where the lane has a segment, else it begins degraded.
     pub fn new(shared: Arc<Shared>, lane: Arc<Lane>) -> Self {
         let file = lane.advance(0);
+        lane.begin();
         let meters = WriterMeters::of(lane.scope);
         let writer = Self {
             shared,

@@ -24,7 +24,12 @@ fn the_process_to_be_killed() {
     let (mut journal, records) = store.open(Scope::TServer);
     let (mut other, _) = store.open(Scope::Connector(0));
     let mut out = std::io::stdout().lock();
-    for number in next(&records).. {
+    let first = next(&records);
+    for cut_short in numbers(&records, RecordKind::Call).range(..first.saturating_sub(LIVE)) {
+        // The commit that the kill cut in two: its record is there, the removal is not.
+        journal.remove(RecordKind::Call, &cut_short.to_be_bytes());
+    }
+    for number in first.. {
         let id = number.to_be_bytes();
         journal.put(RecordKind::Call, &id, &vec![number as u8; 300 + number as usize % 1500]);
         journal.put(RecordKind::Event, &id, b"an event");
