@@ -132,7 +132,7 @@ impl Call {
     }
 
     /// Asks again for what was asked of the conference and is not answered.
-    fn ask_again(&self, conference: ConferenceId, parties: &[PartyStatus], out: &mut Vec<CallOutput>) {
+    fn ask_again(&mut self, conference: ConferenceId, parties: &[PartyStatus], out: &mut Vec<CallOutput>) {
         let asked = self.rooms.iter().find(|room| room.id == conference).and_then(Room::asked_for);
         out.extend(asked.map(|(operation, plan)| {
             CallOutput::Link(LinkRequest::SetAudio {
@@ -141,14 +141,18 @@ impl Call {
                 plan,
             })
         }));
-        let moving = self.devices.iter().filter_map(|device| Some((device, device.moving?)));
-        for (device, moving) in moving.filter(|(_, moving)| moving.conference == conference) {
+        for device in &mut self.devices {
+            let (from, from_party) = (device.conference, device.id);
+            let Some(moving) = device.moving.as_mut().filter(|moving| moving.conference == conference) else {
+                continue;
+            };
+            moving.again = true;
             out.push(CallOutput::Link(LinkRequest::MoveParty {
                 conference,
                 operation: moving.operation,
                 party: moving.id,
-                from: device.conference,
-                from_party: device.id,
+                from,
+                from_party,
             }));
         }
         let Some(pending) = &self.pending else { return };

@@ -38,6 +38,9 @@ pub(super) struct Moving {
     pub(super) operation: OperationId,
     /// It is not where it was any more.
     pub(super) away: bool,
+    /// It was asked for twice: where it failed once, it may yet be done.
+    #[serde(default)]
+    pub(super) again: bool,
 }
 
 /// A device. It is let go of when it is a party of no call any more.

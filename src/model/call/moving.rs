@@ -37,6 +37,7 @@ impl Call {
             id: party,
             operation,
             away: false,
+            again: false,
         });
         device.deadline = Some(deadline);
         out.push(CallOutput::Link(LinkRequest::MoveParty {
@@ -169,6 +170,7 @@ impl Call {
             return;
         };
         let (key, moving) = (device.key, device.take_moving());
+        out.extend(moving.filter(|moving| moving.again).map(unwanted));
         if moving.is_some_and(|moving| moving.away) {
             return self.released(key, &Cause::normal(ReleasedBy::Network), now, out);
         }

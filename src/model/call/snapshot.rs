@@ -1,10 +1,10 @@
 //! What is kept of a group so that its calls outlive it ([`Call::snapshot`]); [`super::restore`] makes a group of it again.
 //!
-//! Kept from the beginning to the end: a call that rings may be answered before its answer is known here, and is an established one then for
-//! everybody else. It holds what clients and connectors know of the calls; of an operation in
-//! progress only what must be carried on, because a party may be on its way between two conferences. What is known without it is left
-//! out: numbering and settings, who waits for an answer, what was asked about audio (it is set anew), every deadline. Encoding the same
-//! group twice gives the same bytes: times are kept by the calendar ([`Anchor`]).
+//! Kept from the beginning to the end: a call that rings may be answered before its answer is known here, and is an established one then
+//! for everybody else. It holds what clients and connectors know of the calls; of an operation in progress only what must be carried on,
+//! because a party may be on its way between two conferences. What is known without it is left out: numbering and settings, who waits
+//! for an answer, what was asked about audio (it is set anew), every deadline. Encoding the same group twice gives the same bytes: times
+//! are kept by the calendar ([`Anchor`]).
 //!
 //! Fields may be added, with a default; a name is never given another meaning.
 
@@ -248,7 +248,11 @@ impl DeviceSnapshot {
             flow: device.flow,
             moving: device.moving,
             mask: device.mask.clone(),
-            calling: called.then(|| CallingSnapshot::of(&device.calling)).unwrap_or_default(),
+            calling: if called {
+                CallingSnapshot::of(&device.calling)
+            } else {
+                CallingSnapshot::default()
+            },
             rings: called && device.rings,
             headers: if called { device.headers.clone() } else { Headers::new() },
         }

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use super::joiner::Joiner;
 use super::{Room, RoomOutput};
-
+use crate::ConferenceId;
 use crate::link::{AudioPlan, AudioSource, Hearing, LinkRequest, OperationId, Tone};
 
 /// How long after a plan that failed it is tried again.
@@ -52,7 +52,11 @@ impl Room {
     /// Sends the plan where it differs from the one in force and none is under way.
     pub(super) fn set_audio(&mut self, out: &mut Vec<RoomOutput>) {
         let Some(conference) = self.conference else { return };
-        if self.audio.pending.is_some() || self.audio.retry_at.is_some() || self.inside().next().is_none() {
+        if self.is_audited(conference)
+            || self.audio.pending.is_some()
+            || self.audio.retry_at.is_some()
+            || self.inside().next().is_none()
+        {
             return;
         }
         let plan = self.plan();
@@ -67,6 +71,19 @@ impl Room {
             operation,
             plan,
         }));
+    }
+
+    /// What may be lost is said again: the plan that is not answered under its id, else the whole plan.
+    pub(super) fn set_audio_again(&mut self, conference: ConferenceId, out: &mut Vec<RoomOutput>) {
+        if let (Some(operation), Some(plan)) = (self.audio.pending, self.audio.sent.clone()) {
+            return out.push(RoomOutput::Link(LinkRequest::SetAudio {
+                conference,
+                operation,
+                plan,
+            }));
+        }
+        (self.audio.sent, self.audio.retry_at) = (None, None);
+        self.set_audio(out);
     }
 
     pub(super) fn audio_done(&mut self, out: &mut Vec<RoomOutput>) {

@@ -150,6 +150,15 @@ impl Room {
         }
     }
 
+    /// What a joiner at the door hears may be lost: it is asked for its PIN from the start, or hears music again.
+    pub(super) fn prompt_again(&mut self, index: usize, now: Instant, out: &mut Vec<RoomOutput>) {
+        match self.joiners[index].stage {
+            Stage::Pin { wrong, .. } => self.ask_pin(index, wrong, now, out),
+            Stage::Lobby => self.prompt(index, Some(AudioSource::Music(None)), out),
+            _ => {}
+        }
+    }
+
     /// What a joiner at the door hears.
     fn prompt(&mut self, index: usize, source: Option<AudioSource>, out: &mut Vec<RoomOutput>) {
         let operation = self.operation();
@@ -265,6 +274,7 @@ impl Room {
             operation,
             to,
             given: false,
+            again: false,
         };
         joiner.deadline = Some(deadline);
         out.push(RoomOutput::Link(LinkRequest::MoveParty {
@@ -307,9 +317,12 @@ impl Room {
 
     /// The room's conference could not take the party.
     pub(super) fn not_moved(&mut self, index: usize, cause: &Cause, now: Instant, out: &mut Vec<RoomOutput>) {
-        let Stage::Moving { to, given, .. } = self.joiners[index].stage else {
+        let Stage::Moving { to, given, again, .. } = self.joiners[index].stage else {
             return;
         };
+        if again {
+            out.push(release(to, Cause::normal(ReleasedBy::Server)));
+        }
         if given {
             return self.gone(index, Some(cause), now, out);
         }

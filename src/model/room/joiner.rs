@@ -28,6 +28,8 @@ pub(super) enum Stage {
         to: (ConferenceId, PartyId),
         /// Its own conference has given it away.
         given: bool,
+        /// It was asked for twice: where it failed once, it may yet be done.
+        again: bool,
     },
     /// Inside.
     In,

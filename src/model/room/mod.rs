@@ -20,14 +20,17 @@
 //! It does not know SIP, does not read a clock, and plays nothing itself: it says what each party hears ([`AudioSource`]). Joiners who have
 //! not given their PIN count: whoever fills the door fills the room.
 //!
-//! One file per matter: `enter` (offer, PIN, lobby, move), `leave`, `audio`, `request`, `events` (with the roster), `timeout`.
+//! One file per matter: `enter` (offer, PIN, lobby, move), `leave`, `audio`, `request`, `events` (with the roster), `timeout`;
+//! `snapshot` is what is kept of a room and how it comes back, `audit` how both sides of the link agree again.
 
 mod audio;
+mod audit;
 mod enter;
 mod events;
 mod joiner;
 mod leave;
 mod request;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod timeout;
@@ -43,6 +46,7 @@ use audio::Audio;
 use joiner::{Joiner, Stage};
 
 pub use events::{RosterEntry, RosterRole, RosterState};
+pub use snapshot::RoomSnapshot;
 
 #[cfg(doc)]
 use crate::link::AudioSource;
@@ -132,6 +136,8 @@ pub enum RoomInput {
     Link(LinkNotification),
     /// The connector that has this conference is gone, and the conference with it.
     LinkLost(ConferenceId),
+    /// The link to the connectors is up again after a break: each conference is asked what it is now.
+    LinkRestored,
     /// The time of [`Room::next_timeout`] has come.
     Timeout,
 }
@@ -179,6 +185,8 @@ pub struct Room {
     conference: Option<ConferenceId>,
     /// Every conference that has not ended.
     conferences: Vec<ConferenceId>,
+    /// Those that are yet to say what they are, and until when.
+    audits: Vec<(ConferenceId, Instant)>,
     audio: Audio,
     next_party: u32,
     next_operation: u32,
@@ -204,6 +212,7 @@ impl Room {
             joiners: Vec::new(),
             conference: None,
             conferences: Vec::new(),
+            audits: Vec::new(),
             audio: Audio::default(),
             next_party: 1,
             next_operation: 1,
@@ -223,6 +232,7 @@ impl Room {
             RoomInput::Request { requestor, request } => self.request(requestor, request, now, out),
             RoomInput::Link(notification) => self.link(notification, now, out),
             RoomInput::LinkLost(conference) => self.conference_ended(conference, now, out),
+            RoomInput::LinkRestored => self.audit(now, out),
             RoomInput::Timeout => self.timed_out(now, out),
         }
         self.close_if_empty(now, out);
@@ -275,6 +285,7 @@ impl Room {
             LinkNotification::PartyMoved { conference, party } => self.moved(conference, party, now, out),
             LinkNotification::OperationDone { operation, .. } => self.operation_done(operation, now, out),
             LinkNotification::OperationFailed { operation, cause, .. } => self.operation_failed(operation, &cause, now, out),
+            LinkNotification::ConferenceState { conference, parties } => self.conference_state(conference, &parties, now, out),
             LinkNotification::ConferenceEnded { conference } => self.conference_ended(conference, now, out),
             // What a device asks for itself is a matter of calls between two; a refusal is all that it needs to hear.
             LinkNotification::TransferRequested {
@@ -289,7 +300,6 @@ impl Room {
             | LinkNotification::PartyAlerting { .. }
             | LinkNotification::PartyRedirected { .. }
             | LinkNotification::MediaFlow { .. }
-            | LinkNotification::ConferenceState { .. }
             | LinkNotification::DnContacts { .. } => {}
         }
     }
@@ -316,6 +326,7 @@ impl Room {
     /// A conference is gone, and every party that was in it.
     fn conference_ended(&mut self, conference: ConferenceId, now: Instant, out: &mut Vec<RoomOutput>) {
         self.conferences.retain(|other| *other != conference);
+        self.audits.retain(|(audited, _)| *audited != conference);
         if self.conference == Some(conference) {
             self.conference = None;
             self.audio = Audio::default();

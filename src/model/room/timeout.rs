@@ -19,10 +19,12 @@ impl Room {
             .flat_map(|joiner| [joiner.deadline, joiner.tone_until])
             .flatten();
         let audio = [self.audio.tone_until, self.audio.retry_at, self.deadline];
-        joiners.chain(audio.into_iter().flatten()).min()
+        let audits = self.audits.iter().map(|(_, deadline)| *deadline);
+        joiners.chain(audio.into_iter().flatten()).chain(audits).min()
     }
 
     pub(super) fn timed_out(&mut self, now: Instant, out: &mut Vec<RoomOutput>) {
+        self.audits_overdue(now, out);
         self.audio_overdue(now, out);
         let overdue = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= now);
         while let Some(index) = self.joiners.iter().position(|joiner| overdue(joiner.tone_until)) {
@@ -46,6 +48,7 @@ impl Room {
         }
         if self.closed && overdue(self.deadline) {
             self.conferences.clear();
+            self.audits.clear();
             self.joiners.clear();
         }
     }

@@ -142,7 +142,7 @@ impl Stage {
     }
 
     /// One step, made of four bytes.
-    fn step(&mut self, (kind, a, b, c): (u8, u8, u8, u8)) {
+    pub(super) fn step(&mut self, (kind, a, b, c): (u8, u8, u8, u8)) {
         let pick = |n: usize, byte: u8| usize::from(byte) % n.max(1);
         let dn = PEOPLE[pick(5, a)];
         let mut conns: Vec<ConnId> = self.call.conn_ids().collect();

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use super::stage::*;
 use super::*;
+use crate::call::{conn, device, party, room};
 use crate::link::{MediaFlowState, OperationId, PartyProgress, PartyStatus};
 use crate::request::{OnCall, OnCallWith, OnTwoCalls};
 
@@ -14,8 +15,8 @@ fn anchor(now: Instant) -> crate::Anchor {
 
 #[test]
 fn a_call_is_kept_from_its_beginning_to_its_end() {
-    let mut stage = Stage::empty(CONN, CONFERENCE);
-    assert_eq!(stage.call.snapshot(anchor(stage.now)), None);
+    let empty = Stage::empty(CONN, CONFERENCE);
+    assert_eq!(empty.call.snapshot(anchor(empty.now)), None);
     let mut stage = Stage::calling(CONN, CONFERENCE, CallerId::Extension(ALICE.into()), "bob");
     assert!(stage.call.snapshot(anchor(stage.now)).is_some());
     stage.hangs_up(BOB);
@@ -469,4 +470,56 @@ fn a_late_answer_to_what_was_asked_before_the_restart_means_nothing() {
         }));
     }
     stage.says("");
+}
+
+/// Whether nothing is under way: no operation, nobody on its way in, out or elsewhere.
+fn is_quiet(call: &Call) -> bool {
+    let settled = |device: &device::Device| device.leg == device::Leg::Connected && device.moving.is_none();
+    let talks = |conn: &conn::Conn| conn.stage == conn::Stage::Talking && conn.parties.iter().all(party::Party::talks);
+    let agreed = |room: &room::Room| room.asked.is_none() && room.refused.is_none() && room.audit.is_none();
+    call.pending.is_none()
+        && !call.conns.is_empty()
+        && call.conns.iter().all(talks)
+        && call.devices.iter().all(settled)
+        && call.rooms.iter().all(agreed)
+}
+
+/// What clients and devices have seen: everything but how the connector was told who hears whom.
+fn seen(stage: &mut Stage) -> Vec<String> {
+    let lines = std::mem::take(&mut stage.lines).into_iter();
+    lines.filter(|line| line != "link: audio" && line != "link: audit").collect()
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig {
+        failure_persistence: None,
+        ..proptest::prelude::ProptestConfig::with_cases(300)
+    })]
+
+    #[test]
+    fn a_quiet_group_that_came_back_does_what_it_would_have_done(
+        before in proptest::collection::vec(proptest::prelude::any::<(u8, u8, u8, u8)>(), 0..20),
+        after in proptest::collection::vec(proptest::prelude::any::<(u8, u8, u8, u8)>(), 0..20),
+    ) {
+        // A connector that does as it is asked, and neither side is lost again.
+        let is_plain = |step: &&(u8, u8, u8, u8)| !matches!(step.0 % 22, 18..);
+        let mut stage = Stage::consulted();
+        before.iter().filter(is_plain).for_each(|step| stage.step(*step));
+        if is_quiet(&stage.call) {
+            stage.forget();
+            let mut other = stage.clone();
+            proptest::prop_assert!(other.restart());
+            proptest::prop_assert!(is_quiet(&other.call), "{:?}", other.call);
+            proptest::prop_assert_eq!(seen(&mut other), Vec::<String>::new());
+            other.now = stage.now;
+            for step in after.iter().filter(is_plain) {
+                stage.step(*step);
+                other.step(*step);
+                proptest::prop_assert_eq!(seen(&mut stage), seen(&mut other));
+                for conference in [CONFERENCE, SECOND] {
+                    proptest::prop_assert_eq!(stage.hearing(conference), other.hearing(conference));
+                }
+            }
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::*;
-use crate::link::{AudioPlan, AudioSource, OperationId};
+use crate::link::{AudioPlan, AudioSource, MediaFlowState, OperationId, PartyProgress, PartyStatus};
 
 /// One conference: its parties, and who hears whom.
 #[derive(Debug, Default)]
@@ -20,6 +20,10 @@ pub(super) struct Connector {
     told: VecDeque<LinkNotification>,
     /// The next MoveParty and SetAudio fail.
     pub(super) fails: bool,
+    /// How moves were answered: asked again under its id, one gets the same answer.
+    moves: BTreeMap<(ConferenceId, OperationId), LinkNotification>,
+    /// Who was accepted.
+    connected: Vec<(ConferenceId, PartyId)>,
 }
 
 impl Connector {
@@ -54,10 +58,23 @@ impl Connector {
     fn carry_out(&mut self, request: LinkRequest) {
         match request {
             LinkRequest::ConnectParty { conference, party } if self.has((conference, party)) => {
-                self.told.push_back(LinkNotification::PartyConnected { conference, party });
+                if !self.connected.contains(&(conference, party)) {
+                    self.connected.push((conference, party));
+                    self.told.push_back(LinkNotification::PartyConnected { conference, party });
+                }
+            }
+            LinkRequest::Audit { conference } => {
+                let account = self.account(conference);
+                self.told.push_back(account);
             }
             LinkRequest::ConnectParty { .. } => {}
             LinkRequest::ReleaseParty { conference, party, .. } => self.release((conference, party), ReleasedBy::Server),
+            LinkRequest::ReleaseConference { conference, .. } => {
+                let parties = self.bridges.get(&conference).map(|bridge| bridge.parties.clone());
+                for party in parties.unwrap_or_default() {
+                    self.release((conference, party), ReleasedBy::Server);
+                }
+            }
             LinkRequest::SetAudio {
                 conference,
                 operation,
@@ -70,6 +87,9 @@ impl Connector {
                 from,
                 from_party,
             } => {
+                if let Some(answer) = self.moves.get(&(conference, operation)) {
+                    return self.told.push_back(answer.clone());
+                }
                 let fails = std::mem::take(&mut self.fails);
                 if fails || !self.has((from, from_party)) {
                     return self.failed(conference, operation);
@@ -82,7 +102,10 @@ impl Connector {
                 // A conference that is over takes nobody, and says nothing more.
                 if let Some(bridge) = self.bridges.get_mut(&conference) {
                     bridge.parties.push(party);
-                    self.told.push_back(LinkNotification::OperationDone { conference, operation });
+                    self.connected.push((conference, party));
+                    let done = LinkNotification::OperationDone { conference, operation };
+                    self.moves.insert((conference, operation), done.clone());
+                    self.told.push_back(done);
                 }
             }
             other => panic!("a room never asks for {other:?}"),
@@ -134,6 +157,33 @@ impl Connector {
         if bridge.parties.is_empty() {
             self.bridges.remove(&conference);
             self.told.push_back(LinkNotification::ConferenceEnded { conference });
+        }
+    }
+
+    /// What a conference says that it is.
+    pub(super) fn account(&self, conference: ConferenceId) -> LinkNotification {
+        let Some(bridge) = self.bridges.get(&conference) else {
+            return LinkNotification::ConferenceEnded { conference };
+        };
+        let status = |party: &PartyId| PartyStatus {
+            party: *party,
+            progress: if self.connected.contains(&(conference, *party)) {
+                PartyProgress::Connected
+            } else {
+                PartyProgress::Created
+            },
+            held: false,
+            flow: MediaFlowState::Unknown,
+        };
+        let parties = bridge.parties.iter().map(status).collect();
+        LinkNotification::ConferenceState { conference, parties }
+    }
+
+    /// A conference says unasked what it is.
+    pub(super) fn tell_account(&mut self, at: usize) {
+        if let Some(conference) = self.bridges.keys().nth(at).copied() {
+            let account = self.account(conference);
+            self.told.push_back(account);
         }
     }
 

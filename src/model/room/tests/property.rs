@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 
+use super::super::RoomSnapshot;
 use super::connector::Connector;
 use super::*;
 
@@ -23,6 +24,9 @@ enum Step {
     Admit(u32),
     Mute(u32, bool),
     Clear,
+    Restart,
+    LinkRestored,
+    Account(usize),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -42,6 +46,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => user.clone().prop_map(Step::Admit),
         1 => (user, any::<bool>()).prop_map(|(user, on)| Step::Mute(user, on)),
         1 => Just(Step::Clear),
+        1 => Just(Step::Restart),
+        1 => Just(Step::LinkRestored),
+        2 => (0_usize..6).prop_map(Step::Account),
     ]
 }
 
@@ -178,6 +185,25 @@ impl Play {
                 self.ask(on_call(operation, &meeting(), Some(&dn(user))));
             }
             Step::Clear => self.ask(clear(&meeting())),
+            Step::LinkRestored => self.give(RoomInput::LinkRestored),
+            Step::Account(at) => self.connector.tell_account(at),
+            Step::Restart => self.restart(),
+        }
+    }
+
+    /// The process dies and comes back; what the connector was to be told has reached it.
+    fn restart(&mut self) {
+        let Some(snapshot) = self.scene.room.snapshot() else { return };
+        let bytes = rmp_serde::to_vec_named(&snapshot).unwrap();
+        let read: RoomSnapshot = rmp_serde::from_slice(&bytes).unwrap();
+        assert_eq!(read, snapshot);
+        let (numbering, settings) = (self.scene.room.numbering.clone(), self.scene.room.settings.clone());
+        let mut out = Vec::new();
+        self.scene.room = Room::restore(read, numbering, settings, self.scene.now, &mut out);
+        self.connector.take(&out);
+        // Whoever answers for the process that is gone.
+        for number in 1..=self.asked {
+            self.answered.entry(number).or_insert(1);
         }
     }
 
