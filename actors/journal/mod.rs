@@ -104,7 +104,8 @@ pub trait Journal {
     /// Forgets every record of that kind whose id is below this one.
     fn remove_below(&mut self, kind: RecordKind, id: &[u8]);
 
-    /// What was put and removed so far outlives the process from now on; on storage that fails, it does not, and calls go on all the same.
+    /// What was put so far outlives the process from now on, and what was removed is gone a little later at the latest; on storage that fails
+    /// it does not, and calls go on all the same.
     fn commit(&mut self);
 
     /// Whether storage had failed and works again, told once: whoever has records puts them all again.

@@ -205,13 +205,15 @@ impl CallActor {
         for output in std::mem::take(&mut self.out) {
             self.carry_out(output, &mut told, &mut closed, ctx);
         }
+        // From then on a connector may have something to say about it that must find it here.
+        let urgent = !self.kept.is_some() || absorbed.is_some();
         let mut entries: Vec<_> = self.keep().into_iter().collect();
         entries.extend(absorbed.map(|group| Entry {
             kind: RecordKind::Call,
             id: group.0,
             value: None,
         }));
-        publish(&self.switch.directory, told, entries);
+        publish(&self.switch.directory, told, entries, urgent);
         for conn_id in closed {
             // The event log is told last that the call is gone.
             self.switch.closed(self.group, conn_id);
@@ -273,7 +275,7 @@ fn may_consult(input: &CallInput) -> bool {
     matches!(operation, OnCallWith::InitiateTransfer | OnCallWith::InitiateConference)
 }
 
-fn publish(directory: &Directory, told: Vec<Told>, entries: Vec<Entry>) {
+fn publish(directory: &Directory, told: Vec<Told>, entries: Vec<Entry>, urgent: bool) {
     if told.is_empty() && entries.is_empty() {
         return;
     }
@@ -282,6 +284,7 @@ fn publish(directory: &Directory, told: Vec<Told>, entries: Vec<Entry>) {
         log.do_send(Publish {
             told,
             entries,
+            urgent,
             waiting: Waiting::new(ActorKind::EventLog),
         });
     }

@@ -240,6 +240,7 @@ impl DnActor {
             log.do_send(Publish {
                 told: vec![Told::Event(event, None)],
                 entries: Vec::new(),
+                urgent: false,
                 waiting: Waiting::new(ActorKind::EventLog),
             });
         }

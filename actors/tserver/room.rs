@@ -116,6 +116,7 @@ impl RoomActor {
             log.do_send(Publish {
                 told,
                 entries: Vec::new(),
+                urgent: false,
                 waiting: Waiting::new(ActorKind::EventLog),
             });
         }

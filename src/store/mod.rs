@@ -76,7 +76,12 @@ pub struct Settings {
     pub segment_bytes: u64,
     /// How often closed segments are folded into the database.
     pub fold_interval: Duration,
+    /// So long may removals wait for a record to be written with.
+    pub removals_within: Duration,
 }
+
+/// As long as that: what comes back for it after a kill is found to be over at once.
+pub const REMOVALS_WITHIN: Duration = Duration::from_millis(100);
 
 impl Settings {
     /// Those of the configuration; `None`: there is to be no journal.
@@ -89,6 +94,7 @@ impl Settings {
             },
             segment_bytes: journal.segment_bytes,
             fold_interval: Duration::from_millis(journal.fold_interval_ms),
+            removals_within: REMOVALS_WITHIN,
         })
     }
 }

@@ -19,6 +19,7 @@ fn settings(directory: &TempDir) -> Settings {
         sync: Sync::None,
         segment_bytes: 1 << 20,
         fold_interval: HOUR,
+        removals_within: Duration::ZERO,
     }
 }
 

@@ -5,7 +5,8 @@
 //! | working | into the buffer | written; where that fails: degraded |
 //! | degraded | dropped | looks whether the keeper has a new segment; where it has: working, and the owner is told to put everything again |
 //!
-//! Invariant: when `commit` has returned in the state *working*, the operating system has every frame before it. Nothing is ever waited
+//! Invariant: when `commit` has returned in the state *working*, the operating system has every record that was put before; what was only
+//! removed may come along a little later, with the next record or with a commit [`super::Settings::removals_within`] on. Nothing is ever waited
 //! for: making files, folding and bringing data to the disk are the keeper's work.
 //!
 //! When the owner puts everything again, what was put before is void, or records that were removed while storage failed would come back.
@@ -41,6 +42,10 @@ pub struct SegmentJournal {
     buffer: Vec<u8>,
     /// Where the last frame begins in the buffer.
     last: usize,
+    /// Something was put since the last write.
+    urgent: bool,
+    /// How long removals have been waiting for that.
+    late_since: Option<Instant>,
     puts: u64,
     removes: u64,
     /// Whether the owner is to be told.
@@ -63,6 +68,8 @@ impl SegmentJournal {
             written: HEADER as u64,
             buffer: Vec::new(),
             last: 0,
+            urgent: false,
+            late_since: None,
             puts: 0,
             removes: 0,
             back: false,
@@ -211,6 +218,7 @@ impl SegmentJournal {
 impl Journal for SegmentJournal {
     fn put(&mut self, kind: RecordKind, id: &[u8], value: &[u8]) {
         self.puts += u64::from(self.file.is_some());
+        self.urgent = true;
         self.keep(Op::Put, kind as u8, id, value);
     }
 
@@ -229,6 +237,12 @@ impl Journal for SegmentJournal {
             return self.return_to_work();
         }
         let begun = Instant::now();
+        // What is over can be forgotten a little later: a write for it alone would cost as much as one for a record.
+        let since = *self.late_since.get_or_insert(begun);
+        if !self.urgent && self.void_at.is_none() && begun.duration_since(since) < self.shared.settings.removals_within {
+            return;
+        }
+        (self.urgent, self.late_since) = (false, None);
         if self.void_at.is_some_and(|at| at <= begun) {
             self.void_at = None;
             self.note(Op::Void);
@@ -252,6 +266,7 @@ impl Journal for SegmentJournal {
 
 impl Drop for SegmentJournal {
     fn drop(&mut self) {
+        self.urgent = true;
         self.commit();
         self.lane.close();
         self.shared.wake();

@@ -58,6 +58,10 @@ impl Journal for Pending {
     }
 
     fn commit(&mut self) {
+        // Removals wait for a record: as long as may be, for they may.
+        if !self.changes.iter().any(|change| matches!(change, Change::Put(..))) {
+            return;
+        }
         let mut scopes = self.memory.scopes.lock().unwrap_or_else(PoisonError::into_inner);
         let records = scopes.entry(self.scope).or_default();
         for change in self.changes.drain(..) {

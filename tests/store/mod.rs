@@ -16,6 +16,7 @@ fn restless(directory: &Path) -> Store {
         sync: Sync::Interval(Duration::from_millis(20)),
         segment_bytes: 64 << 10,
         fold_interval: Duration::from_millis(5),
+        removals_within: Duration::ZERO,
     };
     start(settings).unwrap_or_else(|error| panic!("{error}"))
 }

@@ -102,6 +102,7 @@ impl ConnectorLinkActor {
             log.do_send(Publish {
                 told: vec![Told::Event(Event::new(name), None)],
                 entries: Vec::new(),
+                urgent: false,
                 waiting: Waiting::new(ActorKind::EventLog),
             });
         }

@@ -74,6 +74,8 @@ pub struct Publish {
     pub told: Vec<Told>,
     /// What is kept.
     pub entries: Vec<Entry>,
+    /// It is to be in the journal at once even if nobody is told anything.
+    pub urgent: bool,
     /// Counts as waiting.
     pub waiting: Waiting,
 }
@@ -263,6 +265,8 @@ pub struct EventLogActor {
     connected: Option<(ResumeOutcome, Arc<str>)>,
     /// What goes into the journal with the next changes.
     entries: Vec<Entry>,
+    /// They are to be there at once.
+    urgent: bool,
     alarm: Alarm,
 }
 
@@ -275,6 +279,7 @@ impl EventLogActor {
             behind: BTreeSet::new(),
             connected: None,
             entries: Vec::new(),
+            urgent: false,
             alarm: Alarm::default(),
         };
         supervise(SPEC, actor)
@@ -444,13 +449,17 @@ impl EventLogActor {
             .filter(|client| !parts.connections.catch_up(&mut log, *client, out))
             .collect();
         let changes = log.take_changes();
-        if !changes.is_empty() || !out.is_empty() || !self.entries.is_empty() {
+        let told = !changes.is_empty() || !out.is_empty();
+        if told || !self.entries.is_empty() {
             let mut journal = parts.journal.borrow_mut();
             for entry in self.entries.drain(..) {
                 entry.put(&mut **journal);
             }
             records::write(&mut **journal, changes);
-            journal.commit();
+            // What nobody is told may be lost: its call is then as it was a moment before, and asks its connector what has happened since.
+            if told || std::mem::take(&mut self.urgent) {
+                journal.commit();
+            }
             if journal.is_back() {
                 keep_all_again(&parts.directory);
             }
@@ -627,6 +636,7 @@ impl Handler<Publish> for EventLogActor {
         }
         drop(log);
         self.entries.extend(message.entries);
+        self.urgent |= message.urgent;
         self.flush();
         self.settle(ctx);
     }

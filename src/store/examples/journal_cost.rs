@@ -35,6 +35,7 @@ fn measure(directory: &std::path::Path, sync: Sync) {
         sync,
         segment_bytes: 16 << 20,
         fold_interval: Duration::from_secs(3600),
+        removals_within: Duration::ZERO,
     };
     let store = match start(settings.clone()) {
         Ok(store) => store,
