@@ -14,7 +14,8 @@ use tandem_model::{ClientId, ConnId, DnId};
 use crate::connector::{ConnectorSummary, QueryConnector};
 use crate::directory::Directory;
 use crate::tserver::{
-    ClientActor, ClientMessage, ClientSink, Connect, DnSummary, Ping, QueryCallSummary, QueryDn, QueryRoomSummary, Refused,
+    ClientActor, ClientMessage, ClientSink, Connect, DnSummary, EventLogActor, Ping, QueryCallSummary, QueryDn, QueryRoomSummary,
+    Refused, Unwatch, Watch, Watching,
 };
 
 /// How long an actor may take to answer.
@@ -47,6 +48,16 @@ impl Gateway {
     /// The way into the actors of a directory.
     pub fn new(directory: Arc<Directory>, draining: Arc<AtomicBool>) -> Self {
         Self { directory, draining }
+    }
+
+    /// Shows somebody all events. Frames go to the sink of `watch`; dropping the handle ends it.
+    pub async fn watch(&self, watch: Watch) -> Result<WatchHandle, Refused> {
+        let log = self.directory.event_log().ok_or(Refused::NotReady)?;
+        let watching = ask(log, watch).await.map_err(|_| Refused::NotReady)??;
+        Ok(WatchHandle {
+            watching,
+            log: log.clone(),
+        })
     }
 
     /// Lets a client in. Frames for it go to `sink`; dropping the handle says that the client is gone.
@@ -171,6 +182,20 @@ where
 {
     let answer = tokio::time::timeout(DEADLINE, actor.send(question)).await;
     answer.map_err(|_| Unavailable)?.map_err(|_| Unavailable)
+}
+
+/// Somebody who sees all events. Dropping it ends that.
+pub struct WatchHandle {
+    /// How it began.
+    pub watching: Watching,
+    log: Addr<EventLogActor>,
+}
+
+impl Drop for WatchHandle {
+    fn drop(&mut self) {
+        // Unbounded post: one for each watcher, and those are bounded.
+        self.log.do_send(Unwatch(self.watching.number));
+    }
 }
 
 /// One connected client. Dropping it disconnects the client.

@@ -240,7 +240,8 @@ options! {
     "cti.open_timeout_s" App, integer(1, 3_600), Value("10"), AfterRestart, "":
         "How long a socket may stay open before its OpenServer request.";
     "cti.retention_events" App, integer(16, 10_000_000), Value("100000"), AfterRestart, "":
-        "How many events are kept for clients that resume and for `/v1/events`. Each takes about one kilobyte of memory.";
+        "How many events are kept for clients that resume and for `/v1/events`. Each takes about one kilobyte of memory; one with much user data \
+         counts as several.";
     "cti.retention_s" App, integer(1, 86_400), Value("300"), AfterRestart, "": "How long events are kept.";
     "cti.resume_grace_s" App, integer(0, 86_400), Value("120"), AfterRestart, "":
         "How long a client that lost its connection may take to resume. Until then its registrations hold, also one as Private, and its events are \

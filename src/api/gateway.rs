@@ -1,5 +1,6 @@
 //! [`Port`] on the actors: the gateway's answers, put into the words of the HTTP side.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -13,6 +14,7 @@ use tandem_model::{ConnId, DnId};
 
 use super::port::{
     CallSummary, ClientLink, ClientSink, ConnectorSummary, DnSummary, PartySummary, Port, ReadinessCheck, Refused, Unavailable,
+    Watch, Watching,
 };
 
 impl Port for Gateway {
@@ -20,6 +22,14 @@ impl Port for Gateway {
         async move {
             let handle = Gateway::connect(self, sink).await?;
             Ok(Box::new(handle) as Box<dyn ClientLink>)
+        }
+        .boxed_local()
+    }
+
+    fn watch(&self, watch: Watch) -> LocalBoxFuture<'_, Result<(Watching, Box<dyn Any>), Refused>> {
+        async move {
+            let handle = Gateway::watch(self, watch).await?;
+            Ok((handle.watching.clone(), Box::new(handle) as Box<dyn Any>))
         }
         .boxed_local()
     }

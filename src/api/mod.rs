@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `/v1/cti` | the CTI protocol ([`socket`]) | in OpenServer |
 //! | `/v1/calls`, `/v1/dns`, `/v1/connectors` | what there is ([`rest`]) | `read` |
+//! | `/v1/events` | all events, as server-sent events ([`events`]) | `read` and `cti` |
 //! | `/metrics` | Prometheus text | `read`, where configured |
 //! | `/livez`, `/readyz`, `/openapi.json` | for machines ([`health`]) | none |
 //!
@@ -26,6 +27,7 @@ use actix_web::{App, FromRequest, Handler, HttpServer, Resource, Responder, guar
 use tandem_config::Config;
 
 pub mod auth;
+pub mod events;
 pub mod gateway;
 pub mod health;
 pub mod openapi;
@@ -172,6 +174,7 @@ pub fn routes(shared: web::Data<Shared>) -> impl FnOnce(&mut web::ServiceConfig)
                 web::scope("/v1")
                     .wrap(from_fn(rest::require_key))
                     .configure(rest::configure)
+                    .configure(events::configure)
                     .default_service(web::to(nowhere)),
             )
             .default_service(web::to(nowhere));

@@ -4,7 +4,7 @@ use utoipa::openapi::OpenApi as Description;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{health, rest};
+use super::{events, health, rest};
 
 /// The document.
 #[derive(OpenApi)]
@@ -19,7 +19,8 @@ use super::{health, rest};
         rest::call,
         rest::dns,
         rest::dn,
-        rest::connectors
+        rest::connectors,
+        events::events
     ),
     modifiers(&BearerKey)
 )]

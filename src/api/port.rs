@@ -3,19 +3,22 @@
 //! [`Port`] is implemented for the actors' gateway. Everything here is JSON for people and tools: the calls and DNs as they stand,
 //! not a protocol; the CTI protocol is `tandem-wire`.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-pub use tandem_actors::tserver::{ClientSink, Refused};
+pub use tandem_actors::tserver::{ClientSink, Refused, Watch, Watching};
 use tandem_model::{ConnId, DnId};
 
 /// The runtime, as seen from here.
 pub trait Port: Send + Sync + 'static {
     /// A CTI client has connected; what it is sent goes to `sink`.
     fn connect(&self, sink: Arc<dyn ClientSink>) -> LocalBoxFuture<'_, Result<Box<dyn ClientLink>, Refused>>;
+    /// Somebody wants to see all events. What is dropped with the second value ends it.
+    fn watch(&self, watch: Watch) -> LocalBoxFuture<'_, Result<(Watching, Box<dyn Any>), Refused>>;
     /// Up to `limit` live calls with a ConnID above `after`, ascending; and whether there are more.
     fn calls(&self, after: Option<ConnId>, limit: usize) -> LocalBoxFuture<'_, Result<(Vec<CallSummary>, bool), Unavailable>>;
     /// One live call.

@@ -10,6 +10,7 @@ mod data;
 mod dial_in;
 mod policies;
 pub mod stage;
+mod stream;
 mod trunks;
 
 use serde_json::Value;

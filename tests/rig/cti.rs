@@ -23,6 +23,8 @@ pub struct Desk {
     next_reference: u32,
     /// Every event frame that came, as text.
     pub frames: Vec<String>,
+    /// The epoch and the session that EventServerConnected named.
+    pub greeting: Option<(String, String)>,
 }
 
 /// How a connection ended, or what came on it.
@@ -52,6 +54,7 @@ impl Desk {
             previous: 0,
             next_reference: 1,
             frames: Vec::new(),
+            greeting: None,
         }
     }
 
@@ -71,6 +74,20 @@ impl Desk {
             assert!(answer.is(EventName::EventRegistered), "{answer:?}");
         }
         desk
+    }
+
+    /// Loses the connection without a word, and resumes on another one. Frames go on where they were. The answer is EventServerConnected.
+    pub async fn comes_back(mut self, server: SocketAddr) -> (Self, EventFrame) {
+        let (epoch, session) = self.greeting.take().expect("a desk that was open");
+        let mut again = Self::connect(server, None).await;
+        again.frames = std::mem::take(&mut self.frames);
+        let last = self.previous;
+        drop(self);
+        let open = ClientRequest::open_server("rig", API_KEY)
+            .resume(&epoch, last)
+            .session(&session);
+        let answer = again.ask(open).await;
+        (again, answer)
     }
 
     /// Sends a raw message; says whether it went out.
@@ -129,8 +146,15 @@ impl Desk {
             Arrival::Closed(code) => panic!("the server closed with {code:?}; so far:\n{}", self.frames.join("\n")),
         };
         let frame = EventFrame::decode(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-        assert_eq!(frame.previous, self.previous, "a frame was missed before {text}");
-        assert!(frame.sequence > frame.previous, "the sequence does not grow: {text}");
+        if frame.is(EventName::EventServerConnected) {
+            // After `delta` it stands where the client left off, else it starts a chain.
+            let delta = frame.resume.as_deref() == Some("delta");
+            assert_eq!(frame.previous, if delta { frame.sequence } else { 0 }, "{text}");
+            self.greeting = frame.epoch.clone().zip(frame.session.clone());
+        } else {
+            assert_eq!(frame.previous, self.previous, "a frame was missed before {text}");
+            assert!(frame.sequence > frame.previous, "the sequence does not grow: {text}");
+        }
         self.previous = frame.sequence;
         self.frames.push(text);
         frame

@@ -60,3 +60,53 @@ fn joined(mut rest: &str) -> String {
     }
     body
 }
+
+/// A stream of server-sent events.
+pub struct Events {
+    stream: TcpStream,
+    text: String,
+}
+
+impl Events {
+    /// Opens it; what its head says is not looked at but for the status.
+    pub async fn open(address: SocketAddr, path: &str, key: &str) -> Self {
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        // HTTP/1.0, so that the body comes as it is.
+        let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("the request goes out");
+        let mut events = Self {
+            stream,
+            text: String::new(),
+        };
+        let head = events.up_to("\r\n\r\n").await;
+        assert!(head.split(' ').nth(1) == Some("200"), "{head}");
+        events
+    }
+
+    /// The next message: its name, where it has one, and its data.
+    pub async fn next(&mut self) -> (Option<String>, serde_json::Value) {
+        loop {
+            let message = self.up_to("\n\n").await;
+            let field = |name: &str| message.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+            if let Some(data) = field("data: ") {
+                return (field("event: "), serde_json::from_str(&data).expect("data is JSON"));
+            }
+        }
+    }
+
+    async fn up_to(&mut self, end: &str) -> String {
+        let mut bytes = [0; 4096];
+        loop {
+            if let Some(at) = self.text.find(end) {
+                let rest = self.text.split_off(at + end.len());
+                return std::mem::replace(&mut self.text, rest);
+            }
+            let read = timeout(SOON, self.stream.read(&mut bytes)).await;
+            let read = read
+                .unwrap_or_else(|_| panic!("nothing more came after {}", self.text))
+                .expect("the stream is whole");
+            assert!(read > 0, "the stream ended after {}", self.text);
+            self.text.push_str(&String::from_utf8_lossy(&bytes[..read]));
+        }
+    }
+}

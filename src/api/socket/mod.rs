@@ -25,7 +25,7 @@ use super::problem::Problem;
 
 mod bounded;
 mod inbound;
-mod queue;
+pub(super) mod queue;
 mod session;
 
 /// How CTI sockets behave.

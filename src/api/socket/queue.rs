@@ -89,6 +89,10 @@ impl ClientSink for Queue {
             reason: Cow::Owned(reason.to_owned()),
         });
     }
+
+    fn room(&self) -> usize {
+        self.frames.capacity()
+    }
 }
 
 #[cfg(test)]
@@ -99,7 +103,9 @@ mod tests {
     fn a_full_queue_closes_as_slow_and_takes_no_more() {
         let (queue, mut ends) = Queue::new(2);
         assert_eq!(queue.deliver(Bytes::from_static(b"1")), Some(1));
+        assert_eq!(queue.room(), 1);
         assert_eq!(queue.deliver(Bytes::from_static(b"2")), Some(2));
+        assert_eq!(queue.room(), 0);
         assert_eq!(queue.deliver(Bytes::from_static(b"3")), None);
         assert_eq!(
             ends.closing.borrow().as_ref().map(|closing| closing.code),

@@ -1,5 +1,6 @@
 //! A runtime that does as it is told, and a server on a free port in front of it.
 
+use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,17 +11,20 @@ use futures_util::future::LocalBoxFuture;
 use tokio::sync::mpsc;
 
 use tandem_config::{ApiKey, Scope, Secret};
+use tandem_model::event_log::watch::Start;
 use tandem_model::{ConnId, DnId};
 
 use crate::api::auth::Keys;
 use crate::api::port::{
     CallSummary, ClientLink, ClientSink, ConnectorSummary, DnSummary, PartySummary, Port, ReadinessCheck, Refused, Unavailable,
+    Watch, Watching,
 };
 use crate::api::{Settings, bind, socket};
 
 /// What a client did, as the runtime sees it.
 pub enum Seen {
     Connected(Arc<dyn ClientSink>),
+    Watches(Watch),
     Frame(String),
     Gone,
 }
@@ -51,6 +55,15 @@ impl ClientLink for FakeLink {
         let goes_on = self.ends_at != Some(text.as_str());
         let _ = self.seen.send(Seen::Frame(text));
         async move { goes_on }.boxed_local()
+    }
+}
+
+/// The last event has the sequence 40; those up to 10 are not here any more.
+fn start(since: Option<u64>) -> Start {
+    match since {
+        None => Start::Now { cursor: 40 },
+        Some(cursor) if cursor >= 10 => Start::After { cursor },
+        Some(since) => Start::Gap { from: since + 1, to: 10 },
     }
 }
 
@@ -126,6 +139,28 @@ impl Port for FakePort {
         .boxed_local()
     }
 
+    fn watch(&self, watch: Watch) -> LocalBoxFuture<'_, Result<(Watching, Box<dyn Any>), Refused>> {
+        let watching = Watching {
+            number: 1,
+            epoch: "epoch-1".into(),
+            sequence: 40,
+            start: start(watch.since),
+        };
+        let guard = FakeLink {
+            seen: self.seen.clone(),
+            ends_at: None,
+        };
+        let refuse = self.behaviour.refuse;
+        async move {
+            if let Some(refused) = refuse {
+                return Err(refused);
+            }
+            let _ = self.seen.send(Seen::Watches(watch));
+            Ok((watching, Box::new(guard) as Box<dyn Any>))
+        }
+        .boxed_local()
+    }
+
     fn calls(&self, after: Option<ConnId>, limit: usize) -> LocalBoxFuture<'_, Result<(Vec<CallSummary>, bool), Unavailable>> {
         let ids = (1..=25).filter(move |id| after.is_none_or(|after| *id > after.0));
         self.answer(cut(ids.map(call), limit))
@@ -197,9 +232,11 @@ fn key(key: &str, scope: Scope) -> ApiKey {
     }
 }
 
-/// Keys `reader` and `desktop`.
+/// Keys `reader`, `desktop`, and `both`.
 pub fn keys() -> Keys {
-    Keys::new(&[key("reader", Scope::Read), key("desktop", Scope::Cti)])
+    let mut both = key("both", Scope::Read);
+    both.scopes.push(Scope::Cti);
+    Keys::new(&[key("reader", Scope::Read), key("desktop", Scope::Cti), both])
 }
 
 fn metrics_page() -> String {

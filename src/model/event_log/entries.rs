@@ -1,7 +1,8 @@
 //! The bounded log: the last events that somebody got, or would have got, in their order.
 //!
 //! Invariants: sequences ascend; there are at most `limits.events` entries, and none is older than `limits.age` when one is added.
-//! An event costs about one kilobyte here, shared by all its recipients; a recipient costs 32 bytes.
+//! An event costs about one kilobyte here, shared by all its recipients; a recipient costs 32 bytes. One with long lists counts as several,
+//! one for each kilobyte, so that what clients attach to calls cannot make the log larger than `limits.events` kilobytes or so.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,12 +11,12 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use crate::{ClientId, Event, ReferenceId};
+use crate::{ClientId, Event, KvList, KvValue, ReferenceId};
 
 /// How much is kept, and for how long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// The most events.
+    /// The most events; one with more than a kilobyte of lists counts as several.
     pub events: usize,
     /// Older events go.
     pub age: Duration,
@@ -66,6 +67,18 @@ pub(super) struct Logged {
 }
 
 impl Logged {
+    /// As how many events it counts.
+    fn weight(&self) -> usize {
+        let Event {
+            user_data,
+            extensions,
+            reasons,
+            ..
+        } = &*self.event;
+        let lists = [extensions, reasons].into_iter().chain(user_data.as_deref());
+        1 + lists.map(bytes).sum::<usize>() / 1_024
+    }
+
     /// The copy of a client.
     pub(super) fn copy_of(&self, client: ClientId) -> Option<&Recipient> {
         self.to.iter().find(|copy| copy.client == client)
@@ -74,39 +87,53 @@ impl Logged {
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Entries(VecDeque<Logged>);
+pub(super) struct Entries {
+    logged: VecDeque<Logged>,
+    weight: usize,
+}
+
+fn bytes(list: &KvList) -> usize {
+    let value = |value: &KvValue| match value {
+        KvValue::Int(_) => 8,
+        KvValue::Str(text) => text.len(),
+        KvValue::List(list) => bytes(list),
+    };
+    list.iter().map(|(key, of)| key.len() + value(of) + 48).sum()
+}
 
 impl Entries {
     pub(super) fn push(&mut self, logged: Logged) {
-        self.0.push_back(logged);
+        self.weight += logged.weight();
+        self.logged.push_back(logged);
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.logged.len()
     }
 
     pub(super) fn oldest(&self) -> Option<&Logged> {
-        self.0.front()
+        self.logged.front()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Logged> {
-        self.0.iter()
+        self.logged.iter()
     }
 
     /// The entries after a sequence.
     pub(super) fn after(&self, sequence: u64) -> impl Iterator<Item = &Logged> {
-        let first = self.0.partition_point(|logged| logged.sequence <= sequence);
-        self.0.range(first..)
+        let first = self.logged.partition_point(|logged| logged.sequence <= sequence);
+        self.logged.range(first..)
     }
 
     /// Takes the oldest entry where it is one too many or too old.
     pub(super) fn pop_expired(&mut self, limits: &Limits, now: SystemTime) -> Option<Logged> {
-        let oldest = self.0.front()?;
+        let oldest = self.logged.front()?;
         let too_old = now.duration_since(oldest.time).is_ok_and(|age| age > limits.age);
-        if self.0.len() > limits.events || too_old {
-            self.0.pop_front()
-        } else {
-            None
+        if self.weight <= limits.events && !too_old {
+            return None;
         }
+        let gone = self.logged.pop_front()?;
+        self.weight -= gone.weight();
+        Some(gone)
     }
 }

@@ -135,6 +135,18 @@ fn who_had_all_before_its_events_went_is_not_fooled_into_missing_some() {
 }
 
 #[test]
+fn long_lists_count_as_several_events() {
+    let mut house = House::new(few());
+    house.desk(1, &[ALICE]);
+    let mut event = call_event(EventName::EventAttachedDataChanged, ALICE, 1, PartyState::Connected);
+    event.user_data = Some(Arc::new([("note", "x".repeat(1_500))].into_iter().collect()));
+    for _ in 0..4 {
+        house.rig.log.publish(event.clone(), None, NOW, &mut Vec::new());
+    }
+    assert_eq!(house.rig.log.held().0, 2);
+}
+
+#[test]
 fn a_request_without_an_answer_gets_one_and_only_one() {
     let mut kept = Housed::new(Limits::default());
     let desk = kept.house.desk(1, &[ALICE]);
