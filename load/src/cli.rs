@@ -216,7 +216,7 @@ pub struct Crash {
     #[arg(long, default_value_t = 3.0)]
     pub secs: f64,
     /// Calls that are tried per second after the restart.
-    #[arg(long, default_value_t = 500.0)]
+    #[arg(long, default_value_t = 1000.0)]
     pub try_rate: f64,
     #[command(flatten)]
     #[allow(missing_docs)]

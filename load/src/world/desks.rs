@@ -191,11 +191,11 @@ impl World {
         if let (Some(entry), Some(epoch), Some(session)) = (self.desks.get_mut(seat), &frame.epoch, &frame.session) {
             entry.session = Some((epoch.clone(), session.clone()));
         }
-        match (resumes, frame.resume.as_deref()) {
-            (true, Some("delta" | "snapshot")) => {
-                self.ask(seat, Asked::CatchUp, |reference| Some(frame::query_server(reference)));
-            }
-            _ => self.register_dns(seat),
+        if !resumes || frame.resume.as_deref() == Some("new") {
+            self.register_dns(seat);
+        }
+        if resumes {
+            self.ask(seat, Asked::CatchUp, |reference| Some(frame::query_server(reference)));
         }
     }
 

@@ -52,7 +52,7 @@ impl Bench {
             sequence,
         };
         assert_eq!(bench.request()["request"], "OpenServer");
-        bench.event(json!({"event": "EventServerConnected"}));
+        bench.event(json!({"event": "EventServerConnected", "epoch": "e", "session": "s", "resume": "new"}));
         for dn in ["sip:1@tandem.local", "sip:2@tandem.local"] {
             let request = bench.request();
             assert_eq!(
@@ -420,4 +420,106 @@ fn broken_event_streams_are_told() {
     bench.world.on_desk(0, FromDesk::Closed("4008".into()), bench.now);
     assert_eq!(bench.world.stats.violations.count, 4, "{:?}", bench.world.stats.violations);
     assert!(bench.world.desks[0].is_ready().is_err());
+}
+
+impl Bench {
+    /// The server is killed, and what it was about is looked back at.
+    fn killed(&mut self) {
+        self.world.freeze(self.now);
+        self.world.on_desk(0, FromDesk::Closed("reset".into()), self.now);
+        assert!(self.world.desks[0].is_closed() && self.world.stats.violations.count == 0);
+        self.world.look_back(self.now);
+    }
+
+    /// It is there again, and the desk resumes where it was.
+    fn back(&mut self, outcome: &str) {
+        self.world.restarted(self.now);
+        let (desk, requests) = Desk::for_test();
+        self.requests = requests;
+        self.world.resume_desk(0, desk, "key");
+        let resume = &self.request()["resume"];
+        assert_eq!(resume, &json!({"epoch": "e", "session": "s", "sequence": self.sequence}));
+        let connected = json!({
+            "event": "EventServerConnected", "epoch": "e", "session": "s", "resume": outcome,
+            "sequence": self.sequence, "previous": self.sequence,
+        });
+        self.world.on_desk(0, FromDesk::Frame(connected.to_string()), self.now);
+        self.world.prove_ready(10, self.now);
+        assert_eq!(self.world.proofs_begun(), 0, "before it has caught up");
+        let asked = self.request();
+        assert_eq!(asked["request"], "QueryServer");
+        self.event(json!({"event": "EventServerInfo", "referenceId": asked["referenceId"]}));
+        assert!(self.world.desks[0].is_caught_up());
+        self.world.prove_ready(10, self.now);
+    }
+}
+
+#[test]
+fn a_call_that_was_up_at_a_kill_is_tried_after_it() {
+    let mut bench = Bench::new(0.0);
+    let legs = dialled_to_hold(&mut bench, None);
+    let callee = 3 - caller_of(&bench);
+    bench.killed();
+    bench.later(Duration::from_millis(300));
+    bench.back("delta");
+    for (request, event) in [("HoldCall", "EventHeld"), ("RetrieveCall", "EventRetrieved")] {
+        let asked = bench.request();
+        assert_eq!(
+            (&asked["request"], &asked["connId"]),
+            (&json!(request), &json!("00000000000000ab"))
+        );
+        // It is refused at first, and asked again.
+        bench.event(json!({"event": "EventError", "referenceId": asked["referenceId"], "errorCode": 51}));
+        bench.quiet();
+        bench.later(Duration::from_millis(100));
+        let asked = bench.request();
+        assert_eq!(asked["request"], request);
+        bench.call_event(event, callee, &asked["referenceId"]);
+    }
+    released(&mut bench, legs);
+    assert!(bench.world.is_recovered());
+    let recovery = bench.world.end_recovery(bench.now);
+    assert_eq!(
+        (recovery.before.in_talk, recovery.established(), recovery.controllable()),
+        (1, 1, 1)
+    );
+    assert_eq!((recovery.lost.count, recovery.refused.count), (0, 2));
+    assert_eq!(recovery.all, Some(Duration::from_millis(100)));
+}
+
+#[test]
+fn a_call_that_a_kill_costs_is_told() {
+    let mut bench = Bench::new(0.0);
+    let [_, callee] = dialled_to_hold(&mut bench, None);
+    bench.killed();
+    bench.back("snapshot");
+    assert_eq!(bench.world.stats.missed_events, 1, "a snapshot is no delta");
+    bench.in_dialog("BYE", 10, &(String::new(), callee), "");
+    assert!(!bench.world.is_recovered());
+    bench.world.give_up(bench.now);
+    let recovery = bench.world.end_recovery(bench.now);
+    assert_eq!(recovery.lost.count, 1, "{:?}", recovery.lost);
+    assert!(recovery.lost.examples[0].contains("the server ended a leg"));
+    assert_eq!(bench.world.parties.open().len(), 2);
+}
+
+#[test]
+fn what_was_not_up_at_a_kill_needs_one_end_and_one_answer() {
+    let mut bench = Bench::new(1.0);
+    bench.start();
+    let asked = bench.request();
+    bench.later(Duration::from_millis(200));
+    bench.killed();
+    assert_eq!((bench.world.calls_open(), bench.world.stats.open()), (0, 0));
+    bench.back("delta");
+    assert!(!bench.world.is_recovered(), "MakeCall has no answer");
+    let error = json!({"event": "EventError", "referenceId": asked["referenceId"], "errorCode": 231});
+    bench.event(error.clone());
+    assert!(bench.world.is_recovered());
+    bench.event(error);
+    assert_eq!(bench.world.stats.repeated_events, 1, "answered twice");
+    let recovery = bench.world.end_recovery(bench.now);
+    let before = recovery.before;
+    assert_eq!((before.interrupted, before.in_flight, recovery.established()), (1, 1, 0));
+    assert_eq!((recovery.unanswered().len(), recovery.unread()), (0, 0));
 }
