@@ -104,7 +104,7 @@ impl Peer {
     }
 
     /// An ERROR, and the end.
-    async fn is_refused(mut self) -> String {
+    async fn refusal(mut self) -> String {
         let frame = self.frame().await;
         assert_eq!(frame.name, "ERROR", "{frame:?}");
         let mut rest = Vec::new();
@@ -137,7 +137,7 @@ fn one_t_server_is_let_in_and_all_others_are_told_why_not() {
             (vec![b'\n'; 20_000], "a greeting without an end"),
         ];
         for (bytes, reason) in cases {
-            assert_eq!(Peer::connects(address, &bytes).await.is_refused().await, reason);
+            assert_eq!(Peer::connects(address, &bytes).await.refusal().await, reason);
         }
         // The second one made sure that the first one lives.
         assert_eq!(first.frame().await.name, "ADDP_POLL");
