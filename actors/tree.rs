@@ -51,7 +51,7 @@ use crate::network::{Network, Resolve};
 use crate::now;
 use crate::tserver::{
     CallNumbers, ClientSettings, ConnectorLinkActor, DnActor, DnParts, EventLogActor, EventLogMessage, EventLogParts,
-    EventLogStart, KeptCalls, LobbyActor, LobbyParts, Resume, Switch,
+    EventLogStart, LobbyActor, LobbyParts, Resume, Switch, SwitchParts,
 };
 
 mod sides;
@@ -252,21 +252,18 @@ fn grow_tserver(plan: &Plan, directory: &Arc<Directory>, draining: Arc<AtomicBoo
     let calls = records
         .extract_if(.., |record| matches!(record.kind, RecordKind::Call | RecordKind::Room))
         .collect();
-    let kept = KeptCalls {
+    let switch = Switch::new(SwitchParts {
+        directory: directory.clone(),
+        numbering: plan.numbering.clone(),
+        settings: plan.call,
+        connectors: plan.connectors,
+        calls_max: plan.max_calls,
+        numbers,
+        draining,
         journal: journal.clone(),
         anchor: plan.anchor,
         records: calls,
-    };
-    let switch = Switch::new(
-        directory.clone(),
-        plan.numbering.clone(),
-        plan.call,
-        plan.connectors,
-        plan.max_calls,
-        numbers,
-        draining,
-        kept,
-    );
+    });
     for conference in plan.numbering.dns().filter(|config| config.room.is_some()) {
         directory.rosters.add(conference.dn.clone());
     }

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use metrics::gauge;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tandem_config::LogFormat;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use tandem_config::LogFormat;
+use crate::store;
 
 /// Set-up takes from a millisecond (a machine answers) to minutes (a person does).
 const SETUP_BUCKETS_S: [f64; 16] = [
@@ -95,7 +96,7 @@ impl MetricsPages {
     /// Installs the recorder and describes every metric.
     pub fn install() -> Result<Self, String> {
         let mut builder = PrometheusBuilder::new();
-        for (name, buckets) in BUCKETS {
+        for (name, buckets) in BUCKETS.into_iter().chain(store::BUCKETS) {
             builder = builder
                 .set_buckets_for_metric(Matcher::Full(name.into()), buckets)
                 .map_err(|error| error.to_string())?;

@@ -29,7 +29,7 @@ pub use event_log::{
 };
 pub use lobby::{Connect, LobbyActor, LobbyParts, Refused};
 pub use room::{QueryRoomSummary, RoomActor, RoomMessage, Rooms};
-pub use switch::{CallNumbers, KeptCalls, Switch};
+pub use switch::{CallNumbers, Switch, SwitchParts};
 
 /// Panic, to test the supervision of actors that have no fault among their messages.
 #[cfg(feature = "fault-injection")]

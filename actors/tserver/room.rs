@@ -18,9 +18,10 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, MessageResult};
+use serde::{Deserialize, Serialize};
 use tandem_model::call::CallSummary;
 use tandem_model::link::{CallOffered, CallerId, Cause, LinkNotification, LinkRequest, ReleasedBy};
-use tandem_model::room::{Room, RoomInput, RoomOutput, RosterEntry};
+use tandem_model::room::{Room, RoomInput, RoomOutput, RoomSnapshot, RosterEntry};
 use tandem_model::{ConferenceId, ConnId, ConnectorId, DnId};
 
 use super::connector_link::LinkMessage;
@@ -28,6 +29,7 @@ use super::event_log::{EventLogMessage, Publish, Told};
 use super::switch::Switch;
 use crate::alarm::{Alarm, Alarmed};
 use crate::connector::ConnectorMessage;
+use crate::journal::{self, Entry, Kept, Record, RecordKind};
 use crate::kind::{ActorKind, Waiting};
 use crate::metrics::Metrics;
 use crate::now;
@@ -61,6 +63,14 @@ pub enum RoomMessage {
 #[rtype(result = "CallSummary")]
 pub struct QueryRoomSummary;
 
+/// A room, as it is kept.
+#[derive(Serialize, Deserialize)]
+struct RoomRecord {
+    machine: RoomSnapshot,
+    /// Its conferences, and which connectors have them.
+    conferences: Vec<(ConferenceId, ConnectorId)>,
+}
+
 /// The actor.
 pub struct RoomActor {
     machine: Room,
@@ -68,11 +78,15 @@ pub struct RoomActor {
     begun: Instant,
     span: tracing::Span,
     alarm: Alarm,
+    kept: Kept,
+    /// What a room of the process before is to do first.
+    first: Vec<RoomOutput>,
 }
 
 impl RoomActor {
-    fn new(machine: Room, switch: Rc<Switch>) -> Self {
+    fn new(machine: Room, switch: Rc<Switch>, first: Vec<RoomOutput>) -> Self {
         let ids = machine.ids();
+        let kept = Kept::new(switch.journal.clone(), RecordKind::Room, ids.conn_id.0);
         let span = tracing::info_span!("room", dn = %machine.dn(), call_uuid = %ids.call_uuid, conn_id = %ids.conn_id);
         Self {
             machine,
@@ -80,6 +94,8 @@ impl RoomActor {
             begun: now(),
             span,
             alarm: Alarm::default(),
+            kept,
+            first,
         }
     }
 
@@ -87,6 +103,10 @@ impl RoomActor {
         let _in_span = self.span.clone().entered();
         let mut out = Vec::new();
         self.machine.handle(input, now(), &mut out);
+        self.carry_out(out, ctx);
+    }
+
+    fn carry_out(&mut self, out: Vec<RoomOutput>, ctx: &mut Context<Self>) {
         let mut told = Vec::new();
         for output in out {
             match output {
@@ -103,20 +123,26 @@ impl RoomActor {
                 RoomOutput::Finished => ctx.address().do_send(RoomMessage::Stop),
             }
         }
-        self.publish(told);
+        let record = self.machine.snapshot().map(|machine| RoomRecord {
+            machine,
+            conferences: self.switch.rooms.room_conferences(self.machine.ids().conn_id),
+        });
+        let urgent = !self.kept.is_some();
+        let entries = self.kept.change(record.as_ref()).into_iter().collect();
+        self.publish(told, entries, urgent);
         self.alarm.set(self.machine.next_timeout(), ctx);
     }
 
-    fn publish(&self, told: Vec<Told>) {
-        if told.is_empty() {
+    fn publish(&self, told: Vec<Told>, entries: Vec<Entry>, urgent: bool) {
+        if told.is_empty() && entries.is_empty() {
             return;
         }
         if let Some(log) = self.switch.directory.event_log() {
             // Unbounded post: each is caused by one message to the room, and the event log never waits for a client.
             log.do_send(Publish {
                 told,
-                entries: Vec::new(),
-                urgent: false,
+                entries,
+                urgent,
                 waiting: Waiting::new(ActorKind::EventLog),
             });
         }
@@ -125,6 +151,13 @@ impl RoomActor {
 
 impl Actor for RoomActor {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        if !self.first.is_empty() {
+            let first = std::mem::take(&mut self.first);
+            self.carry_out(first, ctx);
+        }
+    }
 }
 
 impl Alarmed for RoomActor {
@@ -197,7 +230,7 @@ impl Rooms {
         let (conn_id, room) = open.unwrap_or_else(|| {
             let ids = switch.spare(offered.conference);
             let machine = Room::new(ids, dn.clone(), switch.numbering.clone(), settings.clone());
-            self.start(switch, machine)
+            self.start(switch, machine, Vec::new())
         });
         let owner = Owner {
             room: room.clone(),
@@ -210,10 +243,43 @@ impl Rooms {
         None
     }
 
-    fn start(&self, switch: &Rc<Switch>, machine: Room) -> (ConnId, Addr<RoomActor>) {
+    /// Brings back a room of the process before. Its audits are left to the links, each of which asks for all its conferences in one go.
+    pub fn bring_back(&self, switch: &Rc<Switch>, record: &Record) -> Option<ConnId> {
+        let kept: RoomRecord = journal::decode(record.kind, &record.value)?;
+        let config = switch.numbering.dns().find(|config| config.dn == *kept.machine.dn());
+        let Some(settings) = config.and_then(|config| config.room.clone()) else {
+            tracing::warn!(dn = %kept.machine.dn(), "a conference of the process before is no conference DN any more; its callers are released");
+            return None;
+        };
+        let mut out = Vec::new();
+        let machine = Room::restore(kept.machine, switch.numbering.clone(), settings, now(), &mut out);
+        out.retain(|output| !matches!(output, RoomOutput::Link(LinkRequest::Audit { .. })));
+        let (conn_id, room) = self.start(switch, machine, out);
+        let mut owners = self.by_conference.borrow_mut();
+        for (conference, connector) in kept.conferences {
+            let owner = Owner {
+                room: room.clone(),
+                conn_id,
+                connector,
+            };
+            owners.insert(conference, owner);
+        }
+        Some(conn_id)
+    }
+
+    /// The conferences of a room, and which connectors have them.
+    fn room_conferences(&self, conn_id: ConnId) -> Vec<(ConferenceId, ConnectorId)> {
+        let owners = self.by_conference.borrow();
+        let of_it = owners.iter().filter(|(_, owner)| owner.conn_id == conn_id);
+        let mut conferences: Vec<_> = of_it.map(|(conference, owner)| (*conference, owner.connector)).collect();
+        conferences.sort_unstable();
+        conferences
+    }
+
+    fn start(&self, switch: &Rc<Switch>, machine: Room, first: Vec<RoomOutput>) -> (ConnId, Addr<RoomActor>) {
         let (conn_id, dn) = (machine.ids().conn_id, machine.dn().clone());
         let (parent, name) = (switch.clone(), dn.clone());
-        let actor = RoomActor::new(machine, switch.clone());
+        let actor = RoomActor::new(machine, switch.clone(), first);
         let room = launch(SPEC, actor, move |reason| parent.rooms.down(&parent, &name, conn_id, &reason));
         switch.directory.insert_room(conn_id, room.clone());
         self.open.borrow_mut().insert(dn, (conn_id, room.clone()));

@@ -69,8 +69,22 @@ impl CallNumbers {
     }
 }
 
-/// What calls are kept in, and come back from.
-pub struct KeptCalls {
+/// What a switch is made from.
+pub struct SwitchParts {
+    /// Who is where.
+    pub directory: Arc<Directory>,
+    /// Which numbers lead where.
+    pub numbering: Arc<Numbering>,
+    /// How calls behave.
+    pub settings: CallSettings,
+    /// How many connectors there are.
+    pub connectors: u16,
+    /// The most live calls.
+    pub calls_max: usize,
+    /// What calls are called.
+    pub numbers: CallNumbers,
+    /// Whether no call starts any more.
+    pub draining: Arc<AtomicBool>,
     /// What outlives the process.
     pub journal: SharedJournal,
     /// How times are told there.
@@ -122,29 +136,20 @@ pub struct Switch {
 
 impl Switch {
     /// A switch without calls.
-    pub fn new(
-        directory: Arc<Directory>,
-        numbering: Arc<Numbering>,
-        settings: CallSettings,
-        connectors: u16,
-        calls_max: usize,
-        numbers: CallNumbers,
-        draining: Arc<AtomicBool>,
-        kept: KeptCalls,
-    ) -> Rc<Self> {
+    pub fn new(parts: SwitchParts) -> Rc<Self> {
         Rc::new(Self {
-            journal: kept.journal,
-            anchor: kept.anchor,
-            recovered: RefCell::new(kept.records),
-            directory,
-            numbering,
-            settings,
-            connectors,
-            calls_max,
-            numbers: RefCell::new(numbers),
+            journal: parts.journal,
+            anchor: parts.anchor,
+            recovered: RefCell::new(parts.records),
+            directory: parts.directory,
+            numbering: parts.numbering,
+            settings: parts.settings,
+            connectors: parts.connectors,
+            calls_max: parts.calls_max,
+            numbers: RefCell::new(parts.numbers),
             groups: RefCell::default(),
             by_conference: RefCell::default(),
-            draining,
+            draining: parts.draining,
             resumed: Cell::new(false),
             reach: RefCell::default(),
             rooms: Rooms::default(),
@@ -258,6 +263,7 @@ impl Switch {
             };
             match record.kind {
                 RecordKind::Call => back.extend(self.bring_back(group, record)),
+                RecordKind::Room => back.extend(self.rooms.bring_back(self, &record)),
                 _ => {}
             }
         }
