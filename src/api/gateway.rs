@@ -14,7 +14,7 @@ use tandem_model::{ConnId, DnId};
 
 use super::port::{
     CallSummary, ClientLink, ClientSink, ConnectorSummary, DnSummary, PartySummary, Port, ReadinessCheck, Refused, Unavailable,
-    Watch, Watching,
+    Watch, Watched,
 };
 
 impl Port for Gateway {
@@ -26,7 +26,7 @@ impl Port for Gateway {
         .boxed_local()
     }
 
-    fn watch(&self, watch: Watch) -> LocalBoxFuture<'_, Result<(Watching, Box<dyn Any>), Refused>> {
+    fn watch(&self, watch: Watch) -> LocalBoxFuture<'_, Result<Watched, Refused>> {
         async move {
             let handle = Gateway::watch(self, watch).await?;
             Ok((handle.watching.clone(), Box::new(handle) as Box<dyn Any>))

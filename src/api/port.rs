@@ -18,7 +18,7 @@ pub trait Port: Send + Sync + 'static {
     /// A CTI client has connected; what it is sent goes to `sink`.
     fn connect(&self, sink: Arc<dyn ClientSink>) -> LocalBoxFuture<'_, Result<Box<dyn ClientLink>, Refused>>;
     /// Somebody wants to see all events. What is dropped with the second value ends it.
-    fn watch(&self, watch: Watch) -> LocalBoxFuture<'_, Result<(Watching, Box<dyn Any>), Refused>>;
+    fn watch(&self, watch: Watch) -> LocalBoxFuture<'_, Result<Watched, Refused>>;
     /// Up to `limit` live calls with a ConnID above `after`, ascending; and whether there are more.
     fn calls(&self, after: Option<ConnId>, limit: usize) -> LocalBoxFuture<'_, Result<(Vec<CallSummary>, bool), Unavailable>>;
     /// One live call.
@@ -34,6 +34,9 @@ pub trait Port: Send + Sync + 'static {
     /// Whether the server takes calls, check by check.
     fn readiness(&self) -> LocalBoxFuture<'_, Vec<ReadinessCheck>>;
 }
+
+/// How somebody watches, and what ends that when it is dropped.
+pub type Watched = (Watching, Box<dyn Any>);
 
 /// The way from one client. Dropped when its socket is gone.
 pub trait ClientLink {

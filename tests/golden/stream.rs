@@ -129,3 +129,19 @@ async fn all_events_are_shown_over_http() {
         assert_eq!((&shown["sequence"], &shown["event"]), (&event["sequence"], &event["event"]));
     }
 }
+
+#[tokio::test]
+async fn a_server_that_is_killed_knows_its_clients_and_what_they_have() {
+    let (mut stage, phones) = Stage::set(&NUMBERS).await;
+    let [alice, bob] = &phones;
+    let desk = desk_of(&stage).await;
+    let (call, ..) = stage.talk(alice, bob).await;
+    stage.server.killed_and_started().await;
+    let (mut desk, answer) = desk.comes_back(stage.server.http).await;
+    assert_eq!(answer.resume.as_deref(), Some("delta"), "{answer:?}");
+    let established = desk.expect(EventName::EventEstablished, &dn("1002")).await;
+    assert_eq!(Desk::call_of(&established), call);
+    // Its registrations hold, and its requests work.
+    let state = desk.ask(ClientRequest::query_address(&dn("1001"))).await;
+    assert!(state.is(EventName::EventAddressInfo), "{state:?}");
+}

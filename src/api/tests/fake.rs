@@ -17,7 +17,7 @@ use tandem_model::{ConnId, DnId};
 use crate::api::auth::Keys;
 use crate::api::port::{
     CallSummary, ClientLink, ClientSink, ConnectorSummary, DnSummary, PartySummary, Port, ReadinessCheck, Refused, Unavailable,
-    Watch, Watching,
+    Watch, Watched, Watching,
 };
 use crate::api::{Settings, bind, socket};
 
@@ -139,7 +139,7 @@ impl Port for FakePort {
         .boxed_local()
     }
 
-    fn watch(&self, watch: Watch) -> LocalBoxFuture<'_, Result<(Watching, Box<dyn Any>), Refused>> {
+    fn watch(&self, watch: Watch) -> LocalBoxFuture<'_, Result<Watched, Refused>> {
         let watching = Watching {
             number: 1,
             epoch: "epoch-1".into(),
