@@ -1,8 +1,8 @@
 //! One live call as CTI clients see it, with its consultation calls.
 //!
-//! Place: child of the T-Server side. Transient: it keeps what it is, in the journal and at hand; after a crash it comes back from that, and
-//! takes the input that crashed it once more. A second crash on the same input ends its calls: the event log tells each party's clients one
-//! terminal event, the connector ends the legs (see [`super::Switch`]); nobody else notices.
+//! Place: child of the T-Server side. Transient: after a crash its machine is as it was before, and takes the input that crashed it once more. A
+//! second crash on the same input ends its calls: the event log tells each party's clients one terminal event, the connector ends the legs
+//! (see [`super::Switch`]); nobody else notices. What it is it keeps in the journal.
 //!
 //! | message | effect |
 //! |---|---|
@@ -73,8 +73,8 @@ pub(super) struct CallRecord {
 /// What is to be done after a crash.
 #[derive(Default)]
 struct Crash {
-    /// The input that is being handled, once there is something to come back from.
-    handling: Option<CallInput>,
+    /// The input that is being handled, and the machine as it was before it.
+    handling: Option<(CallInput, Box<Call>)>,
     /// It crashed and is to come back.
     back: bool,
     /// It has come back and is at the same input again.
@@ -156,19 +156,24 @@ impl CallActor {
         self.kept.change(record.as_ref())
     }
 
-    /// Comes back from its own crash.
+    /// Comes back from its own crash. A machine that crashed is as it was before its input, which it gets once more; where something else
+    /// did, what the machine wanted done is lost, and it comes back from what it keeps.
     fn come_back(&mut self, ctx: &mut Context<Self>) {
         self.crash.back = false;
-        let input = self.crash.handling.take();
         self.crash.again = true;
         self.out.clear();
-        let Some(record) = self.kept.last::<CallRecord>() else {
-            return ctx.stop();
-        };
-        self.machine = self.switch.restored(record.machine, &mut self.out);
-        self.carry_all_out(None, ctx);
-        if let Some(input) = input {
-            self.apply(input, ctx);
+        match self.crash.handling.take() {
+            Some((input, before)) => {
+                self.machine = *before;
+                self.apply(input, ctx);
+            }
+            None => match self.kept.last::<CallRecord>() {
+                Some(record) => {
+                    self.machine = self.switch.restored(record.machine, &mut self.out);
+                    self.carry_all_out(None, ctx);
+                }
+                None => ctx.stop(),
+            },
         }
         self.crash.again = false;
     }
@@ -187,7 +192,8 @@ impl CallActor {
             let spare = self.switch.spare(self.machine.ids().conference);
             self.machine.handle(CallInput::Spare(Box::new(spare)), now(), &mut self.out);
         }
-        self.crash.handling = self.kept.is_some().then(|| input.clone());
+        // A copy costs about a microsecond.
+        self.crash.handling = Some((input.clone(), Box::new(self.machine.clone())));
         #[cfg(feature = "fault-injection")]
         assert!(!std::mem::take(&mut self.fragile), "injected into a call");
         self.machine.handle(input, now(), &mut self.out);
@@ -324,10 +330,10 @@ impl Supervised for CallActor {
     fn restarting(&mut self, _: &mut Context<Self>) {
         self.alarm = Alarm::default();
         if self.crash.again {
-            let input = self.crash.handling.as_ref().map(name_of);
+            let input = self.crash.handling.as_ref().map(|(input, _)| name_of(input));
             tracing::error!(conn_id = %self.group, input, "a call crashed twice on this input");
         }
-        if self.crash.again || self.heir.is_some() || !self.kept.is_some() {
+        if self.crash.again || self.heir.is_some() || (self.crash.handling.is_none() && !self.kept.is_some()) {
             self.kept.keep(None::<&CallRecord>);
             return give_up();
         }
