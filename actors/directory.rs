@@ -13,8 +13,10 @@ use tandem_model::{ConferenceId, ConnId, ConnectorId, DnId};
 
 use crate::connector::{ConferenceActor, ConnectorActor};
 use crate::link::{LinkEnd, LinkServer, RemoteLink, Upwards};
+use crate::live::Live;
 use crate::location::Locations;
 use crate::roster::Rosters;
+use crate::sharding::Shards;
 use crate::tserver::{CallActor, ConnectorLinkActor, DnActor, EventLogActor, LobbyActor, RoomActor};
 
 /// The addresses of one server.
@@ -37,6 +39,10 @@ pub struct Directory {
     pub locations: Locations,
     /// Who is in which conference.
     pub rosters: Rosters,
+    /// Which connectors own DNs.
+    pub shards: Shards,
+    /// What a new reading of the configuration has changed.
+    pub live: Live,
 }
 
 impl Directory {
@@ -160,6 +166,32 @@ impl Directory {
     /// Every connector, in the order of their ids.
     pub fn connectors(&self) -> &[Addr<ConnectorActor>] {
         self.connectors.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// How many connectors are in this process.
+    pub fn connector_count(&self) -> u16 {
+        u16::try_from(self.connectors().len()).unwrap_or(u16::MAX)
+    }
+
+    /// The conferences that somebody is in stay where they are, whatever becomes of their DNs.
+    pub(crate) fn pin_rooms(&self) {
+        let count = self.connector_count();
+        for dn in self.rosters.occupied() {
+            let there = self.pinned_room(dn.as_str());
+            let there = there.unwrap_or_else(|| self.shards.owner(dn.as_str(), count));
+            self.shards.pin(dn.as_str(), there);
+        }
+    }
+
+    /// The connector that a conference stays at because somebody is in it, though its DN may be another one's.
+    pub(crate) fn pinned_room(&self, dn: &str) -> Option<ConnectorId> {
+        let pinned = self.shards.pinned(dn)?;
+        let roster = self.rosters.of(&DnId::new(dn));
+        if roster.is_none_or(|roster| roster.entries.is_empty()) {
+            self.shards.unpin(dn);
+            return None;
+        }
+        Some(pinned)
     }
 
     /// A live call's actor.

@@ -9,10 +9,11 @@ use std::time::Duration;
 use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, Handler, Message};
 use tandem_model::call::CallSummary;
-use tandem_model::{ClientId, ConnId, DnId};
+use tandem_model::{ClientId, ConnId, ConnectorId, DnId};
 
-use crate::connector::{ConnectorSummary, QueryConnector};
+use crate::connector::{ConnectorMessage, ConnectorSummary, DrainMessage, QueryConnector};
 use crate::directory::Directory;
+use crate::live::Live;
 use crate::tserver::{
     ClientActor, ClientMessage, ClientSink, Connect, DnSummary, EventLogActor, Ping, QueryCallSummary, QueryDn, QueryRoomSummary,
     Refused, Unwatch, Watch, Watching,
@@ -25,6 +26,17 @@ const DEADLINE: Duration = Duration::from_secs(2);
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("no answer in time")]
 pub struct Unavailable;
+
+/// Why a connector cannot be drained from here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NoConnector {
+    /// There is none of that number.
+    #[error("there is no such connector")]
+    Unknown,
+    /// It is drained in its own process.
+    #[error("the connector runs in a process of its own")]
+    Elsewhere,
+}
 
 /// One thing that has to hold for the server to be ready.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -62,9 +74,6 @@ impl Gateway {
 
     /// Lets a client in. Frames for it go to `sink`; dropping the handle says that the client is gone.
     pub async fn connect(&self, sink: Arc<dyn ClientSink>) -> Result<ClientHandle, Refused> {
-        if self.is_draining() {
-            return Err(Refused::NotReady);
-        }
         let lobby = self.directory.lobby().ok_or(Refused::NotReady)?;
         let (id, actor) = ask(lobby, Connect(sink)).await.map_err(|_| Refused::NotReady)??;
         Ok(ClientHandle { id, actor })
@@ -73,6 +82,51 @@ impl Gateway {
     /// Whether no new call is taken.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// From now on no call starts; or calls may start again. Live calls go on either way, and clients come in: theirs may be among them.
+    pub fn set_draining(&self, draining: bool) {
+        self.draining.store(draining, Ordering::Relaxed);
+        metrics::gauge!("tandem_draining").set(if draining { 1.0 } else { 0.0 });
+    }
+
+    /// The DNs of a connector go to the others at once; its calls go on, until the deadline where there is one.
+    pub fn suspend(&self, connector: u16, deadline: Option<Duration>) -> Result<(), NoConnector> {
+        self.tell_connector(connector, DrainMessage::Suspend { deadline })
+    }
+
+    /// A connector that is suspending, or suspended, has its DNs again.
+    pub fn bring_back(&self, connector: u16) -> Result<(), NoConnector> {
+        self.tell_connector(connector, DrainMessage::Return)
+    }
+
+    fn tell_connector(&self, connector: u16, message: DrainMessage) -> Result<(), NoConnector> {
+        if self.directory.has_remote_connectors() {
+            return Err(NoConnector::Elsewhere);
+        }
+        let connector = self.directory.connector(ConnectorId(connector)).ok_or(NoConnector::Unknown)?;
+        self.directory.pin_rooms();
+        // Unbounded post: an operator's.
+        connector.do_send(ConnectorMessage::Drain(message));
+        Ok(())
+    }
+
+    /// Ends every live call with a BYE to each leg.
+    pub fn end_calls(&self) {
+        for connector in self.directory.connectors() {
+            // Unbounded post: once, at shutdown.
+            connector.do_send(ConnectorMessage::EndAll);
+        }
+    }
+
+    /// The settings that may change while the server runs.
+    pub fn live(&self) -> &Live {
+        &self.directory.live
+    }
+
+    fn has_running_connector(&self) -> bool {
+        let count = self.directory.connector_count();
+        self.directory.has_remote_connectors() || self.directory.shards.any_available(count)
     }
 
     /// How many calls live.
@@ -169,7 +223,12 @@ impl Gateway {
         vec![
             check("event_log", self.is_alive().await, "the event log does not answer"),
             check("connectors", self.reaches_connectors().await, "a connector does not answer"),
-            check("draining", !self.is_draining(), "the server is draining"),
+            check("draining", !self.is_draining(), "Suspending: the server takes no new call"),
+            check(
+                "running_connector",
+                self.has_running_connector(),
+                "every connector is suspending",
+            ),
         ]
     }
 }

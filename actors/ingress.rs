@@ -2,7 +2,8 @@
 //!
 //! Our tags, branches and Call-IDs name the connector that made them, so responses and requests inside dialogs find their way back.
 //! A new request goes to the connector that owns the DN it comes from (a REGISTER: the DN it registers), and where there is no DN
-//! of ours, by its Call-ID, so that retransmissions and the CANCEL go where the INVITE went.
+//! of ours, by its Call-ID, so that retransmissions and the CANCEL go where the INVITE went. A connector that is being drained, and has
+//! lost its DNs, still gets what comes from them, looks whether it belongs to something that it has begun, and hands on the rest.
 //!
 //! Runs on the transports' threads, and holds floods off before they cost a connector anything: a source that sends more
 //! requests than it may has the rest dropped, and of the messages that wait for a connector the second half of the room is kept for calls
@@ -14,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use crossbeam::sync::ShardedLock;
 use ipnet::IpNet;
 use tandem_model::ConnectorId;
 use tandem_sip::flow::{ConnectionId, Flow};
@@ -26,7 +28,7 @@ use crate::devices::{Devices, contains};
 use crate::directory::Directory;
 use crate::kind::{ActorKind, Waiting};
 use crate::metrics::Metrics;
-use crate::{now, sharding};
+use crate::now;
 
 /// Between two log lines about sources that send too much.
 const WARN_INTERVAL: Duration = Duration::from_secs(10);
@@ -42,7 +44,54 @@ pub struct Ingress {
     /// Messages that wait for each connector.
     waiting: Arc<[Arc<AtomicUsize>]>,
     max_waiting: usize,
-    limit: Option<Arc<Limit>>,
+    /// Replaced as a whole when the configuration is read again.
+    limit: Arc<ShardedLock<Option<Arc<Limit>>>>,
+}
+
+/// What decides which connector a message is for.
+pub(crate) enum Place {
+    /// It belongs to something at that one.
+    At(ConnectorId),
+    /// It is for the one that owns this key.
+    With {
+        /// A DN, or a Call-ID.
+        key: String,
+        /// It is the DN of a conference that is dialled into.
+        room: bool,
+    },
+}
+
+/// Reads it from a message; there are `connectors`.
+pub(crate) fn place_of(devices: &Devices, connectors: u16, message: &Message) -> Place {
+    if let Some(shard) = ua::owner(message).filter(|shard| *shard < connectors) {
+        return Place::At(ConnectorId(shard));
+    }
+    let invite = message.method() == Some(Method::Invite);
+    // An INVITE that replaces a dialog of ours goes where the dialog is (RFC 3891).
+    let replaced = || ua::replaces_of(message).ok().flatten().and_then(|dialog| dialog.owner());
+    if let Some(shard) = invite.then(replaced).flatten().filter(|shard| *shard < connectors) {
+        return Place::At(ConnectorId(shard));
+    }
+    // All who dial into a conference meet on one connector: a leg cannot go to another one. The CANCEL goes after its INVITE.
+    let dials = invite || message.method() == Some(Method::Cancel);
+    let dialled = dials.then(|| message.uri().and_then(|uri| Uri::parse(uri).ok())).flatten();
+    if let Some(dn) = dialled.and_then(|uri| devices.room(&uri)) {
+        let key = dn.as_str().to_owned();
+        return Place::With { key, room: true };
+    }
+    let party = if message.method() == Some(Method::Register) {
+        message.to()
+    } else {
+        message.from()
+    };
+    let dn = party
+        .ok()
+        .and_then(|party| Uri::parse(party.uri).ok().map(|uri| devices.dn_of(&uri)));
+    let key = match dn.filter(|dn| devices.device(dn).is_some()) {
+        Some(dn) => dn.as_str().to_owned(),
+        None => message.call_id().unwrap_or_default().to_owned(),
+    };
+    Place::With { key, room: false }
 }
 
 /// How much one source may send.
@@ -63,6 +112,16 @@ pub struct Backlog {
     messages: usize,
 }
 
+impl Backlog {
+    /// Of messages that one connector hands on to another: they were counted where they came in.
+    pub(crate) fn counted() -> Self {
+        Self {
+            waiting: Arc::default(),
+            messages: 0,
+        }
+    }
+}
+
 impl Drop for Backlog {
     fn drop(&mut self) {
         self.waiting.fetch_sub(self.messages, Ordering::Relaxed);
@@ -80,7 +139,7 @@ impl Ingress {
             first: 0,
             waiting: (0..connectors).map(|_| Arc::default()).collect(),
             max_waiting: max_waiting.max(2),
-            limit: None,
+            limit: Arc::default(),
         }
     }
 
@@ -93,16 +152,24 @@ impl Ingress {
 
     /// With a limit on the requests of one source. Trunks' trusted sources and those of `unlimited` have none.
     #[must_use]
-    pub fn limited(mut self, rate: SourceRateConfig, unlimited: Vec<IpNet>) -> Self {
-        let state = LimitState {
-            rate: SourceRate::new(rate),
-            warned: None,
-        };
-        self.limit = Some(Arc::new(Limit {
-            unlimited,
-            state: Mutex::new(state),
-        }));
+    pub fn limited(self, rate: SourceRateConfig, unlimited: Vec<IpNet>) -> Self {
+        self.limit_to(Some((rate, unlimited)));
         self
+    }
+
+    /// From now on this limit holds, or none; for every copy of this ingress. The counts start anew.
+    pub fn limit_to(&self, limit: Option<(SourceRateConfig, Vec<IpNet>)>) {
+        let limit = limit.map(|(rate, unlimited)| {
+            let state = LimitState {
+                rate: SourceRate::new(rate),
+                warned: None,
+            };
+            Arc::new(Limit {
+                unlimited,
+                state: Mutex::new(state),
+            })
+        });
+        *self.limit.write().unwrap_or_else(PoisonError::into_inner) = limit;
     }
 
     /// Datagrams, as read in one batch.
@@ -160,41 +227,17 @@ impl Ingress {
         }
     }
 
-    /// The connector that a message belongs to.
+    /// The connector that a message goes to.
     pub fn owner(&self, message: &Message) -> ConnectorId {
         if self.connectors == 1 {
             return ConnectorId(self.first);
         }
-        if let Some(shard) = ua::owner(message).filter(|shard| *shard < self.connectors) {
-            return ConnectorId(shard);
-        }
-        // An INVITE that replaces a dialog of ours goes where the dialog is (RFC 3891).
-        let replaced = match message.method() {
-            Some(Method::Invite) => ua::replaces_of(message).ok().flatten().and_then(|dialog| dialog.owner()),
-            _ => None,
-        };
-        if let Some(shard) = replaced.filter(|shard| *shard < self.connectors) {
-            return ConnectorId(shard);
-        }
-        // All who dial into a conference meet on one connector: a leg cannot go to another one.
-        let room = match message.method() {
-            Some(Method::Invite) => message.uri().and_then(|uri| Uri::parse(uri).ok()),
-            _ => None,
-        };
-        if let Some(dn) = room.and_then(|uri| self.devices.room(&uri)) {
-            return sharding::owner(dn.as_str(), self.connectors);
-        }
-        let party = if message.method() == Some(Method::Register) {
-            message.to()
-        } else {
-            message.from()
-        };
-        let dn = party
-            .ok()
-            .and_then(|party| Uri::parse(party.uri).ok().map(|uri| self.devices.dn_of(&uri)));
-        match dn.filter(|dn| self.devices.device(dn).is_some()) {
-            Some(dn) => sharding::owner(dn.as_str(), self.connectors),
-            None => sharding::owner(message.call_id().unwrap_or_default(), self.connectors),
+        match place_of(&self.devices, self.connectors, message) {
+            Place::At(connector) => connector,
+            Place::With { key, room } => {
+                let pinned = room.then(|| self.directory.pinned_room(&key)).flatten();
+                pinned.unwrap_or_else(|| self.directory.shards.asked_first(&key, self.connectors))
+            }
         }
     }
 
@@ -229,7 +272,8 @@ impl Ingress {
     }
 
     fn is_within_rate(&self, now: Instant, source: IpAddr, message: &Message) -> bool {
-        let Some(limit) = &self.limit else { return true };
+        let limit = self.limit.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(limit) = limit else { return true };
         // Responses and ACKs cost little, and nobody answers them.
         if message.method().is_none_or(|method| method == Method::Ack)
             || contains(&limit.unlimited, source)

@@ -28,6 +28,7 @@ pub mod ingress;
 pub mod journal;
 pub mod kind;
 pub mod link;
+pub mod live;
 pub mod location;
 pub mod media;
 pub mod metrics;

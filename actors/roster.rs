@@ -40,6 +40,13 @@ impl Rosters {
         true
     }
 
+    /// The conference DNs that somebody is in.
+    pub fn occupied(&self) -> Vec<DnId> {
+        let by_dn = self.by_dn.read().unwrap_or_else(PoisonError::into_inner);
+        let occupied = by_dn.iter().filter(|(_, roster)| !roster.entries.is_empty());
+        occupied.map(|(dn, _)| dn.clone()).collect()
+    }
+
     /// Who is there; `None` where that is no conference DN.
     pub fn of(&self, dn: &DnId) -> Option<Arc<Roster>> {
         self.by_dn.read().unwrap_or_else(PoisonError::into_inner).get(dn).cloned()

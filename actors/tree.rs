@@ -15,7 +15,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -38,8 +38,8 @@ use tandem_sip::registrar::{Registrar, RegistrarConfig};
 use tandem_sip::ua::{UaConfig, UserAgent};
 
 use crate::connector::{
-    Authenticator, ConnectorActor, ConnectorMessage, ConnectorParts, FoundLegs, Join, Recover, RegistrarActor, RegistrarMessage,
-    RegistrarParts, Shard,
+    Authenticator, ConnectorActor, ConnectorMessage, ConnectorParts, DrainMessage, FoundLegs, Join, Recover, RegistrarActor,
+    RegistrarMessage, RegistrarParts, Shard,
 };
 use crate::devices::Devices;
 use crate::directory::Directory;
@@ -134,7 +134,6 @@ pub struct Tree {
     pub gateway: Gateway,
     /// For the transports.
     pub ingress: Ingress,
-    draining: Arc<AtomicBool>,
     arbiters: Vec<Arbiter>,
 }
 
@@ -167,8 +166,12 @@ impl Tree {
             }
         }
         directory.install_connectors(connectors);
+        for connector in directory.connectors() {
+            // Unbounded post: one for each connector. Bindings may be kept where their DN is not any more.
+            connector.do_send(ConnectorMessage::Drain(DrainMessage::Remap));
+        }
         recover(&directory, found).await;
-        let gateway = Gateway::new(directory.clone(), draining.clone());
+        let gateway = Gateway::new(directory.clone(), draining);
         let ingress = Ingress::new(
             directory.clone(),
             plan.devices.clone(),
@@ -179,22 +182,18 @@ impl Tree {
             directory,
             gateway,
             ingress,
-            draining,
             arbiters,
         }
     }
 
     /// From now on no call starts and no client comes in; live calls go on.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.gateway.set_draining(true);
     }
 
     /// Ends every live call with a BYE to each leg.
     pub fn end_calls(&self) {
-        for connector in self.directory.connectors() {
-            // Unbounded post: once, at shutdown.
-            connector.do_send(ConnectorMessage::EndAll);
-        }
+        self.gateway.end_calls();
     }
 
     /// Closes the socket of every CTI client, after what waits for it.
@@ -315,7 +314,8 @@ fn grow_connector(
     let journal: SharedJournal = Rc::new(RefCell::new(journal));
     let registrar = grow_registrar(id, plan, &directory, &journal, &records);
     let mut secret = [0; 32];
-    plan.rng("nonces", id.0).fill_bytes(&mut secret);
+    // One for all: a device whose DN moves between the challenge and its answer is known by it at the other connector too.
+    plan.rng("nonces", 0).fill_bytes(&mut secret);
     let challenger = Challenger::new(plan.realm.clone(), secret, plan.algorithms.clone(), plan.nonce_lifetime);
     let authenticator = Authenticator::new(plan.devices.clone(), challenger, plan.throttle, plan.require_auth);
     let (ua_config, mut rng) = (

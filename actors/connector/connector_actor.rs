@@ -21,6 +21,7 @@
 //! | `ConferenceDown` | supervision | ends what a crashed conference left behind |
 //! | `LegsKept` | conferences | ends what a conference that came back from a crash does not know |
 //! | `EndAll` | shutdown | ends every conference |
+//! | `Drain` | gateway, connectors, registrars | the connector goes, comes back, or another one does; see `drain` |
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -42,6 +43,7 @@ use tandem_sip::ua::{
 
 use super::admission::{Admission, Authenticator};
 use super::conference::{ConferenceActor, ConferenceMessage, Moving};
+use super::drain::DrainMessage;
 use super::legs::{self, CONVERSATION_ID};
 use super::registrar::{RegisterRequest, RegistrarActor, RegistrarMessage};
 use super::shard::Shard;
@@ -56,6 +58,7 @@ use crate::media::Media;
 use crate::metrics::Metrics;
 use crate::network::{Network, Resolve};
 use crate::now;
+use crate::sharding::ShardState;
 use crate::supervision::{ChildSpec, Escalation, Slot, escalate_if_due};
 
 /// Why a session that a crash took along is ended (RFC 3326).
@@ -142,6 +145,7 @@ pub enum ConnectorMessage {
         legs: Vec<LegId>,
     },
     EndAll,
+    Drain(DrainMessage),
     /// Panic, to test the supervision.
     #[cfg(feature = "fault-injection")]
     Crash,
@@ -170,6 +174,8 @@ pub struct ConnectorSummary {
     pub conferences: usize,
     /// What the SIP layer holds.
     pub stats: UaStats,
+    /// Whether it owns DNs.
+    pub state: ShardState,
 }
 
 /// What the actor is made from, and made from again.
@@ -272,6 +278,7 @@ impl ConnectorActor {
         }
         self.tell_upward();
         self.report();
+        self.settle();
         self.arm(ctx);
     }
 
@@ -500,7 +507,7 @@ impl ConnectorActor {
         })
     }
 
-    fn end_all(&self) {
+    pub(super) fn end_all(&self) {
         let shard = self.parts.shard.borrow();
         for conference in shard.conference_ids() {
             if let Some(actor) = shard.conference(conference) {
@@ -643,7 +650,10 @@ impl Handler<ConnectorMessage> for ConnectorActor {
         match message {
             ConnectorMessage::Received { batch, backlog, waiting } => {
                 drop((backlog, waiting));
-                for Received { flow, message } in batch {
+                for received in batch {
+                    let Some(Received { flow, message }) = self.hand_on(received) else {
+                        continue;
+                    };
                     match (message.method(), message.status()) {
                         (Some(method), _) => Metrics::of_process().request_received(&method),
                         (None, status) => Metrics::of_process().response_received(status.unwrap_or_default()),
@@ -681,6 +691,7 @@ impl Handler<ConnectorMessage> for ConnectorActor {
             ConnectorMessage::ConferenceDown { conference } => self.conference_down(conference, ctx),
             ConnectorMessage::LegsKept { conference, legs } => self.legs_kept(conference, &legs),
             ConnectorMessage::EndAll => self.end_all(),
+            ConnectorMessage::Drain(message) => self.drain_message(message, ctx),
             #[cfg(feature = "fault-injection")]
             ConnectorMessage::Crash => panic!("injected into a connector"),
             #[cfg(feature = "fault-injection")]
@@ -707,6 +718,7 @@ impl Handler<QueryConnector> for ConnectorActor {
             id: shard.id.0,
             conferences: shard.conference_count(),
             stats: shard.ua.stats(),
+            state: self.parts.directory.shards.state(shard.id),
         }
     }
 }

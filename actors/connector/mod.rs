@@ -14,7 +14,7 @@
 //!
 //! | concern | files |
 //! |---|---|
-//! | what the connector does | `connector_actor`, and its parts `resources` (the pool of conferences), `transfer` (REFER, Replaces, moves), `subscriptions` (rosters) |
+//! | what the connector does | `connector_actor`, and its parts `resources` (the pool of conferences), `transfer` (REFER, Replaces, moves), `subscriptions` (rosters), `drain` (coming and going) |
 //! | what a conference does | `conference`, and its `anchors` (the media ports of its legs) |
 //! | who may call, and whom | `admission`, `registrar`, `target` |
 //! | between sessions and legs | `legs` |
@@ -27,6 +27,7 @@ mod admission;
 mod anchors;
 mod conference;
 mod connector_actor;
+mod drain;
 mod legs;
 mod recovery;
 mod registrar;
@@ -40,6 +41,7 @@ mod transfer;
 pub use admission::{Admission, Admitted, Authenticator, algorithms};
 pub use conference::{ConferenceActor, ConferenceMessage, Moving};
 pub use connector_actor::{ConnectorActor, ConnectorMessage, ConnectorParts, ConnectorSummary, QueryConnector, Received};
+pub use drain::DrainMessage;
 pub use legs::direction;
 pub use recovery::{FoundLegs, Join, Recover};
 pub use registrar::{RegisterRequest, RegistrarActor, RegistrarMessage, RegistrarParts};

@@ -9,6 +9,10 @@
 //! | [`RegistrarMessage::ConnectionClosed`] | bindings over that connection go |
 //! | [`RegistrarMessage::Recovered`] | what the process before has kept is published |
 //! | [`RegistrarMessage::KeepAgain`] | puts every binding into the journal once more |
+//! | [`RegistrarMessage::HandOver`] | the bindings of DNs that are another connector's go to its registrar |
+//! | [`RegistrarMessage::TakeOver`] | those that come from there; they are told of when they are in the journal here |
+//! | [`RegistrarMessage::Taken`] | what was handed over goes from the journal |
+//! | [`RegistrarMessage::PassOn`] | a REGISTER goes after the bindings that it may change |
 //!
 //! A changed binding is in the journal before its REGISTER is answered.
 
@@ -18,10 +22,11 @@ use actix::{Actor, Context, Handler, Message, Supervised};
 use tandem_model::link::LinkNotification;
 use tandem_model::{Anchor, ConnectorId, DnId};
 use tandem_sip::flow::{ConnectionId, Flow};
-use tandem_sip::registrar::{Register, RegisterOutcome, Registrar};
+use tandem_sip::registrar::{Bindings, Register, RegisterOutcome, Registrar};
 use tandem_sip::ua::ServerRequestId;
 
-use super::connector_actor::ConnectorMessage;
+use super::connector_actor::{ConnectorMessage, Received};
+use super::drain::{DrainMessage, pass_on};
 use crate::alarm::{Alarm, Alarmed};
 use crate::directory::Directory;
 use crate::journal::{RecordKind, SharedJournal, encode};
@@ -57,6 +62,28 @@ pub enum RegistrarMessage {
     Recovered,
     /// The journal had lost the bindings.
     KeepAgain,
+    /// DNs may be another connector's now.
+    HandOver,
+    /// A DN is this connector's now; these are its bindings.
+    TakeOver {
+        /// Where they were.
+        from: ConnectorId,
+        /// The DN.
+        dn: DnId,
+        /// Its bindings.
+        bindings: Bindings,
+    },
+    /// The registrar that has the bindings of a DN now has them in its journal.
+    Taken(DnId),
+    /// A REGISTER for a DN that is another connector's now.
+    PassOn {
+        /// The DN.
+        dn: DnId,
+        /// Whose it is.
+        to: ConnectorId,
+        /// The REGISTER.
+        received: Received,
+    },
     /// Panic, to test the supervision.
     #[cfg(feature = "fault-injection")]
     Crash,
@@ -132,6 +159,68 @@ impl RegistrarActor {
             }
         }
         journal.commit();
+    }
+
+    /// The bindings of a DN go to the connector that owns it, where that is another one. They stay in the journal until they are in the
+    /// other one's. Devices are where they were, so nobody else hears of it.
+    fn hand_over(&self, dn: &DnId) {
+        let directory = &self.parts.directory;
+        let owner = directory.shards.owner(dn.as_str(), directory.connector_count());
+        let Some(connector) = directory.connector(owner).filter(|_| owner != self.parts.connector) else {
+            return;
+        };
+        self.keep();
+        let mut machine = self.parts.machine.borrow_mut();
+        let Some(bindings) = machine.take(dn.as_str()) else { return };
+        // What there was to keep was kept just now: this is the change that is not to be.
+        machine.take_changes(self.parts.anchor);
+        // Unbounded post: one for each DN that moves.
+        connector.do_send(ConnectorMessage::Drain(DrainMessage::TakeOver {
+            from: self.parts.connector,
+            dn: dn.clone(),
+            bindings,
+        }));
+    }
+
+    fn hand_over_all(&self) {
+        if self.parts.directory.connector_count() < 2 {
+            return;
+        }
+        let mut all: Vec<_> = self.parts.machine.borrow().aors().map(DnId::new).collect();
+        all.sort_unstable();
+        for dn in &all {
+            self.hand_over(dn);
+        }
+    }
+
+    fn take_over(&self, from: ConnectorId, dn: &DnId, bindings: Bindings) {
+        self.parts.machine.borrow_mut().give(now(), dn.as_str(), bindings);
+        self.keep();
+        let here = self.parts.machine.borrow().bindings(dn.as_str(), now());
+        if *self.parts.directory.locations.bindings(dn) != *here {
+            self.publish(vec![dn.clone()]);
+        }
+        if let Some(connector) = self.parts.directory.connector(from) {
+            // Unbounded post: one for each DN that moves.
+            connector.do_send(ConnectorMessage::Drain(DrainMessage::Taken { dn: dn.clone() }));
+        }
+        // It may have moved on meanwhile.
+        self.hand_over(dn);
+    }
+
+    /// It may have come back meanwhile: then it is kept here again.
+    fn taken(&self, dn: &DnId) {
+        if self
+            .parts
+            .machine
+            .borrow()
+            .snapshot_of(dn.as_str(), self.parts.anchor)
+            .is_none()
+        {
+            let mut journal = self.parts.journal.borrow_mut();
+            journal.remove(RecordKind::Bindings, dn.as_str().as_bytes());
+            journal.commit();
+        }
     }
 
     fn keep_again(&self) {
@@ -235,6 +324,16 @@ impl Handler<RegistrarMessage> for RegistrarActor {
                 self.arm(ctx);
             }
             RegistrarMessage::KeepAgain => self.keep_again(),
+            RegistrarMessage::HandOver => self.hand_over_all(),
+            RegistrarMessage::TakeOver { from, dn, bindings } => {
+                self.take_over(from, &dn, bindings);
+                self.arm(ctx);
+            }
+            RegistrarMessage::Taken(dn) => self.taken(&dn),
+            RegistrarMessage::PassOn { dn, to, received } => {
+                self.hand_over(&dn);
+                pass_on(&self.parts.directory, to, received);
+            }
             #[cfg(feature = "fault-injection")]
             RegistrarMessage::Crash => panic!("injected into a registrar"),
         }

@@ -101,10 +101,9 @@ impl Tree {
     fn of(plan: Plan, directory: Arc<Directory>, draining: Arc<AtomicBool>, arbiters: Vec<actix_rt::Arbiter>) -> Self {
         let ingress = Ingress::new(directory.clone(), plan.devices.clone(), 1, plan.connector_mailbox);
         Self {
-            gateway: Gateway::new(directory.clone(), draining.clone()),
+            gateway: Gateway::new(directory.clone(), draining),
             ingress: ingress.numbered_from(directory.first_connector()),
             directory,
-            draining,
             arbiters,
         }
     }

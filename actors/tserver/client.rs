@@ -50,9 +50,10 @@ pub struct ClientSettings {
 
 impl ClientSettings {
     /// Whether a key opens the server. Hashes are compared, so the time taken says nothing about the key.
-    pub fn admits(&self, api_key: &str) -> bool {
+    /// `keys` are those that came with a new reading of the configuration.
+    pub fn admits(&self, keys: Option<&[[u8; 32]]>, api_key: &str) -> bool {
         let hash: [u8; 32] = Sha256::digest(api_key.as_bytes()).into();
-        self.api_keys.contains(&hash)
+        keys.unwrap_or(&self.api_keys).contains(&hash)
     }
 }
 
@@ -162,7 +163,8 @@ impl ClientActor {
         if self.open {
             return Err(TError::new(TErrorCode::InSameState, "OpenServer: the server is open already"));
         }
-        if !self.settings.admits(api_key) {
+        let keys = self.switch.directory.live.api_keys();
+        if !self.settings.admits(keys.as_deref(), api_key) {
             tracing::warn!(client = %self.connection, "OpenServer with a key that is not known");
             return Err(TError::new(TErrorCode::InvalidAttribute, "apiKey: this key is not known"));
         }

@@ -30,7 +30,6 @@ use crate::journal::{self, Record, RecordKind, SharedJournal};
 use crate::link::Reach;
 use crate::metrics::Metrics;
 use crate::now;
-use crate::sharding;
 use crate::supervision::{DownReason, launch_transient};
 
 /// Makes the numbers of calls. They start where the clock stands, so that they do not repeat after a restart.
@@ -163,17 +162,26 @@ impl Switch {
         {
             return connector;
         }
-        sharding::owner(dn.as_str(), self.connectors)
+        self.directory.shards.owner(dn.as_str(), self.connectors)
+    }
+
+    /// How a call that starts now behaves.
+    fn settings(&self) -> CallSettings {
+        CallSettings {
+            ring_timeout_ms: self.directory.live.ring_timeout_ms(self.settings.ring_timeout_ms),
+            ..self.settings
+        }
     }
 
     /// Whether one more call may start.
     pub fn has_room(&self) -> bool {
-        !self.is_draining() && self.by_conference.borrow().len() + self.rooms.conference_count() < self.calls_max
+        !self.is_draining()
+            && self.by_conference.borrow().len() + self.rooms.conference_count() < self.directory.live.max_calls(self.calls_max)
     }
 
     /// Whether no call starts any more.
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        self.draining.load(Ordering::Relaxed) || !self.directory.shards.any_available(self.connectors)
     }
 
     /// The group of calls that a conference belongs to.
@@ -213,7 +221,7 @@ impl Switch {
         };
         let ids = self.numbers.borrow_mut().next(conference);
         let (group, conference) = (ids.conn_id, ids.conference);
-        let machine = Call::new(ids, self.numbering.clone(), self.settings);
+        let machine = Call::new(ids, self.numbering.clone(), self.settings());
         let switch = self.clone();
         let actor = CallActor::new(machine, first, self.clone(), group);
         let addr = launch_transient(call::SPEC, actor, move |reason| switch.group_down(group, &reason));
@@ -333,7 +341,7 @@ impl Switch {
 
     /// A group of calls from what was kept of it.
     pub fn restored(&self, snapshot: CallSnapshot, out: &mut Vec<CallOutput>) -> Call {
-        Call::restore(snapshot, self.numbering.clone(), self.settings, self.anchor, now(), out)
+        Call::restore(snapshot, self.numbering.clone(), self.settings(), self.anchor, now(), out)
     }
 
     /// The conferences of a group, and which connectors have them.

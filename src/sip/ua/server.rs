@@ -135,6 +135,14 @@ impl UserAgent {
         self.server_index.get(self.scratch.as_str()).copied()
     }
 
+    /// Whether a request without a dialog belongs to something that was begun here: it came before, or its INVITE did.
+    pub fn is_serving(&mut self, request: &Message) -> bool {
+        let Some(method) = request.method() else { return false };
+        self.server_of(request, &method).is_some()
+            || (method == Method::Cancel && self.server_of(request, &Method::Invite).is_some())
+            || self.is_merged(request)
+    }
+
     /// Whether the same request is being served under another branch: it was merged on its way (s.8.2.2.2).
     pub(super) fn is_merged(&mut self, request: &Message) -> bool {
         self.scratch.clear();
