@@ -12,6 +12,7 @@
 
 mod consistency;
 mod dial_pattern;
+mod difference;
 mod documentation;
 mod header;
 mod load;
@@ -27,6 +28,7 @@ mod show;
 mod sip_uri;
 mod suggestion;
 
+pub use difference::Difference;
 pub use documentation::{options_markdown, options_matching, options_text};
 pub use load::{Loaded, environment};
 pub use problem::{Fault, Place, Problem};

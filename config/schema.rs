@@ -255,7 +255,7 @@ pub enum Scope {
     Cti,
     /// Reading over HTTP: /v1/calls, /v1/dns, /v1/connectors, and /metrics where it wants a key.
     Read,
-    /// Administration over HTTP, of which this version has none.
+    /// Administration over HTTP: /v1/admin.
     Admin,
 }
 

@@ -1,15 +1,15 @@
 //! Logs and metrics of the process: installed once, before anything else runs.
 
 use std::io::IsTerminal as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use metrics::gauge;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tandem_config::LogFormat;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use crate::store;
 
@@ -46,7 +46,7 @@ const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Installs the subscriber. Lines go to standard error, so that standard output belongs to the command.
 pub fn install_logs(format: LogFormat, filter: &str) -> Result<(), String> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| format!("log.filter: {error}"))?;
+    let (filter, handle) = reload::Layer::new(parsed(filter)?);
     let registry = tracing_subscriber::registry().with(filter);
     let done = match format {
         LogFormat::Text => registry
@@ -67,8 +67,26 @@ pub fn install_logs(format: LogFormat, filter: &str) -> Result<(), String> {
             .try_init(),
     };
     done.map_err(|error| error.to_string())?;
+    // The first time, as the subscriber itself.
+    let _ = LOG_FILTER.set(handle);
     install_panic_log();
     Ok(())
+}
+
+/// The filter of the installed subscriber.
+static LOG_FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
+/// What is logged from now on.
+pub fn set_log_filter(filter: &str) -> Result<(), String> {
+    let filter = parsed(filter)?;
+    match LOG_FILTER.get() {
+        Some(handle) => handle.reload(filter).map_err(|error| format!("log.filter: {error}")),
+        None => Ok(()),
+    }
+}
+
+fn parsed(filter: &str) -> Result<EnvFilter, String> {
+    EnvFilter::try_new(filter).map_err(|error| format!("log.filter: {error}"))
 }
 
 /// A panic becomes one log line. The supervision logs which actor it was; this line says where.

@@ -5,12 +5,14 @@
 //! | `tidy` | the habits of the tree: layering, file sizes, what stands nowhere |
 //! | `rig` | the server, the clients and the peers of the tests, and how to wait |
 //! | `scenario` | CTI and HTTP as a desktop and an operator use them |
+//! | `drain` | going down without a caller noticing, reading the configuration again, what systemd hears |
 //! | `golden` | the events of whole calls, word by word |
 //! | `store` | the journal: kills, disks that fail, the tools that look into it |
 //! | `link` | the T-Server and a connector as two processes |
 //! | `interop` | real programs: SIPp, baresip, Prometheus |
 //! | `torture` | everything that is wrong: messages, streams, frames, configurations |
 
+mod drain;
 mod golden;
 mod interop;
 mod link;

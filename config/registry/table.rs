@@ -2,7 +2,7 @@
 
 use super::Fallback::{Absent, Required, Value};
 use super::Level::{ApiKey, App, ConferenceDn, DialPlan, DialRule, Dn, Link, Listener, Trunk};
-use super::TakesEffect::AfterRestart;
+use super::TakesEffect::{AfterRestart, Immediately, NextCall};
 use super::kind::Kind::{self, Boolean, CidrBlock, DialPattern, Digits, DnTemplate, DnUri, File, HexDigest, Host};
 use super::kind::Kind::{DialPlanRule, HeaderLine, HeaderName, NumberedUri, Pin};
 use super::kind::Kind::{Integer, IpAddress, List, LogFilter, OneOf, Origin, PeerUri, Secret, SocketAddress, Text};
@@ -154,8 +154,8 @@ macro_rules! options {
 options! {
     "server.name" App, Text { min: 1, max: 64 }, Value("\"tandem\""), AfterRestart, "":
         "The server's name, as EventServerInfo tells CTI clients.";
-    "server.drain_timeout_s" App, integer(0, 86_400), Value("30"), AfterRestart, "":
-        "How long a drain (Ctrl-C, SIGTERM) waits for live calls before it ends them.";
+    "server.drain_timeout_s" App, integer(0, 86_400), Value("30"), Immediately, "":
+        "How long a drain (Ctrl-C, SIGTERM, `POST /v1/admin/drain`) waits for live calls before it ends them.";
 
     "sip.domains" App, list(&Host, 1, 64), Value("[\"tandem.local\"]"), AfterRestart, "RFC 3261 s.16.4":
         "The host names that are ours, at any port. A request URI with one of them, or with the address of a listener, names a DN of ours; \
@@ -170,7 +170,7 @@ options! {
         "T2, the longest interval between retransmissions.";
     "sip.t4_ms" App, integer(10, 60_000), Value("5000"), AfterRestart, "RFC 3261 s.17.1.2.2":
         "T4, the longest time a message stays in the network.";
-    "sip.ring_timeout_ms" App, integer(1_000, 600_000), Value("120000"), AfterRestart, "RFC 3261 s.16.6 (timer C)":
+    "sip.ring_timeout_ms" App, integer(1_000, 600_000), Value("120000"), NextCall, "RFC 3261 s.16.6 (timer C)":
         "How long a device may ring before the attempt is cancelled and ends as not answered.";
     "sip.max_sessions" App, integer(2, 1_000_000), Value("100000"), AfterRestart, "":
         "The most INVITE sessions (legs; a call has two) of one connector. A new one above it gets 503 with Retry-After.";
@@ -184,10 +184,10 @@ options! {
         "The most TCP connections.";
     "sip.tcp_max_connections_per_source" App, integer(1, 1_000_000), Value("10000"), AfterRestart, "":
         "The most TCP connections from one address.";
-    "sip.max_requests_per_second_per_source" App, integer(0, 1_000_000), Value("1000"), AfterRestart, "":
+    "sip.max_requests_per_second_per_source" App, integer(0, 1_000_000), Value("1000"), Immediately, "":
         "Requests that one address (IPv6: one /64) may send in a second; what is above it is dropped and counted in \
          `tandem_sip_rate_limited_total`. The trusted sources of trunks have no such limit. 0: nobody has.";
-    "sip.unlimited_sources" App, list(&CidrBlock, 0, 64), Value("[\"127.0.0.0/8\", \"::1/128\"]"), AfterRestart, "":
+    "sip.unlimited_sources" App, list(&CidrBlock, 0, 64), Value("[\"127.0.0.0/8\", \"::1/128\"]"), Immediately, "":
         "Networks without that limit: proxies in front of many devices, and this machine.";
     "sip.digest_algorithms" App, list(&DIGEST, 1, 2), Value("[\"SHA-256\", \"MD5\"]"), AfterRestart, "RFC 8760 s.2.2":
         "The digest algorithms of a challenge, the preferred one first. Without `MD5` older devices cannot register.";
@@ -253,21 +253,21 @@ options! {
         "The web origins (`https://desk.example.com`, or `*`) from which a browser may connect. A client without an Origin header is no \
          browser and needs none.";
 
-    "cti.api_key[].name" ApiKey, Text { min: 1, max: 64 }, Required, AfterRestart, "": "Who the key belongs to; problems of the configuration name it.";
-    "cti.api_key[].key" ApiKey, Secret { min: 8, max: 256 }, Absent, AfterRestart, "": "The key itself.";
-    "cti.api_key[].key_sha256" ApiKey, HexDigest, Absent, AfterRestart, "":
+    "cti.api_key[].name" ApiKey, Text { min: 1, max: 64 }, Required, Immediately, "": "Who the key belongs to; problems of the configuration name it.";
+    "cti.api_key[].key" ApiKey, Secret { min: 8, max: 256 }, Absent, Immediately, "": "The key itself.";
+    "cti.api_key[].key_sha256" ApiKey, HexDigest, Absent, Immediately, "":
         "The SHA-256 of the key, so that the file holds no secret: `printf %s KEY | sha256sum`.";
-    "cti.api_key[].key_file" ApiKey, File, Absent, AfterRestart, "":
+    "cti.api_key[].key_file" ApiKey, File, Absent, Immediately, "":
         "A file with the key in its first line; a relative path starts at the configuration file.";
-    "cti.api_key[].scopes" ApiKey, list(&SCOPE, 1, 3), Value("[\"cti\", \"read\"]"), AfterRestart, "":
-        "What the key opens: `cti` the CTI protocol, `read` reading over HTTP, `admin` administration, of which this version has none.";
+    "cti.api_key[].scopes" ApiKey, list(&SCOPE, 1, 3), Value("[\"cti\", \"read\"]"), Immediately, "":
+        "What the key opens: `cti` the CTI protocol, `read` reading over HTTP, `admin` administration over HTTP (`/v1/admin`).";
 
     "http.workers" App, integer(1, 64), Value("1"), AfterRestart, "": "Threads that serve HTTP and the CTI protocol.";
     "http.metrics_require_key" App, Boolean, Value("false"), AfterRestart, "":
         "Whether `/metrics` wants an API key with the scope `read`.";
 
     "log.format" App, OneOf { values: &["text", "json"] }, Value("\"text\""), AfterRestart, "": "Lines for people, or one JSON object per line.";
-    "log.filter" App, LogFilter, Value("\"info\""), AfterRestart, "":
+    "log.filter" App, LogFilter, Value("\"info\""), Immediately, "":
         "What is logged: a level, or levels by module, separated by commas (`warn,tandem_sip=debug`).";
     "log.hide_sensitive_data" App, Boolean, Value("true"), AfterRestart, "seed 002 line 2485":
         "Whether user data is masked in logs as `**** (length:nn)`. (`hide-sensitive-data` of the seed.)";
@@ -276,7 +276,7 @@ options! {
         "Headers of link messages that are logged as `**** (length:nn)`, besides `Data` and `Treatment-Params`; `body` is the body of a \
          message. Messages are logged where `filter` has `tandem_actors::link=debug`.";
 
-    "limits.max_calls" App, integer(1, 1_000_000), Value("50000"), AfterRestart, "":
+    "limits.max_calls" App, integer(1, 1_000_000), Value("50000"), Immediately, "":
         "The most live calls; a new one above it is refused with 503 and Retry-After, a MakeCall with error 111.";
 
     "media.mode" App, MEDIA_MODE, Value("\"direct\""), AfterRestart, "":

@@ -3,7 +3,7 @@
 //! Invariant: how long a comparison takes tells nothing about any key: what is compared is SHA-256 digests, each in full, and all
 //! of them. The keys themselves are not kept.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use actix_web::http::header::{self, HeaderMap};
 use sha2::{Digest, Sha256};
@@ -15,38 +15,50 @@ use super::problem::Problem;
 /// The SHA-256 of an API key.
 pub type KeyDigest = [u8; 32];
 
-/// The keys that are known, by digest.
+/// The keys that are known, by digest. Every copy knows the same.
 #[derive(Clone, Default)]
-pub struct Keys(Arc<[(KeyDigest, Vec<Scope>)]>);
+pub struct Keys(Arc<RwLock<Known>>);
+
+type Known = Arc<[(KeyDigest, Vec<Scope>)]>;
 
 impl Keys {
     /// The keys of a loaded configuration. A digest that is not 64 hex digits opens nothing; `tandem-config` refuses it earlier.
     pub fn new(keys: &[ApiKey]) -> Self {
-        let known = keys.iter().filter_map(|key| Some((digest_of(key)?, key.scopes.clone())));
-        Self(known.collect())
+        Self(Arc::new(RwLock::new(known(keys))))
+    }
+
+    /// From now on these keys open what there is, and no other one does.
+    pub fn replace(&self, keys: &[ApiKey]) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = known(keys);
     }
 
     /// Whether the request may do what `scope` opens.
     pub fn admit(&self, headers: &HeaderMap, scope: Scope) -> Result<(), Problem> {
         let presented = bearer(headers).ok_or_else(Problem::unauthorized)?;
-        let scopes = self.scopes(presented).ok_or_else(Problem::unauthorized)?;
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let scopes = scopes_of(&known, presented).ok_or_else(Problem::unauthorized)?;
         if scopes.contains(&scope) {
             Ok(())
         } else {
             Err(Problem::forbidden("scope", "this key does not open this resource"))
         }
     }
+}
 
-    fn scopes(&self, key: &str) -> Option<&[Scope]> {
-        let presented = digest(key);
-        let mut found = None;
-        for (known, scopes) in self.0.iter() {
-            if same(known, &presented) {
-                found = Some(scopes.as_slice());
-            }
+fn known(keys: &[ApiKey]) -> Known {
+    let known = keys.iter().filter_map(|key| Some((digest_of(key)?, key.scopes.clone())));
+    known.collect()
+}
+
+fn scopes_of<'a>(known: &'a [(KeyDigest, Vec<Scope>)], key: &str) -> Option<&'a [Scope]> {
+    let presented = digest(key);
+    let mut found = None;
+    for (known, scopes) in known {
+        if same(known, &presented) {
+            found = Some(scopes.as_slice());
         }
-        found
     }
+    found
 }
 
 /// The digest of a configured key; `None` where it has neither a key nor 64 hex digits.
@@ -127,6 +139,18 @@ mod tests {
         assert_eq!(admitted("bearer  first", Scope::Read), Ok(()));
         assert_eq!(admitted("Bearer first", Scope::Admin), Err(403));
         assert_eq!(admitted("Bearer second", Scope::Cti), Ok(()));
+    }
+
+    #[test]
+    fn keys_that_were_replaced_open_nothing_any_more() {
+        let keys = Keys::new(&[key(Some("first"), None, &[Scope::Read])]);
+        let copy = keys.clone();
+        keys.replace(&[key(Some("other"), None, &[Scope::Read])]);
+        for (value, admitted) in [("Bearer first", false), ("Bearer other", true)] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, HeaderValue::from_static(value));
+            assert_eq!(copy.admit(&headers, Scope::Read).is_ok(), admitted, "{value}");
+        }
     }
 
     #[test]

@@ -135,6 +135,7 @@ fn dn_summary(dn: tserver::DnSummary) -> DnSummary {
 fn connector_summary(connector: connector::ConnectorSummary) -> ConnectorSummary {
     ConnectorSummary {
         id: connector.id,
+        state: connector.state.name(),
         conferences: connector.conferences,
         transactions: connector.stats.transactions_active,
         dialogs: connector.stats.dialogs_active,

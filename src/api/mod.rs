@@ -5,6 +5,7 @@
 //! | `/v1/cti` | the CTI protocol ([`socket`]) | in OpenServer |
 //! | `/v1/calls`, `/v1/dns`, `/v1/connectors` | what there is ([`rest`]) | `read` |
 //! | `/v1/events` | all events, as server-sent events ([`events`]) | `read` and `cti` |
+//! | `/v1/admin` | draining and reloading ([`admin`]) | `admin` |
 //! | `/metrics` | Prometheus text | `read`, where configured |
 //! | `/livez`, `/readyz`, `/openapi.json` | for machines ([`health`]) | none |
 //!
@@ -26,6 +27,7 @@ use actix_web::{App, FromRequest, Handler, HttpServer, Resource, Responder, guar
 
 use tandem_config::Config;
 
+pub mod admin;
 pub mod auth;
 pub mod events;
 pub mod gateway;
@@ -61,6 +63,8 @@ pub struct Settings {
     pub keys: Keys,
     /// The CTI socket.
     pub socket: socket::Settings,
+    /// What an operator may do to the process; none where that is nothing.
+    pub admin: Option<Arc<dyn admin::Admin>>,
 }
 
 impl Settings {
@@ -74,6 +78,7 @@ impl Settings {
             header_timeout: HEADER_TIMEOUT,
             keys: Keys::new(&config.cti.api_key),
             socket: socket::Settings::new(&config.cti),
+            admin: None,
         }
     }
 }
@@ -85,6 +90,7 @@ pub struct Shared {
     metrics_require_key: bool,
     keys: Keys,
     socket: socket::Settings,
+    admin: Option<Arc<dyn admin::Admin>>,
 }
 
 /// Tells the recorder what this module's metrics mean.
@@ -128,6 +134,7 @@ pub fn bind(settings: Settings, port: Arc<dyn Port>, metrics: MetricsPage) -> io
         metrics_require_key: settings.metrics_require_key,
         keys: settings.keys,
         socket: settings.socket,
+        admin: settings.admin,
     });
     let server = HttpServer::new(move || {
         App::new()
@@ -175,6 +182,7 @@ pub fn routes(shared: web::Data<Shared>) -> impl FnOnce(&mut web::ServiceConfig)
                     .wrap(from_fn(rest::require_key))
                     .configure(rest::configure)
                     .configure(events::configure)
+                    .configure(admin::configure)
                     .default_service(web::to(nowhere)),
             )
             .default_service(web::to(nowhere));

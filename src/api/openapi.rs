@@ -4,7 +4,7 @@ use utoipa::openapi::OpenApi as Description;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{events, health, rest};
+use super::{admin, events, health, rest};
 
 /// The document.
 #[derive(OpenApi)]
@@ -20,7 +20,11 @@ use super::{events, health, rest};
         rest::dns,
         rest::dn,
         rest::connectors,
-        events::events
+        events::events,
+        admin::drain_status,
+        admin::drain,
+        admin::undo_drain,
+        admin::reload
     ),
     modifiers(&BearerKey)
 )]

@@ -109,6 +109,8 @@ pub struct DnSummary {
 pub struct ConnectorSummary {
     /// The number of its shard.
     pub id: u16,
+    /// `Running`; `Suspending`, when its DNs are others' and its calls end by themselves; `Suspended`, when nothing is left in it.
+    pub state: &'static str,
     /// Its live conferences: the connector's side of calls.
     pub conferences: usize,
     /// Its SIP transactions.

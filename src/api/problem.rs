@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 /// The media type of a problem document.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
-/// The longest request body that is read, in bytes. No route takes a body yet.
+/// The longest request body that is read, in bytes.
 const MAX_BODY_BYTES: u64 = 64 * 1024;
 
 /// Seconds after which a 503 may be tried again.
@@ -46,6 +46,10 @@ pub struct Problem {
     /// The T-Library error, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     error_code: Option<u32>,
+    /// Every single problem, where there are more than `detail` can say.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    problems: Box<[String]>,
     /// The methods that the resource has (405 only; sent as a header).
     #[serde(skip)]
     allow: Option<&'static str>,
@@ -65,8 +69,15 @@ impl Problem {
             code,
             detail: detail.into(),
             error_code: None,
+            problems: Box::default(),
             allow: None,
         }
+    }
+
+    /// With every single problem.
+    pub fn with_problems(mut self, problems: Vec<String>) -> Self {
+        self.problems = problems.into();
+        self
     }
 
     /// With the T-Library number.

@@ -28,11 +28,14 @@ pub fn configure(scope: &mut web::ServiceConfig) {
         .service(read_only("/connectors", connectors));
 }
 
-/// Lets a request under `/v1` pass only with a key that may read. Unknown paths are no exception: without a key nobody learns
+/// Lets a request under `/v1` pass only with a key that may read, or under `/v1/admin` administer. Unknown paths are no exception: without a key nobody learns
 /// what there is.
 pub async fn require_key<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
     if let Some(shared) = request.app_data::<web::Data<Shared>>() {
-        shared.keys.admit(request.headers(), Scope::Read)?;
+        let admin = request.path().strip_prefix("/v1/admin");
+        let admin = admin.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let scope = if admin { Scope::Admin } else { Scope::Read };
+        shared.keys.admit(request.headers(), scope)?;
         return next.call(request).await;
     }
     Err(Problem::unauthorized().into())

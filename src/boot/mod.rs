@@ -4,10 +4,14 @@
 //! bound, and only then SIP is let in. Order of stop: nothing new is taken, live calls may end by themselves until the deadline, what
 //! is left gets a real BYE, then the sockets close.
 
+mod administration;
+pub mod drain;
 mod media;
 mod network;
+pub mod notify;
 mod numbering;
 pub mod plan;
+pub mod reload;
 mod sides;
 
 use std::net::SocketAddr;
@@ -27,7 +31,9 @@ use tandem_sip::ua::Listener;
 use crate::api;
 use crate::store;
 use crate::telemetry::MetricsPages;
+use administration::Administration;
 use network::Sockets;
+use reload::{Reload, Sources};
 pub use sides::{Connector, TServer};
 
 /// How long the BYEs of a shutdown may take to be answered.
@@ -43,6 +49,8 @@ pub struct Server {
     pub listeners: Vec<Listener>,
     /// The way into the actors.
     pub gateway: Gateway,
+    /// What signals and operators do to it.
+    pub administration: Arc<Administration>,
     sockets: Sockets,
     tree: Tree,
     media: media::MediaPlane,
@@ -64,6 +72,15 @@ impl std::fmt::Display for StartError {
 impl Server {
     /// Starts a server. To be called within an actix system; returns when it is ready.
     pub async fn start(config: &Config, metrics: MetricsPages) -> Result<Self, StartError> {
+        Self::grow(config, None, metrics).await
+    }
+
+    /// The same, with what an operator may do over HTTP. `sources` is where the configuration came from.
+    pub async fn start_administered(config: &Config, sources: Sources, metrics: MetricsPages) -> Result<Self, StartError> {
+        Self::grow(config, Some(sources), metrics).await
+    }
+
+    async fn grow(config: &Config, sources: Option<Sources>, metrics: MetricsPages) -> Result<Self, StartError> {
         let problem = |text: String| StartError(vec![text]);
         let sockets = Sockets::bind(config).map_err(|error| problem(error.to_string()))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -87,12 +104,23 @@ impl Server {
             let metrics = metrics.clone();
             Arc::new(move || metrics.render())
         };
-        let bound = api::bind(api::Settings::new(config), Arc::new(tree.gateway.clone()), page)
+        let mut settings = api::Settings::new(config);
+        let ingress = plan::limited(tree.ingress.clone(), config);
+        let reload = Reload::new(
+            sources.clone().unwrap_or_default(),
+            config.clone(),
+            tree.gateway.clone(),
+            ingress.clone(),
+            settings.keys.clone(),
+        );
+        let administration = Arc::new(Administration::new(tree.gateway.clone(), reload));
+        settings.admin = sources.map(|_| administration.clone() as _);
+        let bound = api::bind(settings, Arc::new(tree.gateway.clone()), page)
             .map_err(|error| problem(format!("cti.bind: {} cannot be bound: {error}", config.cti.bind)))?;
         let http = bound.server.handle();
         actix_rt::spawn(bound.server);
         actix_rt::spawn(metrics.upkeep());
-        sockets.open(plan::limited(tree.ingress.clone(), config));
+        sockets.open(ingress);
         for listener in &sockets.listeners {
             tracing::info!(transport = %listener.transport, address = %listener.advertised, "SIP");
         }
@@ -101,6 +129,7 @@ impl Server {
             cti_address: bound.address,
             listeners: sockets.listeners.clone(),
             gateway: tree.gateway.clone(),
+            administration,
             sockets,
             tree,
             media,

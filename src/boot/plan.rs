@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use ipnet::IpNet;
 use tandem_actors::connector::{self, algorithms};
 use tandem_actors::devices::{Device, Devices, LegPolicy, Trunk};
 use tandem_actors::ingress::Ingress;
@@ -25,7 +26,7 @@ use tandem_sip::session;
 use tandem_sip::source_rate::SourceRateConfig;
 use tandem_sip::ua::{Credentials, Listener, ReliableProvisionals, UaConfig};
 
-use crate::api::auth::digest_of;
+use crate::api::auth::{KeyDigest, digest_of};
 
 /// The most DNs one CTI client registers.
 const MAX_DNS_PER_CLIENT: usize = 10_000;
@@ -125,10 +126,23 @@ fn ua(config: &Config, listeners: Vec<Listener>) -> UaConfig {
 
 /// The ingress with the limits of the configuration.
 pub fn limited(ingress: Ingress, config: &Config) -> Ingress {
+    ingress.limit_to(source_limit(config));
+    ingress
+}
+
+/// How much one source may send, and whom that is not for; `None`: as much as it likes.
+pub fn source_limit(config: &Config) -> Option<(SourceRateConfig, Vec<IpNet>)> {
+    let unlimited = config.sip.unlimited_sources.clone();
     match config.sip.max_requests_per_second_per_source {
-        0 => ingress,
-        rate => ingress.limited(SourceRateConfig::per_second(rate), config.sip.unlimited_sources.clone()),
+        0 => None,
+        rate => Some((SourceRateConfig::per_second(rate), unlimited)),
     }
+}
+
+/// The digests of the keys that open the CTI protocol.
+pub fn cti_keys(config: &Config) -> Vec<KeyDigest> {
+    let keys = config.cti.api_key.iter().filter(|key| key.scopes.contains(&Scope::Cti));
+    keys.filter_map(digest_of).collect()
 }
 
 fn unix_time() -> Duration {
@@ -151,9 +165,8 @@ fn throttle(failures_per_minute: u32) -> ThrottleConfig {
 }
 
 fn client_settings(config: &Config) -> ClientSettings {
-    let keys = config.cti.api_key.iter().filter(|key| key.scopes.contains(&Scope::Cti));
     ClientSettings {
-        api_keys: keys.filter_map(digest_of).collect(),
+        api_keys: cti_keys(config),
         max_dns: MAX_DNS_PER_CLIENT,
         server_name: config.server.name.as_str().into(),
         server_version: env!("CARGO_PKG_VERSION").into(),

@@ -9,7 +9,12 @@ use tandem_config::{Config, environment};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::boot::Server;
+use crate::boot::notify::Notify;
+use crate::boot::reload::Sources;
 use crate::telemetry::{self, MetricsPages};
+
+/// What the farewells of a stop may take: to the phones, to the clients, to those who ask over HTTP.
+const FAREWELL: Duration = Duration::from_secs(20);
 
 /// Arguments of `tandem serve`.
 #[derive(Debug, Args)]
@@ -25,7 +30,13 @@ pub struct ServeArgs {
 /// Runs the server.
 pub fn run(args: &ServeArgs) -> ExitCode {
     match prepare(args) {
-        Ok((config, metrics)) => actix_rt::System::new().block_on(serve(&config, metrics)),
+        Ok((config, metrics)) => {
+            let sources = Sources {
+                file: args.config.clone(),
+                sets: args.sets.clone(),
+            };
+            actix_rt::System::new().block_on(serve(&config, sources, metrics))
+        }
         Err(code) => code,
     }
 }
@@ -50,15 +61,15 @@ pub(super) fn prepare(args: &ServeArgs) -> Result<(Config, MetricsPages), ExitCo
     Ok((config, metrics))
 }
 
-async fn serve(config: &Config, metrics: MetricsPages) -> ExitCode {
-    let mut stop = match StopSignals::listen() {
-        Ok(stop) => stop,
+async fn serve(config: &Config, sources: Sources, metrics: MetricsPages) -> ExitCode {
+    let mut signals = match StopSignals::listen() {
+        Ok(signals) => signals,
         Err(error) => {
             eprintln!("tandem: signals: {error}");
             return ExitCode::FAILURE;
         }
     };
-    let server = match Server::start(config, metrics).await {
+    let server = match Server::start_administered(config, sources, metrics).await {
         Ok(server) => server,
         Err(error) => {
             eprintln!("tandem: {error}");
@@ -67,21 +78,49 @@ async fn serve(config: &Config, metrics: MetricsPages) -> ExitCode {
     };
     // Scripts wait for this line; it is the only one on standard output.
     println!("ready: CTI and HTTP on {}", server.cti_address);
-    stop.next().await;
-    let deadline = Duration::from_secs(config.server.drain_timeout_s);
-    server
-        .drain(async {
-            tokio::select! {
-                () = stop.next() => tracing::warn!("a second signal: not waiting for the calls"),
-                () = tokio::time::sleep(deadline) => tracing::warn!(?deadline, "the calls did not end in time"),
-            }
-        })
-        .await;
+    let notify = Notify::from_environment();
+    notify.ready("Running");
+    tokio::select! {
+        () = server.administration.drain.over(&notify) => {}
+        () = obey(&mut signals, &server, &notify) => {}
+        () = notify.feed_watchdog(&server.gateway) => {}
+    }
+    notify.stopping("Stopping", FAREWELL);
     server.stop().await;
     ExitCode::SUCCESS
 }
 
-/// SIGTERM and SIGINT. SIGHUP, which would end a process that does not listen for it, is answered with a log line: nothing is reloaded.
+/// Does what signals ask for. Never done.
+async fn obey(signals: &mut StopSignals, server: &Server, notify: &Notify) {
+    let administration = &server.administration;
+    loop {
+        match signals.next_order().await {
+            Order::Stop => administration.drain.signalled(administration.reload.drain_timeout()),
+            Order::Reload => {
+                tracing::info!("SIGHUP: reading the configuration again");
+                notify.reloading();
+                let reload = administration.reload.clone();
+                // What comes of it stands in the log.
+                let reading = tokio::task::spawn_blocking(move || reload.reload()).await;
+                notify.ready(match reading {
+                    Ok(Ok(_)) => "Running",
+                    _ => "Running; the configuration was not valid when it was read again",
+                });
+            }
+        }
+    }
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// SIGTERM or SIGINT: the end, for a server first of new calls.
+    Stop,
+    /// SIGHUP: the configuration is to be read again.
+    Reload,
+}
+
+/// SIGTERM and SIGINT; and SIGHUP, which would end a process that does not listen for it.
 pub struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
@@ -99,13 +138,18 @@ impl StopSignals {
     }
 
     /// Waits for one.
+    pub async fn next_order(&mut self) -> Order {
+        tokio::select! {
+            _ = self.terminate.recv() => Order::Stop,
+            _ = self.interrupt.recv() => Order::Stop,
+            _ = self.hangup.recv() => Order::Reload,
+        }
+    }
+
+    /// Waits for one that ends a process which cannot read its configuration again.
     pub async fn next(&mut self) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hangup.recv() => tracing::warn!("SIGHUP: this version does not reload its configuration; restart it"),
-            }
+        while self.next_order().await == Order::Reload {
+            tracing::warn!("SIGHUP: this process does not read its configuration again; restart it");
         }
     }
 }

@@ -20,8 +20,16 @@ pub struct Response {
 
 /// GET, with an API key where one is given.
 pub async fn get(address: SocketAddr, path: &str, key: Option<&str>) -> Result<Response, String> {
+    send(address, "GET", path, key, "").await
+}
+
+/// Any method, with a body where there is one.
+pub async fn send(address: SocketAddr, method: &str, path: &str, key: Option<&str>, body: &str) -> Result<Response, String> {
     let authorization = key.map(|key| format!("Authorization: Bearer {key}\r\n")).unwrap_or_default();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{authorization}Connection: close\r\n\r\n");
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\n{authorization}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    );
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
         stream.write_all(request.as_bytes()).await?;

@@ -35,13 +35,18 @@ impl Phone {
             socket: Socket::bind("127.0.0.1").await,
             server,
         };
-        let dn = phone.dn();
-        let dialog = Dialog::new(&dn, &dn, phone.socket.address);
-        let request = dialog.request_with("REGISTER", "sip:tandem.local", 1, "", &fresh(), "Expires: 300\r\n", "");
-        phone.socket.send(server, request).await;
-        let answer = phone.socket.final_response("1 REGISTER").await;
-        assert_eq!(answer.status(), Some(200), "{}", answer.start);
+        phone.refreshes().await;
         phone
+    }
+
+    /// Registers again.
+    pub async fn refreshes(&self) {
+        let dn = self.dn();
+        let dialog = Dialog::new(&dn, &dn, self.socket.address);
+        let request = dialog.request_with("REGISTER", "sip:tandem.local", 1, "", &fresh(), "Expires: 300\r\n", "");
+        self.socket.send(self.server, request).await;
+        let answer = self.socket.final_response("1 REGISTER").await;
+        assert_eq!(answer.status(), Some(200), "{}", answer.start);
     }
 
     /// A peer on a trunk: it does not register, and its calls come from where it is.

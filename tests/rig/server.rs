@@ -23,6 +23,7 @@ pub struct Setup {
     sip: String,
     cti: String,
     tables: String,
+    environment: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -40,6 +41,12 @@ impl Setup {
     /// Lines more for the section `[cti]`.
     pub fn cti(mut self, lines: &str) -> Self {
         self.cti = format!("{}{lines}\n", self.cti);
+        self
+    }
+
+    /// An environment variable of the server.
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -73,7 +80,7 @@ impl Setup {
     }
 
     fn text(&self, sip_port: u16, probe_port: u16) -> String {
-        let Self { sip, cti, tables } = self;
+        let Self { sip, cti, tables, .. } = self;
         let (probe_address, probe_number) = (Probe::ADDRESS, Probe::NUMBER);
         let (t2, t4) = (T1_MS * 4, T1_MS * 2);
         format!(
@@ -100,6 +107,7 @@ impl Setup {
         std::fs::write(&file, self.text(sip_port, probe.port())).expect("the configuration is written");
         let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
         command.arg("serve").arg("--config").arg(&file);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         // Not among the ports that phones are given: those are looked at before they are taken.
         command.args(["--set", "media.port_first=40000", "--set", "media.port_last=59999"]);
         let (program, mut lines) = Program::start_with_lines(&mut command, directory.path());
@@ -117,7 +125,7 @@ impl Setup {
             http,
             program,
             probe,
-            _directory: directory,
+            directory: directory,
         }
     }
 }
@@ -131,10 +139,17 @@ pub struct Server {
     /// The process.
     pub program: Program,
     probe: Probe,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Server {
+    /// Writes the configuration file anew, from what stands in it.
+    pub fn rewrite(&self, change: impl FnOnce(String) -> String) {
+        let file = self.directory.path().join("tandem.toml");
+        let text = std::fs::read_to_string(&file).expect("the configuration");
+        std::fs::write(&file, change(text)).expect("the configuration is written");
+    }
+
     /// The metrics as they stand.
     pub async fn metrics(&self) -> Samples {
         Samples::read(&self.metrics_page().await)

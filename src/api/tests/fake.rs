@@ -183,6 +183,7 @@ impl Port for FakePort {
 
     fn connectors(&self) -> LocalBoxFuture<'_, Result<Vec<ConnectorSummary>, Unavailable>> {
         let connector = |id| ConnectorSummary {
+            state: "Running",
             id,
             conferences: 0,
             transactions: 0,
@@ -265,6 +266,7 @@ impl TestServer {
             header_timeout: Duration::from_millis(300),
             keys: keys(),
             socket,
+            admin: None,
         };
         let bound = bind(settings, port, Arc::new(metrics_page)).unwrap();
         let handle = bound.server.handle();

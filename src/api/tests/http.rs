@@ -318,6 +318,8 @@ async fn the_description_names_every_resource() {
         "/v1/dns",
         "/v1/dns/{dn}",
         "/v1/connectors",
+        "/v1/admin/drain",
+        "/v1/admin/reload",
         "/metrics",
         "/livez",
         "/readyz",

@@ -1,0 +1,70 @@
+//! [`Admin`] of a server of this process: what comes over HTTP, put to the drain, the gateway and the configuration.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use tandem_actors::gateway::{Gateway, NoConnector};
+
+use super::drain::Drain;
+use super::reload::Reload;
+use crate::api::admin::{Admin, DrainStatus, NotDrained, ReloadReport};
+
+/// What can be done to a running server.
+pub struct Administration {
+    /// Its end.
+    pub drain: Drain,
+    /// Its configuration.
+    pub reload: Arc<Reload>,
+    gateway: Gateway,
+}
+
+impl Administration {
+    /// Of the server behind that gateway.
+    pub fn new(gateway: Gateway, reload: Reload) -> Self {
+        Self {
+            drain: Drain::new(gateway.clone()),
+            reload: Arc::new(reload),
+            gateway,
+        }
+    }
+}
+
+impl Admin for Administration {
+    fn drain_status(&self) -> DrainStatus {
+        self.drain.status()
+    }
+
+    fn drain(&self, deadline: Option<Duration>) {
+        self.drain.begin(deadline.unwrap_or_else(|| self.reload.drain_timeout()));
+    }
+
+    fn undo_drain(&self) -> bool {
+        self.drain.undo()
+    }
+
+    fn drain_connector(&self, connector: u16, deadline: Option<Duration>) -> Result<(), NotDrained> {
+        self.gateway.suspend(connector, deadline).map_err(not_drained)
+    }
+
+    fn undo_drain_connector(&self, connector: u16) -> Result<(), NotDrained> {
+        self.gateway.bring_back(connector).map_err(not_drained)
+    }
+
+    fn reload(&self) -> LocalBoxFuture<'_, Result<ReloadReport, Vec<String>>> {
+        let reload = self.reload.clone();
+        async move {
+            let reading = actix_web::web::block(move || reload.reload()).await;
+            reading.unwrap_or_else(|_| Err(vec!["the reading was interrupted".to_owned()]))
+        }
+        .boxed_local()
+    }
+}
+
+fn not_drained(error: NoConnector) -> NotDrained {
+    match error {
+        NoConnector::Unknown => NotDrained::Unknown,
+        NoConnector::Elsewhere => NotDrained::Elsewhere,
+    }
+}
