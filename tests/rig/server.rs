@@ -1,6 +1,7 @@
 //! The server under test: the built binary, with a configuration written for one test.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use super::{http, ports, wait};
 pub const API_KEY: &str = "rig-key-of-the-tests";
 /// T1 of the test servers: what takes 64*T1 = 32 s in earnest takes 3.2 s here.
 pub const T1_MS: u64 = 50;
+const CONFIGURATION: &str = "tandem.toml";
 
 /// A configuration in the making.
 #[derive(Clone, Default)]
@@ -103,31 +105,38 @@ impl Setup {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let probe = Probe::bind().await;
         let sip_port = ports::free_port();
-        let file = directory.path().join("tandem.toml");
+        let file = directory.path().join(CONFIGURATION);
         std::fs::write(&file, self.text(sip_port, probe.port())).expect("the configuration is written");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
-        command.arg("serve").arg("--config").arg(&file);
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        // Not among the ports that phones are given: those are looked at before they are taken.
-        command.args(["--set", "media.port_first=40000", "--set", "media.port_last=59999"]);
-        let (program, mut lines) = Program::start_with_lines(&mut command, directory.path());
-        let line = timeout(wait::SOON, lines.recv()).await.ok().flatten();
-        let Some(line) = line else {
-            panic!("the server did not get ready:\n{}", program.tail())
-        };
-        let http = line
-            .strip_prefix("ready: CTI and HTTP on ")
-            .and_then(|address| address.parse().ok());
-        let http = http.unwrap_or_else(|| panic!("this line should say where CTI and HTTP are: {line}"));
+        let (program, http) = launch(directory.path(), &self.environment).await;
         let sip = SocketAddr::from(([127, 0, 0, 1], sip_port));
         Server {
             sip,
             http,
             program,
             probe,
-            directory: directory,
+            directory,
+            environment: self.environment.clone(),
         }
     }
+}
+
+/// Starts the program with the configuration in this directory, where its journal is, too: the process, and where CTI and HTTP are.
+async fn launch(directory: &Path, environment: &[(String, String)]) -> (Program, SocketAddr) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
+    command.arg("serve").arg("--config").arg(directory.join(CONFIGURATION));
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
+    // Not among the ports that phones are given: those are looked at before they are taken.
+    command.args(["--set", "media.port_first=40000", "--set", "media.port_last=59999"]);
+    let (program, mut lines) = Program::start_with_lines(&mut command, directory);
+    let line = timeout(wait::SOON, lines.recv()).await.ok().flatten();
+    let Some(line) = line else {
+        panic!("the server did not get ready:\n{}", program.tail())
+    };
+    let http = line
+        .strip_prefix("ready: CTI and HTTP on ")
+        .and_then(|address| address.parse().ok());
+    let http = http.unwrap_or_else(|| panic!("this line should say where CTI and HTTP are: {line}"));
+    (program, http)
 }
 
 /// A running server. Dropping it kills it.
@@ -140,12 +149,20 @@ pub struct Server {
     pub program: Program,
     probe: Probe,
     directory: TempDir,
+    environment: Vec<(String, String)>,
 }
 
 impl Server {
+    /// Ends it with SIGKILL, and starts it again with the journal that it left. CTI and HTTP are on another port then.
+    pub async fn killed_and_started(&mut self) {
+        self.program.signal(libc::SIGKILL);
+        self.program.exit(wait::SOON).await;
+        (self.program, self.http) = launch(self.directory.path(), &self.environment).await;
+    }
+
     /// Writes the configuration file anew, from what stands in it.
     pub fn rewrite(&self, change: impl FnOnce(String) -> String) {
-        let file = self.directory.path().join("tandem.toml");
+        let file = self.directory.path().join(CONFIGURATION);
         let text = std::fs::read_to_string(&file).expect("the configuration");
         std::fs::write(&file, change(text)).expect("the configuration is written");
     }
