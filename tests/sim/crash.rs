@@ -293,10 +293,7 @@ async fn play(kind: ActorKind, state: State) {
         return;
     }
     world.run(Duration::from_millis(200)).await;
-    let comes_back = match kind {
-        ActorKind::Client => false,
-        _ => true,
-    };
+    let comes_back = kind != ActorKind::Client;
     assert_counted(kind, i64::from(comes_back));
     match kind {
         ActorKind::Client => {

@@ -377,7 +377,8 @@ impl World {
             .links
             .get(link)
             .map_or(IpAddr::from([127, 0, 0, 1]), |link| link.local.ip());
-        let silent = SocketAddr::new(ip, 20_000 + (leg % 20_000) as u16 * 2);
+        // Below the ports that sockets are given: what the server plays to such a leg must not come to one of ours.
+        let silent = SocketAddr::new(ip, 20_000 + (leg % 6_000) as u16 * 2);
         let Some(rtp) = &self.rtp else { return silent };
         match Ports::bind(ip) {
             Ok(ports) => {
