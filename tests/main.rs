@@ -9,6 +9,7 @@
 //! | `golden` | the events of whole calls, word by word |
 //! | `store` | the journal: kills, disks that fail, the tools that look into it |
 //! | `link` | the T-Server and a connector as two processes |
+//! | `recovery` | SIGKILL and start under calls: the load generator's, and those of real phones |
 //! | `interop` | real programs: SIPp, baresip, Prometheus |
 //! | `torture` | everything that is wrong: messages, streams, frames, configurations |
 
@@ -16,6 +17,7 @@ mod drain;
 mod golden;
 mod interop;
 mod link;
+mod recovery;
 mod rig;
 mod scenario;
 mod sim;

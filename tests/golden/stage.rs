@@ -87,6 +87,12 @@ impl Stage {
         }
     }
 
+    /// The desk loses its connection, and resumes; the answer is EventServerConnected.
+    pub async fn comes_back(self) -> (Self, EventFrame) {
+        let (desk, answer) = self.desk.comes_back(self.server.http).await;
+        (Self { desk, ..self }, answer)
+    }
+
     /// The flow begins here: what was before is not looked at.
     pub fn begins(&mut self) {
         self.begun = self.desk.frames.len();

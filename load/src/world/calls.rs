@@ -158,6 +158,11 @@ impl Call {
         self.phase == Phase::SettingUp
     }
 
+    /// What it failed of.
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
     /// It will be ended by ClearCall.
     pub(super) fn clears(&mut self) {
         self.release = Release::Clear;
@@ -181,6 +186,7 @@ impl Call {
     /// The server was killed.
     pub(super) fn proves(&mut self) {
         self.phase = Phase::Proving;
+        self.proof = Proof::of(self.verb_under_way());
         self.progress = self.progress.abandoned();
     }
 
@@ -413,6 +419,7 @@ impl World {
                 }
                 self.check_up(id, now);
                 self.check_verb(id, now);
+                self.advance_proof(id, now);
             }
             Note::Media(_) if matches!(call.phase, Phase::Up | Phase::Asking | Phase::Proving) => self.start_media(id),
             Note::Media(_) | Note::Resent | Note::Repeated => {}
@@ -543,7 +550,7 @@ impl World {
         let Some(call) = self.calls.remove(&id) else { return };
         self.give_back(id, &call);
         if let Some(recovery) = &mut self.recovery {
-            recovery.on_call_over(id, call.failure.as_deref());
+            recovery.on_call_over(id, &call);
         }
         match call.failure {
             None => self.stats.succeeded += 1,

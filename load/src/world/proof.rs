@@ -56,6 +56,8 @@ impl Step {
 /// How far the trial of a call is.
 #[derive(Default)]
 pub(super) struct Proof {
+    /// What was asked and not answered when the server was killed.
+    under_way: Option<&'static str>,
     limit: Option<Instant>,
     asked: Option<Step>,
     again_at: Option<Instant>,
@@ -65,6 +67,19 @@ pub(super) struct Proof {
 }
 
 impl Proof {
+    /// The proof of a call in which this was under way.
+    pub(super) fn of(under_way: Option<&'static str>) -> Self {
+        Self {
+            under_way,
+            ..Self::default()
+        }
+    }
+
+    /// What was asked and not answered when the server was killed.
+    pub(super) fn under_way(&self) -> Option<&'static str> {
+        self.under_way
+    }
+
     /// Whether it has begun.
     pub(super) fn is_begun(&self) -> bool {
         self.limit.is_some()
@@ -99,6 +114,9 @@ impl World {
         if !proof.is_begun() || proof.asked.is_some() || proof.again_at.is_some_and(|at| now < at) {
             return;
         }
+        if !self.is_third_in(id) {
+            self.part_with_third(id, now);
+        }
         match self.next_step(id) {
             Next::Wait(_) => {}
             Next::Ask(step, side) => self.ask_proof(id, step, side, now),
@@ -112,10 +130,23 @@ impl World {
         }
     }
 
+    /// Whether the third party is in one of the two calls, whatever its phone knows of it.
+    fn is_third_in(&self, id: CallId) -> bool {
+        let Some(call) = self.calls.get(&id) else { return false };
+        let conns = [&call.conn, &call.progress.consult];
+        conns.into_iter().any(|conn| {
+            let standing = self.standing_of(call, conn.as_deref(), THIRD);
+            matches!(standing, Some(Standing::Established | Standing::Held))
+        })
+    }
+
     fn next_step(&self, id: CallId) -> Next {
         let Some(call) = self.calls.get(&id) else {
             return Next::Lost("it is not there");
         };
+        if call.sides.get(THIRD).is_some_and(|third| third.ours && !third.is_confirmed()) {
+            return Next::Wait("the ACK of who was brought in");
+        }
         let (main, consult) = (call.conn.as_deref(), call.progress.consult.as_deref());
         let at = |conn, side| self.standing_of(call, conn, side);
         let has_desk = |side: usize| call.sides.get(side).is_some_and(|side| side.desk.is_some());

@@ -113,9 +113,13 @@ impl Recovery {
         flight.answers > 1
     }
 
-    pub(super) fn on_call_over(&mut self, id: CallId, failure: Option<&str>) {
-        if let (true, Some(cause)) = (self.established.contains(&id), failure) {
-            self.lost.add(format!("call {id}: {cause}"));
+    pub(super) fn on_call_over(&mut self, id: CallId, call: &Call) {
+        if let (true, Some(cause)) = (self.established.contains(&id), call.failure()) {
+            let under_way = call
+                .proof
+                .under_way()
+                .map_or(String::new(), |verb| format!(" ({verb} was under way)"));
+            self.lost.add(format!("call {id}{under_way}: {cause}"));
         }
     }
 
@@ -174,7 +178,10 @@ impl World {
             };
             *self.state_of(call, &mut before) += 1;
             established.insert(id);
-            self.part_with_third(id, now);
+            // One that has answered may be in, for all that its phone knows.
+            if call.sides.get(THIRD).is_some_and(|third| third.answered_at.is_none()) {
+                self.part_with_third(id, now);
+            }
             if let Some(call) = self.calls.get_mut(&id) {
                 call.proves();
             }
@@ -232,7 +239,7 @@ impl World {
     }
 
     /// Who was being rung for a call is let go; the call is that of the others again.
-    fn part_with_third(&mut self, id: CallId, now: Instant) {
+    pub(super) fn part_with_third(&mut self, id: CallId, now: Instant) {
         let Some(third) = self.calls.get_mut(&id).and_then(|call| call.sides.get_mut(THIRD)) else {
             return;
         };

@@ -1,0 +1,4 @@
+//! SIGKILL and start: what the built binary has of its calls afterwards.
+
+mod calls;
+mod voice;
