@@ -207,13 +207,15 @@ impl CallActor {
     /// Does what the machine wants done. What clients are told goes to the event log in one message with what is kept of the calls after it:
     /// a server that is killed has told and kept both, or neither. With `absorbed`, the record of that group is this one's from now on.
     fn carry_all_out(&mut self, absorbed: Option<ConnId>, ctx: &mut Context<Self>) {
+        // What had no consequence for anybody may be lost: the connector is asked how things are when the calls come back.
+        let is_moot = self.out.is_empty() && absorbed.is_none() && self.kept.is_some();
         let (mut told, mut closed) = (Vec::new(), Vec::new());
         for output in std::mem::take(&mut self.out) {
             self.carry_out(output, &mut told, &mut closed, ctx);
         }
         // From then on a connector may have something to say about it that must find it here.
         let urgent = !self.kept.is_some() || absorbed.is_some();
-        let mut entries: Vec<_> = self.keep().into_iter().collect();
+        let mut entries: Vec<_> = if is_moot { None } else { self.keep() }.into_iter().collect();
         entries.extend(absorbed.map(|group| Entry {
             kind: RecordKind::Call,
             id: group.0,
