@@ -20,7 +20,7 @@ use tandem_model::link::{Cause, LinkRequest, ReleasedBy};
 use tandem_model::numbering::Numbering;
 use tandem_model::{Anchor, CallUuid, ConferenceId, ConnId, ConnectorId, DnId};
 
-use super::call::{self, CallActor, CallMessage};
+use super::call::{self, CallActor};
 use super::connector_link::{LinkMessage, Synchronise};
 use super::event_log::EventLogMessage;
 use super::room::Rooms;
@@ -352,14 +352,6 @@ impl Switch {
         conferences
             .filter_map(|conference| Some((*conference, owners.get(conference)?.connector)))
             .collect()
-    }
-
-    /// Every live group puts what it keeps into the journal once more.
-    pub fn keep_again(&self) {
-        for group in self.groups.borrow().values() {
-            // Unbounded post: one for each call, when storage works again.
-            group.addr.do_send(CallMessage::KeepAgain);
-        }
     }
 
     /// The connector has let go of a conference.

@@ -317,31 +317,3 @@ fn a_record_of_a_newer_server_is_read() {
     let least = r#"{"id": 7, "parties": [{"id": 0, "leg": 0}], "next_leg": 1}"#;
     assert!(serde_json::from_str::<ConferenceSnapshot>(least).is_ok());
 }
-
-#[test]
-#[ignore = "prints what a record costs; in a release build"]
-fn what_a_record_costs() {
-    // As long as a telephone's with three codecs.
-    let sdp = "v".repeat(340);
-    let call = format!("> offered 0 {sdp}\n> make 1 b\n> 1: answered {sdp}\n> 0: acked");
-    for (name, script) in [
-        ("direct", call.clone()),
-        ("anchored", format!("> set anchored\n{call}")),
-        ("with a plan", format!("> set anchored\n{call}\n> audio 1 0=1 1=music")),
-    ] {
-        const ROUNDS: u32 = 100_000;
-        let conference = Scene::run(&script).conference;
-        let mut size = 0;
-        let begun = std::time::Instant::now();
-        for _ in 0..ROUNDS {
-            let snapshot = std::hint::black_box(&conference).snapshot();
-            size = rmp_serde::to_vec_named(&snapshot).expect("a record").len();
-        }
-        let took = begun.elapsed() / ROUNDS;
-        let begun = std::time::Instant::now();
-        for _ in 0..ROUNDS {
-            drop(std::hint::black_box(std::hint::black_box(&conference).clone()));
-        }
-        println!("{name}: {size} bytes, {took:?}; as a clone {:?}", begun.elapsed() / ROUNDS);
-    }
-}
