@@ -37,7 +37,7 @@ mod tests;
 pub use reach::Reach;
 pub use remote::{RemoteLink, RemoteLinkParts};
 pub use server::{LinkServer, LinkServerParts};
-pub use transport::{Acceptor, Dialler, TlsError};
+pub use transport::{Acceptor, Dialler, Listener, TlsError};
 
 /// The connector's end of a link, as the T-Server side sees it.
 #[derive(Clone, Debug)]

@@ -12,7 +12,6 @@
 //! A second T-Server is refused while the first one is alive. Its coming makes sure of that: the first one is polled, and has to answer.
 
 use std::cell::RefCell;
-use std::net::TcpListener as StdListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,14 +24,13 @@ use tandem_wire::link::session::{GREETING_BYTES, GREETING_TIMEOUT};
 use tandem_wire::link::{Hello, SessionConfig};
 use tandem_wire::mltp::Decoder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use super::carrier::{Carrier, Wish};
 use super::connection::{self, ConnectionEvent};
 use super::post_to_connector;
-use super::transport::{Acceptor, Stream};
+use super::transport::{Accepting, Acceptor, Incoming, Listener, Stream};
 use crate::alarm::{Alarm, Alarmed};
 use crate::connector::ConnectorMessage;
 use crate::directory::Directory;
@@ -60,7 +58,7 @@ pub struct LinkServerParts {
     /// Who this end is.
     pub session: SessionConfig,
     /// The listening socket.
-    pub listener: StdListener,
+    pub listener: Listener,
     /// What is spoken on it.
     pub acceptor: Acceptor,
 }
@@ -86,8 +84,7 @@ struct Candidate {
 impl LinkServer {
     /// Starts it on the current arbiter, and listens.
     pub fn supervise(parts: LinkServerParts) -> std::io::Result<Addr<Self>> {
-        parts.listener.set_nonblocking(true)?;
-        let listener = TcpListener::from_std(parts.listener)?;
+        let listener = parts.listener.listen()?;
         let label = parts.session.identity.name.to_string();
         let actor = Self {
             connector: parts.connector,
@@ -173,13 +170,13 @@ impl LinkServer {
 }
 
 /// Takes connections in, and lets those through that greet.
-async fn accept(listener: TcpListener, acceptor: Acceptor, server: Addr<LinkServer>) {
+async fn accept(listener: Accepting, acceptor: Acceptor, server: Addr<LinkServer>) {
     let greeting = Arc::new(Semaphore::new(GREETING_MOST));
     while server.connected() {
         let Ok(permit) = greeting.clone().acquire_owned().await else {
             return;
         };
-        let (tcp, from) = match listener.accept().await {
+        let (incoming, from) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "link listener");
@@ -189,7 +186,7 @@ async fn accept(listener: TcpListener, acceptor: Acceptor, server: Addr<LinkServ
         };
         let (acceptor, server) = (acceptor.clone(), server.clone());
         actix_rt::spawn(async move {
-            match timeout(GREETING_TIMEOUT, greet(tcp, &acceptor)).await {
+            match timeout(GREETING_TIMEOUT, greet(incoming, &acceptor)).await {
                 // Unbounded post: connections that have not greeted are few.
                 Ok(Ok(candidate)) => server.do_send(candidate),
                 Ok(Err(error)) => tracing::warn!(%from, error, "a link connection was refused"),
@@ -200,8 +197,8 @@ async fn accept(listener: TcpListener, acceptor: Acceptor, server: Addr<LinkServ
     }
 }
 
-async fn greet(tcp: TcpStream, acceptor: &Acceptor) -> Result<Candidate, String> {
-    let mut stream = acceptor.accept(tcp).await.map_err(|error| error.to_string())?;
+async fn greet(incoming: Incoming, acceptor: &Acceptor) -> Result<Candidate, String> {
+    let mut stream = acceptor.accept(incoming).await.map_err(|error| error.to_string())?;
     let mut bytes = BytesMut::with_capacity(1024);
     let mut decoder = Decoder::new();
     let wrong = loop {

@@ -42,7 +42,7 @@ fn listens(acceptor: Acceptor) -> SocketAddr {
         connector: ConnectorId(0),
         directory: Directory::new(),
         session: session(Role::Server, "connector"),
-        listener,
+        listener: listener.into(),
         acceptor,
     };
     LinkServer::supervise(parts).unwrap();

@@ -1,4 +1,4 @@
-//! TCP and TLS under a link.
+//! TCP and TLS under a link; and, for a simulation, whatever it makes its connections from.
 //!
 //! TLS is rustls with ring. A T-Server checks the connector's certificate against the configured authorities; a connector that has
 //! authorities configured asks for the T-Server's and refuses a connection without one.
@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
+#[cfg(feature = "fault-injection")]
+use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -53,12 +55,18 @@ pub struct TlsFiles {
     pub authorities: Option<PathBuf>,
 }
 
+/// Makes a connection out of nothing, for a simulation.
+#[cfg(feature = "fault-injection")]
+pub type Open = Arc<dyn Fn() -> io::Result<Stream> + Send + Sync>;
+
 /// Opens connections to one connector.
 #[derive(Clone)]
 pub struct Dialler {
     host: Arc<str>,
     port: u16,
     tls: Option<(TlsConnector, ServerName<'static>)>,
+    #[cfg(feature = "fault-injection")]
+    simulated: Option<Open>,
 }
 
 impl Dialler {
@@ -68,6 +76,17 @@ impl Dialler {
             host: host.into(),
             port,
             tls: None,
+            #[cfg(feature = "fault-injection")]
+            simulated: None,
+        }
+    }
+
+    /// Over what a simulation has for a network.
+    #[cfg(feature = "fault-injection")]
+    pub fn simulated(name: &str, open: Open) -> Self {
+        Self {
+            simulated: Some(open),
+            ..Self::tcp(name, 0)
         }
     }
 
@@ -104,6 +123,10 @@ impl Dialler {
     }
 
     async fn open(&self) -> io::Result<Stream> {
+        #[cfg(feature = "fault-injection")]
+        if let Some(open) = &self.simulated {
+            return open();
+        }
         let tcp = TcpStream::connect((&*self.host, self.port)).await?;
         tcp.set_nodelay(true)?;
         Ok(match &self.tls {
@@ -155,13 +178,86 @@ impl Acceptor {
         Ok(Self(Some(TlsAcceptor::from(Arc::new(config)))))
     }
 
-    /// Makes an accepted socket a connection.
-    pub async fn accept(&self, tcp: TcpStream) -> io::Result<Stream> {
+    /// Makes what came in a connection.
+    pub async fn accept(&self, incoming: Incoming) -> io::Result<Stream> {
+        let tcp = match incoming {
+            Incoming::Tcp(tcp) => tcp,
+            #[cfg(feature = "fault-injection")]
+            Incoming::Simulated(stream) => return Ok(stream),
+        };
         tcp.set_nodelay(true)?;
         Ok(match &self.0 {
             None => Box::new(tcp),
             Some(tls) => Box::new(tls.accept(tcp).await?),
         })
+    }
+}
+
+/// Where connections come in.
+pub struct Listener(Source);
+
+enum Source {
+    Tcp(std::net::TcpListener),
+    #[cfg(feature = "fault-injection")]
+    Simulated(Mutex<mpsc::Receiver<Stream>>),
+}
+
+/// A [`Listener`] on the runtime that it is used on.
+pub(super) enum Accepting {
+    Tcp(TcpListener),
+    #[cfg(feature = "fault-injection")]
+    Simulated(Mutex<mpsc::Receiver<Stream>>),
+}
+
+/// What came in.
+pub enum Incoming {
+    /// A socket.
+    Tcp(TcpStream),
+    /// A connection of a simulation's network.
+    #[cfg(feature = "fault-injection")]
+    Simulated(Stream),
+}
+
+impl From<std::net::TcpListener> for Listener {
+    fn from(listener: std::net::TcpListener) -> Self {
+        Self(Source::Tcp(listener))
+    }
+}
+
+impl Listener {
+    /// What a simulation lets in.
+    #[cfg(feature = "fault-injection")]
+    pub fn simulated(connections: mpsc::Receiver<Stream>) -> Self {
+        Self(Source::Simulated(Mutex::new(connections)))
+    }
+
+    pub(super) fn listen(self) -> io::Result<Accepting> {
+        Ok(match self.0 {
+            Source::Tcp(listener) => {
+                listener.set_nonblocking(true)?;
+                Accepting::Tcp(TcpListener::from_std(listener)?)
+            }
+            #[cfg(feature = "fault-injection")]
+            Source::Simulated(connections) => Accepting::Simulated(connections),
+        })
+    }
+}
+
+impl Accepting {
+    /// The next connection, and from where.
+    pub(super) async fn accept(&self) -> io::Result<(Incoming, String)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (tcp, from) = listener.accept().await?;
+                Ok((Incoming::Tcp(tcp), from.to_string()))
+            }
+            #[cfg(feature = "fault-injection")]
+            Self::Simulated(connections) => match connections.lock().await.recv().await {
+                Some(stream) => Ok((Incoming::Simulated(stream), "simulation".to_owned())),
+                // Nobody lets anything in any more.
+                None => std::future::pending().await,
+            },
+        }
     }
 }
 

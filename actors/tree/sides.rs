@@ -5,7 +5,6 @@
 //! tandem connector     arbiter "connector-i"  what the tree has there, and LinkServer
 //! ```
 
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -16,7 +15,7 @@ use super::{FoundLegs, Placement, Plan, Tree, grow_connector, grow_tserver, on, 
 use crate::directory::Directory;
 use crate::gateway::Gateway;
 use crate::ingress::Ingress;
-use crate::link::{Acceptor, Dialler, LinkServer, LinkServerParts, RemoteLink, RemoteLinkParts};
+use crate::link::{Acceptor, Dialler, LinkServer, LinkServerParts, Listener, RemoteLink, RemoteLinkParts};
 use crate::media::{MediaStart, PortEvents};
 use crate::network::{Network, Resolve};
 use crate::tserver::DnMessage;
@@ -36,7 +35,7 @@ pub struct ConnectorSide {
     /// How its link is kept.
     pub session: SessionConfig,
     /// Where the T-Server comes in.
-    pub listener: TcpListener,
+    pub listener: Listener,
     /// What is spoken there.
     pub acceptor: Acceptor,
 }

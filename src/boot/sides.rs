@@ -120,7 +120,7 @@ impl Connector {
         let side = ConnectorSide {
             id: ConnectorId(index),
             session: session(config, link, index, &plan.epoch, Role::Server),
-            listener,
+            listener: listener.into(),
             acceptor: acceptor(config, link)?,
         };
         let resolve = resolve_with(Resolver::new(ResolverConfig::default()));
