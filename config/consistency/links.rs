@@ -20,6 +20,7 @@ impl Check<'_> {
                 self.error(&format!("link[{index}].port"), text);
             }
         }
+        self.http_binds();
         let tls = &self.config.link_tls;
         if tls.certificate_file.is_some() != tls.private_key_file.is_some() {
             let text = "`certificate_file` and `private_key_file` belong together: only one is set".to_owned();
@@ -31,6 +32,19 @@ impl Check<'_> {
             let text =
                 "`protocol` = \"tls\" needs [link_tls]: `authorities_file` for a T-Server, `certificate_file` for a connector";
             self.error(&format!("link[{index}].protocol"), text.to_owned());
+        }
+    }
+    /// Two processes of one host cannot have one address.
+    fn http_binds(&mut self) {
+        let mut taken = HashMap::new();
+        for (index, link) in self.config.link.iter().enumerate() {
+            let Some(bind) = link.http_bind.filter(|bind| bind.port() != 0) else {
+                continue;
+            };
+            if let Some(first) = taken.insert((link.hostname.to_ascii_lowercase(), bind), index) {
+                let text = format!("{bind} at {} stands twice: link {} has it too", link.hostname, first + 1);
+                self.error(&format!("link[{index}].http_bind"), text);
+            }
         }
     }
 }

@@ -351,6 +351,9 @@ options! {
     "link[].bind" Link, SocketAddress, Absent, AfterRestart, "":
         "Where the connector listens; `hostname` and `port` where absent. Whoever reaches a `tcp` link controls the connector: keep it on a \
          network of its own, or use `tls` with `authorities_file`.";
+    "link[].http_bind" Link, SocketAddress, Absent, AfterRestart, "":
+        "Where the connector serves HTTP for its operators: `/livez`, `/readyz`, `/metrics`, and with a key `/v1/connectors` and `/v1/admin`. \
+         Without it there is none; `tandem connector --http` comes before it. Port 0 lets the system choose.";
     "link[].protocol" Link, LINK_PROTOCOL, Value("\"tcp\""), AfterRestart, "seed 002 line 912": "What is spoken on it.";
     "link[].pool_name" Link, Text { min: 1, max: 64 }, Value("\"default\""), AfterRestart, "seed 002 line 2800":
         "The pool that the connector serves (`pool-name` of the seed).";

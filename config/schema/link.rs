@@ -17,6 +17,8 @@ pub struct Link {
     pub port: u16,
     /// Where it listens, where that is not `hostname` and `port`.
     pub bind: Option<SocketAddr>,
+    /// Where the connector serves HTTP; not at all where absent.
+    pub http_bind: Option<SocketAddr>,
     /// What is spoken on it.
     pub protocol: LinkProtocol,
     /// The pool that the connector serves.

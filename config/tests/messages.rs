@@ -273,6 +273,14 @@ const WRONG: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "[[link]]\nname = \"c1\"\nhostname = \"a\"\nport = 1\nhttp_bind = \"127.0.0.1:80\"\n\
+         [[link]]\nname = \"c2\"\nhostname = \"b\"\nport = 1\nhttp_bind = \"127.0.0.1:80\"\n\
+         [[link]]\nname = \"c3\"\nhostname = \"A\"\nport = 2\nhttp_bind = \"127.0.0.1:80\"\n\
+         [[link]]\nname = \"c4\"\nhostname = \"c\"\nport = 1\nhttp_bind = \"127.0.0.1:0\"\n\
+         [[link]]\nname = \"c5\"\nhostname = \"c\"\nport = 2\nhttp_bind = \"127.0.0.1:0\"\n",
+        &["x.toml:15:13: 127.0.0.1:80 at A stands twice: link 1 has it too"],
+    ),
+    (
         "[[dial_rule]]\npattern = \"0.\"\ntrunk = \"sip:t@tandem.local\"\n",
         &["x.toml:3:9: `sip:t@tandem.local` is none of the DNs in [[trunk]]"],
     ),
