@@ -1,9 +1,10 @@
 //! Building a [`Numbering`]: everything that cannot work is refused here, by name, all of it at once.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::pattern::{Pattern, PatternError};
-use super::{CallingPolicy, CompiledRule, DialRule, DirectCalls, DnConfig, DnKind, Numbering, PassThrough};
+use super::{CallingPolicy, CompiledRule, DialRule, DirectCalls, DnConfig, DnKind, Numbering, PassThrough, PoolPolicy};
 use crate::DnId;
 
 /// What is wrong with a numbering plan. Rules are counted from 1.
@@ -52,6 +53,7 @@ pub struct NumberingBuilder {
     rules: Vec<DialRule>,
     calling: CallingPolicy,
     pass_through: PassThrough,
+    pools: HashMap<Arc<str>, PoolPolicy>,
     direct_calls: DirectCalls,
 }
 
@@ -86,6 +88,12 @@ impl NumberingBuilder {
         self
     }
 
+    /// Says what holds for the DNs of a pool. Without this, for those of a pool the same holds as for those of the default one.
+    pub fn pool(mut self, name: &str, policy: PoolPolicy) -> Self {
+        self.pools.insert(name.into(), policy);
+        self
+    }
+
     /// Says which direct calls are handled.
     pub fn direct_calls(mut self, policy: DirectCalls) -> Self {
         self.direct_calls = policy;
@@ -99,6 +107,7 @@ impl NumberingBuilder {
             domains: self.domains,
             calling: self.calling,
             pass_through: self.pass_through,
+            pools: self.pools,
             direct_calls: self.direct_calls,
             ..Numbering::default()
         };

@@ -11,6 +11,7 @@ mod builder;
 mod calling;
 mod dialled;
 mod pattern;
+mod pool;
 #[cfg(test)]
 mod tests;
 mod topology;
@@ -26,6 +27,7 @@ use pattern::Pattern;
 pub use builder::{NumberingBuilder, NumberingError};
 pub use calling::{CALLING_METHOD, CPN_DIGITS, Calling, CallingMethod, CallingPolicy, DestinationRule, DialPlan, RuleError};
 pub use pattern::PatternError;
+pub use pool::{DEFAULT_POOL, PoolPolicy};
 pub use topology::{DirectCalls, DirectMedia, HandleDirectCalls, PassThrough, Regrouping, Standing};
 
 /// What kind of thing a DN is.
@@ -60,6 +62,8 @@ pub struct DnConfig {
     pub pass_through: Option<PassThrough>,
     /// For a Conference: how it behaves.
     pub room: Option<Arc<RoomSettings>>,
+    /// The application pool whose connectors serve it; `None` is the default pool.
+    pub pool: Option<Arc<str>>,
 }
 
 impl DnConfig {
@@ -92,6 +96,7 @@ impl DnConfig {
             direct_media: None,
             pass_through: None,
             room: None,
+            pool: None,
         }
     }
 }
@@ -164,6 +169,8 @@ pub struct Numbering {
     rules: Vec<CompiledRule>,
     calling: CallingPolicy,
     pass_through: PassThrough,
+    /// Pools that are not the default one.
+    pools: HashMap<Arc<str>, PoolPolicy>,
     direct_calls: DirectCalls,
     has_rooms: bool,
 }
@@ -205,7 +212,17 @@ impl Numbering {
     /// Whether a call may go on without any DN of ours; `leaving` is the DN that leaves it, or asks for what would make it so.
     pub fn pass_through(&self, leaving: Option<&DnId>) -> PassThrough {
         let own = leaving.and_then(|dn| self.dn(dn)).and_then(|dn| dn.pass_through);
-        own.unwrap_or(self.pass_through)
+        let pool = || leaving.and_then(|dn| self.policy_of(dn)).map(|pool| pool.pass_through);
+        own.or_else(pool).unwrap_or(self.pass_through)
+    }
+
+    /// The application pool of a DN; `None` is the default pool, to which a DN belongs that is not ours.
+    pub fn pool_of(&self, dn: &DnId) -> Option<&Arc<str>> {
+        self.dn(dn)?.pool.as_ref()
+    }
+
+    fn policy_of(&self, dn: &DnId) -> Option<&PoolPolicy> {
+        self.pools.get(self.pool_of(dn)?)
     }
 
     /// Which direct calls of a DN are handled.

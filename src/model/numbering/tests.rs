@@ -293,3 +293,36 @@ fn a_dn_says_for_itself_what_holds_for_all_otherwise() {
     assert_eq!(numbering.direct_calls(&carol).handle, HandleDirectCalls::OnLogin);
     assert_eq!(numbering.direct_calls(&alice), never);
 }
+
+#[test]
+fn a_pool_has_its_own_policy_and_its_dns_have_it() {
+    let in_pool = |dn: &str, pool: &str| DnConfig {
+        pool: Some(pool.into()),
+        ..DnConfig::extension(dn)
+    };
+    let mut own = in_pool("sip:own@tandem.local", "pool1");
+    own.pass_through = Some(PassThrough::All);
+    let policy = PoolPolicy {
+        pass_through: PassThrough::None,
+        ..PoolPolicy::default()
+    };
+    let numbering = builder()
+        .dn(in_pool("sip:there@tandem.local", "pool1"))
+        .dn(in_pool("sip:elsewhere@tandem.local", "pool2"))
+        .dn(own)
+        .pass_through(PassThrough::Iscc)
+        .pool("pool1", policy)
+        .build()
+        .unwrap();
+    for (dn, pool, pass_through) in [
+        (ALICE, None, PassThrough::Iscc),
+        ("sip:there@tandem.local", Some("pool1"), PassThrough::None),
+        ("sip:elsewhere@tandem.local", Some("pool2"), PassThrough::Iscc),
+        ("sip:own@tandem.local", Some("pool1"), PassThrough::All),
+        ("sip:nobody@tandem.local", None, PassThrough::Iscc),
+    ] {
+        let dn = DnId::new(dn);
+        assert_eq!(numbering.pool_of(&dn).map(|pool| &**pool), pool, "{dn}");
+        assert_eq!(numbering.pass_through(Some(&dn)), pass_through, "{dn}");
+    }
+}
