@@ -1,7 +1,7 @@
 //! Calls between two phones: made by CTI or dialled; answered, refused, given up, not answered.
 
 use tandem_wire::ClientRequest;
-use tandem_wire::model::EventName::{EventAbandoned, EventDialing, EventEstablished, EventReleased};
+use tandem_wire::model::EventName::{EventAbandoned, EventDialing, EventEstablished, EventReleased, EventRinging};
 
 use super::check;
 use crate::rig::cti::Desk;
@@ -169,6 +169,8 @@ async fn a_call_by_cti_released_while_it_rings() {
     let invite = alice.rings().await;
     alice.picks_up(&invite).await;
     let invite = bob.rings().await;
+    // His phone has said so; the server need not have heard it yet.
+    desk.expect(EventRinging, BOB).await;
     desk.request(ClientRequest::release_call(ALICE, call)).await;
     tokio::join!(alice.is_hung_up_on(), bob.is_cancelled(&invite));
     desk.expect(EventAbandoned, BOB).await;

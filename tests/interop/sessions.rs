@@ -90,7 +90,7 @@ async fn a_caller_without_an_offer() {
 
 #[tokio::test]
 async fn a_call_forks_behind_a_proxy() {
-    call("caller_early_media", "callee_forks").await;
+    call("caller_early_media_is_hung_up_on", "callee_forks").await;
 }
 
 /// A transfer by this scenario of a far end that allows these methods, to a target that plays this scenario.
