@@ -142,18 +142,22 @@ impl Shards {
     }
 
     fn best(&self, key: &str, count: u16, may: impl Fn(ShardState) -> bool) -> ConnectorId {
-        let hash = fnv1a(key.as_bytes());
-        let able = (0..count.max(1)).filter(|index| may(self.state(ConnectorId(*index))));
-        able.max_by_key(|index| weight(hash, *index))
-            .map_or_else(|| owner(key, count), ConnectorId)
+        let able = (0..count.max(1))
+            .map(ConnectorId)
+            .filter(|connector| may(self.state(*connector)));
+        best_of(key, able).unwrap_or_else(|| owner(key, count))
     }
+}
+
+/// The one of these connectors that owns `key`.
+pub(crate) fn best_of(key: &str, connectors: impl Iterator<Item = ConnectorId>) -> Option<ConnectorId> {
+    let hash = fnv1a(key.as_bytes());
+    connectors.max_by_key(|connector| weight(hash, connector.0))
 }
 
 /// The connector, of `count`, that owns `key` (a DN, or a Call-ID where there is no DN). `count` of 0 counts as 1.
 pub fn owner(key: &str, count: u16) -> ConnectorId {
-    let hash = fnv1a(key.as_bytes());
-    let best = (0..count.max(1)).max_by_key(|index| weight(hash, *index));
-    ConnectorId(best.unwrap_or(0))
+    best_of(key, (0..count.max(1)).map(ConnectorId)).unwrap_or(ConnectorId(0))
 }
 
 fn weight(hash: u64, index: u16) -> u64 {

@@ -438,9 +438,12 @@ impl ConnectorActor {
     }
 
     fn link_request(&mut self, request: LinkRequest, ctx: &mut Context<Self>) {
-        let Some(id) = request.conference() else {
-            return self.release_unaudited(ctx);
+        let request = match request {
+            LinkRequest::Connector(request) => return self.as_a_whole(request, ctx),
+            LinkRequest::AuditEnd => return self.release_unaudited(ctx),
+            request => request,
         };
+        let Some(id) = request.conference() else { return };
         self.parts.shard.borrow_mut().unaudited.remove(&id);
         let known = self.parts.shard.borrow().conference(id).cloned();
         let actor = match (known, &request) {
@@ -480,7 +483,7 @@ impl ConnectorActor {
             LinkRequest::ReleaseConference { cause, .. } => ConferenceInput::ReleaseConference { cause },
             LinkRequest::SetAudio { operation, plan, .. } => ConferenceInput::SetAudio { operation, plan },
             LinkRequest::Audit { .. } => ConferenceInput::Audit,
-            LinkRequest::AuditEnd => return None,
+            LinkRequest::AuditEnd | LinkRequest::Connector(_) => return None,
             LinkRequest::AnswerParty { party, .. } => ConferenceInput::AnswerParty { party },
             LinkRequest::ConnectParty { party, .. } => ConferenceInput::ConnectParty { party },
             LinkRequest::SendDigits {

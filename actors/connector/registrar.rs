@@ -19,10 +19,12 @@
 use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, Message, Supervised};
+use tandem_model::anchor::unix_micros;
+use tandem_model::connector::DnContact;
 use tandem_model::link::LinkNotification;
 use tandem_model::{Anchor, ConnectorId, DnId};
 use tandem_sip::flow::{ConnectionId, Flow};
-use tandem_sip::registrar::{Bindings, Register, RegisterOutcome, Registrar};
+use tandem_sip::registrar::{Binding, Bindings, Register, RegisterOutcome, Registrar};
 use tandem_sip::ua::ServerRequestId;
 
 use super::connector_actor::{ConnectorMessage, Received};
@@ -132,16 +134,27 @@ impl RegistrarActor {
         let mut notifications = Vec::with_capacity(changed.len());
         for dn in changed {
             let bindings = machine.bindings(dn.as_str(), now());
-            let contacts = u32::try_from(bindings.len()).unwrap_or(u32::MAX);
+            let contacts = bindings.iter().map(|binding| self.contact(binding)).collect();
             let before = self.parts.directory.locations.bindings(&dn).len();
             Metrics::of_process()
                 .registrations
-                .increment(f64::from(contacts) - before as f64);
+                .increment(bindings.len() as f64 - before as f64);
             self.parts.directory.locations.publish(dn.clone(), bindings);
             notifications.push(LinkNotification::DnContacts { dn, contacts });
         }
         if let Some(upwards) = self.parts.directory.upwards(self.parts.connector) {
             upwards.post(notifications);
+        }
+    }
+
+    /// A binding as the T-Server side is told of it.
+    fn contact(&self, binding: &Binding) -> DnContact {
+        DnContact {
+            uri: binding.uri.clone(),
+            route: Vec::new(),
+            direct: false,
+            q: binding.q,
+            expires_at: unix_micros(self.parts.anchor, binding.expires_at) / 1_000_000,
         }
     }
 

@@ -1,6 +1,13 @@
-//! A link that came up with a new session: what this connector has is told and named again.
+//! What concerns this connector as a whole, asked by a T-Server in another process; and a link that came up with a new session: what this
+//! connector has is told and named again.
+
+use std::time::Duration;
+
+use actix::Context;
+use tandem_model::connector::ConnectorRequest;
 
 use super::connector_actor::ConnectorActor;
+use super::drain::DrainMessage;
 use super::registrar::RegistrarMessage;
 
 impl ConnectorActor {
@@ -13,5 +20,22 @@ impl ConnectorActor {
         drop(shard);
         // Unbounded post: one for each session of a link.
         self.parts.registrar.do_send(RegistrarMessage::Recovered);
+    }
+
+    pub(super) fn as_a_whole(&mut self, request: ConnectorRequest, ctx: &mut Context<Self>) {
+        match request {
+            ConnectorRequest::Roster { dn, entries } => {
+                if self.parts.directory.rosters.publish(&dn, entries) {
+                    self.roster_changed(&dn);
+                }
+            }
+            ConnectorRequest::Suspend { deadline_ms } => {
+                let deadline = deadline_ms.map(Duration::from_millis);
+                self.drain_message(DrainMessage::Suspend { deadline }, ctx);
+            }
+            ConnectorRequest::Return => self.drain_message(DrainMessage::Return, ctx),
+            // Nothing is called across connectors yet, and no copy is kept.
+            ConnectorRequest::Peers { .. } | ConnectorRequest::ForgetContact { .. } | ConnectorRequest::Restore { .. } => {}
+        }
     }
 }

@@ -1,62 +1,201 @@
-//! Which connectors of other processes can be reached, and whose devices are where.
+//! Which connectors of other processes can be reached, whose devices are where, and which connector owns each DN.
 //!
-//! A device registers at one connector, and only that one can call it. So a DN is at home where its devices are, and a DN without devices
-//! - a trunk, a conference - is at home at one of the connectors that can be reached, the same one for as long as they are the same.
+//! A device registers with one connector, its edge. Every other connector calls it through that one (RFC 3327), or, when that one is gone
+//! and the device has a plain address, directly. So any connector can own any DN:
+//!
+//! * the one that has its devices, while it can be reached and is not being drained; of several the one that was told of last;
+//! * else one of those that can be reached, by rendezvous hashing, the same one for as long as they are the same.
+//!
+//! Invariant: a DN has one owner at any time, and a device is known at one connector: the last one that told of it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
+use tandem_model::connector::{ConnectorState, ConnectorStatus, DnContact, Peer, SipAddress};
 use tandem_model::{ConnectorId, DnId};
 
 use crate::sharding;
 
-/// The table.
+/// The table. Bounded by the DNs that there are, and by what the registrars of the connectors take for each.
 #[derive(Default, Debug)]
 pub struct Reach {
-    up: BTreeSet<ConnectorId>,
-    homes: HashMap<DnId, (ConnectorId, u32)>,
+    nodes: BTreeMap<ConnectorId, Node>,
+    /// The devices of each DN, by connector; who was told of last is last.
+    homes: HashMap<DnId, Vec<(ConnectorId, Vec<DnContact>)>>,
+}
+
+/// One connector.
+#[derive(Default, Debug)]
+struct Node {
+    up: bool,
+    listens: Vec<SipAddress>,
+    status: ConnectorStatus,
+}
+
+impl Node {
+    fn is_available(&self) -> bool {
+        self.up && self.status.state == ConnectorState::Running
+    }
+}
+
+/// What a connector's word about a DN changed.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Told {
+    /// How many devices of the DN can be called now.
+    pub reachable: u32,
+    /// The connectors that had a device before which is elsewhere now, and its Contact.
+    pub left: Vec<(ConnectorId, std::sync::Arc<str>)>,
 }
 
 impl Reach {
-    /// Where a DN is at home; `None` where no connector can be reached.
+    /// Which connector owns a DN; `None` where none can be reached.
     pub fn connector_of(&self, dn: &DnId) -> Option<ConnectorId> {
-        if let Some((connector, _)) = self.homes.get(dn) {
-            return Some(*connector);
-        }
-        let count = u16::try_from(self.up.len()).ok().filter(|count| *count > 0)?;
-        let index = sharding::owner(dn.as_str(), count);
-        self.up.iter().nth(usize::from(index.0)).copied()
+        let homes = self.homes.get(dn).map_or(&[][..], Vec::as_slice);
+        let with_devices = homes.iter().rev().map(|(connector, _)| *connector);
+        with_devices
+            .clone()
+            .find(|connector| self.nodes.get(connector).is_some_and(Node::is_available))
+            .or_else(|| self.chosen(dn, Node::is_available))
+            .or_else(|| self.chosen(dn, |node| node.up))
     }
 
-    /// So many devices of a DN are at a connector. `false`: there are none, and none were there before, so that is no news.
-    pub fn set_home(&mut self, dn: &DnId, connector: ConnectorId, contacts: u32) -> bool {
-        if contacts > 0 {
-            self.homes.insert(dn.clone(), (connector, contacts));
-            return true;
+    /// One of the connectors that are so, by rendezvous hashing over their ids.
+    fn chosen(&self, dn: &DnId, is_so: impl Fn(&Node) -> bool) -> Option<ConnectorId> {
+        let able = self.nodes.iter().filter(|(_, node)| is_so(node)).map(|(id, _)| *id);
+        sharding::best_of(dn.as_str(), able)
+    }
+
+    /// These devices of a DN are at a connector, and no others. A device that another one has told of is here now; where the connector
+    /// only says what it has (`is_review`), it is where it registered last.
+    pub fn told(&mut self, dn: &DnId, connector: ConnectorId, mut contacts: Vec<DnContact>, now: u64, is_review: bool) -> Told {
+        let homes = self.homes.entry(dn.clone()).or_default();
+        let mut left = Vec::new();
+        for (home, there) in homes.iter_mut().filter(|(home, _)| *home != connector) {
+            contacts.retain(|contact| {
+                let Some(old) = there.iter().find(|old| old.uri == contact.uri) else {
+                    return true;
+                };
+                let is_here = !is_review || old.expires_at <= contact.expires_at;
+                left.push((if is_here { *home } else { connector }, contact.uri.clone()));
+                if is_here {
+                    there.retain(|old| old.uri != contact.uri);
+                }
+                is_here
+            });
         }
-        let here = self.homes.get(dn).is_none_or(|(home, _)| *home == connector);
-        if here {
+        // A refresh is told again and again; what was told last is where a device came last.
+        let is_same = |home: ConnectorId, there: &[DnContact]| home == connector && uris(there).eq(uris(&contacts));
+        match homes.iter_mut().find(|(home, there)| is_same(*home, there)) {
+            Some((_, there)) => *there = contacts,
+            None => {
+                homes.retain(|(home, _)| *home != connector);
+                homes.push((connector, contacts));
+            }
+        }
+        homes.retain(|(_, there)| !there.is_empty());
+        if homes.is_empty() {
             self.homes.remove(dn);
         }
-        here
+        Told {
+            reachable: self.reachable(dn, now),
+            left,
+        }
     }
 
-    /// The DNs that are at home there, with how many devices each has.
-    pub fn homes_at(&self, connector: ConnectorId) -> Vec<(DnId, u32)> {
-        let there = self.homes.iter().filter(|(_, (home, _))| *home == connector);
-        let mut homes: Vec<_> = there.map(|(dn, (_, contacts))| (dn.clone(), *contacts)).collect();
+    /// How many devices of a DN can be called.
+    pub fn reachable(&self, dn: &DnId, now: u64) -> u32 {
+        let anyone = self.nodes.values().any(|node| node.up);
+        let homes = self.homes.get(dn).map_or(&[][..], Vec::as_slice);
+        let counts = homes.iter().map(|(home, contacts)| {
+            let here = self.is_up(*home);
+            let able = |contact: &&DnContact| here || (anyone && contact.direct && contact.expires_at > now);
+            contacts.iter().filter(able).count()
+        });
+        u32::try_from(counts.sum::<usize>()).unwrap_or(u32::MAX)
+    }
+
+    /// The devices of a DN that are not at this connector, as it can call them.
+    pub fn elsewhere(&self, dn: &DnId, connector: ConnectorId, now: u64) -> Vec<DnContact> {
+        let homes = self.homes.get(dn).map_or(&[][..], Vec::as_slice);
+        let mut contacts = Vec::new();
+        for (home, there) in homes.iter().filter(|(home, _)| *home != connector) {
+            let up = self.is_up(*home);
+            let able = there
+                .iter()
+                .filter(|contact| contact.expires_at > now && (up || contact.direct));
+            contacts.extend(able.map(|contact| DnContact {
+                route: if up { contact.route.clone() } else { Vec::new() },
+                ..contact.clone()
+            }));
+        }
+        contacts
+    }
+
+    /// The DNs that have devices at a connector.
+    pub fn homes_at(&self, connector: ConnectorId) -> Vec<DnId> {
+        let there = self
+            .homes
+            .iter()
+            .filter(|(_, homes)| homes.iter().any(|(home, _)| *home == connector));
+        let mut homes: Vec<_> = there.map(|(dn, _)| dn.clone()).collect();
         homes.sort_unstable();
         homes
     }
 
     /// A connector can be reached, or cannot. How many can be now.
     pub fn link_up(&mut self, connector: ConnectorId, up: bool) -> usize {
-        if up {
-            self.up.insert(connector);
-        } else {
-            self.up.remove(&connector);
-        }
-        self.up.len()
+        self.nodes.entry(connector).or_default().up = up;
+        self.up_count()
     }
+
+    /// Where a connector takes SIP. Whether that is news.
+    pub fn listens(&mut self, connector: ConnectorId, listens: Vec<SipAddress>) -> bool {
+        let node = self.nodes.entry(connector).or_default();
+        let news = node.listens != listens;
+        node.listens = listens;
+        news
+    }
+
+    /// How a connector is. Whether it owns DNs now and did not, or did and does not.
+    pub fn status(&mut self, connector: ConnectorId, status: ConnectorStatus) -> bool {
+        let node = self.nodes.entry(connector).or_default();
+        let before = node.is_available();
+        node.status = status;
+        before != node.is_available()
+    }
+
+    /// Every connector that there was, in the order of their ids: whether it can be reached, and how it was when that was told last.
+    pub fn nodes(&self) -> impl Iterator<Item = (ConnectorId, bool, ConnectorStatus)> {
+        self.nodes.iter().map(|(id, node)| (*id, node.up, node.status))
+    }
+
+    /// How many can be reached.
+    pub fn up_count(&self) -> usize {
+        self.nodes.values().filter(|node| node.up).count()
+    }
+
+    /// Whether all that can be reached are being drained.
+    pub fn is_draining(&self) -> bool {
+        self.up_count() > 0 && !self.nodes.values().any(Node::is_available)
+    }
+
+    /// What one connector has to know of the others.
+    pub fn peers_of(&self, connector: ConnectorId) -> Vec<Peer> {
+        let others = self.nodes.iter().filter(|(id, node)| **id != connector && node.up);
+        let peer = |(id, node): (&ConnectorId, &Node)| Peer {
+            connector: *id,
+            listens: node.listens.clone(),
+            available: node.is_available(),
+        };
+        others.map(peer).collect()
+    }
+
+    fn is_up(&self, connector: ConnectorId) -> bool {
+        self.nodes.get(&connector).is_some_and(|node| node.up)
+    }
+}
+
+fn uris(contacts: &[DnContact]) -> impl Iterator<Item = &std::sync::Arc<str>> {
+    contacts.iter().map(|contact| &contact.uri)
 }
 
 #[cfg(test)]
@@ -65,27 +204,148 @@ mod tests {
 
     const FIRST: ConnectorId = ConnectorId(0);
     const SECOND: ConnectorId = ConnectorId(1);
+    const NOW: u64 = 1_000;
+
+    fn contact(uri: &str, direct: bool) -> DnContact {
+        DnContact {
+            uri: uri.into(),
+            route: vec!["<sip:token@192.0.2.1;lr>".into()],
+            direct,
+            q: 1000,
+            expires_at: NOW + 60,
+        }
+    }
+
+    fn dn() -> DnId {
+        DnId::new("sip:1@x")
+    }
+
+    fn two_up() -> Reach {
+        let mut reach = Reach::default();
+        reach.link_up(FIRST, true);
+        reach.link_up(SECOND, true);
+        reach
+    }
 
     #[test]
-    fn a_dn_is_at_home_where_its_devices_are() {
-        let (mut reach, dn) = (Reach::default(), DnId::new("sip:1@x"));
-        assert_eq!(reach.connector_of(&dn), None);
-        assert!(reach.set_home(&dn, FIRST, 1));
-        assert_eq!(
-            (reach.connector_of(&dn), reach.homes_at(FIRST)),
-            (Some(FIRST), vec![(dn.clone(), 1)])
-        );
-        assert!(reach.set_home(&dn, SECOND, 2), "the phone registered elsewhere");
-        assert!(!reach.set_home(&dn, FIRST, 0), "what it left behind is no news");
+    fn a_dn_is_owned_where_its_devices_are() {
+        let (mut reach, dn) = (two_up(), dn());
+        for home in [SECOND, FIRST] {
+            let uri = format!("sip:1@{home}");
+            let told = reach.told(&dn, home, vec![contact(&uri, false)], NOW, false);
+            assert_eq!(told.left, []);
+            assert_eq!(
+                (reach.connector_of(&dn), reach.homes_at(home)),
+                (Some(home), vec![dn.clone()])
+            );
+        }
+        assert_eq!(reach.reachable(&dn, NOW), 2, "one at each");
+        assert_eq!(reach.elsewhere(&dn, FIRST, NOW), [contact("sip:1@1", false)]);
+        reach.told(&dn, SECOND, vec![contact("sip:1@1", false)], NOW, false);
+        assert_eq!(reach.connector_of(&dn), Some(FIRST), "a refresh is no move");
+        assert_eq!(reach.told(&dn, FIRST, Vec::new(), NOW, false).reachable, 1);
         assert_eq!(reach.connector_of(&dn), Some(SECOND));
-        assert!(reach.set_home(&dn, SECOND, 0));
-        assert_eq!((reach.connector_of(&dn), reach.homes_at(SECOND)), (None, vec![]));
+    }
+
+    #[test]
+    fn a_device_that_registers_elsewhere_has_left() {
+        let (mut reach, dn) = (two_up(), dn());
+        reach.told(
+            &dn,
+            FIRST,
+            vec![contact("sip:1@a", false), contact("sip:1@b", false)],
+            NOW,
+            false,
+        );
+        let told = reach.told(&dn, SECOND, vec![contact("sip:1@a", false)], NOW, false);
+        assert_eq!((told.reachable, told.left), (2, vec![(FIRST, "sip:1@a".into())]));
+        assert_eq!(reach.elsewhere(&dn, SECOND, NOW), [contact("sip:1@b", false)]);
+    }
+
+    #[test]
+    fn what_a_connector_only_says_again_moves_no_device_back() {
+        let (mut reach, dn) = (two_up(), dn());
+        let older = contact("sip:1@a", false);
+        let newer = DnContact {
+            expires_at: older.expires_at + 1,
+            ..older.clone()
+        };
+        reach.told(&dn, SECOND, vec![newer.clone()], NOW, false);
+        let told = reach.told(&dn, FIRST, vec![older.clone()], NOW, true);
+        assert_eq!((told.reachable, told.left), (1, vec![(FIRST, older.uri.clone())]));
+        assert_eq!((reach.connector_of(&dn), reach.homes_at(FIRST)), (Some(SECOND), vec![]));
+        let told = reach.told(&dn, FIRST, vec![older], NOW, false);
+        assert_eq!((told.reachable, told.left), (1, vec![(SECOND, newer.uri)]));
+        assert_eq!((reach.connector_of(&dn), reach.homes_at(SECOND)), (Some(FIRST), vec![]));
+    }
+
+    #[test]
+    fn when_its_connector_is_gone_another_one_owns_it_and_calls_the_device_directly() {
+        let (mut reach, dn) = (two_up(), dn());
+        reach.told(
+            &dn,
+            FIRST,
+            vec![contact("sip:1@a", true), contact("sip:1@tcp", false)],
+            NOW,
+            false,
+        );
+        assert_eq!(reach.link_up(FIRST, false), 1);
+        assert_eq!((reach.connector_of(&dn), reach.reachable(&dn, NOW)), (Some(SECOND), 1));
+        let direct = DnContact {
+            route: Vec::new(),
+            ..contact("sip:1@a", true)
+        };
+        assert_eq!(reach.elsewhere(&dn, SECOND, NOW), [direct]);
+        assert_eq!(reach.elsewhere(&dn, SECOND, NOW + 60), [], "its registration is over");
+        assert_eq!(reach.link_up(SECOND, false), 0);
+        assert_eq!((reach.connector_of(&dn), reach.reachable(&dn, NOW)), (None, 0));
+        reach.link_up(FIRST, true);
+        assert_eq!((reach.connector_of(&dn), reach.reachable(&dn, NOW)), (Some(FIRST), 2));
+    }
+
+    #[test]
+    fn one_that_is_drained_owns_nothing_where_there_is_another() {
+        let (mut reach, dn) = (two_up(), dn());
+        reach.told(&dn, FIRST, vec![contact("sip:1@a", true)], NOW, false);
+        let suspending = ConnectorStatus {
+            state: ConnectorState::Suspending,
+            ..ConnectorStatus::default()
+        };
+        assert!(reach.status(FIRST, suspending));
+        assert!(!reach.status(FIRST, suspending), "no news");
+        assert_eq!(reach.connector_of(&dn), Some(SECOND));
+        assert_eq!(
+            reach.elsewhere(&dn, SECOND, NOW),
+            [contact("sip:1@a", true)],
+            "through the one that has it"
+        );
+        assert!(!reach.is_draining());
+        reach.link_up(SECOND, false);
+        assert_eq!(reach.connector_of(&dn), Some(FIRST));
+        assert!(reach.is_draining());
+        reach.link_up(FIRST, false);
+        assert!(!reach.is_draining(), "it is out of reach");
+    }
+
+    #[test]
+    fn the_others_are_named_with_where_they_take_sip() {
+        let mut reach = two_up();
+        let listens = vec![SipAddress {
+            transport: "udp".into(),
+            address: "192.0.2.1:5060".into(),
+        }];
+        assert!(reach.listens(FIRST, listens.clone()));
+        assert!(!reach.listens(FIRST, listens.clone()));
+        let [peer] = &reach.peers_of(SECOND)[..] else { panic!() };
+        assert_eq!((peer.connector, &peer.listens, peer.available), (FIRST, &listens, true));
+        reach.link_up(FIRST, false);
+        assert_eq!(reach.peers_of(SECOND), []);
     }
 
     #[test]
     fn a_dn_without_devices_is_at_a_connector_that_can_be_reached() {
         let (mut reach, dn) = (Reach::default(), DnId::new("sip:trunk@x"));
-        assert_eq!(reach.link_up(SECOND, true), 1);
+        assert_eq!((reach.connector_of(&dn), reach.link_up(SECOND, true)), (None, 1));
         assert_eq!(reach.connector_of(&dn), Some(SECOND));
         assert_eq!((reach.link_up(FIRST, true), reach.link_up(SECOND, false)), (2, 1));
         assert_eq!(reach.connector_of(&dn), Some(FIRST));

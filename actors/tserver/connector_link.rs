@@ -82,9 +82,7 @@ impl ConnectorLinkActor {
         match notification {
             LinkNotification::CallOffered(offered) => self.offered(offered),
             LinkNotification::DnContacts { dn, contacts } => {
-                if !self.is_at_home(&dn, contacts) {
-                    return;
-                }
+                let contacts = self.contacts_told(&dn, contacts);
                 if let Some(actor) = self.switch.directory.dn(&dn) {
                     // Unbounded post: one for each REGISTER that changes something.
                     actor.do_send(match self.switch.is_resumed() {
@@ -93,6 +91,7 @@ impl ConnectorLinkActor {
                     });
                 }
             }
+            LinkNotification::Connector(notification) => self.of_connector(notification),
             notification => {
                 let Some(notification) = self.switch.rooms.notify(notification) else {
                     return;
@@ -150,7 +149,7 @@ impl ConnectorLinkActor {
         let Some(connector) = self.switch.directory.link_end(self.connector) else {
             return self.lost(conference);
         };
-        if connector.post(request) == Err(NotTaken) {
+        if connector.post(self.switch.with_elsewhere(self.connector, request)) == Err(NotTaken) {
             self.lost(conference);
         }
     }

@@ -20,6 +20,7 @@ use std::time::Instant;
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, MessageResult};
 use serde::{Deserialize, Serialize};
 use tandem_model::call::CallSummary;
+use tandem_model::connector::ConnectorRequest;
 use tandem_model::link::{CallOffered, CallerId, Cause, LinkNotification, LinkRequest, ReleasedBy};
 use tandem_model::room::{Room, RoomInput, RoomOutput, RoomSnapshot, RosterEntry};
 use tandem_model::{ConferenceId, ConnId, ConnectorId, DnId};
@@ -227,6 +228,7 @@ impl Rooms {
             return Some(offered);
         };
         let open = self.open.borrow().get(dn).cloned();
+        let is_new = open.is_none();
         let (conn_id, room) = open.unwrap_or_else(|| {
             let ids = switch.spare(offered.conference);
             let machine = Room::new(ids, dn.clone(), switch.numbering.clone(), settings.clone());
@@ -238,6 +240,9 @@ impl Rooms {
             connector,
         };
         self.by_conference.borrow_mut().insert(offered.conference, owner);
+        if is_new {
+            switch.introduce();
+        }
         // Unbounded post: one for each call, and their number is limited.
         room.do_send(RoomMessage::Offered { connector, offered });
         None
@@ -325,7 +330,28 @@ impl Rooms {
                 // Unbounded post: one for each change of a roster, which one message to the room brought about.
                 connector.do_send(ConnectorMessage::RosterChanged(dn.clone()));
             }
+            switch.tell_connectors(|| ConnectorRequest::Roster {
+                dn: dn.clone(),
+                entries: switch
+                    .directory
+                    .rosters
+                    .of(dn)
+                    .map_or_else(Vec::new, |roster| roster.entries.clone()),
+            });
         }
+    }
+
+    /// The conference DNs that somebody is in, and which connector has those who are.
+    pub fn occupied(&self) -> Vec<(DnId, ConnectorId)> {
+        let (open, owners) = (self.open.borrow(), self.by_conference.borrow());
+        let there = owners.values().filter_map(|owner| {
+            let (dn, _) = open.iter().find(|(_, (conn_id, _))| *conn_id == owner.conn_id)?;
+            Some((dn.clone(), owner.connector))
+        });
+        let mut occupied: Vec<_> = there.collect();
+        occupied.sort_unstable();
+        occupied.dedup_by(|one, other| one.0 == other.0);
+        occupied
     }
 
     /// Who calls from now on opens another room.
@@ -361,6 +387,7 @@ impl Rooms {
             }
             stays
         });
+        switch.introduce();
         for (conference, connector) in left {
             if let Some(link) = switch.directory.link(connector) {
                 let cause = Cause::status(ReleasedBy::Server, 500);

@@ -15,8 +15,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix::Addr;
 use rand::Rng;
 use rand::rngs::StdRng;
+use tandem_model::anchor::unix_micros;
 use tandem_model::call::{Call, CallIds, CallInput, CallOutput, CallSettings, CallSnapshot, Wanted};
-use tandem_model::link::{Cause, LinkRequest, ReleasedBy};
+use tandem_model::connector::ConnectorRequest;
+use tandem_model::link::{Cause, LinkRequest, PartyTarget, ReleasedBy};
 use tandem_model::numbering::Numbering;
 use tandem_model::{Anchor, CallUuid, ConferenceId, ConnId, ConnectorId, DnId};
 
@@ -129,6 +131,8 @@ pub struct Switch {
     recovered: RefCell<Vec<Record>>,
     resumed: Cell<bool>,
     reach: RefCell<Reach>,
+    /// Whether clients were told that a connector can be reached.
+    connected: Cell<bool>,
     /// Conferences that are dialled into.
     pub rooms: Rooms,
 }
@@ -151,6 +155,7 @@ impl Switch {
             draining: parts.draining,
             resumed: Cell::new(false),
             reach: RefCell::default(),
+            connected: Cell::new(false),
             rooms: Rooms::default(),
         })
     }
@@ -181,7 +186,12 @@ impl Switch {
 
     /// Whether no call starts any more.
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed) || !self.directory.shards.any_available(self.connectors)
+        self.draining.load(Ordering::Relaxed)
+            || if self.directory.has_remote_connectors() {
+                self.reach.borrow().is_draining()
+            } else {
+                !self.directory.shards.any_available(self.connectors)
+            }
     }
 
     /// The group of calls that a conference belongs to.
@@ -295,14 +305,14 @@ impl Switch {
         conferences
     }
 
-    /// The devices of a DN are at that connector. `false`: they are at another one, and that one has lost none.
-    pub fn set_home(&self, dn: &DnId, connector: ConnectorId, contacts: u32) -> bool {
-        self.reach.borrow_mut().set_home(dn, connector, contacts)
+    /// What is known of the connectors of other processes.
+    pub fn reach(&self) -> std::cell::Ref<'_, Reach> {
+        self.reach.borrow()
     }
 
-    /// The DNs whose devices are at a connector, with how many there are.
-    pub fn homes_at(&self, connector: ConnectorId) -> Vec<(DnId, u32)> {
-        self.reach.borrow().homes_at(connector)
+    /// The same, to be changed.
+    pub fn reach_mut(&self) -> std::cell::RefMut<'_, Reach> {
+        self.reach.borrow_mut()
     }
 
     /// A connector can be reached, or cannot. How many can be now.
@@ -310,6 +320,55 @@ impl Switch {
         let count = self.reach.borrow_mut().link_up(connector, up);
         self.directory.set_links_up(count);
         count
+    }
+
+    /// Whether clients have to be told that a connector can be reached, or that none can.
+    pub fn is_news(&self, connected: bool) -> bool {
+        self.connected.replace(connected) != connected
+    }
+
+    /// The time, in seconds since 1970.
+    pub fn unix_seconds(&self) -> u64 {
+        unix_micros(self.anchor, now()) / 1_000_000
+    }
+
+    /// A request to call a DN, with the devices that other connectors than this one have.
+    pub fn with_elsewhere(&self, connector: ConnectorId, mut request: LinkRequest) -> LinkRequest {
+        if let LinkRequest::MakeParty(make) = &mut request
+            && let PartyTarget::Dn(dn) = &make.target
+            && self.directory.has_remote_connectors()
+        {
+            make.elsewhere = self.reach.borrow().elsewhere(dn, connector, self.unix_seconds());
+        }
+        request
+    }
+
+    /// Every connector that can be reached is told where the others are.
+    pub fn introduce(&self) {
+        if !self.directory.has_remote_connectors() {
+            return;
+        }
+        let (reach, rooms) = (self.reach.borrow(), self.rooms.occupied());
+        for (connector, _, _) in reach.nodes().filter(|(_, up, _)| *up) {
+            let peers = reach.peers_of(connector);
+            let rooms = rooms.clone();
+            self.tell_connector(connector, ConnectorRequest::Peers { peers, rooms });
+        }
+    }
+
+    /// Every connector of another process that can be reached is told this.
+    pub fn tell_connectors(&self, request: impl Fn() -> ConnectorRequest) {
+        for (connector, _, _) in self.reach.borrow().nodes().filter(|(_, up, _)| *up) {
+            self.tell_connector(connector, request());
+        }
+    }
+
+    /// A connector is told what concerns it as a whole.
+    pub fn tell_connector(&self, connector: ConnectorId, request: ConnectorRequest) {
+        if let Some(link) = self.directory.link(connector) {
+            // Unbounded post: one for each connector that comes or goes, each conference that begins or ends, and each change of who is there.
+            link.do_send(LinkMessage(LinkRequest::Connector(request)));
+        }
     }
 
     /// Brings back one group of calls. Its audits are left to the links, each of which asks for all its conferences in one go.

@@ -48,6 +48,7 @@ pub mod anchor;
 pub mod call;
 pub mod conference;
 pub mod conference_pool;
+pub mod connector;
 pub mod dn;
 pub mod error;
 pub mod event;

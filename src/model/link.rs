@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use crate::connector::{ConnectorNotification, ConnectorRequest, DnContact};
 use crate::vocabulary::vocabulary;
 use crate::{ConferenceId, DnId, PartyId};
 
@@ -133,6 +134,8 @@ pub struct MakeParty {
     pub conversation_id: Arc<str>,
     /// More headers for the leg, custom ones and those passed through.
     pub headers: Headers,
+    /// The devices of the DN that are registered with other connectors. The link fills them in; a call leaves them out.
+    pub elsewhere: Vec<DnContact>,
 }
 
 /// What the T-Server side asks of a connector.
@@ -226,6 +229,8 @@ pub enum LinkRequest {
         /// 100 when it was begun, 18x, then a final status.
         status: u16,
     },
+    /// What concerns the connector as a whole.
+    Connector(ConnectorRequest),
 }
 
 impl LinkRequest {
@@ -242,7 +247,7 @@ impl LinkRequest {
             | Self::MoveParty { conference, .. }
             | Self::Audit { conference }
             | Self::TransferProgress { conference, .. } => Some(*conference),
-            Self::AuditEnd => None,
+            Self::AuditEnd | Self::Connector(_) => None,
         }
     }
 }
@@ -425,13 +430,15 @@ pub enum LinkNotification {
     DnContacts {
         /// The DN.
         dn: DnId,
-        /// How many devices are registered for it now.
-        contacts: u32,
+        /// The devices that are registered for it now, best first.
+        contacts: Vec<DnContact>,
     },
+    /// What concerns the connector as a whole.
+    Connector(ConnectorNotification),
 }
 
 impl LinkNotification {
-    /// The conference that this is about; `None` for what concerns a DN.
+    /// The conference that this is about; `None` for what concerns a DN or the whole connector.
     pub fn conference(&self) -> Option<ConferenceId> {
         match self {
             Self::CallOffered(offered) => Some(offered.conference),
@@ -450,7 +457,7 @@ impl LinkNotification {
             | Self::OperationFailed { conference, .. }
             | Self::ConferenceState { conference, .. }
             | Self::ConferenceEnded { conference } => Some(*conference),
-            Self::DnContacts { .. } => None,
+            Self::DnContacts { .. } | Self::Connector(_) => None,
         }
     }
 }

@@ -3,15 +3,18 @@
 //! | message | from | effect |
 //! |---|---|---|
 //! | [`LinkChanged::Up`] | remote link | EventLinkConnected where it is the first; a new session: every conference there is audited |
-//! | [`LinkChanged::Down`] | remote link | after a grace, its DNs are out of service; EventLinkDisconnected where it was the last |
+//! | [`LinkChanged::Down`] | remote link | its DNs are the others' at once; after a grace clients hear of it, and EventLinkDisconnected where it was the last |
+//! | [`ConnectorNotification`] | the connector | where it takes SIP, how it is: the others are told |
 //! | [`Unsent`] | remote link | the call is told that the link is lost |
 //!
-//! A break that is over within the grace is not told to clients: nothing was lost by it.
+//! A break that is over within the grace is not told to clients: nothing was lost by it. After it, the devices that others can call directly
+//! are back in service at once, and the others when their connector is, or when they register elsewhere.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
 use actix::{AsyncContext, Context, Handler};
+use tandem_model::connector::{ConnectorNotification, ConnectorRequest, DnContact};
 use tandem_model::{DnId, Event, EventName};
 
 use super::ConnectorLinkActor;
@@ -23,6 +26,9 @@ use crate::tserver::event_log::{Publish, Told};
 /// How long a link may be down before clients are told, and how long a connector has to name its DNs after a synchronisation.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// How often it is looked which registrations with a connector that is away are over.
+const REVIEW: Duration = Duration::from_secs(10);
+
 /// What is known of the other end.
 #[derive(Default, Debug)]
 pub(super) struct RemoteState {
@@ -31,6 +37,8 @@ pub(super) struct RemoteState {
     changes: u64,
     /// The DNs that were told before the last synchronisation, and not since.
     stale: HashSet<DnId>,
+    /// It says what it has, after a synchronisation.
+    is_reviewed: bool,
 }
 
 impl RemoteState {
@@ -41,32 +49,52 @@ impl RemoteState {
 }
 
 impl ConnectorLinkActor {
-    /// A DN has devices at this connector, or has none any more. `false`: that is no news, its devices are elsewhere.
-    pub(super) fn is_at_home(&mut self, dn: &DnId, contacts: u32) -> bool {
+    /// These devices of a DN are at this connector. How many can be called, wherever they are.
+    pub(super) fn contacts_told(&mut self, dn: &DnId, contacts: Vec<DnContact>) -> u32 {
         if !self.switch.directory.has_remote_connectors() {
-            return true;
+            return u32::try_from(contacts.len()).unwrap_or(u32::MAX);
         }
         self.remote.stale.remove(dn);
-        self.switch.set_home(dn, self.connector, contacts)
+        let (now, is_review) = (self.switch.unix_seconds(), self.remote.is_reviewed);
+        let told = self.switch.reach_mut().told(dn, self.connector, contacts, now, is_review);
+        for (connector, uri) in told.left {
+            let dn = dn.clone();
+            self.switch
+                .tell_connector(connector, ConnectorRequest::ForgetContact { dn, uri });
+        }
+        told.reachable
+    }
+
+    /// What the connector says of itself.
+    pub(super) fn of_connector(&mut self, notification: ConnectorNotification) {
+        let news = match notification {
+            ConnectorNotification::Here { listens, .. } => self.switch.reach_mut().listens(self.connector, listens),
+            ConnectorNotification::Status(status) => self.switch.reach_mut().status(self.connector, status),
+            ConnectorNotification::Records { .. } => false,
+        };
+        if news {
+            self.switch.introduce();
+        }
     }
 
     fn up(&mut self, resumed: bool, ctx: &mut Context<Self>) {
         self.remote.up = true;
-        if self.switch.link_up(self.connector, true) == 1 {
+        self.switch.link_up(self.connector, true);
+        if self.switch.is_news(true) {
             self.tell(EventName::EventLinkConnected);
             self.tell_dns(true);
         }
+        self.switch.introduce();
+        let homes = self.switch.reach().homes_at(self.connector);
         if resumed {
-            for (dn, contacts) in self.switch.homes_at(self.connector) {
-                self.tell_dn(&dn, DnMessage::Contacts(contacts));
-            }
-            return;
+            return self.tell_reachable(&homes);
         }
-        let homes = self.switch.homes_at(self.connector);
-        self.remote.stale = homes.into_iter().map(|(dn, _)| dn).collect();
+        self.remote.stale = homes.into_iter().collect();
+        self.remote.is_reviewed = true;
         let change = self.remote.changes;
         ctx.run_later(GRACE, move |actor, _| {
             if actor.remote.changes == change {
+                actor.remote.is_reviewed = false;
                 actor.forget_stale();
             }
         });
@@ -77,22 +105,45 @@ impl ConnectorLinkActor {
     }
 
     /// The link was down for the whole grace.
-    fn out_of_reach(&mut self) {
-        if self.switch.link_up(self.connector, false) == 0 {
+    fn out_of_reach(&mut self, ctx: &mut Context<Self>) {
+        if self.switch.reach().up_count() == 0 && self.switch.is_news(false) {
             self.tell(EventName::EventLinkDisconnected);
             return self.tell_dns(false);
         }
-        for (dn, _) in self.switch.homes_at(self.connector) {
-            self.tell_dn(&dn, DnMessage::Contacts(0));
+        let homes = self.switch.reach().homes_at(self.connector);
+        for dn in &homes {
+            self.tell_dn(dn, DnMessage::Contacts(0));
         }
+        self.review(ctx);
     }
 
-    /// What was not told again after a synchronisation has no device any more.
-    fn forget_stale(&mut self) {
-        for dn in std::mem::take(&mut self.remote.stale) {
-            if self.switch.set_home(&dn, self.connector, 0) {
-                self.tell_dn(&dn, DnMessage::Contacts(0));
+    /// What its devices registered for ends while it is away.
+    fn review(&mut self, ctx: &mut Context<Self>) {
+        let homes = self.switch.reach().homes_at(self.connector);
+        self.tell_reachable(&homes);
+        let change = self.remote.changes;
+        ctx.run_later(REVIEW, move |actor, ctx| {
+            if actor.remote.changes == change {
+                actor.review(ctx);
             }
+        });
+    }
+
+    /// What was not told again after a synchronisation has no device here any more.
+    fn forget_stale(&mut self) {
+        let stale: Vec<_> = std::mem::take(&mut self.remote.stale).into_iter().collect();
+        let now = self.switch.unix_seconds();
+        for dn in &stale {
+            self.switch.reach_mut().told(dn, self.connector, Vec::new(), now, true);
+        }
+        self.tell_reachable(&stale);
+    }
+
+    fn tell_reachable(&self, dns: &[DnId]) {
+        let now = self.switch.unix_seconds();
+        for dn in dns {
+            let contacts = self.switch.reach().reachable(dn, now);
+            self.tell_dn(dn, DnMessage::Contacts(contacts));
         }
     }
 
@@ -132,10 +183,12 @@ impl Handler<LinkChanged> for ConnectorLinkActor {
             LinkChanged::Up { resumed } => self.up(resumed, ctx),
             LinkChanged::Down => {
                 self.remote.up = false;
+                self.switch.link_up(self.connector, false);
+                self.switch.introduce();
                 let change = self.remote.changes;
-                ctx.run_later(GRACE, move |actor, _| {
+                ctx.run_later(GRACE, move |actor, ctx| {
                     if !actor.remote.up && actor.remote.changes == change {
-                        actor.out_of_reach();
+                        actor.out_of_reach(ctx);
                     }
                 });
             }

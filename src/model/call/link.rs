@@ -72,7 +72,8 @@ impl Call {
             LinkNotification::PartyDigit { .. }
             | LinkNotification::PromptEnded { .. }
             | LinkNotification::CallOffered(_)
-            | LinkNotification::DnContacts { .. } => {}
+            | LinkNotification::DnContacts { .. }
+            | LinkNotification::Connector(_) => {}
         }
     }
 

@@ -208,6 +208,7 @@ impl Call {
             ring_timeout_ms: self.settings.ring_timeout_ms,
             conversation_id: call.conversation_id.clone(),
             headers: if origin { own } else { headers::joined(&call.headers, own) },
+            elsewhere: Vec::new(),
         };
         out.push(CallOutput::Link(LinkRequest::MakeParty(make)));
     }

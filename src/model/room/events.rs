@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::joiner::{Joiner, Reported, Stage};
 use super::leave::Dismissal;
 use super::{Room, RoomOutput};
@@ -17,7 +19,7 @@ const SIP_STATUS: &str = "SIP-Status";
 const Q850_CAUSE: &str = "Q850-Cause";
 
 /// One line of the roster.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RosterEntry {
     /// Its DN, or the number behind a trunk.
     pub dn: DnId,
@@ -34,7 +36,7 @@ pub struct RosterEntry {
 }
 
 /// A party's part in a conference.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum RosterRole {
     /// It gave the moderator's PIN.
     Moderator,
@@ -43,7 +45,7 @@ pub enum RosterRole {
 }
 
 /// How far a party is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum RosterState {
     /// It waits to be admitted (`pending` of RFC 4575 s.5.7.1).
     Waiting,

@@ -300,7 +300,8 @@ impl Room {
             | LinkNotification::PartyAlerting { .. }
             | LinkNotification::PartyRedirected { .. }
             | LinkNotification::MediaFlow { .. }
-            | LinkNotification::DnContacts { .. } => {}
+            | LinkNotification::DnContacts { .. }
+            | LinkNotification::Connector(_) => {}
         }
     }
 

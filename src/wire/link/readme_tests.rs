@@ -46,6 +46,7 @@ fn the_examples_of_the_readme_are_what_is_sent() {
         ring_timeout_ms: 60_000,
         conversation_id: "Tandem-1".into(),
         headers: vec![("X-Customer".into(), "4711".into())],
+        elsewhere: Vec::new(),
     });
     is_shown(|out| numbered(&make, 7, out));
     let alerting = LinkNotification::PartyAlerting {

@@ -6,11 +6,15 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
+use tandem_model::connector::{
+    ConnectorNotification, ConnectorRequest, ConnectorState, ConnectorStatus, CopiedRecord, DnContact, Peer, SipAddress,
+};
 use tandem_model::link::{
     AudioPlan, AudioSource, CallOffered, CallerId, Cause, Headers, Hearing, LinkNotification, LinkRequest, MakeParty,
     MediaFlowState, OperationId, PartyProgress, PartyStatus, PartyTarget, ReleasedBy, Tone, TransferId, TransferTarget,
 };
-use tandem_model::{ConferenceId, DnId, PartyId};
+use tandem_model::room::{RosterEntry, RosterRole, RosterState};
+use tandem_model::{ConferenceId, ConnectorId, DnId, PartyId};
 
 /// Text with everything in it that a line cannot have.
 fn text() -> BoxedStrategy<Arc<str>> {
@@ -84,7 +88,8 @@ fn make() -> impl Strategy<Value = MakeParty> {
     ];
     let ids = (conference(), party(), any::<bool>(), any::<u64>());
     let words = (dn(), option::of(text()), text(), headers());
-    (ids, target, words).prop_map(|(ids, target, words)| MakeParty {
+    (ids, target, words, vec(contact(), 0..3)).prop_map(|(ids, target, words, elsewhere)| MakeParty {
+        elsewhere,
         conference: ids.0,
         party: ids.1,
         target,
@@ -95,6 +100,80 @@ fn make() -> impl Strategy<Value = MakeParty> {
         conversation_id: words.2,
         headers: words.3,
     })
+}
+
+fn contact() -> impl Strategy<Value = DnContact> {
+    (text(), vec(text(), 0..3), any::<bool>(), any::<u16>(), any::<u64>()).prop_map(|(uri, route, direct, q, expires_at)| {
+        DnContact {
+            uri,
+            route,
+            direct,
+            q,
+            expires_at,
+        }
+    })
+}
+
+fn address() -> impl Strategy<Value = SipAddress> {
+    (text(), text()).prop_map(|(transport, address)| SipAddress { transport, address })
+}
+
+fn record() -> impl Strategy<Value = CopiedRecord> {
+    let bytes = || vec(any::<u8>(), 0..20);
+    (any::<u8>(), bytes(), option::of(bytes())).prop_map(|(kind, id, value)| CopiedRecord { kind, id, value })
+}
+
+fn roster_entry() -> impl Strategy<Value = RosterEntry> {
+    let part = select(vec![RosterRole::Moderator, RosterRole::Participant]);
+    let state = select(vec![RosterState::Waiting, RosterState::Inside, RosterState::OnHold]);
+    (dn(), option::of(text()), any::<bool>(), part, state, any::<bool>()).prop_map(|(dn, name, external, role, state, muted)| {
+        RosterEntry {
+            dn,
+            name,
+            external,
+            role,
+            state,
+            muted,
+        }
+    })
+}
+
+fn connector_request() -> impl Strategy<Value = ConnectorRequest> {
+    let connector = || any::<u16>().prop_map(ConnectorId);
+    let peer = (connector(), vec(address(), 0..3), any::<bool>()).prop_map(|(connector, listens, available)| Peer {
+        connector,
+        listens,
+        available,
+    });
+    prop_oneof![
+        (vec(peer, 0..3), vec((dn(), connector()), 0..3)).prop_map(|(peers, rooms)| ConnectorRequest::Peers { peers, rooms }),
+        (dn(), text()).prop_map(|(dn, uri)| ConnectorRequest::ForgetContact { dn, uri }),
+        (dn(), vec(roster_entry(), 0..3)).prop_map(|(dn, entries)| ConnectorRequest::Roster { dn, entries }),
+        (vec(record(), 0..3), any::<bool>()).prop_map(|(records, end)| ConnectorRequest::Restore { records, end }),
+        option::of(any::<u64>()).prop_map(|deadline_ms| ConnectorRequest::Suspend { deadline_ms }),
+        Just(ConnectorRequest::Return),
+    ]
+}
+
+fn connector_notification() -> impl Strategy<Value = ConnectorNotification> {
+    let state = select(vec![
+        ConnectorState::Running,
+        ConnectorState::Suspending,
+        ConnectorState::Suspended,
+    ]);
+    let status = (state, any::<u64>(), any::<u64>(), any::<u64>()).prop_map(|(state, conferences, transactions, sessions)| {
+        ConnectorStatus {
+            state,
+            conferences,
+            transactions,
+            sessions,
+        }
+    });
+    prop_oneof![
+        (vec(address(), 0..3), any::<bool>()).prop_map(|(listens, is_empty)| ConnectorNotification::Here { listens, is_empty }),
+        status.prop_map(ConnectorNotification::Status),
+        vec(record(), 0..3).prop_map(|records| ConnectorNotification::Records { records }),
+    ]
 }
 
 fn offered() -> impl Strategy<Value = CallOffered> {
@@ -158,6 +237,7 @@ pub(crate) fn request() -> BoxedStrategy<LinkRequest> {
             transfer,
             status
         }),
+        connector_request().prop_map(LinkRequest::Connector),
     ]
     .boxed()
 }
@@ -233,7 +313,8 @@ pub(crate) fn notification() -> BoxedStrategy<LinkNotification> {
         (conference(), vec(status, 0..4))
             .prop_map(|(conference, parties)| LinkNotification::ConferenceState { conference, parties }),
         conference().prop_map(|conference| LinkNotification::ConferenceEnded { conference }),
-        (dn(), any::<u32>()).prop_map(|(dn, contacts)| LinkNotification::DnContacts { dn, contacts }),
+        (dn(), vec(contact(), 0..3)).prop_map(|(dn, contacts)| LinkNotification::DnContacts { dn, contacts }),
+        connector_notification().prop_map(LinkNotification::Connector),
     ]
     .boxed()
 }

@@ -113,6 +113,14 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A header that is JSON, or is not there.
+    pub fn optional_json_header<T: DeserializeOwned + Default>(self, header: &'static str) -> Result<T, MessageError> {
+        match self.optional(header)? {
+            Some(value) => serde_json::from_str(value).map_err(|_| self.invalid(header, "JSON of its shape", value)),
+            None => Ok(T::default()),
+        }
+    }
+
     fn invalid(self, header: &'static str, expected: &'static str, value: &str) -> MessageError {
         MessageError::Invalid {
             message: self.0.name.clone(),

@@ -32,6 +32,7 @@ pub mod mask;
 pub mod notification;
 pub mod request;
 
+mod connector;
 mod parts;
 
 #[cfg(test)]

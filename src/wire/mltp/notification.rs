@@ -7,7 +7,7 @@ use super::error::excerpt;
 use super::fields::Fields;
 use super::parts::{flow_name, flow_of, read_cause, write_cause, write_json};
 use super::request::operation;
-use super::{Carried, Frame, FrameWriter, MessageError};
+use super::{Carried, Frame, FrameWriter, MessageError, connector};
 
 impl Carried for LinkNotification {
     fn write<'a>(&self, out: &'a mut Vec<u8>) -> FrameWriter<'a> {
@@ -25,11 +25,11 @@ impl Carried for LinkNotification {
             return read_offered(fields).map(Self::CallOffered);
         }
         if frame.name == "DN_CONTACTS" {
-            let (dn, contacts) = (fields.dn("dn")?, fields.number("contacts")?);
+            let (dn, contacts) = (fields.dn("dn")?, fields.optional_json()?);
             return Ok(Self::DnContacts { dn, contacts });
         }
         if !KNOWN.contains(&frame.name.as_str()) {
-            return Err(MessageError::Unknown(excerpt(&frame.name)));
+            return connector::read_notification(fields).map(Self::Connector);
         }
         let conference = fields.conference()?;
         match frame.name.as_str() {
@@ -89,6 +89,7 @@ pub fn name(notification: &LinkNotification) -> &'static str {
         LinkNotification::ConferenceState { .. } => "CONFERENCE_STATE",
         LinkNotification::ConferenceEnded { .. } => "CONFERENCE_ENDED",
         LinkNotification::DnContacts { .. } => "DN_CONTACTS",
+        LinkNotification::Connector(notification) => connector::notification_name(notification),
     }
 }
 
@@ -140,8 +141,11 @@ fn write_fields(notification: &LinkNotification, writer: &mut FrameWriter<'_>) {
         LinkNotification::ConferenceEnded { .. } => {}
         LinkNotification::DnContacts { dn, contacts } => {
             writer.text("dn", dn.as_str());
-            writer.plain("contacts", contacts);
+            if !contacts.is_empty() {
+                write_json(writer, contacts);
+            }
         }
+        LinkNotification::Connector(notification) => connector::write_notification(notification, writer),
     }
 }
 

@@ -64,3 +64,11 @@ pub(super) fn write_json(writer: &mut FrameWriter<'_>, value: &impl Serialize) {
         writer.body(&body);
     }
 }
+
+/// A header whose value is JSON.
+pub(super) fn write_json_header(writer: &mut FrameWriter<'_>, name: &str, value: &impl Serialize) {
+    // As above.
+    if let Ok(text) = serde_json::to_string(value) {
+        writer.text(name, &text);
+    }
+}

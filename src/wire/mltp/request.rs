@@ -3,10 +3,9 @@
 use tandem_model::link::{Headers, LinkRequest, MakeParty, OperationId, PartyTarget, TransferId};
 use tandem_model::{ConferenceId, PartyId};
 
-use super::error::excerpt;
 use super::fields::Fields;
-use super::parts::{read_cause, write_cause, write_json};
-use super::{Carried, Frame, FrameWriter, MessageError};
+use super::parts::{read_cause, write_cause, write_json, write_json_header};
+use super::{Carried, Frame, FrameWriter, MessageError, connector};
 
 impl Carried for LinkRequest {
     fn write<'a>(&self, out: &'a mut Vec<u8>) -> FrameWriter<'a> {
@@ -66,7 +65,7 @@ impl Carried for LinkRequest {
                 transfer: fields.number("transfer").map(TransferId)?,
                 status: fields.number("status")?,
             },
-            other => return Err(MessageError::Unknown(excerpt(other))),
+            _ => Self::Connector(connector::read_request(fields)?),
         })
     }
 }
@@ -85,6 +84,7 @@ pub fn name(request: &LinkRequest) -> &'static str {
         LinkRequest::Audit { .. } => "AUDIT",
         LinkRequest::AuditEnd => "AUDIT_END",
         LinkRequest::TransferProgress { .. } => "TRANSFER_PROGRESS",
+        LinkRequest::Connector(request) => connector::request_name(request),
     }
 }
 
@@ -127,6 +127,7 @@ fn write_fields(request: &LinkRequest, writer: &mut FrameWriter<'_>) {
             writer.plain("transfer", transfer.0);
             writer.plain("status", status);
         }
+        LinkRequest::Connector(request) => connector::write_request(request, writer),
         LinkRequest::Audit { .. } | LinkRequest::AuditEnd => {}
     }
 }
@@ -145,6 +146,9 @@ fn write_make(make: &MakeParty, writer: &mut FrameWriter<'_>) {
     writer.plain("auto-answer", make.auto_answer);
     writer.plain("ring-timeout-ms", make.ring_timeout_ms);
     writer.text("conversation-id", &make.conversation_id);
+    if !make.elsewhere.is_empty() {
+        write_json_header(writer, "elsewhere", &make.elsewhere);
+    }
     if !make.headers.is_empty() {
         write_json(writer, &make.headers);
     }
@@ -168,6 +172,7 @@ fn read_make(fields: Fields<'_>) -> Result<MakeParty, MessageError> {
         ring_timeout_ms: fields.number("ring-timeout-ms")?,
         conversation_id: fields.text("conversation-id")?,
         headers: fields.optional_json::<Headers>()?,
+        elsewhere: fields.optional_json_header("elsewhere")?,
     })
 }
 

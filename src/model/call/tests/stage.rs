@@ -316,7 +316,10 @@ impl Stage {
                 Vec::new()
             }
             LinkRequest::Audit { conference } => vec![self.account(conference)],
-            LinkRequest::AnswerParty { .. } | LinkRequest::TransferProgress { .. } | LinkRequest::AuditEnd => Vec::new(),
+            LinkRequest::AnswerParty { .. }
+            | LinkRequest::TransferProgress { .. }
+            | LinkRequest::AuditEnd
+            | LinkRequest::Connector(_) => Vec::new(),
         }
     }
 
@@ -718,7 +721,7 @@ fn shown(output: &CallOutput) -> Option<String> {
         CallOutput::Link(LinkRequest::TransferProgress { status, .. }) => Some(format!("link: progress {status}")),
         CallOutput::Link(LinkRequest::ReleaseConference { .. }) => Some("link: release all".to_owned()),
         CallOutput::Link(LinkRequest::Audit { .. }) => Some("link: audit".to_owned()),
-        CallOutput::Link(LinkRequest::AuditEnd) => Some("link: audit end".to_owned()),
+        CallOutput::Link(LinkRequest::AuditEnd | LinkRequest::Connector(_)) => Some("link: of no conference".to_owned()),
         CallOutput::Opened { conn_id } => Some(format!("opened {}", conn(*conn_id))),
         CallOutput::Closed { conn_id, record } => Some(format!("closed {} {}", conn(*conn_id), record.outcome.name())),
         CallOutput::Absorb(_) => Some("absorb".to_owned()),

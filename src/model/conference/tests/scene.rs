@@ -87,6 +87,7 @@ pub fn make_party(party: u32, contacts: &[&str], auto_answer: bool, ring_timeout
         ring_timeout_ms,
         conversation_id: "conversation".into(),
         headers: Vec::new(),
+        elsewhere: Vec::new(),
     };
     let contact = |uri: &&str| Contact {
         uri: (*uri).into(),
@@ -460,7 +461,7 @@ fn show_notification(notification: &LinkNotification) -> String {
             };
             format!("state {}", parties.iter().map(party).collect::<Vec<_>>().join(" "))
         }
-        LinkNotification::DnContacts { .. } => "contacts".to_owned(),
+        LinkNotification::DnContacts { .. } | LinkNotification::Connector(_) => "of no conference".to_owned(),
         LinkNotification::PartyHeld { party, held, .. } => format!("{} {party}", if *held { "held" } else { "resumed" }),
         LinkNotification::PartyRedirected { party, to, .. } => format!("redirected {party} {}", to.join(",")),
         LinkNotification::TransferRequested { party, transfer, .. } => format!("transfer {} by {party}", transfer.0),
