@@ -153,7 +153,10 @@ impl Tree {
             })
         };
         let (tserver_plan, tserver_directory, flag) = (plan.clone(), directory.clone(), draining.clone());
-        on(place(), move || grow_tserver(&tserver_plan, &tserver_directory, flag)).await;
+        on(place(), move || {
+            grow_tserver(&tserver_plan, &tserver_directory, flag, Vec::new())
+        })
+        .await;
         let (mut connectors, mut found) = (Vec::new(), FoundLegs::new());
         for index in 0..plan.connectors.max(1) {
             let (plan, directory, id) = (plan.clone(), directory.clone(), ConnectorId(index));
@@ -244,7 +247,7 @@ async fn on<T: Send + 'static>(arbiter: Option<ArbiterHandle>, build: impl FnOnc
     told.await.ok()
 }
 
-fn grow_tserver(plan: &Plan, directory: &Arc<Directory>, draining: Arc<AtomicBool>) {
+fn grow_tserver(plan: &Plan, directory: &Arc<Directory>, draining: Arc<AtomicBool>, remote_pools: Vec<Arc<str>>) {
     let numbers = CallNumbers::new(plan.unix_seconds, plan.rng("calls", 0));
     let (journal, mut records) = plan.journal.open(Scope::TServer);
     let journal: SharedJournal = Rc::new(RefCell::new(journal));
@@ -256,6 +259,7 @@ fn grow_tserver(plan: &Plan, directory: &Arc<Directory>, draining: Arc<AtomicBoo
         numbering: plan.numbering.clone(),
         settings: plan.call,
         connectors: plan.connectors,
+        remote_pools,
         calls_max: plan.max_calls,
         numbers,
         draining,

@@ -1,14 +1,17 @@
 //! Which connectors of other processes can be reached, whose devices are where, and which connector owns each DN.
 //!
 //! A device registers with one connector, its edge. Every other connector calls it through that one (RFC 3327), or, when that one is gone
-//! and the device has a plain address, directly. So any connector can own any DN:
+//! and the device has a plain address, directly. So any connector of a DN's application pool (seed 002 lines 2652-2730) can own it:
 //!
 //! * the one that has its devices, while it can be reached and is not being drained; of several the one that was told of last;
 //! * else one of those that can be reached, by rendezvous hashing, the same one for as long as they are the same.
 //!
+//! A pool none of whose connectors can be reached is served by nobody: its DNs have no owner.
+//!
 //! Invariant: a DN has one owner at any time, and a device is known at one connector: the last one that told of it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use tandem_model::connector::{ConnectorState, ConnectorStatus, DnContact, Peer, SipAddress};
 use tandem_model::{ConnectorId, DnId};
@@ -26,6 +29,8 @@ pub struct Reach {
 /// One connector.
 #[derive(Default, Debug)]
 struct Node {
+    /// Its application pool.
+    pool: Arc<str>,
     up: bool,
     listens: Vec<SipAddress>,
     status: ConnectorStatus,
@@ -43,19 +48,37 @@ pub struct Told {
     /// How many devices of the DN can be called now.
     pub reachable: u32,
     /// The connectors that had a device before which is elsewhere now, and its Contact.
-    pub left: Vec<(ConnectorId, std::sync::Arc<str>)>,
+    pub left: Vec<(ConnectorId, Arc<str>)>,
 }
 
 impl Reach {
-    /// Which connector owns a DN; `None` where none can be reached.
-    pub fn connector_of(&self, dn: &DnId) -> Option<ConnectorId> {
+    /// Connectors of these application pools, numbered from 0; none can be reached yet.
+    pub fn new(pools: impl IntoIterator<Item = Arc<str>>) -> Self {
+        let node = |(index, pool)| {
+            let node = Node { pool, ..Node::default() };
+            (ConnectorId(index), node)
+        };
+        Self {
+            nodes: (0..).zip(pools).map(node).collect(),
+            homes: HashMap::new(),
+        }
+    }
+
+    /// Which connector of its pool owns a DN; `None` where none can be reached.
+    pub fn connector_of(&self, dn: &DnId, pool: &str) -> Option<ConnectorId> {
         let homes = self.homes.get(dn).map_or(&[][..], Vec::as_slice);
+        let is_able = |node: &Node| &*node.pool == pool && node.is_available();
         let with_devices = homes.iter().rev().map(|(connector, _)| *connector);
         with_devices
             .clone()
-            .find(|connector| self.nodes.get(connector).is_some_and(Node::is_available))
-            .or_else(|| self.chosen(dn, Node::is_available))
-            .or_else(|| self.chosen(dn, |node| node.up))
+            .find(|connector| self.nodes.get(connector).is_some_and(is_able))
+            .or_else(|| self.chosen(dn, is_able))
+            .or_else(|| self.chosen(dn, |node| &*node.pool == pool && node.up))
+    }
+
+    /// The connector that would own a DN if all of its pool could be reached; `None` where the pool has none.
+    pub fn expected(&self, dn: &DnId, pool: &str) -> Option<ConnectorId> {
+        self.chosen(dn, |node| &*node.pool == pool)
     }
 
     /// One of the connectors that are so, by rendezvous hashing over their ids.
@@ -194,7 +217,7 @@ impl Reach {
     }
 }
 
-fn uris(contacts: &[DnContact]) -> impl Iterator<Item = &std::sync::Arc<str>> {
+fn uris(contacts: &[DnContact]) -> impl Iterator<Item = &Arc<str>> {
     contacts.iter().map(|contact| &contact.uri)
 }
 
@@ -220,8 +243,14 @@ mod tests {
         DnId::new("sip:1@x")
     }
 
+    const POOL: &str = "default";
+
+    fn two() -> Reach {
+        Reach::new([POOL.into(), POOL.into()])
+    }
+
     fn two_up() -> Reach {
-        let mut reach = Reach::default();
+        let mut reach = two();
         reach.link_up(FIRST, true);
         reach.link_up(SECOND, true);
         reach
@@ -235,16 +264,16 @@ mod tests {
             let told = reach.told(&dn, home, vec![contact(&uri, false)], NOW, false);
             assert_eq!(told.left, []);
             assert_eq!(
-                (reach.connector_of(&dn), reach.homes_at(home)),
+                (reach.connector_of(&dn, POOL), reach.homes_at(home)),
                 (Some(home), vec![dn.clone()])
             );
         }
         assert_eq!(reach.reachable(&dn, NOW), 2, "one at each");
         assert_eq!(reach.elsewhere(&dn, FIRST, NOW), [contact("sip:1@1", false)]);
         reach.told(&dn, SECOND, vec![contact("sip:1@1", false)], NOW, false);
-        assert_eq!(reach.connector_of(&dn), Some(FIRST), "a refresh is no move");
+        assert_eq!(reach.connector_of(&dn, POOL), Some(FIRST), "a refresh is no move");
         assert_eq!(reach.told(&dn, FIRST, Vec::new(), NOW, false).reachable, 1);
-        assert_eq!(reach.connector_of(&dn), Some(SECOND));
+        assert_eq!(reach.connector_of(&dn, POOL), Some(SECOND));
     }
 
     #[test]
@@ -273,10 +302,10 @@ mod tests {
         reach.told(&dn, SECOND, vec![newer.clone()], NOW, false);
         let told = reach.told(&dn, FIRST, vec![older.clone()], NOW, true);
         assert_eq!((told.reachable, told.left), (1, vec![(FIRST, older.uri.clone())]));
-        assert_eq!((reach.connector_of(&dn), reach.homes_at(FIRST)), (Some(SECOND), vec![]));
+        assert_eq!((reach.connector_of(&dn, POOL), reach.homes_at(FIRST)), (Some(SECOND), vec![]));
         let told = reach.told(&dn, FIRST, vec![older], NOW, false);
         assert_eq!((told.reachable, told.left), (1, vec![(SECOND, newer.uri)]));
-        assert_eq!((reach.connector_of(&dn), reach.homes_at(SECOND)), (Some(FIRST), vec![]));
+        assert_eq!((reach.connector_of(&dn, POOL), reach.homes_at(SECOND)), (Some(FIRST), vec![]));
     }
 
     #[test]
@@ -290,7 +319,7 @@ mod tests {
             false,
         );
         assert_eq!(reach.link_up(FIRST, false), 1);
-        assert_eq!((reach.connector_of(&dn), reach.reachable(&dn, NOW)), (Some(SECOND), 1));
+        assert_eq!((reach.connector_of(&dn, POOL), reach.reachable(&dn, NOW)), (Some(SECOND), 1));
         let direct = DnContact {
             route: Vec::new(),
             ..contact("sip:1@a", true)
@@ -298,9 +327,9 @@ mod tests {
         assert_eq!(reach.elsewhere(&dn, SECOND, NOW), [direct]);
         assert_eq!(reach.elsewhere(&dn, SECOND, NOW + 60), [], "its registration is over");
         assert_eq!(reach.link_up(SECOND, false), 0);
-        assert_eq!((reach.connector_of(&dn), reach.reachable(&dn, NOW)), (None, 0));
+        assert_eq!((reach.connector_of(&dn, POOL), reach.reachable(&dn, NOW)), (None, 0));
         reach.link_up(FIRST, true);
-        assert_eq!((reach.connector_of(&dn), reach.reachable(&dn, NOW)), (Some(FIRST), 2));
+        assert_eq!((reach.connector_of(&dn, POOL), reach.reachable(&dn, NOW)), (Some(FIRST), 2));
     }
 
     #[test]
@@ -313,7 +342,7 @@ mod tests {
         };
         assert!(reach.status(FIRST, suspending));
         assert!(!reach.status(FIRST, suspending), "no news");
-        assert_eq!(reach.connector_of(&dn), Some(SECOND));
+        assert_eq!(reach.connector_of(&dn, POOL), Some(SECOND));
         assert_eq!(
             reach.elsewhere(&dn, SECOND, NOW),
             [contact("sip:1@a", true)],
@@ -321,7 +350,7 @@ mod tests {
         );
         assert!(!reach.is_draining());
         reach.link_up(SECOND, false);
-        assert_eq!(reach.connector_of(&dn), Some(FIRST));
+        assert_eq!(reach.connector_of(&dn, POOL), Some(FIRST));
         assert!(reach.is_draining());
         reach.link_up(FIRST, false);
         assert!(!reach.is_draining(), "it is out of reach");
@@ -344,10 +373,25 @@ mod tests {
 
     #[test]
     fn a_dn_without_devices_is_at_a_connector_that_can_be_reached() {
-        let (mut reach, dn) = (Reach::default(), DnId::new("sip:trunk@x"));
-        assert_eq!((reach.connector_of(&dn), reach.link_up(SECOND, true)), (None, 1));
-        assert_eq!(reach.connector_of(&dn), Some(SECOND));
+        let (mut reach, dn) = (two(), DnId::new("sip:trunk@x"));
+        assert_eq!((reach.connector_of(&dn, POOL), reach.link_up(SECOND, true)), (None, 1));
+        assert_eq!(reach.connector_of(&dn, POOL), Some(SECOND));
         assert_eq!((reach.link_up(FIRST, true), reach.link_up(SECOND, false)), (2, 1));
-        assert_eq!(reach.connector_of(&dn), Some(FIRST));
+        assert_eq!(reach.connector_of(&dn, POOL), Some(FIRST));
+    }
+
+    #[test]
+    fn a_dn_is_owned_within_its_pool_wherever_its_devices_are() {
+        let mut reach = Reach::new([POOL.into(), "other".into()]);
+        let dn = dn();
+        reach.link_up(FIRST, true);
+        reach.told(&dn, FIRST, vec![contact("sip:1@a", false)], NOW, false);
+        assert_eq!(reach.connector_of(&dn, "other"), None);
+        reach.link_up(SECOND, true);
+        assert_eq!(
+            (reach.connector_of(&dn, "other"), reach.connector_of(&dn, POOL)),
+            (Some(SECOND), Some(FIRST))
+        );
+        assert_eq!(reach.elsewhere(&dn, SECOND, NOW), [contact("sip:1@a", false)]);
     }
 }

@@ -52,7 +52,8 @@ impl Tree {
         let arbiters = placement.arbiters(1);
         let place = arbiters.first().map(actix_rt::Arbiter::handle);
         let (tserver_plan, of_tserver, flag) = (plan.clone(), directory.clone(), draining.clone());
-        on(place.clone(), move || grow_tserver(&tserver_plan, &of_tserver, flag)).await;
+        let pools = remotes.iter().map(|remote| remote.session.identity.pool.clone()).collect();
+        on(place.clone(), move || grow_tserver(&tserver_plan, &of_tserver, flag, pools)).await;
         let of_links = directory.clone();
         on(place, move || grow_remote_links(remotes, &of_links)).await;
         directory.install_connectors(Vec::new());

@@ -19,7 +19,7 @@ use tandem_model::anchor::unix_micros;
 use tandem_model::call::{Call, CallIds, CallInput, CallOutput, CallSettings, CallSnapshot, Wanted};
 use tandem_model::connector::ConnectorRequest;
 use tandem_model::link::{Cause, LinkRequest, PartyTarget, ReleasedBy};
-use tandem_model::numbering::Numbering;
+use tandem_model::numbering::{DEFAULT_POOL, Numbering};
 use tandem_model::{Anchor, CallUuid, ConferenceId, ConnId, ConnectorId, DnId};
 
 use super::call::{self, CallActor};
@@ -80,6 +80,8 @@ pub struct SwitchParts {
     pub settings: CallSettings,
     /// How many connectors there are.
     pub connectors: u16,
+    /// The application pools of those that are in other processes, in the order of their ids.
+    pub remote_pools: Vec<Arc<str>>,
     /// The most live calls.
     pub calls_max: usize,
     /// What calls are called.
@@ -154,7 +156,7 @@ impl Switch {
             by_conference: RefCell::default(),
             draining: parts.draining,
             resumed: Cell::new(false),
-            reach: RefCell::default(),
+            reach: RefCell::new(Reach::new(parts.remote_pools)),
             connected: Cell::new(false),
             rooms: Rooms::default(),
         })
@@ -162,12 +164,19 @@ impl Switch {
 
     /// The connector that owns a DN.
     pub fn connector_of(&self, dn: &DnId) -> ConnectorId {
-        if self.directory.has_remote_connectors()
-            && let Some(connector) = self.reach.borrow().connector_of(dn)
-        {
-            return connector;
+        if self.directory.has_remote_connectors() {
+            let (reach, pool) = (self.reach.borrow(), self.pool_of(dn));
+            // One that cannot be reached says so to the call.
+            if let Some(connector) = reach.connector_of(dn, pool).or_else(|| reach.expected(dn, pool)) {
+                return connector;
+            }
         }
         self.directory.shards.owner(dn.as_str(), self.connectors)
+    }
+
+    /// The application pool whose connectors serve a DN.
+    fn pool_of(&self, dn: &DnId) -> &str {
+        self.numbering.pool_of(dn).map_or(DEFAULT_POOL, |pool| pool)
     }
 
     /// How a call that starts now behaves.
