@@ -112,9 +112,13 @@ impl ConnectorLinkActor {
         }
         let homes = self.switch.reach().homes_at(self.connector);
         for dn in &homes {
-            self.tell_dn(dn, DnMessage::Contacts(0));
+            self.tell_dn(dn, DnMessage::Link { up: false });
         }
         self.review(ctx);
+        // From here on it is another one's, in service where that one can call a device.
+        for dn in &homes {
+            self.tell_dn(dn, DnMessage::Link { up: true });
+        }
     }
 
     /// What its devices registered for ends while it is away.
