@@ -43,6 +43,7 @@ use tandem_wire::{EventBody, ResumeOutcome, ServerConnected, close};
 pub use self::connections::{ClientSink, Connections, Watchers};
 use super::call::CallMessage;
 use super::dn::DnMessage;
+use super::dn::DnMessage;
 use super::lobby::Refused;
 use crate::alarm::{Alarm, Alarmed};
 use crate::directory::Directory;
@@ -507,6 +508,9 @@ fn keep_all_again(directory: &Directory) {
     }
     for call in directory.call_ids().into_iter().filter_map(|conn_id| directory.call(conn_id)) {
         call.do_send(CallMessage::KeepAgain);
+    }
+    for (_, dn) in directory.dns() {
+        dn.do_send(DnMessage::KeepAgain);
     }
 }
 
