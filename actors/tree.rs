@@ -248,11 +248,12 @@ async fn on<T: Send + 'static>(arbiter: Option<ArbiterHandle>, build: impl FnOnc
 }
 
 fn grow_tserver(plan: &Plan, directory: &Arc<Directory>, draining: Arc<AtomicBool>, remote_pools: Vec<Arc<str>>) {
+    let is_split = !remote_pools.is_empty();
     let numbers = CallNumbers::new(plan.unix_seconds, plan.rng("calls", 0));
     let (journal, mut records) = plan.journal.open(Scope::TServer);
     let journal: SharedJournal = Rc::new(RefCell::new(journal));
     let calls = records
-        .extract_if(.., |record| matches!(record.kind, RecordKind::Call | RecordKind::Room))
+        .extract_if(.., |record| matches!(record.kind, RecordKind::Call | RecordKind::Room | RecordKind::Dn))
         .collect();
     let switch = Switch::new(SwitchParts {
         directory: directory.clone(),
@@ -296,7 +297,7 @@ fn grow_tserver(plan: &Plan, directory: &Arc<Directory>, draining: Arc<AtomicBoo
         .map(|config| {
             (
                 config.dn.clone(),
-                DnActor::supervise(DnParts::new(config.clone(), switch.clone())),
+                DnActor::supervise(DnParts::new(config.clone(), switch.clone(), !is_split)),
             )
         })
         .collect();

@@ -80,6 +80,10 @@ kinds! {
     Bindings = 8, "bindings";
     /// A SIP subscription, by its SubscriptionId.
     Subscription = 9, "subscription";
+    /// A DN that clients believe to be in service, by its name.
+    Dn = 20, "dn";
+    /// What a connector signs flow tokens with.
+    Edge = 10, "edge";
 }
 
 /// A record as the last process left it.

@@ -18,7 +18,6 @@ use crate::ingress::Ingress;
 use crate::link::{Acceptor, Dialler, LinkServer, LinkServerParts, Listener, RemoteLink, RemoteLinkParts};
 use crate::media::{MediaStart, PortEvents};
 use crate::network::{Network, Resolve};
-use crate::tserver::DnMessage;
 
 /// A connector in another process.
 pub struct RemoteConnector {
@@ -126,10 +125,6 @@ fn grow_remote_links(remotes: Vec<RemoteConnector>, directory: &Arc<Directory>) 
         })
     });
     directory.install_remote_links(links.collect());
-    for (_, dn) in directory.dns() {
-        // Unbounded post: once.
-        dn.do_send(DnMessage::Link { up: false });
-    }
 }
 
 fn listen(side: ConnectorSide, directory: &Arc<Directory>) -> std::io::Result<()> {

@@ -13,7 +13,7 @@
 
 use std::rc::Rc;
 
-use actix::{Actor, Addr, Context, Handler, Message, Supervised};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Supervised};
 use tandem_model::call::CallInput;
 use tandem_model::link::{CallOffered, Cause, LinkNotification, LinkRequest, ReleasedBy};
 use tandem_model::{ConferenceId, ConnectorId};
@@ -85,10 +85,7 @@ impl ConnectorLinkActor {
                 let contacts = self.contacts_told(&dn, contacts);
                 if let Some(actor) = self.switch.directory.dn(&dn) {
                     // Unbounded post: one for each REGISTER that changes something.
-                    actor.do_send(match self.switch.is_resumed() {
-                        true => DnMessage::Contacts(contacts),
-                        false => DnMessage::Recovered(contacts),
-                    });
+                    actor.do_send(DnMessage::Contacts(contacts));
                 }
             }
             LinkNotification::Connector(notification) => self.of_connector(notification),
@@ -210,8 +207,9 @@ impl Handler<Notify> for ConnectorLinkActor {
 impl Handler<Resume> for ConnectorLinkActor {
     type Result = ();
 
-    fn handle(&mut self, _: Resume, _: &mut Context<Self>) {
+    fn handle(&mut self, _: Resume, ctx: &mut Context<Self>) {
         self.switch.resume();
+        ctx.run_later(remote::GRACE, |actor, _| actor.switch.review_services());
     }
 }
 

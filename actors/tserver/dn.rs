@@ -7,7 +7,8 @@
 //! |---|---|---|
 //! | `Request` | clients | checked here, then: registered, a call started, or handed to the call |
 //! | `Contacts` | connector link | the service state, told to the clients |
-//! | `Recovered` | connector link | the service state that the process before has left |
+//! | `KeepAgain` | event log | the journal had lost its record |
+//! | `Review` | connector link | every device was heard of after a restart: the service state is told where it is not what it was |
 //! | `Link` | connector link | its connector can be reached, or cannot |
 //! | `ClientGone` | event log | its registration ends |
 //! | `Restored` | event log | its registration goes on after a restart |
@@ -20,13 +21,14 @@ use tandem_model::call::{CallInput, Make};
 use tandem_model::dn::{Dn, DnFacts, DnInput, DnOutput, DnSettings};
 use tandem_model::numbering::DnConfig;
 use tandem_model::room::RoomInput;
-use tandem_model::{AddressInfoType, ClientId, DnId, Event, RegisterMode, Request, Requestor, TError, TErrorCode};
+use tandem_model::{AddressInfoType, ClientId, DnId, Event, EventName, RegisterMode, Request, Requestor, TError, TErrorCode};
 
 use super::call::CallMessage;
 use super::event_log::{EventLogMessage, Publish, Told};
 use super::room::RoomMessage;
 use super::switch::Switch;
 use crate::kind::{ActorKind, Waiting};
+use crate::metrics::Metrics;
 use crate::supervision::{ChildSpec, Escalation, Slot, escalate_if_due, supervise};
 
 /// Clients may have this many requests waiting at one DN; more get error 111.
@@ -42,7 +44,8 @@ pub enum DnMessage {
         request: Request,
     },
     Contacts(u32),
-    Recovered(u32),
+    Review,
+    KeepAgain,
     Link {
         up: bool,
     },
@@ -84,9 +87,17 @@ pub struct DnParts {
 }
 
 impl DnParts {
-    /// A DN without devices and clients.
-    pub fn new(config: DnConfig, switch: Rc<Switch>) -> Self {
-        let machine = Slot::new(Dn::new(config.dn.clone(), config.kind, DnSettings::default()).into());
+    /// A DN without devices and clients. Where the server has kept something, clients of the process before may go on: they believe what
+    /// that one told them last.
+    pub fn new(config: DnConfig, switch: Rc<Switch>, link_up: bool) -> Self {
+        let mut dn = Dn::new(config.dn.clone(), config.kind, DnSettings::default());
+        let restarted = DnInput::Restarted {
+            in_service: switch.was_in_service(&config.dn) || (link_up && dn.in_service()),
+            link_up,
+        };
+        // It has no output.
+        dn.handle(restarted, &mut Vec::new());
+        let machine = Slot::new(dn.into());
         Self { config, machine, switch }
     }
 }
@@ -95,6 +106,8 @@ impl DnParts {
 pub struct DnActor {
     parts: DnParts,
     out: Vec<DnOutput>,
+    /// Whether it is in service, as it was counted.
+    counted: bool,
     /// Whose request is being handled; still there after a crash, when nobody has answered it.
     asked: Option<Requestor>,
     /// The next request is to crash the actor.
@@ -105,11 +118,14 @@ pub struct DnActor {
 impl DnActor {
     /// Starts it on the current arbiter.
     pub fn supervise(parts: DnParts) -> Addr<Self> {
+        let counted = parts.machine.borrow().facts().in_service;
+        Metrics::of_process().dn_changed(None, counted);
         supervise(
             SPEC,
             Self {
                 parts,
                 out: Vec::new(),
+                counted,
                 asked: None,
                 #[cfg(feature = "fault-injection")]
                 fragile: false,
@@ -120,6 +136,7 @@ impl DnActor {
     /// Hands the machine an input; `request` is what goes on where the machine accepts.
     fn apply(&mut self, input: DnInput, request: Option<Request>) {
         self.parts.machine.borrow_mut().handle(input, &mut self.out);
+        self.count();
         let mut request = request;
         for output in std::mem::take(&mut self.out) {
             let dn = || self.parts.config.dn.clone();
@@ -139,6 +156,12 @@ impl DnActor {
                 }
             }
         }
+    }
+
+    fn count(&mut self) {
+        let in_service = self.parts.machine.borrow().facts().in_service;
+        Metrics::of_process().dn_changed(Some(self.counted), in_service);
+        self.counted = in_service;
     }
 
     fn request(&mut self, requestor: Requestor, request: Request) {
@@ -234,7 +257,10 @@ impl DnActor {
         });
     }
 
+    /// A change of the service state is told, and kept.
     fn publish(&self, event: Event) {
+        let in_service = event.name == EventName::EventDNBackInService;
+        self.parts.switch.keep_service(&self.parts.config.dn, in_service);
         if let Some(log) = self.parts.switch.directory.event_log() {
             // Unbounded post: one for each change of the service state.
             log.do_send(Publish {
@@ -292,7 +318,11 @@ impl Handler<DnMessage> for DnActor {
                 self.asked = None;
             }
             DnMessage::Contacts(contacts) => self.apply(DnInput::Contacts(contacts), None),
-            DnMessage::Recovered(contacts) => self.apply(DnInput::Recovered(contacts), None),
+            DnMessage::KeepAgain => {
+                let (dn, switch) = (&self.parts.config.dn, &self.parts.switch);
+                switch.keep_service(dn, switch.was_in_service(dn));
+            }
+            DnMessage::Review => self.apply(DnInput::Review, None),
             DnMessage::Link { up } => self.apply(DnInput::Link { up }, None),
             DnMessage::ClientGone(client) => self.apply(DnInput::ClientGone(client), None),
             DnMessage::Restored(client, mode) => self.apply(DnInput::Restored { client, mode }, None),

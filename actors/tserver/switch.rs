@@ -7,7 +7,7 @@
 //! notification about it is looked at.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +24,7 @@ use tandem_model::{Anchor, CallUuid, ConferenceId, ConnId, ConnectorId, DnId};
 
 use super::call::{self, CallActor};
 use super::connector_link::{LinkMessage, Synchronise};
+use super::dn::DnMessage;
 use super::event_log::EventLogMessage;
 use super::room::Rooms;
 use crate::connector::first_counter;
@@ -133,6 +134,8 @@ pub struct Switch {
     recovered: RefCell<Vec<Record>>,
     resumed: Cell<bool>,
     reach: RefCell<Reach>,
+    /// The DNs that clients believe to be in service.
+    in_service: RefCell<HashSet<DnId>>,
     /// Whether clients were told that a connector can be reached.
     connected: Cell<bool>,
     /// Conferences that are dialled into.
@@ -142,10 +145,14 @@ pub struct Switch {
 impl Switch {
     /// A switch without calls.
     pub fn new(parts: SwitchParts) -> Rc<Self> {
+        let (of_dns, recovered) = parts.records.into_iter().partition(|record| record.kind == RecordKind::Dn);
+        let of_dns: Vec<Record> = of_dns;
+        let name = |record: Record| String::from_utf8(record.id).ok().map(|name| DnId::new(&name));
         Rc::new(Self {
+            in_service: RefCell::new(of_dns.into_iter().filter_map(name).collect()),
             journal: parts.journal,
             anchor: parts.anchor,
-            recovered: RefCell::new(parts.records),
+            recovered: RefCell::new(recovered),
             directory: parts.directory,
             numbering: parts.numbering,
             settings: parts.settings,
@@ -301,6 +308,37 @@ impl Switch {
         for link in self.directory.links() {
             // Unbounded post: one for each connector.
             link.do_send(Synchronise);
+        }
+    }
+
+    /// Whether clients believe that a DN is in service.
+    pub fn was_in_service(&self, dn: &DnId) -> bool {
+        self.in_service.borrow().contains(dn)
+    }
+
+    /// Clients are told of the service of a DN: it is kept with the next commit, which their event waits for.
+    pub fn keep_service(&self, dn: &DnId, in_service: bool) {
+        let mut journal = self.journal.borrow_mut();
+        if in_service {
+            self.in_service.borrow_mut().insert(dn.clone());
+            journal.put(RecordKind::Dn, dn.as_str().as_bytes(), &[]);
+        } else {
+            self.in_service.borrow_mut().remove(dn);
+            journal.remove(RecordKind::Dn, dn.as_str().as_bytes());
+        }
+    }
+
+    /// After a restart every connector had time to say whose devices it has: clients are told of the DNs that have none any more.
+    pub fn review_services(&self) {
+        let mut believed: Vec<_> = self.in_service.borrow().iter().cloned().collect();
+        believed.sort_unstable();
+        for dn in believed {
+            match self.directory.dn(&dn) {
+                // Unbounded post: once for each DN.
+                Some(actor) => actor.do_send(DnMessage::Review),
+                // It is configured no more.
+                None => self.keep_service(&dn, false),
+            }
         }
     }
 

@@ -24,7 +24,7 @@ use crate::tserver::dn::DnMessage;
 use crate::tserver::event_log::{Publish, Told};
 
 /// How long a link may be down before clients are told, and how long a connector has to name its DNs after a synchronisation.
-const GRACE: Duration = Duration::from_secs(2);
+pub(super) const GRACE: Duration = Duration::from_secs(2);
 
 /// How often it is looked which registrations with a connector that is away are over.
 const REVIEW: Duration = Duration::from_secs(10);

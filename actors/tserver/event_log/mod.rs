@@ -43,7 +43,6 @@ use tandem_wire::{EventBody, ResumeOutcome, ServerConnected, close};
 pub use self::connections::{ClientSink, Connections, Watchers};
 use super::call::CallMessage;
 use super::dn::DnMessage;
-use super::dn::DnMessage;
 use super::lobby::Refused;
 use crate::alarm::{Alarm, Alarmed};
 use crate::directory::Directory;

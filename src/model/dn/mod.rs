@@ -36,8 +36,15 @@ impl Default for DnSettings {
 pub enum DnInput {
     /// How many devices are registered for it now.
     Contacts(u32),
-    /// As many had registered for it when the process before ended: nothing has changed, so nobody is told.
-    Recovered(u32),
+    /// The process before had told its clients this of its service, and they go on with it. The first input.
+    Restarted {
+        /// In service.
+        in_service: bool,
+        /// Whether a connector can be reached already.
+        link_up: bool,
+    },
+    /// Who had registered with the process before was heard of by now: clients are told where they believe something else.
+    Review,
     /// The link to the connector that serves it came up or went down. It counts as up in the beginning.
     Link {
         /// Up.
@@ -126,6 +133,10 @@ pub struct Dn {
     settings: DnSettings,
     contacts: u32,
     link_up: bool,
+    /// What clients believe of its service.
+    told: bool,
+    /// Whether every device was heard of; not yet after a restart.
+    settled: bool,
     clients: SmallVec<[(ClientId, RegisterMode); 2]>,
 }
 
@@ -138,6 +149,8 @@ impl Dn {
             settings,
             contacts: 0,
             link_up: true,
+            told: kind != DnKind::Extension,
+            settled: true,
             clients: SmallVec::new(),
         }
     }
@@ -173,12 +186,19 @@ impl Dn {
     pub fn handle(&mut self, input: DnInput, out: &mut Vec<DnOutput>) {
         match input {
             DnInput::Contacts(contacts) => self.change(out, |dn| dn.contacts = contacts),
-            DnInput::Recovered(contacts) => self.contacts = contacts,
+            DnInput::Restarted { in_service, link_up } => {
+                (self.told, self.link_up, self.settled) = (in_service, link_up, !in_service);
+            }
+            DnInput::Review => self.settle(out),
             DnInput::Link { up } => self.change(out, |dn| dn.link_up = up),
-            DnInput::RegisterCheck { requestor, mode } => out.push(match self.register(requestor.client, mode) {
-                Ok(facts) => DnOutput::Registered { requestor, facts },
-                Err(error) => DnOutput::Refused { requestor, error },
-            }),
+            DnInput::RegisterCheck { requestor, mode } => {
+                // What this client is told of the service has to be what the others believe: the next event is for all of them.
+                self.settle(out);
+                out.push(match self.register(requestor.client, mode) {
+                    Ok(facts) => DnOutput::Registered { requestor, facts },
+                    Err(error) => DnOutput::Refused { requestor, error },
+                });
+            }
             DnInput::Unregister { requestor } => out.push(match self.unregister(requestor.client) {
                 Ok(()) => DnOutput::Unregistered { requestor },
                 Err(error) => DnOutput::Refused { requestor, error },
@@ -198,9 +218,20 @@ impl Dn {
     }
 
     fn change(&mut self, out: &mut Vec<DnOutput>, change: impl FnOnce(&mut Self)) {
-        let before = self.in_service();
         change(self);
-        if before != self.in_service() {
+        self.tell(out);
+    }
+
+    /// What is to be heard of after a restart was heard.
+    fn settle(&mut self, out: &mut Vec<DnOutput>) {
+        self.settled = true;
+        self.tell(out);
+    }
+
+    /// Tells the clients where they believe something else.
+    fn tell(&mut self, out: &mut Vec<DnOutput>) {
+        if self.told != self.in_service() && (self.settled || self.in_service()) {
+            self.told = self.in_service();
             out.push(DnOutput::Event(Box::new(self.service_event())));
         }
     }

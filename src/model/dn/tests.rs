@@ -163,7 +163,69 @@ fn other_requests_go_on_while_the_dn_is_out_of_service() {
 #[test]
 fn devices_that_had_registered_with_the_process_before_are_no_news() {
     let mut dn = extension();
-    assert_eq!(said(&mut dn, DnInput::Recovered(1)), "");
-    assert!(dn.in_service());
-    assert_eq!(said(&mut dn, DnInput::Contacts(0)), "EventDNOutOfService unregistered");
+    let restarted = DnInput::Restarted {
+        in_service: true,
+        link_up: false,
+    };
+    assert_eq!(said(&mut dn, restarted), "");
+    assert!(!dn.in_service());
+    assert_eq!(
+        said(&mut dn, DnInput::Link { up: true }),
+        "",
+        "its devices may be heard of yet"
+    );
+    assert_eq!(said(&mut dn, DnInput::Contacts(1)), "");
+    let mut dn = extension();
+    for (input, output) in [
+        (restarted, ""),
+        (DnInput::Review, "EventDNOutOfService link-down"),
+        (DnInput::Contacts(1), ""),
+        (DnInput::Link { up: true }, "EventDNBackInService registered"),
+    ] {
+        assert_eq!(said(&mut dn, input), output, "{input:?}");
+    }
+}
+
+#[test]
+fn a_restart_in_one_process_is_no_news_unless_the_devices_are_gone() {
+    let restarted = |in_service| DnInput::Restarted {
+        in_service,
+        link_up: true,
+    };
+    let mut dn = extension();
+    for (input, output) in [
+        (restarted(true), ""),
+        (DnInput::Contacts(1), ""),
+        (DnInput::Review, ""),
+        (DnInput::Contacts(0), "EventDNOutOfService unregistered"),
+    ] {
+        assert_eq!(said(&mut dn, input), output, "{input:?}");
+    }
+    let mut dn = extension();
+    for (input, output) in [
+        (restarted(true), ""),
+        (DnInput::Review, "EventDNOutOfService unregistered"),
+        (DnInput::Review, ""),
+    ] {
+        assert_eq!(said(&mut dn, input), output, "{input:?}");
+    }
+    let mut dn = extension();
+    said(&mut dn, restarted(false));
+    assert_eq!(said(&mut dn, DnInput::Contacts(1)), "EventDNBackInService registered");
+}
+
+#[test]
+fn who_registers_before_the_devices_are_heard_of_believes_what_the_others_do() {
+    let mut dn = extension();
+    let restarted = DnInput::Restarted {
+        in_service: true,
+        link_up: true,
+    };
+    said(&mut dn, restarted);
+    let register = DnInput::RegisterCheck {
+        requestor: requestor(1),
+        mode: RegisterMode::Share,
+    };
+    assert!(said(&mut dn, register).starts_with("EventDNOutOfService unregistered"));
+    assert_eq!(said(&mut dn, DnInput::Contacts(1)), "EventDNBackInService registered");
 }
