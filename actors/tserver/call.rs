@@ -2,7 +2,8 @@
 //!
 //! Place: child of the T-Server side. Transient: after a crash its machine is as it was before, and takes the input that crashed it once more. A
 //! second crash on the same input ends its calls: the event log tells each party's clients one terminal event, the connector ends the legs
-//! (see [`super::Switch`]); nobody else notices. What it is it keeps in the journal.
+//! (see [`super::Switch`]); nobody else notices. What it is it keeps in the journal; once another Call actor takes its calls over, its record
+//! stays until that one's is written with it.
 //!
 //! | message | effect |
 //! |---|---|
@@ -156,6 +157,14 @@ impl CallActor {
         self.kept.change(record.as_ref())
     }
 
+    /// Its calls end: nothing is kept of them, nor of those that it was about to take over.
+    fn forget(&mut self) {
+        self.kept.keep(None::<&CallRecord>);
+        if let Some((CallInput::Absorbed(Ok(other)), _)) = &self.crash.handling {
+            forgotten(other.ids().conn_id).put(&mut **self.switch.journal.borrow_mut());
+        }
+    }
+
     /// Comes back from its own crash. A machine that crashed is as it was before its input, which it gets once more; where something else
     /// did, what the machine wanted done is lost, and it comes back from what it keeps.
     fn come_back(&mut self, ctx: &mut Context<Self>) {
@@ -216,11 +225,7 @@ impl CallActor {
         // From then on a connector may have something to say about it that must find it here.
         let urgent = !self.kept.is_some() || absorbed.is_some();
         let mut entries: Vec<_> = if is_moot { None } else { self.keep() }.into_iter().collect();
-        entries.extend(absorbed.map(|group| Entry {
-            kind: RecordKind::Call,
-            id: group.0,
-            value: None,
-        }));
+        entries.extend(absorbed.map(forgotten));
         publish(&self.switch.directory, told, entries, urgent);
         for conn_id in closed {
             // The event log is told last that the call is gone.
@@ -271,6 +276,15 @@ impl CallActor {
     }
 }
 
+/// Nothing is kept of a group any more.
+fn forgotten(group: ConnId) -> Entry {
+    Entry {
+        kind: RecordKind::Call,
+        id: group.0,
+        value: None,
+    }
+}
+
 /// Whether the request may need ids for a consultation call.
 fn may_consult(input: &CallInput) -> bool {
     let CallInput::Request {
@@ -318,6 +332,9 @@ impl Actor for CallActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
+        if self.heir.is_some() {
+            return;
+        }
         if self.crash.back {
             return self.come_back(ctx);
         }
@@ -331,12 +348,19 @@ impl Actor for CallActor {
 impl Supervised for CallActor {
     fn restarting(&mut self, _: &mut Context<Self>) {
         self.alarm = Alarm::default();
+        if self.heir.is_some() {
+            // There is nothing to come back to but what waits here for the heir. The record goes when the heir's is written: until then
+            // the next process has the calls from this one.
+            self.crash = Crash::default();
+            self.out.clear();
+            return;
+        }
         if self.crash.again {
             let input = self.crash.handling.as_ref().map(|(input, _)| name_of(input));
             tracing::error!(conn_id = %self.group, input, "a call crashed twice on this input");
         }
-        if self.crash.again || self.heir.is_some() || (self.crash.handling.is_none() && !self.kept.is_some()) {
-            self.kept.keep(None::<&CallRecord>);
+        if self.crash.again || (self.crash.handling.is_none() && !self.kept.is_some()) {
+            self.forget();
             return give_up();
         }
         self.crash.back = true;
@@ -395,5 +419,31 @@ impl Handler<QueryCallSummary> for CallActor {
 
     fn handle(&mut self, query: QueryCallSummary, _: &mut Context<Self>) -> Self::Result {
         MessageResult(self.machine.summary(query.0, now()))
+    }
+}
+
+#[cfg(all(test, feature = "fault-injection"))]
+mod tests {
+    use super::super::event_log::tests::{Scene, in_a_system};
+    use super::*;
+
+    #[test]
+    fn a_call_that_crashes_while_it_is_taken_over_stays_kept_until_the_other_one_has_it() {
+        in_a_system(async {
+            let scene = Scene::new();
+            let [heir, gone] = [1, 2].map(|number| scene.call(number));
+            let calls = [heir, gone].map(|group| scene.switch.directory.call(group).expect("a call"));
+            let [to, crashing] = calls;
+            scene
+                .until(|kept| [heir, gone].iter().all(|group| kept.has(RecordKind::Call, group.0)))
+                .await;
+            // The crash comes before the heir has done anything.
+            crashing.do_send(CallMessage::Surrender { to, group: heir });
+            crashing.do_send(CallMessage::Crash);
+            scene.until(|kept| !kept.has(RecordKind::Call, gone.0)).await;
+            let together = [(RecordKind::Call, heir.0, true), (RecordKind::Call, gone.0, false)];
+            assert_eq!(scene.kept().commits.last().map(Vec::as_slice), Some(&together[..]));
+            assert!(scene.switch.directory.call(gone).is_some(), "the heir has the call");
+        });
     }
 }

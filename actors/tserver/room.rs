@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`RoomMessage::Offered`] | a caller; a room that has closed meanwhile sends it to the next one |
 //! | [`RoomMessage::Input`] | the pure machine's input; events go to the event log, link requests to the ConnectorLinks |
+//! | [`RoomMessage::KeepAgain`] | puts what it keeps into the journal once more |
 //! | [`QueryRoomSummary`] | what `GET /v1/calls` shows |
 //!
 //! [`Rooms`] is the part of the switch that knows which room is whose; it lives on the T-Server's arbiter.
@@ -52,6 +53,8 @@ pub enum RoomMessage {
     },
     /// For the machine.
     Input(RoomInput),
+    /// The journal had lost what it kept.
+    KeepAgain,
     /// What waited before this message has been handled; from the room to itself.
     Stop,
     /// Panic, to test the supervision.
@@ -182,6 +185,7 @@ impl Handler<RoomMessage> for RoomActor {
             }
             RoomMessage::Offered { offered, .. } => self.apply(RoomInput::Offered(offered), ctx),
             RoomMessage::Input(input) => self.apply(input, ctx),
+            RoomMessage::KeepAgain => self.kept.put_again(),
             RoomMessage::Stop => ctx.stop(),
             #[cfg(feature = "fault-injection")]
             RoomMessage::Crash => panic!("injected into a room"),

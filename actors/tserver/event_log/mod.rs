@@ -22,6 +22,9 @@
 
 mod connections;
 mod records;
+#[cfg(test)]
+pub(super) mod tests;
+
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -44,6 +47,7 @@ pub use self::connections::{ClientSink, Connections, Watchers};
 use super::call::CallMessage;
 use super::dn::DnMessage;
 use super::lobby::Refused;
+use super::room::RoomMessage;
 use crate::alarm::{Alarm, Alarmed};
 use crate::directory::Directory;
 use crate::journal::{Entry, Record, SharedJournal};
@@ -505,11 +509,12 @@ fn keep_all_again(directory: &Directory) {
     if let Some(log) = directory.event_log() {
         log.do_send(EventLogMessage::KeepAll);
     }
-    for call in directory.call_ids().into_iter().filter_map(|conn_id| directory.call(conn_id)) {
-        call.do_send(CallMessage::KeepAgain);
-    }
-    for (_, dn) in directory.dns() {
-        dn.do_send(DnMessage::KeepAgain);
+    for conn_id in directory.call_ids() {
+        if let Some(call) = directory.call(conn_id) {
+            call.do_send(CallMessage::KeepAgain);
+        } else if let Some(room) = directory.room(conn_id) {
+            room.do_send(RoomMessage::KeepAgain);
+        }
     }
 }
 
