@@ -516,6 +516,9 @@ fn keep_all_again(directory: &Directory) {
             room.do_send(RoomMessage::KeepAgain);
         }
     }
+    for (_, dn) in directory.dns() {
+        dn.do_send(DnMessage::KeepAgain);
+    }
 }
 
 fn time_of(micros: u64) -> SystemTime {
