@@ -3,6 +3,7 @@
 //! Each option by itself is valid when this runs; that is the registry's part.
 
 mod links;
+mod pools;
 mod services;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -10,7 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crate::dial_pattern::DialPattern;
 use crate::problem::{Fault, Place, Problem};
 use crate::registry::heading;
-use crate::schema::{Config, Dn, DnRange, Transport};
+use crate::schema::{Config, DEFAULT_POOL, Dn, DnFolder, DnRange, Transport};
 use crate::sip_uri::{self, SipUri};
 use crate::suggestion;
 
@@ -50,6 +51,7 @@ pub(crate) fn check(config: &Config, places: &BTreeMap<String, Place>) -> Found 
     check.conferences();
     check.dial_plans();
     check.links();
+    check.pools();
     check.found
 }
 
@@ -175,45 +177,46 @@ impl Check<'_> {
         }
     }
 
-    /// DNs of every kind: each stands once, each Extension at a host of ours.
+    /// DNs of every kind: each stands once, so in one pool, each Extension at a host of ours.
     fn dns(&mut self) {
         let config = self.config;
-        let mut seen: HashMap<String, String> = HashMap::new();
-        let single = config
-            .dn
-            .iter()
-            .enumerate()
-            .map(|(n, dn)| (format!("dn[{n}].dn"), dn.dn.clone(), true));
-        let trunks = config
-            .trunk
-            .iter()
-            .enumerate()
-            .map(|(n, trunk)| (format!("trunk[{n}].dn"), trunk.dn.clone(), false));
-        let conferences = config.conference_dn.iter().enumerate();
-        let conferences = conferences.map(|(n, conference)| (format!("conference_dn[{n}].dn"), conference.dn.clone(), false));
+        let pool_of = |folder: &Option<String>| {
+            config
+                .pool_of(folder.as_deref())
+                .and_then(DnFolder::pool)
+                .unwrap_or(DEFAULT_POOL)
+        };
+        let mut seen: HashMap<String, (String, &str)> = HashMap::new();
+        let single = config.dn.iter().enumerate();
+        let single = single.map(|(n, dn)| (format!("dn[{n}].dn"), &dn.dn, pool_of(&dn.folder), true));
+        let trunks = config.trunk.iter().enumerate();
+        let trunks = trunks.map(|(n, trunk)| (format!("trunk[{n}].dn"), &trunk.dn, pool_of(&trunk.folder), false));
+        let rooms = config.conference_dn.iter().enumerate();
+        let rooms = rooms.map(|(n, room)| (format!("conference_dn[{n}].dn"), &room.dn, pool_of(&room.folder), false));
         let plans = config.dial_plan.iter().enumerate();
-        let plans = plans.map(|(n, plan)| (format!("dial_plan[{n}].dn"), plan.dn.clone(), false));
-        for (at, dn, is_extension) in single.chain(trunks).chain(conferences).chain(plans) {
+        let plans = plans.map(|(n, plan)| (format!("dial_plan[{n}].dn"), &plan.dn, DEFAULT_POOL, false));
+        for (at, dn, pool, is_extension) in single.chain(trunks).chain(rooms).chain(plans) {
             if is_extension {
-                self.host_is_ours(&at, &dn);
+                self.host_is_ours(&at, dn);
             }
-            if let Some(first) = seen.get(&dn) {
-                let text = format!("DN `{dn}` stands twice{}", self.first_at(first));
+            if let Some(first) = seen.get(dn) {
+                let text = format!("DN `{dn}` {}", self.twice(pool, first));
                 self.error(&at, text);
             } else {
-                seen.insert(dn, at);
+                seen.insert(dn.clone(), (at, pool));
             }
         }
         for (n, range) in config.dn_range.iter().enumerate() {
             let at = format!("dn_range[{n}].dn");
+            let pool = pool_of(&range.folder);
             self.host_is_ours(&at, &range.dn.replace(DnRange::PLACEHOLDER, "0"));
             for dn in self.expanded(range) {
                 if let Some(first) = seen.get(&dn.dn) {
-                    let text = format!("DN `{}` of this range stands twice{}", dn.dn, self.first_at(first));
+                    let text = format!("DN `{}` of this range {}", dn.dn, self.twice(pool, first));
                     self.error(&at, text);
                     break;
                 }
-                seen.insert(dn.dn, at.clone());
+                seen.insert(dn.dn, (at.clone(), pool));
             }
         }
         for (n, dn) in config.dn.iter().enumerate() {
@@ -230,6 +233,16 @@ impl Check<'_> {
                     ),
                 );
             }
+        }
+    }
+
+    /// How a DN stands twice that stood at another place, and in which pool there.
+    fn twice(&self, pool: &str, (first, other): &(String, &str)) -> String {
+        let first = self.first_at(first);
+        if pool == *other {
+            format!("stands twice{first}")
+        } else {
+            format!("stands in two pools, `{other}`{first} and `{pool}`")
         }
     }
 

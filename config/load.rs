@@ -12,7 +12,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 use crate::problem::{Fault, Place, Problem};
 use crate::reader::{Reader, Reading};
 use crate::registry::{Fallback, OPTIONS, TABLES};
-use crate::schema::Config;
+use crate::schema::{Config, DEFAULT_POOL};
 use crate::{consistency, overrides, secret_file};
 
 /// The largest configuration file that is read, in bytes.
@@ -106,6 +106,10 @@ impl Config {
         config.normalise();
         let base = file.parent().unwrap_or(Path::new(""));
         config.media.resolve_paths(base);
+        let music = config.media.music_directory.clone();
+        for folder in &mut config.dn_folder {
+            folder.resolve_paths(music.as_deref().unwrap_or(base));
+        }
         config.journal.resolve_paths(base, state_directories.as_deref());
         config.link_tls.resolve_paths(base);
         let found = consistency::check(&config, &reading.places);
@@ -135,11 +139,19 @@ impl Config {
                     .iter_mut()
                     .flat_map(|plan| std::iter::once(&mut plan.dn).chain(plan.cpn.as_mut())),
             )
+            .chain(
+                self.dn_folder
+                    .iter_mut()
+                    .flat_map(|folder| folder.cpn.iter_mut().chain(&mut folder.calling_method_dialplan)),
+            )
             .chain(self.calls.cpn.as_mut())
             .chain(self.calls.calling_method_dialplan.as_mut());
         let ranges = self.dn_range.iter_mut().map(|range| &mut range.dn);
         let rules = self.dial_rule.iter_mut().filter_map(|rule| rule.trunk.as_mut());
         let keys = self.cti.api_key.iter_mut().filter_map(|key| key.key_sha256.as_mut());
+        for link in self.link.iter_mut().filter(|link| link.pool_name.is_empty()) {
+            DEFAULT_POOL.clone_into(&mut link.pool_name);
+        }
         for text in dns.chain(ranges).chain(rules).chain(keys).chain(self.sip.domains.iter_mut()) {
             text.make_ascii_lowercase();
         }

@@ -27,6 +27,9 @@ pub enum Level {
     /// One DN, or a range of them.
     #[serde(rename = "DN")]
     Dn,
+    /// One folder of DNs, which may be an application pool.
+    #[serde(rename = "DN folder")]
+    DnFolder,
     /// One trunk.
     Trunk,
     /// One rule of the dial plan.
@@ -136,6 +139,7 @@ impl fmt::Display for Level {
             Self::Listener => "Listener",
             Self::ApiKey => "API key",
             Self::Dn => "DN",
+            Self::DnFolder => "DN folder",
             Self::Trunk => "Trunk",
             Self::DialRule => "Dial rule",
             Self::ConferenceDn => "Conference DN",

@@ -13,16 +13,21 @@ use crate::secret::Secret;
 
 mod calling;
 mod conference;
+mod folder;
 mod journal;
 mod link;
 mod media;
+mod sizing;
 
 pub use calling::{CallingMethod, Calls, DialPlan, DirectMedia, HandleDirectCalls, PassThrough};
 pub(crate) use conference::NumberedUri;
 pub use conference::{Announce, Conference, ConferenceDn};
+pub use folder::{DEFAULT_POOL, DnFolder};
+pub(crate) use folder::{SEPARATOR, is_default};
 pub use journal::{Journal, JournalSync};
 pub use link::{AddpTrace, Link, LinkProtocol, LinkTls};
 pub use media::{Codec, DtmfMode, Media, MediaMode, MediaPriority, SymmetricRtp, ToneLocale};
+pub use sizing::Sizing;
 
 /// The whole configuration.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -56,6 +61,8 @@ pub struct Config {
     pub link_tls: LinkTls,
     /// How destinations are called, and which calls are kept hold of.
     pub calls: Calls,
+    /// Folders of DNs, and the pools they map to.
+    pub dn_folder: Vec<DnFolder>,
     /// DNs, one by one.
     pub dn: Vec<Dn>,
     /// DNs by the thousand.
@@ -68,6 +75,8 @@ pub struct Config {
     pub conference_dn: Vec<ConferenceDn>,
     /// Dial-plan DNs: which destinations are called back-to-back.
     pub dial_plan: Vec<DialPlan>,
+    /// The load that all this is meant for.
+    pub sizing: Sizing,
 }
 
 /// `[server]`
@@ -332,6 +341,8 @@ pub struct Dn {
     pub handle_direct_calls_media: Option<Vec<DirectMedia>>,
     /// Whether a call from which it is the last of ours to leave may go on; as in `[calls]` where absent.
     pub allow_pass_through_calls: Option<PassThrough>,
+    /// The folder it is in; see [`Config::pool_of`].
+    pub folder: Option<String>,
 }
 
 /// What kind of DN a `[[dn]]` is.
@@ -368,6 +379,8 @@ pub struct DnRange {
     pub handle_direct_calls_media: Option<Vec<DirectMedia>>,
     /// As in [`Dn`].
     pub allow_pass_through_calls: Option<PassThrough>,
+    /// As in [`Dn`].
+    pub folder: Option<String>,
 }
 
 /// `[[trunk]]`: a peer that carries calls from and to the outside.
@@ -392,6 +405,8 @@ pub struct Trunk {
     pub media: Option<MediaMode>,
     /// Headers that stand in every INVITE sent to it, `Name: value`. See [`Trunk::custom_headers`].
     pub headers: Vec<String>,
+    /// The folder it is in; see [`Config::pool_of`].
+    pub folder: Option<String>,
 }
 
 /// `[[dial_rule]]`: what happens to a dialled number that is no DN of ours.
@@ -471,6 +486,7 @@ impl DnRange {
                 handle_direct_calls: self.handle_direct_calls,
                 handle_direct_calls_media: self.handle_direct_calls_media.clone(),
                 allow_pass_through_calls: self.allow_pass_through_calls,
+                folder: self.folder.clone(),
             }
         })
     }

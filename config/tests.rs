@@ -2,6 +2,7 @@
 
 mod files;
 mod messages;
+mod pools;
 mod properties;
 mod registry;
 mod sources;

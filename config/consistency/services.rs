@@ -129,20 +129,28 @@ impl Check<'_> {
     pub(super) fn dial_plans(&mut self) {
         let config = self.config;
         let in_force = config.calls.calling_method_dialplan.as_deref();
-        let plans = || config.dial_plan.iter().map(|plan| plan.dn.as_str());
-        if let Some(wanted) = in_force.filter(|wanted| !plans().any(|dn| dn == *wanted)) {
-            let hint = suggestion::nearest(wanted, plans()).map_or(String::new(), |near| format!("; did you mean `{near}`?"));
-            let text = format!("`{wanted}` is none of the DNs in {}{hint}", heading("dial_plan[]"));
-            self.error("calls.calling_method_dialplan", text);
-        }
+        self.dial_plan_exists("calls.calling_method_dialplan", in_force);
         for (n, plan) in config.dial_plan.iter().enumerate() {
-            if in_force != Some(plan.dn.as_str()) {
+            let of_pools = config.pools().filter_map(|pool| pool.calling_method_dialplan.as_deref());
+            if !in_force.into_iter().chain(of_pools).any(|dn| dn == plan.dn) {
                 let text = format!(
                     "the dial plan `{}` is never used: `calling_method_dialplan` of [calls] does not name it",
                     plan.dn
                 );
                 self.warning(&format!("dial_plan[{n}]"), text);
             }
+        }
+    }
+
+    pub(super) fn dial_plan_exists(&mut self, at: &str, wanted: Option<&str>) {
+        let config = self.config;
+        let plans = || config.dial_plan.iter().map(|plan| plan.dn.as_str());
+        if let Some(wanted) = wanted.filter(|wanted| !plans().any(|dn| dn == *wanted)) {
+            let hint = suggestion::nearest(wanted, plans()).map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+            self.error(
+                at,
+                format!("`{wanted}` is none of the DNs in {}{hint}", heading("dial_plan[]")),
+            );
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The table itself: every option of Tandem, in the order of the documentation.
 
 use super::Fallback::{Absent, Required, Value};
-use super::Level::{ApiKey, App, ConferenceDn, DialPlan, DialRule, Dn, Link, Listener, Trunk};
+use super::Level::{ApiKey, App, ConferenceDn, DialPlan, DialRule, Dn, DnFolder, Link, Listener, Trunk};
 use super::TakesEffect::{AfterRestart, Immediately, NextCall};
 use super::kind::Kind::{self, Boolean, CidrBlock, DialPattern, Digits, DnTemplate, DnUri, File, HexDigest, Host};
 use super::kind::Kind::{DialPlanRule, HeaderLine, HeaderName, NumberedUri, Pin};
@@ -104,6 +104,14 @@ pub const TABLES: &[TableSpec] = &[
     ),
     single("calls", "How destinations are called, and which calls Tandem keeps hold of."),
     array(
+        "dn_folder[]",
+        "[]",
+        "A folder of DNs, and with `pool_name` an application pool: the connectors whose `[[link]]` has the same `pool_name` serve the DNs in it \
+         and below. Only folders of the first level name a pool; DNs outside any such folder belong to the default pool. A pool has what it \
+         does not set here from the default one, which is configured in `[calls]`, `[conference]` and `[media]`. In `tandem serve` all \
+         connectors are of the default pool and serve the DNs of every one.",
+    ),
+    array(
         "dn[]",
         "[]",
         "A DN: a device that registers and is called. At most one of `password` and `password_file`.",
@@ -132,7 +140,13 @@ pub const TABLES: &[TableSpec] = &[
     array(
         "dial_plan[]",
         "[]",
-        "A dial-plan DN: which destinations are called back-to-back. It is in force where `calling_method_dialplan` of `[calls]` names it.",
+        "A dial-plan DN: which destinations are called back-to-back. It is in force where `calling_method_dialplan` of `[calls]` names it, and \
+         for the DNs of a pool whose `[[dn_folder]]` does.",
+    ),
+    single(
+        "sizing",
+        "The load that the configuration is meant for: `tandem config check` says how many connectors, conferences and conference endpoints it \
+         takes. The server does not read it.",
     ),
 ];
 
@@ -355,10 +369,11 @@ options! {
         "Where the connector serves HTTP for its operators: `/livez`, `/readyz`, `/metrics`, and with a key `/v1/connectors` and `/v1/admin`. \
          Without it there is none; `tandem connector --http` comes before it. Port 0 lets the system choose.";
     "link[].protocol" Link, LINK_PROTOCOL, Value("\"tcp\""), AfterRestart, "seed 002 line 912": "What is spoken on it.";
-    "link[].pool_name" Link, Text { min: 1, max: 64 }, Value("\"default\""), AfterRestart, "seed 002 line 2800":
-        "The pool that the connector serves (`pool-name` of the seed).";
-    "link[].use_certificate" Link, Boolean, Value("true"), AfterRestart, "seed 002 line 2808":
-        "Whether the T-Server shows the certificate of `[link_tls]` to this connector, where there is one (`use-certificate` of the seed).";
+    "link[].pool_name" Link, Text { min: 0, max: 64 }, Value("\"default\""), AfterRestart, "seed 002 line 2810":
+        "The pool that the connector serves, the `pool_name` of a `[[dn_folder]]`; empty is the default one. (`pool-name` of the seed.)";
+    "link[].use_certificate" Link, Boolean, Value("true"), AfterRestart, "seed 002 line 2817":
+        "Whether the T-Server shows the certificate of `[link_tls]` to this connector, where there is one. For pools other than the default one; \
+         in that it always does. (`use-certificate` of the seed.)";
     "link[].addp_timeout_s" Link, integer(0, 3600), Value("5"), AfterRestart, "options reference ch. J":
         "After how long of silence the T-Server polls the connector, and how long it then waits before the link counts as lost, in seconds. \
          0: it does not poll. (`addp-timeout` of T-Server.)";
@@ -387,6 +402,33 @@ options! {
     "calls.handle_direct_calls_media" App, list(&DIRECT_MEDIA, 1, 3), Value("[\"all\"]"), AfterRestart, "seed 002 line 2377":
         "Which media of such calls are handled. (`handle-direct-calls-media` of the seed.)";
 
+    "dn_folder[].name" DnFolder, Text { min: 1, max: 256 }, Required, AfterRestart, "seed 002 line 2765":
+        "Its name. One that is in another begins with the name of that and `/` (`Pool11/Env11`).";
+    "dn_folder[].pool_name" DnFolder, Text { min: 0, max: 64 }, Absent, AfterRestart, "seed 002 line 2767":
+        "The pool of the DNs in it and below. Without it, when empty and with `default`: the default pool. A pool other than that has one folder; \
+         below the first level there is none. (`pool-name` of the seed.)";
+    "dn_folder[].max_calls" DnFolder, integer(1, 1_000_000), Absent, AfterRestart, "seed 002 line 2135":
+        "The most calls at a time that are expected in the pool, for `tandem config check`. Without it, its part of `max_calls` of `[sizing]`, by \
+         its part of the DNs.";
+    "dn_folder[].allow_pass_through_calls" DnFolder, PASS_THROUGH, Absent, AfterRestart, "seed 002 line 2778":
+        "As in `[calls]`, for calls that a DN of this pool leaves. One of the DN's own comes first.";
+    "dn_folder[].calling_method_dialplan" DnFolder, DnUri, Absent, AfterRestart, "seed 002 line 2780":
+        "As in `[calls]`, for what the DNs of this pool call.";
+    "dn_folder[].cpn" DnFolder, DnUri, Absent, AfterRestart, "seed 002 line 2781": "As in `[calls]`, for what the DNs of this pool call.";
+    "dn_folder[].music" DnFolder, File, Absent, AfterRestart, "seed 002 line 2786 (musicOnHoldFilePath)":
+        "As in `[media]`, at the connectors of this pool.";
+    "dn_folder[].conference_pool_size" DnFolder, integer(0, 6_000), Absent, AfterRestart, "seed 002 line 2789":
+        "As `pool_size` of `[conference]`, for each connector of this pool. (`conference-pool-size` of the seed.)";
+    "dn_folder[].caching_enabled" DnFolder, Boolean, Absent, AfterRestart, "seed 002 line 2788": "As in `[conference]`, at the connectors of this pool.";
+    "dn_folder[].reuse_avcall" DnFolder, integer(0, 1_000_000), Absent, AfterRestart, "seed 002 line 2790":
+        "As in `[conference]`, at the connectors of this pool.";
+    "dn_folder[].uri_pattern" DnFolder, NumberedUri, Absent, AfterRestart, "seed 002 line 2806":
+        "As in `[conference]`, at the connectors of this pool.";
+    "dn_folder[].count" DnFolder, integer(0, 999_999), Absent, AfterRestart, "seed 002 line 2806":
+        "As in `[conference]`, at the connectors of this pool.";
+    "dn_folder[].lobby_bypass_enabled" DnFolder, Boolean, Absent, AfterRestart, "seed 002 line 2806":
+        "As in `[conference]`, for the conference DNs of this pool.";
+
     "dn[].dn" Dn, DnUri, Required, AfterRestart, "": "The SIP URI that names it, without parameters (`sip:alice@tandem.local`). Case does not matter.";
     "dn[].type" Dn, OneOf { values: &["extension"] }, Value("\"extension\""), AfterRestart, "seed 002 line 611": "What kind of DN it is.";
     "dn[].number" Dn, Digits { min: 1 }, Absent, AfterRestart, "": "A number that reaches it too. The user part of `dn` does so always.";
@@ -404,6 +446,8 @@ options! {
     "dn[].handle_direct_calls" Dn, HANDLE_DIRECT, Absent, AfterRestart, "seed 002 line 2396": "As in `[calls]`, for this DN.";
     "dn[].handle_direct_calls_media" Dn, list(&DIRECT_MEDIA, 1, 3), Absent, AfterRestart, "seed 002 line 2377": "As in `[calls]`, for this DN.";
     "dn[].allow_pass_through_calls" Dn, PASS_THROUGH, Absent, AfterRestart, "seed 002 line 2435": "As in `[calls]`, for this DN.";
+    "dn[].folder" Dn, Text { min: 1, max: 256 }, Absent, AfterRestart, "seed 002 line 2767":
+        "The folder it is in, a `[[dn_folder]]` or below one. Without it, it belongs to the default pool.";
 
     "dn_range[].dn" Dn, DnTemplate, Required, AfterRestart, "": "The SIP URI, with `{n}` once in its user part (`sip:{n}@tandem.local`).";
     "dn_range[].first" Dn, integer(0, 999_999_999_999), Required, AfterRestart, "": "The first number.";
@@ -417,6 +461,8 @@ options! {
     "dn_range[].handle_direct_calls" Dn, HANDLE_DIRECT, Absent, AfterRestart, "seed 002 line 2396": "As in `[calls]`, for this DN.";
     "dn_range[].handle_direct_calls_media" Dn, list(&DIRECT_MEDIA, 1, 3), Absent, AfterRestart, "seed 002 line 2377": "As in `[calls]`, for this DN.";
     "dn_range[].allow_pass_through_calls" Dn, PASS_THROUGH, Absent, AfterRestart, "seed 002 line 2435": "As in `[calls]`, for this DN.";
+    "dn_range[].folder" Dn, Text { min: 1, max: 256 }, Absent, AfterRestart, "seed 002 line 2767":
+        "The folder they are in, a `[[dn_folder]]` or below one. Without it, they belong to the default pool.";
 
     "trunk[].dn" Trunk, DnUri, Required, AfterRestart, "": "The SIP URI that names the Trunk DN (`sip:trunk-a@tandem.local`).";
     "trunk[].address" Trunk, PeerUri, Required, AfterRestart, "RFC 3263":
@@ -432,6 +478,8 @@ options! {
     "trunk[].media" Trunk, MEDIA_MODE, Absent, AfterRestart, "": "Where the audio of its calls goes. Without it, as in `[media]`.";
     "trunk[].headers" Trunk, list(&HeaderLine, 0, 32), Value("[]"), AfterRestart, "seed 004 line 17":
         "Headers that stand in every INVITE sent to it (`X-Tenant: 7`).";
+    "trunk[].folder" Trunk, Text { min: 1, max: 256 }, Absent, AfterRestart, "seed 002 line 2767":
+        "The folder it is in, a `[[dn_folder]]` or below one. Without it, it belongs to the default pool.";
 
     "dial_rule[].pattern" DialRule, DialPattern, Required, AfterRestart, "":
         "The numbers it is for: digits, `+`, `*`, `#` for themselves, `X` any digit, `Z` 1 to 9, `N` 2 to 9, `.` at the end any rest. With \
@@ -458,8 +506,11 @@ options! {
     "conference_dn[].announce" ConferenceDn, OneOf { values: &["tone", "none"] }, Value("\"tone\""), AfterRestart, "":
         "How those in the conference learn that somebody comes or goes.";
     "conference_dn[].lobby" ConferenceDn, Boolean, Absent, AfterRestart, "seed 002 line 2203":
-        "Whether a joiner waits, with music, until a moderator is there or a desktop admits it. Without it, as `lobby_bypass_enabled` of `[conference]` says.";
+        "Whether a joiner waits, with music, until a moderator is there or a desktop admits it. Without it, as `lobby_bypass_enabled` of `[conference]` \
+         or of its pool says.";
     "conference_dn[].music" ConferenceDn, Boolean, Value("true"), AfterRestart, "": "Whether a party that is alone hears music.";
+    "conference_dn[].folder" ConferenceDn, Text { min: 1, max: 256 }, Absent, AfterRestart, "seed 002 line 2767":
+        "The folder it is in, a `[[dn_folder]]` or below one. Without it, it belongs to the default pool.";
 
     "dial_plan[].dn" DialPlan, DnUri, Required, AfterRestart, "seed 002 line 1953": "The SIP URI that names it (`sip:dialplan@tandem.local`).";
     "dial_plan[].rules" DialPlan, list(&DialPlanRule, 1, 1_000), Required, AfterRestart, "seed 002 line 1969":
@@ -469,4 +520,9 @@ options! {
         "How such a destination is called: by a back-to-back leg, or out of the conference. (`calling-method` of the seed.)";
     "dial_plan[].cpn" DialPlan, DnUri, Absent, AfterRestart, "seed 002 line 1953":
         "The caller identity that such a destination is shown, where it is called back-to-back. (`cpn` of the seed.)";
+
+    "sizing.max_calls" App, integer(1, 1_000_000), Absent, Immediately, "seed 002 line 2135":
+        "The most calls at a time that are expected of all pools together. Without it `max_calls` of `[limits]`, where the file sets that.";
+    "sizing.stopped_connectors" App, integer(0, 256), Value("0"), Immediately, "seed 002 line 2137":
+        "How many connectors of each pool may be stopped at any time.";
 }

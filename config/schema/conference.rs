@@ -48,10 +48,12 @@ pub struct ConferenceDn {
     pub max_parties: Option<usize>,
     /// How those in the conference learn that somebody comes or goes.
     pub announce: Announce,
-    /// Whether a joiner waits until a moderator is there or a desktop admits it; as in `[conference]` where absent.
+    /// Whether a joiner waits until a moderator is there or a desktop admits it; as in its pool where absent.
     pub lobby: Option<bool>,
     /// Whether a party that is alone hears music.
     pub music: bool,
+    /// The folder it is in; see [`Config::pool_of`](super::Config::pool_of).
+    pub folder: Option<String>,
 }
 
 /// How those in a conference learn that somebody comes or goes.
@@ -113,7 +115,7 @@ impl ConferenceDn {
         self.max_parties.unwrap_or(conference.max_parties)
     }
 
-    /// Whether joiners wait in a lobby.
+    /// Whether joiners wait in a lobby; `conference` is that of its pool.
     pub fn resolved_lobby(&self, conference: &Conference) -> bool {
         self.lobby.unwrap_or(!conference.lobby_bypass_enabled)
     }

@@ -21,9 +21,9 @@ pub struct Link {
     pub http_bind: Option<SocketAddr>,
     /// What is spoken on it.
     pub protocol: LinkProtocol,
-    /// The pool that the connector serves.
+    /// The pool that the connector serves; never empty once loaded.
     pub pool_name: String,
-    /// Whether the T-Server shows its certificate.
+    /// Whether the T-Server shows its certificate, where the pool is not the default one. See [`Link::shows_certificate`].
     pub use_certificate: bool,
     /// After how long of silence the T-Server polls, and how long it then waits, in seconds; 0: never.
     pub addp_timeout_s: u32,

@@ -337,8 +337,8 @@ const WRONG: &[(&str, &[&str])] = &[
     (
         "[media]\nmusic-on-hold-file-path = \"x.wav\"\nmusicOnHoldFilePath = \"x.wav\"\n",
         &[
-            "x.toml:2:1: `music-on-hold-file-path` is a known T-Server option, not supported by this version; it is `music` in [media]",
-            "x.toml:3:1: `musicOnHoldFilePath` is a known T-Server option, not supported by this version; it is `music` in [media]",
+            "x.toml:2:1: `music-on-hold-file-path` is a known T-Server option, not supported by this version; it is `music` in [media] and [[dn_folder]]",
+            "x.toml:3:1: `musicOnHoldFilePath` is a known T-Server option, not supported by this version; it is `music` in [media] and [[dn_folder]]",
         ],
     ),
     (

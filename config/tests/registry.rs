@@ -6,8 +6,8 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde::forward_to_deserialize_any;
 
 use crate::registry::{Fallback, OPTIONS, TABLES, option, table};
-use crate::{ApiKey, Calls, Conference, ConferenceDn, Config, Connectors, Cti, DialPlan, DialRule, Dn, DnRange};
-use crate::{Http, Journal, Limits, Link, LinkTls, Listener, Log, Media, Registrar, Server, Sip, Trunk};
+use crate::{ApiKey, Calls, Conference, ConferenceDn, Config, Connectors, Cti, DialPlan, DialRule, Dn, DnFolder, DnRange};
+use crate::{Http, Journal, Limits, Link, LinkTls, Listener, Log, Media, Registrar, Server, Sip, Sizing, Trunk};
 
 /// A deserializer that has nothing to read: it only listens to which fields a struct asks for.
 struct FieldNames<'a>(&'a mut Vec<&'static str>);
@@ -64,6 +64,7 @@ fn every_field() -> BTreeSet<String> {
         fields_of::<Http>("http"),
         fields_of::<Log>("log"),
         fields_of::<Limits>("limits"),
+        fields_of::<DnFolder>("dn_folder[]"),
         fields_of::<Dn>("dn[]"),
         fields_of::<DnRange>("dn_range[]"),
         fields_of::<Trunk>("trunk[]"),
@@ -76,6 +77,7 @@ fn every_field() -> BTreeSet<String> {
         fields_of::<Calls>("calls"),
         fields_of::<ConferenceDn>("conference_dn[]"),
         fields_of::<DialPlan>("dial_plan[]"),
+        fields_of::<Sizing>("sizing"),
     ]
     .concat()
     .into_iter()

@@ -1,11 +1,15 @@
 //! From the configuration to the call model's numbering: DNs, dial rules, dial plans, dial-in conferences.
 
-use tandem_config::{Announce, CallingMethod as ConfiguredMethod, ConferenceDn, Config, HandleDirectCalls as ConfiguredDirect};
+use std::sync::Arc;
+
+use tandem_config::{
+    Announce, CallingMethod as ConfiguredMethod, ConferenceDn, Config, DnFolder, HandleDirectCalls as ConfiguredDirect,
+};
 use tandem_config::{DirectMedia as ConfiguredMedia, PassThrough as ConfiguredPassThrough, Secret};
 use tandem_model::DnId;
 use tandem_model::numbering::{
     CallingMethod, CallingPolicy, DestinationRule, DialPlan, DialRule, DirectCalls, DirectMedia, DnConfig, HandleDirectCalls,
-    Numbering, PassThrough,
+    Numbering, PassThrough, PoolPolicy,
 };
 use tandem_model::room::{Pin, RoomSettings};
 
@@ -18,17 +22,27 @@ pub(super) fn numbering(config: &Config) -> Result<Numbering, Vec<String>> {
             handle: handle(config.calls.handle_direct_calls),
             media: media(&config.calls.handle_direct_calls_media),
         });
+    for pool in config.pools().filter_map(DnFolder::pool) {
+        builder = builder.pool(pool, policy(&config.of_pool(pool))?);
+    }
     for domain in &config.sip.domains {
         builder = builder.domain(domain);
     }
+    let pool_of = |folder: &Option<String>| config.pool_of(folder.as_deref()).and_then(DnFolder::pool).map(Arc::from);
     for dn in config.dns() {
-        builder = builder.dn(extension(dn));
+        let pool = pool_of(&dn.folder);
+        builder = builder.dn(DnConfig { pool, ..extension(dn) });
     }
     for trunk in &config.trunk {
-        builder = builder.dn(DnConfig::trunk(trunk.dn.as_str()));
+        let pool = pool_of(&trunk.folder);
+        builder = builder.dn(DnConfig {
+            pool,
+            ..DnConfig::trunk(trunk.dn.as_str())
+        });
     }
     for dn in &config.conference_dn {
         let mut entry = DnConfig::conference(dn.dn.as_str(), room(dn, config));
+        entry.pool = pool_of(&dn.folder);
         entry.extension_number = dn.number.as_deref().map(Into::into);
         entry.display_name = dn.display_name.as_deref().map(Into::into);
         builder = builder.dn(entry);
@@ -57,14 +71,24 @@ fn extension(dn: tandem_config::Dn) -> DnConfig {
     entry
 }
 
+/// What the T-Server does for a pool with this configuration.
+fn policy(of_pool: &Config) -> Result<PoolPolicy, Vec<String>> {
+    Ok(PoolPolicy {
+        calling: calling(of_pool)?,
+        pass_through: pass_through(of_pool.calls.allow_pass_through_calls),
+    })
+}
+
 fn room(dn: &ConferenceDn, config: &Config) -> RoomSettings {
+    let pool = config.pool_of(dn.folder.as_deref());
+    let conference = pool.map_or_else(|| config.conference.clone(), |pool| pool.conference(&config.conference));
     let pin = |secret: &Option<Secret>| secret.as_ref().map(|secret| Pin::new(secret.reveal()));
     RoomSettings {
         pin: pin(&dn.pin),
         moderator_pin: pin(&dn.moderator_pin),
-        max_parties: dn.resolved_max_parties(&config.conference),
+        max_parties: dn.resolved_max_parties(&conference),
         announce: dn.announce == Announce::Tone,
-        lobby: dn.resolved_lobby(&config.conference),
+        lobby: dn.resolved_lobby(&conference),
         music: dn.music,
         ..RoomSettings::default()
     }

@@ -114,6 +114,8 @@ fn take_over(running: &mut Config, new: &Config) -> Config {
     running.cti.api_key.clone_from(&new.cti.api_key);
     running.log.filter.clone_from(&new.log.filter);
     running.limits.max_calls = new.limits.max_calls;
+    // Nothing runs by it.
+    running.sizing.clone_from(&new.sizing);
     had
 }
 
@@ -150,7 +152,7 @@ mod tests {
     /// A configuration in which every option that the registry says needs no restart is another one than by default.
     const OTHER: &str = "[server]\ndrain_timeout_s = 7\n\
         [sip]\nring_timeout_ms = 5000\nmax_requests_per_second_per_source = 3\nunlimited_sources = []\n\
-        [log]\nfilter = \"debug\"\n[limits]\nmax_calls = 9\n\
+        [log]\nfilter = \"debug\"\n[limits]\nmax_calls = 9\n[sizing]\nmax_calls = 9\nstopped_connectors = 1\n\
         [[cti.api_key]]\nname = \"a\"\nkey = \"12345678\"\nscopes = [\"read\"]\n";
 
     #[test]
