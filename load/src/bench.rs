@@ -14,6 +14,9 @@ use rsip::Uri;
 use crate::call::Line;
 use crate::cli::{Common, Transport};
 use crate::cti::desk::Desk;
+use crate::fleet::{self, Fleet};
+use crate::http;
+use crate::pages::Pages;
 use crate::registration::Standing;
 use crate::server::{self, JournalDirectory, Started};
 use crate::transport::{Delivery, Link};
@@ -28,6 +31,40 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// How long registering may take without any progress: a REGISTER in vain ends after 32 s.
 const SETUP_LIMIT: Duration = Duration::from_secs(40);
 
+/// How much is to be set up.
+#[derive(Clone, Debug, Default)]
+pub struct Size {
+    /// Calls at once.
+    pub calls: u64,
+    /// Phones that one call takes.
+    pub phones_per_call: u64,
+    /// The processes of a server that is not one.
+    pub fleet: Option<fleet::Order>,
+    /// The part of the calls whose phones register with different connectors.
+    pub across: f64,
+    /// Options of a server that is started, besides those of its file.
+    pub sets: Vec<String>,
+}
+
+impl Size {
+    /// So many calls of two phones each, with a server that is one process.
+    pub fn of_calls(calls: u64) -> Self {
+        let phones_per_call = 2;
+        Self {
+            calls,
+            phones_per_call,
+            ..Self::default()
+        }
+    }
+}
+
+/// The server, where we started it.
+enum Ours {
+    No,
+    One(Started, JournalDirectory),
+    Fleet(Fleet),
+}
+
 /// See the module.
 pub struct Bench {
     /// The phones and desks.
@@ -38,18 +75,28 @@ pub struct Bench {
     pub seed: u64,
     /// Clients connected over CTI.
     pub clients: usize,
-    started: Option<(Started, JournalDirectory)>,
+    ours: Ours,
+    sets: Vec<String>,
 }
 
 impl Bench {
-    /// Sets everything up for `concurrency` calls at once, of so many phones each.
-    pub async fn open(common: &Common, concurrency: u64, phones_per_call: u64) -> Result<Self, String> {
+    /// Sets everything up.
+    pub async fn open(common: &Common, size: Size) -> Result<Self, String> {
         common.check()?;
         server::lift_file_limit();
-        let started = start_server(common).await?;
+        let mut common = common.clone();
+        let ours = start_server(&common, &size).await?;
+        let mut homes = vec![common.sip];
+        if let Ours::Fleet(fleet) = &ours {
+            homes = fleet.homes();
+            if !fleet.phones().is_loopback() {
+                common.local = vec![fleet.phones()];
+            }
+        }
         let seed = common.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
         let settings = Settings {
-            server: common.sip,
+            homes,
+            across: size.across,
             domain: common.domain.clone(),
             first_dn: common.first_dn,
             mix_cti: if common.trunk_number.is_some() { 0.0 } else { common.mix_cti },
@@ -62,15 +109,16 @@ impl Bench {
         let world = Rc::new(RefCell::new(World::new(settings, seed, common.rtp)));
         let mut bench = Self {
             world,
-            common: common.clone(),
+            common,
             seed,
             clients: 0,
-            started,
+            ours,
+            sets: size.sets,
         };
         bench.open_links().await?;
         tokio::task::spawn_local(tick(Rc::downgrade(&bench.world)));
-        bench.add_phones(concurrency, phones_per_call)?;
-        if common.trunk_number.is_none() {
+        bench.add_phones(size.calls, size.phones_per_call)?;
+        if bench.common.trunk_number.is_none() {
             bench.register_all(true).await?;
             bench.open_desks().await?;
         }
@@ -79,10 +127,10 @@ impl Bench {
 
     /// The server's process, where it is known.
     pub fn server_pid(&self) -> Option<u32> {
-        self.started
-            .as_ref()
-            .map(|(started, _)| started.pid())
-            .or(self.common.server_pid)
+        match &self.ours {
+            Ours::One(started, _) => Some(started.pid()),
+            _ => self.common.server_pid,
+        }
     }
 
     async fn open_links(&mut self) -> Result<(), String> {
@@ -112,7 +160,10 @@ impl Bench {
         let trunk = self.common.trunk_number.is_some();
         let concurrency = usize::try_from(concurrency.max(1)).map_err(|_| "too many calls".to_owned())?;
         let per_call = usize::try_from(per_call).unwrap_or(2);
-        let needed = concurrency * if trunk { 1 } else { per_call };
+        let homes = self.world.borrow().homes();
+        // Where phones call their like at the same home only, one of them may be without a pair.
+        let spare = if homes > 1 { 2 * homes } else { 0 };
+        let needed = concurrency * if trunk { 1 } else { per_call } + spare;
         let agents = self.common.agents.filter(|_| !trunk).unwrap_or(0);
         let phones = self.common.phones.unwrap_or(needed.max(agents));
         let registrar = Uri::try_from(format!("sip:{}", self.common.domain).as_str()).map_err(|error| error.to_string())?;
@@ -120,7 +171,7 @@ impl Bench {
         for index in 0..phones {
             let link = index % self.common.sockets;
             let line = self.line(self.common.first_dn + index as u64, &world.links[link]);
-            world.phones.push(Phone::new(Rc::new(line), link));
+            world.phones.push(Phone::new(Rc::new(line), link).at_home(index % homes));
             if !trunk {
                 world.add_registration(index, &registrar);
             }
@@ -270,7 +321,7 @@ impl Bench {
         let deadline = Instant::now() + Duration::from_secs_f64(self.common.drain_secs);
         let bar = self.spinner("waiting for the gauges");
         loop {
-            let left = server::gauges_not_zero(&server::fetch(&self.common.metrics).await?);
+            let left = server::gauges_not_zero(&http::fetch(&self.common.metrics).await?);
             if left.is_empty() || Instant::now() >= deadline {
                 bar.finish_and_clear();
                 return Ok(Some(left));
@@ -282,42 +333,76 @@ impl Bench {
 
     /// Stops the server, where we started it.
     pub async fn stop_server(&mut self) -> Result<(), String> {
-        match self.started.take() {
-            Some((started, _journal)) => started.stop(Duration::from_secs(20)).await,
-            None => Ok(()),
+        match std::mem::replace(&mut self.ours, Ours::No) {
+            Ours::One(started, _journal) => started.stop(Duration::from_secs(20)).await,
+            Ours::Fleet(fleet) => fleet.stop().await,
+            Ours::No => Ok(()),
         }
     }
 
-    /// Ends the server that we started with SIGKILL.
-    pub fn kill_server(&mut self) -> Result<(), String> {
-        let Some((started, _)) = &mut self.started else {
-            return Err("no server was started".into());
-        };
-        started.kill().map_err(|error| error.to_string())
+    /// The processes of the server that we started.
+    pub fn fleet(&mut self) -> Option<&mut Fleet> {
+        match &mut self.ours {
+            Ours::Fleet(fleet) => Some(fleet),
+            _ => None,
+        }
     }
 
-    /// Starts the server again with the journal that it left, and has every desk come back to it.
+    /// Ends the server that we started, or its T-Server, with SIGKILL.
+    pub fn kill_server(&mut self) -> Result<(), String> {
+        match &mut self.ours {
+            Ours::One(started, _) => started.kill().map_err(|error| error.to_string()),
+            Ours::Fleet(fleet) => fleet.kill_tserver(),
+            Ours::No => Err("no server was started".into()),
+        }
+    }
+
+    /// Starts it again with the journal that it left, and has every desk come back to it.
     pub fn start_server_again(&mut self) -> Result<(), String> {
-        let (Some((started, journal)), Some(bin), Some(config)) =
-            (&mut self.started, &self.common.server_bin, &self.common.server_config)
-        else {
-            return Err("no server was started".into());
-        };
-        *started = Started::run(bin, config, journal).map_err(|error| format!("{}: {error}", bin.display()))?;
+        match (&mut self.ours, &self.common.server_bin, &self.common.server_config) {
+            (Ours::One(started, journal), Some(bin), Some(config)) => {
+                let again = Started::run(bin, config, journal, &self.sets);
+                *started = again.map_err(|error| format!("{}: {error}", bin.display()))?;
+            }
+            // That it is ready shows on its pages.
+            (Ours::Fleet(fleet), ..) => drop(fleet.start_tserver()?),
+            _ => return Err("no server was started".into()),
+        }
         for seat in 0..self.clients {
             tokio::task::spawn_local(come_back(Rc::downgrade(&self.world), self.common.clone(), seat));
         }
         Ok(())
     }
 
-    /// Whether the server that we started is gone.
+    /// Whether a process that we started is gone.
     pub fn server_has_ended(&mut self) -> bool {
-        self.started.as_mut().is_some_and(|(started, _)| started.has_ended())
+        match &mut self.ours {
+            Ours::One(started, _) => started.has_ended(),
+            Ours::Fleet(fleet) => !fleet.ended().is_empty(),
+            Ours::No => false,
+        }
     }
 
     /// The size of the journal of the server that we started, in KiB.
     pub fn journal_kib(&self) -> u64 {
-        self.started.as_ref().map_or(0, |(_, journal)| journal.kib())
+        match &self.ours {
+            Ours::One(_, journal) => journal.kib(),
+            Ours::Fleet(fleet) => fleet.journal_kib(),
+            Ours::No => 0,
+        }
+    }
+
+    /// The memory of all processes of the server, in KiB.
+    pub fn rss_kib(&self) -> u64 {
+        match &self.ours {
+            Ours::Fleet(fleet) => fleet.rss_kib(),
+            _ => self.server_pid().and_then(server::usage).map_or(0, |usage| usage.rss_kib),
+        }
+    }
+
+    /// The server's pages.
+    pub fn pages(&self) -> Pages {
+        Pages::beside(&self.common.metrics, &self.common.api_key)
     }
 
     /// A progress bar.
@@ -343,22 +428,45 @@ impl Bench {
     }
 }
 
-async fn start_server(common: &Common) -> Result<Option<(Started, JournalDirectory)>, String> {
-    let (Some(bin), Some(config)) = (&common.server_bin, &common.server_config) else {
-        return Ok(None);
+async fn start_server(common: &Common, size: &Size) -> Result<Ours, String> {
+    let ours = match (&size.fleet, &common.server_bin, &common.server_config) {
+        (Some(order), ..) => Ours::Fleet(Fleet::start(order.clone()).await?),
+        (None, Some(bin), Some(config)) => {
+            let journal = JournalDirectory::new().map_err(|error| format!("a directory for the journal: {error}"))?;
+            let started = Started::run(bin, config, &journal, &size.sets);
+            let started = started.map_err(|error| format!("{}: {error}", bin.display()))?;
+            Ours::One(started, journal)
+        }
+        _ => return Ok(Ours::No),
     };
-    let journal = JournalDirectory::new().map_err(|error| format!("a directory for the journal: {error}"))?;
-    let started = Started::run(bin, config, &journal).map_err(|error| format!("{}: {error}", bin.display()))?;
     let deadline = Instant::now() + START_LIMIT;
     if common.metrics == "none" {
-        return Ok(Some((started, journal)));
+        return Ok(ours);
     }
+    let connectors = size.fleet.as_ref().map(|order| order.connectors);
     loop {
-        match server::fetch(&common.metrics).await {
-            Ok(_) => return Ok(Some((started, journal))),
+        match serves(common, connectors).await {
+            Ok(()) => return Ok(ours),
             Err(error) if Instant::now() > deadline => return Err(format!("the server does not serve: {error}")),
             Err(_) => tokio::time::sleep(LOOK).await,
         }
+    }
+}
+
+/// Whether it answers, and reaches all of its connectors.
+async fn serves(common: &Common, connectors: Option<usize>) -> Result<(), String> {
+    http::fetch(&common.metrics).await?;
+    let Some(connectors) = connectors else { return Ok(()) };
+    let pages = Pages::beside(&common.metrics, &common.api_key);
+    let running = pages
+        .connectors()
+        .await?
+        .iter()
+        .filter(|connector| connector.state == "Running")
+        .count();
+    match running == connectors {
+        true => Ok(()),
+        false => Err(format!("{running} of {connectors} connectors are Running")),
     }
 }
 

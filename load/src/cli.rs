@@ -41,6 +41,11 @@ EXAMPLES
   1,200 calls up, SIGKILL, start, and every call held, retrieved and released; then 20 times under the load of a mix:
       tandem-load crash --calls 1200 --rounds 1 --server-bin target/release/tandem --server-config config/load.toml
       tandem-load crash --calls 200 --rounds 20 --mix --server-bin target/release/tandem --server-config config/load.toml
+  A T-Server and three connectors under load, each fault once for a round (as root, for the one that takes network namespaces):
+      tandem-load crash --connectors 3 --fault all --calls 200 --rounds 2 --server-bin target/release/tandem --server-config config/load.toml
+  A rolling drain of three connectors with 200 calls up, in one process and in four:
+      tandem-load drain --threads 3 --server-bin target/release/tandem --server-config config/load.toml
+      tandem-load drain --connectors 3 --restart --server-bin target/release/tandem --server-config config/load.toml
   From MakeCall to INVITE, 200 calls one by one, and again with 1,200 calls up:
       tandem-load makecall --count 200 --background 1200
 
@@ -73,11 +78,24 @@ pub enum Command {
     Mix(Mix),
     /// Kills the server with SIGKILL while calls are up, starts it again, and tries every call; the report says what was lost.
     ///
+    /// With --connectors, the T-Server and its connectors are processes, and one of them is taken away (--fault).
+    ///
     /// Each round: N calls are brought up, the server that was started for the run (--server-bin, --server-config) is killed at a random
     /// moment and started again at once. Desks resume, and must get every event once. Each call that was up (both phones have 200 and ACK,
     /// and its desks EventEstablished) is then held, retrieved and released. Calls that were ringing or dialling, and requests that were in
     /// flight, must end with one terminal event for each party and one answer each.
+    ///
+    /// With --connectors N: `tandem tserver` and N times `tandem connector` are started. Phone n registers with connector n modulo N, and
+    /// desks connect to the T-Server. N calls stay up and others arrive, for a second each. When a connector is taken away, its calls that were up
+    /// must all be there when it is back, and no call between phones of other connectors may fail; new calls of its own phones may, and are told
+    /// apart. Each DN that goes out of service must come back once, and have one owner at all times.
     Crash(Crash),
+    /// Drains every connector, one after the other, while calls are up and arrive; none may fail.
+    ///
+    /// N calls are up: each lasts for its time, and others take the place of those that end. Connector after connector is drained (POST
+    /// /v1/admin/drain), becomes Suspended when its last call has ended, and is taken back (DELETE). The server is one process with several
+    /// connectors, or (--connectors N) a T-Server and N connectors that are processes.
+    Drain(Drain),
     /// Measures the time from MakeCall to the INVITE at the caller's phone, call by call.
     #[command(name = "makecall")]
     MakeCall(MakeCall),
@@ -93,6 +111,7 @@ impl Command {
             Self::Soak(soak) => &soak.common,
             Self::Mix(mix) => &mix.common,
             Self::Crash(crash) => &crash.common,
+            Self::Drain(drain) => &drain.common,
             Self::MakeCall(make_call) => &make_call.common,
         }
     }
@@ -218,9 +237,115 @@ pub struct Crash {
     /// Calls that are tried per second after the restart.
     #[arg(long, default_value_t = 1000.0)]
     pub try_rate: f64,
+    /// What is done with --connectors, in each round and to a connector that the seed chooses. Default: kill-connector.
+    #[arg(long, value_enum, value_delimiter = ',', help_heading = "Connectors as processes")]
+    pub fault: Vec<Fault>,
+    /// How long a killed process stays away, in seconds.
+    #[arg(long, default_value_t = 1.0, help_heading = "Connectors as processes")]
+    pub down_secs: f64,
+    /// How long a link is cut, in seconds.
+    #[arg(long, default_value_t = 10.0, help_heading = "Connectors as processes")]
+    pub cut_secs: f64,
+    /// How long a connector is stopped, in seconds.
+    #[arg(long, default_value_t = 10.0, help_heading = "Connectors as processes")]
+    pub pause_secs: f64,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub processes: Processes,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub common: Common,
+}
+
+/// Options of `drain`.
+#[derive(Args, Debug)]
+pub struct Drain {
+    /// How many calls are to be up at all times.
+    #[arg(long, default_value_t = 200)]
+    pub calls: u64,
+    /// How long each of them lasts, in seconds.
+    #[arg(long, default_value_t = 8.0)]
+    pub hold_secs: f64,
+    /// The most calls started per second; on average it is as many as end.
+    #[arg(long, default_value_t = 40.0)]
+    pub rate: f64,
+    /// How often each connector is drained.
+    #[arg(long, default_value_t = 1)]
+    pub rounds: u32,
+    /// Calls that arrive from one drain to the next, in seconds.
+    #[arg(long, default_value_t = 2.0)]
+    pub between_secs: f64,
+    /// Connectors of the one process that is started (its option connectors.count); otherwise as its file says.
+    #[arg(long, value_name = "N", requires = "server_config", conflicts_with = "connectors")]
+    pub threads: Option<usize>,
+    /// A connector that is a process is stopped with SIGTERM when it is Suspended, and started again: an upgrade.
+    #[arg(long)]
+    pub restart: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub processes: Processes,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub common: Common,
+}
+
+/// A server in several processes.
+#[derive(Args, Debug)]
+pub struct Processes {
+    /// Start a T-Server and so many connectors as processes, instead of one that is all of it; 0: one process. All read --server-config; links,
+    /// SIP listeners (that of --sip, and every tenth port above it) and media ports are set over it, journals are in a temporary directory.
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Connectors as processes")]
+    pub connectors: usize,
+    /// The share of calls whose phones register with different connectors, in percent.
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value_t = 0.0,
+        help_heading = "Connectors as processes"
+    )]
+    pub across: f64,
+    /// The port of the first connector's link; those of the others follow.
+    #[arg(long, value_name = "PORT", default_value_t = 7400, help_heading = "Connectors as processes")]
+    pub link_port: u16,
+}
+
+impl Processes {
+    /// The share of calls across connectors, as a part of one.
+    pub fn share_across(&self) -> Result<f64, String> {
+        match self.across / 100.0 {
+            share if share > 0.0 && self.connectors < 2 => Err("--across: with --connectors, two at least".into()),
+            share if (0.0..=1.0).contains(&share) => Ok(share),
+            _ => Err("--across: from 0 to 100".into()),
+        }
+    }
+}
+
+/// What is done to a process of the server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Fault {
+    /// SIGKILL for a connector, which is started again after --down-secs.
+    KillConnector,
+    /// SIGKILL for the T-Server, which is started again after --down-secs; connectors and phones go on meanwhile.
+    KillTserver,
+    /// The link of a connector is cut for --cut-secs, while its phones still reach it. Takes root: connectors are in network namespaces.
+    Cut,
+    /// SIGSTOP for a connector, and SIGCONT after --pause-secs.
+    Pause,
+    /// Each of them, one after the other.
+    All,
+}
+
+impl Fault {
+    /// As it is written on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::KillConnector => "kill-connector",
+            Self::KillTserver => "kill-tserver",
+            Self::Cut => "cut",
+            Self::Pause => "pause",
+            Self::All => "all",
+        }
+    }
 }
 
 /// Options of `makecall`.
@@ -415,5 +540,22 @@ mod tests {
             "a profile is one of --mix"
         );
         assert!(parse("tandem-load crash --mix --profile holds --rounds 20").is_ok());
+        assert!(parse("tandem-load crash --connectors 3 --fault cut,pause --cut-secs 3").is_ok());
+        assert!(parse("tandem-load crash --connectors 3 --fault earthquake").is_err());
+    }
+
+    #[test]
+    fn calls_across_connectors_need_two_of_them() {
+        let share = |connectors, across| {
+            let link_port = 7400;
+            Processes {
+                connectors,
+                across,
+                link_port,
+            }
+            .share_across()
+        };
+        assert_eq!((share(0, 0.0), share(3, 50.0)), (Ok(0.0), Ok(0.5)));
+        assert!(share(1, 10.0).is_err() && share(3, 101.0).is_err() && share(3, -1.0).is_err());
     }
 }

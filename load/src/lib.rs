@@ -1,9 +1,9 @@
 //! Tandem's load generator: a black box that speaks SIP, RTP and CTI to a server from outside.
 //!
 //! ```text
-//! cli -> hold | media | ramp | soak | mix | crash | make_call -> bench (links, phones, desks, server) -> world -> { call, registration, cti::check }
-//!                                                                       |
-//!                                            transport, cti::desk, rtp (sockets)      report <- stats, server (/proc, /metrics)
+//! cli -> hold | media | ramp | soak | mix | crash | drain | make_call -> bench (links, phones, desks, server) -> world -> { call, registration, cti::check }
+//!                                                                       |        |
+//!                                            transport, cti::desk, rtp (sockets)   fleet (processes, namespaces)   report <- stats, server, pages (/proc, HTTP)
 //! ```
 //! The legs of calls, registrations and the checks of event streams are pure machines; [`run`] is a shell on one thread (plus
 //! one for RTP), light enough to share a machine with the server. It knows nothing of the server but its protocols: SIP
@@ -14,10 +14,14 @@ mod call;
 pub mod cli;
 mod crash;
 mod cti;
+mod drain;
+mod fleet;
 mod hold;
+mod http;
 mod make_call;
 mod media;
 mod mix;
+mod pages;
 mod profile;
 mod ramp;
 mod registration;
@@ -32,6 +36,7 @@ mod world;
 
 use std::path::Path;
 
+use bench::Size;
 use cli::{Cli, Command};
 
 pub use report::Report;
@@ -43,21 +48,20 @@ pub async fn run(cli: &Cli) -> Result<Report, String> {
     let mut common = cli.command.common().clone();
     common.rtp |= matches!(cli.command, Command::Media(_));
     let common = &common;
-    let concurrency = match &cli.command {
-        Command::Hold(hold) => hold.calls,
-        Command::Media(media) => media.calls,
-        Command::Ramp(ramp) => ramp::concurrency(ramp),
-        Command::Soak(soak) => soak.concurrency,
-        Command::Mix(mix) => mix.concurrency,
-        Command::Crash(crash) => crash::concurrency(crash)?,
-        Command::MakeCall(make_call) => make_call.background + 1,
+    let size = match &cli.command {
+        Command::Hold(hold) => Size::of_calls(hold.calls),
+        Command::Media(media) => Size::of_calls(media.calls),
+        Command::Ramp(ramp) => Size::of_calls(ramp::concurrency(ramp)),
+        Command::Soak(soak) => Size::of_calls(soak.concurrency),
+        Command::Mix(mix) => Size {
+            phones_per_call: mix::PHONES_PER_CALL,
+            ..Size::of_calls(mix.concurrency)
+        },
+        Command::Crash(crash) => crash::size(crash)?,
+        Command::Drain(drain) => drain::size(drain)?,
+        Command::MakeCall(make_call) => Size::of_calls(make_call.background + 1),
     };
-    let phones_per_call = match &cli.command {
-        Command::Mix(_) => mix::PHONES_PER_CALL,
-        Command::Crash(crash) if crash.mix => mix::PHONES_PER_CALL,
-        _ => 2,
-    };
-    let mut bench = bench::Bench::open(common, concurrency, phones_per_call).await?;
+    let mut bench = bench::Bench::open(common, size).await?;
     let mut report = match &cli.command {
         Command::Hold(hold) => hold::run(hold, &mut bench).await,
         Command::Media(media) => media::run(media, &mut bench).await,
@@ -65,6 +69,7 @@ pub async fn run(cli: &Cli) -> Result<Report, String> {
         Command::Soak(soak) => soak::run(soak, &mut bench).await,
         Command::Mix(mix) => mix::run(mix, &mut bench).await?,
         Command::Crash(crash) => crash::run(crash, &mut bench).await?,
+        Command::Drain(drain) => drain::run(drain, &mut bench).await?,
         Command::MakeCall(make_call) => make_call::run(make_call, &mut bench).await,
     };
     match bench.close().await {

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::bench::Bench;
 use crate::crash::Round;
+use crate::drain::Drained;
 use crate::server::{self, Usage};
 use crate::stats::{Faults, Quantiles, Stats};
 
@@ -48,6 +49,8 @@ pub struct Report {
     pub serial: Vec<Serial>,
     /// The rounds of a crash.
     pub rounds: Vec<Round>,
+    /// The drains of connectors.
+    pub drains: Vec<Drained>,
 }
 
 /// One kind of request.
@@ -77,8 +80,10 @@ pub struct Calls {
     pub attempted: u64,
     pub succeeded: u64,
     pub failed: u64,
-    /// Not up when the server was killed.
+    /// Not up at the beginning of a fault.
     pub interrupted: u64,
+    /// Failed because they needed a part of the server that was taken away.
+    pub failed_in_fault: BTreeMap<String, u64>,
     pub failed_by_cause: BTreeMap<String, u64>,
 }
 
@@ -245,6 +250,7 @@ impl Report {
                 succeeded: stats.succeeded,
                 failed: stats.failures(),
                 interrupted: stats.interrupted,
+                failed_in_fault: stats.failed_in_fault.clone(),
                 failed_by_cause: stats.failed.clone(),
             },
             times: times(stats),
@@ -287,6 +293,7 @@ impl Report {
             verbs: verbs(stats),
             serial: Vec::new(),
             rounds: Vec::new(),
+            drains: Vec::new(),
         }
     }
 
@@ -321,7 +328,11 @@ impl Report {
         rule(lost > 0, format!("{lost} calls lost"));
         rule(unanswered > 0, format!("{unanswered} requests without an answer"));
         let none_up = self.rounds.iter().any(|round| round.established == 0);
-        rule(none_up, "no call was up at a kill".into());
+        rule(none_up, "no call was up at a fault".into());
+        let twice = sum(|round| round.owned_twice.count);
+        rule(twice > 0, format!("{twice} times a DN had two owners"));
+        let missing = self.drains.iter().filter(|drained| drained.missing.is_some()).count();
+        rule(missing > 0, format!("{missing} drains did not come to their end"));
         rule(self.steps.iter().any(|step| !step.passed), "a step did not pass".into());
         rule(
             self.memory.as_ref().is_some_and(|memory| !memory.flat),
@@ -363,6 +374,9 @@ impl fmt::Display for Report {
         for (cause, count) in &calls.failed_by_cause {
             writeln!(f, "    {count:>8}   {cause}")?;
         }
+        for (cause, count) in &calls.failed_in_fault {
+            writeln!(f, "    {count:>8}   in a fault: {cause}")?;
+        }
         self.show_times(f)?;
         self.show_verbs(f)?;
         let sip = &self.sip;
@@ -384,6 +398,7 @@ impl fmt::Display for Report {
             show_faults(f, "without end", &cti.parties_without_end)?;
         }
         crate::crash::show(&self.rounds, f)?;
+        crate::drain::show(&self.drains, f)?;
         self.show_figures(f)?;
         match &self.gauges_not_zero {
             None => writeln!(f, "  gauges       not looked at")?,

@@ -1,16 +1,15 @@
-//! The server seen from outside: its processes in /proc, its /metrics, and the child process where we start it ourselves.
+//! The server seen from outside: its processes in /proc, its gauges, and the child processes where we start it ourselves.
 //!
 //! Figures are of the whole process tree under one process id. Nothing here is needed to make calls: without a process id
 //! the report has no CPU and memory figures, without an address no gauges.
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 
 /// What a process tree used so far.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -121,12 +120,29 @@ impl JournalDirectory {
         Ok(Self(path))
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// What is in it, in KiB.
     pub fn kib(&self) -> u64 {
-        let entries = std::fs::read_dir(&self.0).into_iter().flatten().flatten();
-        let bytes: u64 = entries.filter_map(|entry| entry.metadata().ok()).map(|file| file.len()).sum();
-        bytes / 1024
+        bytes_in(&self.0) / 1024
     }
+}
+
+/// The size of all files in a directory, and in those within.
+fn bytes_in(directory: &Path) -> u64 {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let sizes = entries.filter_map(|entry| {
+        let metadata = entry.metadata().ok()?;
+        Some(if metadata.is_dir() {
+            bytes_in(&entry.path())
+        } else {
+            metadata.len()
+        })
+    });
+    sizes.sum()
 }
 
 impl Drop for JournalDirectory {
@@ -136,19 +152,40 @@ impl Drop for JournalDirectory {
     }
 }
 
-/// A server that we started. Dropping it kills it; [`Started::stop`] asks first.
+/// A process of the server that we started. Dropping it kills it; [`Started::stop`] asks first.
 pub struct Started {
     child: Child,
 }
 
 impl Started {
     /// Runs `BIN serve --config FILE` with a journal in this directory; its output goes to our standard error.
-    pub fn run(bin: &Path, config: &Path, journal: &JournalDirectory) -> io::Result<Self> {
+    pub fn run(bin: &Path, config: &Path, journal: &JournalDirectory, sets: &[String]) -> io::Result<Self> {
         let mut command = Command::new(bin);
         command.arg("serve").arg("--config").arg(config);
         command.args(["--set", &format!("journal.dir={}", journal.0.display())]);
+        command.args(sets.iter().flat_map(|set| ["--set", set]));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
         Ok(Self { child: command.spawn()? })
+    }
+
+    /// Runs a command whose first line on standard output says that it is ready; the rest of it is read and dropped.
+    pub fn run_until_ready(mut command: Command) -> io::Result<(Self, oneshot::Receiver<String>)> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let mut child = command.spawn()?;
+        let (told, ready) = oneshot::channel();
+        let output = child.stdout.take();
+        std::thread::spawn(move || {
+            let mut lines = output
+                .into_iter()
+                .flat_map(|output| BufReader::new(output).lines())
+                .map_while(Result::ok);
+            if let Some(line) = lines.next() {
+                // Nobody waits any more where the process was killed at once.
+                let _ = told.send(line);
+            }
+            lines.for_each(drop);
+        });
+        Ok((Self { child }, ready))
     }
 
     /// Whether it has ended by itself.
@@ -162,6 +199,15 @@ impl Started {
         self.child.wait().map(drop)
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: libc::c_int) -> io::Result<()> {
+        // SAFETY: the child has not been waited for, so its process id is still its own.
+        match unsafe { libc::kill(self.child.id() as libc::pid_t, signal) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
@@ -169,8 +215,8 @@ impl Started {
 
     /// Sends SIGTERM and waits for the end; says how it ended where that was not well.
     pub async fn stop(mut self, patience: Duration) -> Result<(), String> {
-        // SAFETY: the child has not been waited for, so its process id is still its own.
-        unsafe { libc::kill(self.child.id() as libc::pid_t, libc::SIGTERM) };
+        // One that has ended says so when it is waited for.
+        let _ = self.signal(libc::SIGTERM);
         let deadline = tokio::time::Instant::now() + patience;
         loop {
             match self.child.try_wait() {
@@ -191,27 +237,6 @@ impl Drop for Started {
             let _ = self.child.wait();
         }
     }
-}
-
-/// Fetches a page over plain HTTP; version 1.0, so that the body comes in one piece.
-pub async fn fetch(url: &str) -> Result<String, String> {
-    let rest = url
-        .strip_prefix("http://")
-        .ok_or_else(|| format!("{url}: only http:// is known"))?;
-    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let text = |error: io::Error| format!("{url}: {error}");
-    let mut stream = TcpStream::connect(host).await.map_err(text)?;
-    let request = format!("GET /{path} HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.map_err(text)?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.map_err(text)?;
-    let answer = String::from_utf8_lossy(&answer);
-    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| format!("{url}: not HTTP"))?;
-    let status = head.lines().next().unwrap_or_default();
-    if !status.contains(" 200") {
-        return Err(format!("{url}: {status}"));
-    }
-    Ok(body.to_owned())
 }
 
 /// The gauges of live things that are not zero: every `*_active` but registrations and connections.

@@ -100,7 +100,9 @@ pub struct Stats {
     pub succeeded: u64,
     /// Calls that are over and did not, by cause.
     pub failed: BTreeMap<String, u64>,
-    /// Calls that were not up when the server was killed.
+    /// Calls that needed a part of the server which was not there, by cause.
+    pub failed_in_fault: BTreeMap<String, u64>,
+    /// Calls that were not up at the beginning of a fault.
     pub interrupted: u64,
     /// INVITE to 200, at the phone that dialled.
     pub setup_phone: Latency,
@@ -145,9 +147,14 @@ impl Stats {
         self.failed.values().sum()
     }
 
+    /// Calls that failed and were allowed to.
+    pub fn failures_in_fault(&self) -> u64 {
+        self.failed_in_fault.values().sum()
+    }
+
     /// Calls that are not over.
     pub fn open(&self) -> u64 {
-        self.attempted - self.succeeded - self.failures() - self.interrupted
+        self.attempted - self.succeeded - self.failures() - self.failures_in_fault() - self.interrupted
     }
 
     /// Repeats in percent of all SIP messages.

@@ -3,6 +3,7 @@
 //! - [`Chain`], one per client: sequences grow, and `previous` names the event before, so nothing was missed.
 //! - [`Parties`], one per run: the events of each party (a DN in a call) come in a legal order, exactly one of them is
 //!   terminal, nothing follows it.
+//! - [`Services`], one per run: a DN goes out of service, and comes back, by turns.
 
 use std::collections::{HashMap, HashSet};
 
@@ -175,6 +176,39 @@ impl Parties {
     }
 }
 
+/// Which DNs are in service. Those that nothing was told of are.
+#[derive(Default)]
+pub struct Services {
+    out: HashSet<String>,
+    went: u64,
+}
+
+impl Services {
+    /// Takes the next event; tells which rule it breaks.
+    pub fn take(&mut self, frame: &EventFrame) -> Result<(), String> {
+        let Some(dn) = &frame.this_dn else { return Ok(()) };
+        match frame.event.as_str() {
+            "EventDNOutOfService" if self.out.insert(dn.clone()) => self.went += 1,
+            "EventDNOutOfService" => return Err(format!("EventDNOutOfService of {dn} once more")),
+            "EventDNBackInService" if !self.out.remove(dn) => {
+                return Err(format!("EventDNBackInService of {dn}, which was not out of service"));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The DNs that are out of service.
+    pub fn out(&self) -> &HashSet<String> {
+        &self.out
+    }
+
+    /// How often one went out of service.
+    pub fn went(&self) -> u64 {
+        self.went
+    }
+}
+
 /// The legal orders. `None`: the event says nothing about the standing.
 fn next(before: Option<Standing>, event: &str) -> Result<Option<Standing>, ()> {
     use Standing::*;
@@ -285,6 +319,19 @@ mod tests {
             assert_eq!(results.iter().all(Result::is_ok), legal, "{events:?}: {results:?}");
             assert_eq!(parties.open().len(), open, "{events:?}");
         }
+    }
+
+    #[test]
+    fn a_dn_goes_out_of_service_and_comes_back_by_turns() {
+        let mut services = Services::default();
+        let mut take = |event: &str| services.take(&frame(event, 1, 0));
+        assert!(take("EventDNBackInService").is_err());
+        assert_eq!(take("EventDNOutOfService"), Ok(()));
+        assert!(take("EventDNOutOfService").is_err());
+        assert_eq!((take("EventRinging"), take("EventDNBackInService")), (Ok(()), Ok(())));
+        assert!(take("EventDNBackInService").is_err());
+        assert_eq!(take("EventDNOutOfService"), Ok(()));
+        assert_eq!((services.went(), services.out().len()), (2, 1));
     }
 
     #[test]

@@ -30,6 +30,10 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(33);
 const CLEANUP_LIMIT: Duration = Duration::from_secs(10);
 /// From the last RTP packet sent to hanging up.
 const QUIET: Duration = Duration::from_millis(60);
+/// Calls that may fail and are open at once: they must not take the place of all others.
+const MOST_EXCUSED: usize = 10;
+/// How many free phones are tried as the caller of the next call.
+const CALLERS_TRIED: usize = 64;
 /// Longer than any run.
 const UNTIL_RELEASED: Duration = Duration::from_secs(7 * 24 * 3_600);
 
@@ -39,6 +43,8 @@ pub struct Schedule {
     rate: f64,
     concurrency: u64,
     hold: Option<Duration>,
+    /// So many of the first calls are up until they are told, whatever `hold` says.
+    standing: u64,
     since: Instant,
     begun: u64,
 }
@@ -47,15 +53,27 @@ impl Schedule {
     /// `total` calls at `rate` per second, at most `concurrency` at once, each held for `hold`, or until it is told where there
     /// is none.
     pub fn new(total: u64, rate: f64, concurrency: u64, hold: Option<Duration>, since: Instant) -> Self {
-        let begun = 0;
+        let (standing, begun) = (0, 0);
         Self {
             total,
             rate,
             concurrency,
             hold,
+            standing,
             since,
             begun,
         }
+    }
+
+    /// The same, but the first `standing` calls are up until they are told.
+    pub fn with_standing(self, standing: u64) -> Self {
+        Self { standing, ..self }
+    }
+
+    /// One more is begun: how long it is held.
+    fn begin(&mut self) -> Option<Duration> {
+        self.begun += 1;
+        self.hold.filter(|_| self.begun > self.standing)
     }
 
     /// Whether every call was begun.
@@ -140,6 +158,10 @@ pub(super) struct Call {
     pub(super) conn: Option<String>,
     pub(super) progress: Progress,
     pub(super) proof: Proof,
+    /// How long it is up; until it is told where there is none.
+    hold: Option<Duration>,
+    /// A part of the server that it needs is not there: it may fail.
+    excused: bool,
     phase: Phase,
     deadline: Instant,
     release: Release,
@@ -156,6 +178,12 @@ impl Call {
     /// The two that began are connected, and nothing else was done yet.
     pub(super) fn is_setting_up(&self) -> bool {
         self.phase == Phase::SettingUp
+    }
+
+    /// The phones that are in it, or kept for it.
+    pub(super) fn phones(&self) -> impl Iterator<Item = usize> {
+        let taken = self.sides.iter().filter(|side| side.ours || side.reserved);
+        taken.map(|side| side.phone)
     }
 
     /// What it failed of.
@@ -186,6 +214,7 @@ impl Call {
     /// The server was killed.
     pub(super) fn proves(&mut self) {
         self.phase = Phase::Proving;
+        self.excused = false;
         self.proof = Proof::of(self.verb_under_way());
         self.progress = self.progress.abandoned();
     }
@@ -277,10 +306,8 @@ impl World {
         let room = schedule.concurrency.saturating_sub(self.calls.len() as u64);
         for _ in 0..schedule.due(now).min(room) {
             let Some(sides) = self.take_pair() else { return };
-            if let Some(schedule) = &mut self.schedule {
-                schedule.begun += 1;
-            }
-            self.begin(sides, now);
+            let hold = self.schedule.as_mut().and_then(Schedule::begin);
+            self.begin(sides, hold, now);
         }
     }
 
@@ -291,20 +318,53 @@ impl World {
             desk: world.phones.get(phone).and_then(|phone| phone.desk),
             ..Default::default()
         };
-        let caller = self.free.pop_front()?;
         if let Some((_, answered)) = self.settings.trunk {
-            let far = self.phones.len().saturating_sub(1);
+            let (caller, far) = (self.free.pop_front()?, self.phones.len().saturating_sub(1));
             return Some([side(self, caller, true), side(self, far, answered), Side::default()]);
         }
-        let Some(at) = self.free.iter().position(|phone| *phone != caller) else {
-            self.free.push_front(caller);
-            return None;
-        };
-        let callee = self.free.remove(at)?;
+        let (caller, callee) = self.take_two_free()?;
         Some([side(self, caller, true), side(self, callee, true), Side::default()])
     }
 
-    fn begin(&mut self, mut sides: [Side; 3], now: Instant) {
+    /// The first free phone for which there is another one, at the same home or at another as the share says.
+    fn take_two_free(&mut self) -> Option<(usize, usize)> {
+        let across = self.is_across();
+        let full = self.excused_open() >= MOST_EXCUSED;
+        let usable = |phone: &usize| !(full && self.is_in_fault(*phone));
+        let callers = (0..self.free.len().min(CALLERS_TRIED)).filter(|at| self.free.get(*at).is_some_and(usable));
+        let pair = callers.into_iter().find_map(|at| {
+            let caller = *self.free.get(at)?;
+            let fits = |phone: &usize| *phone != caller && self.fits(caller, *phone, across) && usable(phone);
+            Some((at, self.free.iter().position(fits)?))
+        });
+        let (caller, callee) = pair?;
+        let callee_number = self.free.get(callee).copied()?;
+        let caller_number = self.free.remove(caller)?;
+        // What stood behind the caller has moved up.
+        self.free.remove(callee - usize::from(callee > caller))?;
+        Some((caller_number, callee_number))
+    }
+
+    /// Whether the next call is one between homes.
+    pub(super) fn is_across(&mut self) -> bool {
+        let share = self.settings.across;
+        self.settings.homes.len() > 1 && self.toss(share)
+    }
+
+    /// Whether two phones can be in one call, if it is across homes or not.
+    pub(super) fn fits(&self, one: usize, other: usize, across: bool) -> bool {
+        let home = |phone: usize| self.phones.get(phone).map(|phone| phone.home);
+        (home(one) == home(other)) != across
+    }
+
+    fn excused_open(&self) -> usize {
+        if !self.is_fault_on() {
+            return 0;
+        }
+        self.calls.values().filter(|call| call.excused).count()
+    }
+
+    fn begin(&mut self, mut sides: [Side; 3], hold: Option<Duration>, now: Instant) {
         let mut way = if self.toss(self.settings.mix_cti) {
             Way::Desk
         } else {
@@ -338,12 +398,16 @@ impl World {
             conn,
             progress: Progress::default(),
             proof: Proof::default(),
+            hold,
+            excused: false,
             phase,
             deadline,
             release,
             failure,
         };
         self.give_script(&mut call);
+        let excused = call.phones().any(|phone| self.is_in_fault(phone));
+        call.excused = excused;
         self.calls.insert(id, call);
         self.stats.attempted += 1;
         self.set_deadline(id, deadline);
@@ -454,7 +518,7 @@ impl World {
             return;
         }
         call.phase = Phase::Up;
-        let hold = self.schedule.as_ref().and_then(|schedule| schedule.hold);
+        let hold = call.hold;
         // Without a time to hold it is up until it is released; the time that it had to get up is over in any case.
         self.set_deadline(id, now + hold.unwrap_or(UNTIL_RELEASED));
         self.start_media(id);
@@ -552,9 +616,10 @@ impl World {
         if let Some(recovery) = &mut self.recovery {
             recovery.on_call_over(id, &call);
         }
-        match call.failure {
-            None => self.stats.succeeded += 1,
-            Some(cause) => *self.stats.failed.entry(cause).or_default() += 1,
+        match (call.failure, call.excused) {
+            (None, _) => self.stats.succeeded += 1,
+            (Some(cause), true) => *self.stats.failed_in_fault.entry(cause).or_default() += 1,
+            (Some(cause), false) => *self.stats.failed.entry(cause).or_default() += 1,
         }
     }
 

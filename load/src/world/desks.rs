@@ -69,9 +69,9 @@ impl DeskSeat {
         self.desk.is_none()
     }
 
-    /// Whether it has resumed, and got everything that it missed.
-    pub fn is_caught_up(&self) -> bool {
-        self.comeback == Comeback::CaughtUp
+    /// Whether it is connected, and has got everything that it missed.
+    pub fn is_here(&self) -> bool {
+        self.desk.is_some() && self.comeback != Comeback::Asked
     }
 
     /// Every DN is registered, or why that will never be.
@@ -146,7 +146,10 @@ impl World {
         } else {
             entry.chain.take(&frame)
         };
-        let party = self.parties.take(&frame);
+        let party = self.parties.take(&frame).and_then(|()| self.services.take(&frame));
+        if let (Some(recovery), "EventDNOutOfService" | "EventDNBackInService") = (&mut self.recovery, frame.event.as_str()) {
+            recovery.on_service(frame.event == "EventDNOutOfService", now);
+        }
         match &chain {
             Err(Break::Repeated { .. }) => self.stats.repeated_events += 1,
             Err(Break::Missed { .. } | Break::NotResumed { .. }) => self.stats.missed_events += 1,

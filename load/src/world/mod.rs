@@ -25,7 +25,7 @@ use rand::{Rng, SeedableRng};
 use rsip::{Method, Request, SipMessage, Uri};
 
 use crate::call::{Leg, Line, Note, Output};
-use crate::cti::check::Parties;
+use crate::cti::check::{Parties, Services};
 use crate::profile::Profile;
 use crate::registration::Registration;
 use crate::rtp::{Ports, Rtp};
@@ -48,6 +48,8 @@ pub struct Phone {
     pub line: Rc<Line>,
     /// The link it is on.
     pub link: usize,
+    /// The server, or the connector, that it registers with and calls through: its number in [`Settings::homes`].
+    pub home: usize,
     /// Its registration, where it has one.
     pub registration: Option<Registration>,
     /// The desk that watches its DN, if any.
@@ -59,23 +61,31 @@ pub struct Phone {
 }
 
 impl Phone {
-    /// A phone on a link.
+    /// A phone on a link, at the first home.
     pub fn new(line: Rc<Line>, link: usize) -> Self {
         Self {
             line,
             link,
+            home: 0,
             registration: None,
             desk: None,
             expecting: VecDeque::new(),
             calls: Vec::new(),
         }
     }
+
+    /// The same at another home.
+    pub fn at_home(self, home: usize) -> Self {
+        Self { home, ..self }
+    }
 }
 
 /// What a run wants of the world.
 pub struct Settings {
-    /// The server.
-    pub server: SocketAddr,
+    /// Where SIP is: the server, or each of its connectors.
+    pub homes: Vec<SocketAddr>,
+    /// The part of the calls whose phones have different homes.
+    pub across: f64,
     /// The domain of the DNs.
     pub domain: String,
     /// The number of the first phone's DN.
@@ -124,13 +134,15 @@ pub struct World {
     pub desks: Vec<DeskSeat>,
     /// The parties of all calls.
     pub parties: Parties,
+    /// Which DNs are in service.
+    pub services: Services,
     /// The RTP thread, where media flows.
     pub rtp: Option<Rtp>,
     /// What is to be called, while calls are to be made.
     pub schedule: Option<Schedule>,
     /// What is done in calls.
     pub profile: Option<Profile>,
-    /// From the end of the server until all that was there before it has been tried.
+    /// From a fault of the server, or of a part of it, until all that was there before it has been tried.
     pub recovery: Option<Recovery>,
     settings: Settings,
     ids: Ids,
@@ -158,6 +170,7 @@ impl World {
             links: Vec::new(),
             desks: Vec::new(),
             parties: Parties::default(),
+            services: Services::default(),
             rtp: rtp.then(Rtp::start),
             schedule: None,
             profile: None,
@@ -177,6 +190,11 @@ impl World {
             next_leg: 0,
             next_call: 0,
         }
+    }
+
+    /// How many homes phones may have.
+    pub fn homes(&self) -> usize {
+        self.settings.homes.len()
     }
 
     /// From now on every call is made by a desk.
@@ -323,14 +341,18 @@ impl World {
 
     fn place_call(&mut self, phone: usize, to: &Uri, call: CallId, now: Instant) -> Option<LegId> {
         let entry = self.phones.get(phone)?;
-        let (line, link) = (entry.line.clone(), entry.link);
+        let (line, link, home) = (entry.line.clone(), entry.link, self.home(entry)?);
         let leg_id = self.new_leg_id();
         let media = self.open_media(leg_id, link);
         let mut out = Vec::new();
         let leg = Leg::call(line, to.clone(), media, &mut self.ids, now, &mut out);
-        self.insert_leg(leg_id, leg, phone, self.settings.server, Some((call, 0)), None);
+        self.insert_leg(leg_id, leg, phone, home, Some((call, 0)), None);
         self.carry_out(leg_id, out, now);
         Some(leg_id)
+    }
+
+    fn home(&self, phone: &Phone) -> Option<SocketAddr> {
+        self.settings.homes.get(phone.home).copied()
     }
 
     fn new_leg_id(&mut self) -> LegId {
@@ -436,13 +458,16 @@ impl World {
         let Some(registration) = &mut entry.registration else { return };
         let mut out = Vec::new();
         act(registration, &mut self.ids, &mut out);
-        let (link, due) = (Some(entry.link), registration.next_due());
+        let (link, home, due) = (Some(entry.link), entry.home, registration.next_due());
         if let Some(due) = due {
             self.timers.push(Reverse((due.max(now), Timer::Registration(phone))));
         }
+        let Some(home) = self.settings.homes.get(home).copied() else {
+            return;
+        };
         for output in out {
             match output {
-                Output::Send(bytes, to) => self.send(link, bytes, to.unwrap_or(self.settings.server)),
+                Output::Send(bytes, to) => self.send(link, bytes, to.unwrap_or(home)),
                 Output::Note(_) => self.stats.resent += 1,
             }
         }

@@ -1,11 +1,16 @@
-//! What the world remembers over the death of the server, and how it finds out what is left.
+//! What the world remembers over a fault of the server, or of one of its connectors, and how it finds out what is left.
 //!
 //! ```text
-//! freeze ──► (the last messages of the dead server come in) ──► look_back ──► restarted ──► desks resume ──► prove_ready ──► is_over
+//! the server    freeze ──► (its last messages come in) ──► look_back ──► restarted ──► desks resume ──► prove_ready ──► is_recovered
+//! a connector   strike ──► (its last messages come in) ──► look_back ──► restarted ──► prove_ready ──► is_part_recovered
+//!               ──► part_is_back ──► prove_rest ──► is_recovered
 //! ```
 //! Of each call that was up it is known what it was: every one of them must live, and is tried ([`super::proof`]). Calls that were not
 //! up are let go by their phones; all that is expected of them is one terminal event for each party. A request that was in flight must be
 //! answered once, unless it may never have been read.
+//!
+//! Where only a connector is struck, this is so for the calls that a phone of that home takes part in. All others go on and must not fail;
+//! those that begin meanwhile and need that home may ([`crate::stats::Stats::failed_in_fault`]).
 //!
 //! Invariant: while it is frozen, no call starts, goes on or times out; phones still repeat what was not answered.
 
@@ -40,6 +45,16 @@ pub struct Before {
     pub in_flight: u64,
 }
 
+/// What a fault takes away.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Part {
+    /// The server with which desks speak.
+    #[default]
+    Whole,
+    /// One home of phones.
+    Home(usize),
+}
+
 struct InFlight {
     call: Option<CallId>,
     /// It was sent so long before the kill that the server must have read it.
@@ -61,6 +76,13 @@ pub struct Recovery {
     pub first: Option<Duration>,
     /// From the start to the last of the first answers about each call.
     pub all: Option<Duration>,
+    /// Calls that were up elsewhere, or came up later, and were tried at last.
+    pub rest: HashSet<CallId>,
+    /// From the fault to the first and the last DN that went out of service, and to the last one that came back.
+    pub services: [Option<Duration>; 3],
+    part: Part,
+    /// Calls that need the part may fail.
+    excuses: bool,
     frozen: bool,
     begun: usize,
     killed: Option<Instant>,
@@ -114,7 +136,8 @@ impl Recovery {
     }
 
     pub(super) fn on_call_over(&mut self, id: CallId, call: &Call) {
-        if let (true, Some(cause)) = (self.established.contains(&id), call.failure()) {
+        let was_up = self.established.contains(&id) || self.rest.contains(&id);
+        if let (true, Some(cause)) = (was_up, call.failure()) {
             let under_way = call
                 .proof
                 .under_way()
@@ -138,6 +161,20 @@ impl Recovery {
         }
     }
 
+    /// A DN went out of service, or came back.
+    pub(super) fn on_service(&mut self, out: bool, now: Instant) {
+        let Some(since) = self.killed.map(|killed| now.saturating_duration_since(killed)) else {
+            return;
+        };
+        let [first_out, last_out, last_back] = &mut self.services;
+        if out {
+            first_out.get_or_insert(since);
+            *last_out = Some(since);
+        } else {
+            *last_back = Some(since);
+        }
+    }
+
     fn waits_for(&self, id: CallId) -> bool {
         self.in_flight
             .values()
@@ -157,13 +194,47 @@ impl World {
         });
     }
 
+    /// A connector is about to be taken away; calls go on.
+    pub fn strike(&mut self, home: usize, now: Instant) {
+        self.recovery = Some(Recovery {
+            part: Part::Home(home),
+            excuses: true,
+            killed: Some(now),
+            ..Recovery::default()
+        });
+    }
+
+    /// Whether calls may fail because a part of the server is not there.
+    pub(super) fn is_fault_on(&self) -> bool {
+        self.recovery.as_ref().is_some_and(|recovery| recovery.excuses)
+    }
+
+    /// Whether this phone's home is the part.
+    pub(super) fn is_in_fault(&self, phone: usize) -> bool {
+        let home = self.phones.get(phone).map(|phone| phone.home);
+        let part = self
+            .recovery
+            .as_ref()
+            .filter(|recovery| recovery.excuses)
+            .map(|recovery| recovery.part);
+        part.is_some_and(|part| home.is_some_and(|home| part == Part::Home(home)))
+    }
+
+    fn is_struck(&self, call: &Call) -> bool {
+        match self.recovery.as_ref().map(|recovery| recovery.part) {
+            Some(Part::Home(_)) => call.phones().any(|phone| self.is_in_fault(phone)),
+            Some(Part::Whole) | None => true,
+        }
+    }
+
     /// Everything that the dead server sent is here: what was up, and what was not.
     pub fn look_back(&mut self, now: Instant) {
         let Some(killed) = self.recovery.as_ref().and_then(|recovery| recovery.killed) else {
             return;
         };
         let in_flight = self.requests_in_flight(killed);
-        let mut ids: Vec<CallId> = self.calls.keys().copied().collect();
+        let struck = self.calls.iter().filter(|(_, call)| self.is_struck(call));
+        let mut ids: Vec<CallId> = struck.map(|(id, _)| *id).collect();
         ids.sort_unstable();
         let mut before = Before {
             in_flight: in_flight.len() as u64,
@@ -192,6 +263,8 @@ impl World {
     }
 
     fn requests_in_flight(&self, killed: Instant) -> HashMap<(usize, u32), InFlight> {
+        // Who took them is there still, where only a connector is not.
+        let all_read = self.is_fault_on();
         let flights = self.references.iter().filter_map(|(key, (asked, at))| {
             let (call, name) = match asked {
                 Asked::MakeCall(id) => (*id, "MakeCall"),
@@ -199,6 +272,9 @@ impl World {
                 Asked::Verb(id, verb, _) => (*id, verb.name()),
                 Asked::Register | Asked::CatchUp | Asked::Proof(..) => return None,
             };
+            if !self.calls.get(&call).is_none_or(|call| self.is_struck(call)) {
+                return None;
+            }
             let before = killed.saturating_duration_since(*at);
             let what = format!(
                 "client {}: {name} ({}), {} ms before the kill",
@@ -208,7 +284,7 @@ impl World {
             );
             let flight = InFlight {
                 call: Some(call),
-                read: before > UNREAD,
+                read: all_read || before > UNREAD,
                 answers: 0,
                 what,
             };
@@ -268,7 +344,7 @@ impl World {
         self.with_leg(leg, now, |leg, ids, out| leg.hang_up(ids, now, out));
     }
 
-    /// The server starts now.
+    /// The server starts now; or what kept the connector away is over.
     pub fn restarted(&mut self, now: Instant) {
         if let Some(recovery) = &mut self.recovery {
             (recovery.frozen, recovery.started) = (false, Some(now));
@@ -283,7 +359,8 @@ impl World {
             return;
         };
         recovery.on_sign(id, now);
-        if matches!(method, Method::Invite | Method::Update) && !recovery.controllable.contains(&id) {
+        let is_first = recovery.established.contains(&id) && !recovery.controllable.contains(&id);
+        if matches!(method, Method::Invite | Method::Update) && is_first {
             recovery.refreshed.insert(leg);
         }
     }
@@ -296,7 +373,7 @@ impl World {
             .calls
             .iter()
             .filter(|(_, call)| call.is_proving() && !call.proof.is_begun());
-        let is_back = |seat: usize| self.desks.get(seat).is_some_and(super::DeskSeat::is_caught_up);
+        let is_back = |seat: usize| self.desks.get(seat).is_some_and(super::DeskSeat::is_here);
         let ready = waiting.filter(|(id, call)| {
             let desks = call.sides.iter().filter(|side| side.ours).filter_map(|side| side.desk);
             desks.into_iter().all(is_back) && !(patient && recovery.waits_for(**id))
@@ -316,10 +393,41 @@ impl World {
         self.recovery.as_ref().map_or(0, |recovery| recovery.begun)
     }
 
+    /// Whether every call that the connector had was tried.
+    pub fn is_part_recovered(&self) -> bool {
+        let tried = self.recovery.as_ref().is_none_or(|recovery| {
+            let open = recovery.established.iter().any(|id| self.calls.contains_key(id));
+            !open && recovery.unanswered().is_empty()
+        });
+        tried && self.services.out().is_empty()
+    }
+
+    /// The connector is what it was: from now on no call may fail.
+    pub fn part_is_back(&mut self) {
+        if let Some(recovery) = &mut self.recovery {
+            recovery.excuses = false;
+        }
+    }
+
+    /// Every other call that is up is to be tried, too.
+    pub fn prove_rest(&mut self) {
+        let up = self.calls.iter().filter(|(_, call)| call.is_established());
+        let mut ids: Vec<CallId> = up.map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        for id in ids {
+            if let Some(call) = self.calls.get_mut(&id) {
+                call.proves();
+            }
+            if let Some(recovery) = &mut self.recovery {
+                recovery.rest.insert(id);
+            }
+        }
+    }
+
     /// Whether nothing is to be expected any more.
     pub fn is_recovered(&self) -> bool {
         let answered = self.recovery.as_ref().is_none_or(|recovery| recovery.unanswered().is_empty());
-        let back = self.desks.iter().all(super::DeskSeat::is_caught_up);
+        let back = self.desks.iter().all(super::DeskSeat::is_here) && self.services.out().is_empty();
         back && answered && self.calls.is_empty() && self.parties.open().is_empty()
     }
 

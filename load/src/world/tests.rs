@@ -25,7 +25,8 @@ impl Bench {
     /// Two phones, 1 and 2, whose DNs one desk has registered.
     fn new(mix_cti: f64) -> Self {
         let settings = Settings {
-            server: SERVER.parse().unwrap(),
+            homes: vec![SERVER.parse().unwrap()],
+            across: 0.0,
             domain: "tandem.local".into(),
             first_dn: 1,
             mix_cti,
@@ -449,7 +450,7 @@ impl Bench {
         let asked = self.request();
         assert_eq!(asked["request"], "QueryServer");
         self.event(json!({"event": "EventServerInfo", "referenceId": asked["referenceId"]}));
-        assert!(self.world.desks[0].is_caught_up());
+        assert!(self.world.desks[0].is_here());
         self.world.prove_ready(10, self.now);
     }
 }

@@ -184,8 +184,10 @@ impl World {
         }
         if script.iter().any(|verb| verb.invites()) {
             let taken = [call.sides[0].phone, call.sides[1].phone];
+            let across = self.is_across();
             let has_desk = |phone: &usize| self.phones.get(*phone).is_some_and(|phone| phone.desk.is_some());
-            let free = self.free.iter().position(|phone| !taken.contains(phone) && has_desk(phone));
+            let fits = |phone: &usize| has_desk(phone) && self.fits(taken[CONTROLLER], *phone, across);
+            let free = self.free.iter().position(|phone| !taken.contains(phone) && fits(phone));
             let Some(phone) = free.and_then(|at| self.free.remove(at)) else {
                 return;
             };
