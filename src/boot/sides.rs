@@ -107,7 +107,7 @@ impl Connector {
     /// Starts the connector of that name. To be called within an actix system; returns when it is ready.
     pub async fn start(config: &Config, name: &str, metrics: MetricsPages) -> Result<Self, StartError> {
         let (index, link) = named(config, name)?;
-        let config = &with_journal_of(config, &format!("connector-{index}"));
+        let config = &with_journal_of(&config.of_pool(&link.pool_name), &format!("connector-{index}"));
         let listener = bind(link)?;
         let link_address = listener.local_addr().map_err(problem)?;
         let sockets = Sockets::bind(config).map_err(problem)?;
@@ -248,7 +248,7 @@ fn dialler(config: &Config, link: &Link) -> Result<Dialler, StartError> {
         return Ok(Dialler::tcp(&link.hostname, link.port));
     }
     let mut files = tls_files(config);
-    if !link.use_certificate {
+    if !link.shows_certificate() {
         files.identity = None;
     }
     Dialler::tls(&link.hostname, link.port, &files).map_err(|error| problem(format!("link {}: {error}", link.name)))

@@ -29,7 +29,8 @@ pub(super) struct Consult {
 impl Call {
     pub(super) fn consult(&mut self, at: (ConnId, DeviceKey), conference: bool, with: With, now: Instant) -> Result<(), TError> {
         self.check_idle()?;
-        let leg = self.leg_options(&with.other_dn, &with.extensions)?;
+        let asking = self.dn_of(at.1).ok_or(TErrorCode::PartyNotOnCall)?;
+        let leg = self.leg_options(&asking, &with.other_dn, &with.extensions)?;
         flow::check(&with.extensions)?;
         let (called, user_data) = self.check_consult(at, &with)?;
         let ids = self.spare.take().ok_or(TErrorCode::Internal)?;

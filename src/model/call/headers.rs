@@ -9,7 +9,7 @@ use super::Call;
 use super::device::DeviceKey;
 use crate::link::Headers;
 use crate::numbering::Calling;
-use crate::{KvList, KvValue, TError, TErrorCode};
+use crate::{DnId, KvList, KvValue, TError, TErrorCode};
 
 /// The extension.
 const SIP_HEADERS: &str = "sip-headers";
@@ -176,11 +176,11 @@ pub(super) struct LegOptions {
 }
 
 impl Call {
-    /// What a request says of the leg of `dialled`, and the dial plan where it says nothing.
-    pub(super) fn leg_options(&self, dialled: &str, extensions: &KvList) -> Result<LegOptions, TError> {
+    /// What a request of `asking` says of the leg of `dialled`, and the dial plan of its pool where it says nothing.
+    pub(super) fn leg_options(&self, asking: &DnId, dialled: &str, extensions: &KvList) -> Result<LegOptions, TError> {
         Ok(LegOptions {
             headers: asked(extensions)?,
-            calling: self.numbering.calling(dialled, extensions)?,
+            calling: self.numbering.calling(asking, dialled, extensions)?,
         })
     }
 

@@ -120,7 +120,7 @@ impl Call {
         }
         user_data::check_size(&make.user_data, self.settings.user_data_limit_bytes)?;
         flow::check(&make.extensions)?;
-        let leg = self.leg_options(&make.other_dn, &make.extensions)?;
+        let leg = self.leg_options(&make.this_dn, &make.other_dn, &make.extensions)?;
         Ok((called(&self.numbering, &make.other_dn, &make.this_dn)?, leg))
     }
 

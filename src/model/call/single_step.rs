@@ -41,7 +41,8 @@ impl Call {
         if party.state != PartyState::Connected {
             return Err(wrong_state(self.dn_of(at.1), Some(party.state)));
         }
-        let leg = self.leg_options(&with.other_dn, &with.extensions)?;
+        let asking = self.dn_of(at.1).ok_or(TErrorCode::PartyNotOnCall)?;
+        let leg = self.leg_options(&asking, &with.other_dn, &with.extensions)?;
         let called = self.called_for(at.0, at.1, &with.other_dn)?;
         let mut user_data = self.conn(at.0).map(|conn| KvList::clone(&conn.user_data)).unwrap_or_default();
         user_data.merge(&with.user_data);

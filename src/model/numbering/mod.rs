@@ -204,9 +204,10 @@ impl Numbering {
         config.room.as_ref().map(|room| (&config.dn, room))
     }
 
-    /// How `destination` is called for a request with these extensions.
-    pub fn calling(&self, destination: &str, extensions: &KvList) -> Result<Calling, TError> {
-        self.calling.calling(destination, extensions)
+    /// How `destination` is called for a request of the DN `asking` with these extensions.
+    pub fn calling(&self, asking: &DnId, destination: &str, extensions: &KvList) -> Result<Calling, TError> {
+        let policy = self.policy_of(asking).map_or(&self.calling, |pool| &pool.calling);
+        policy.calling(destination, extensions)
     }
 
     /// Whether a call may go on without any DN of ours; `leaving` is the DN that leaves it, or asks for what would make it so.

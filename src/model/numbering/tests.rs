@@ -326,3 +326,45 @@ fn a_pool_has_its_own_policy_and_its_dns_have_it() {
         assert_eq!(numbering.pass_through(Some(&dn)), pass_through, "{dn}");
     }
 }
+
+#[test]
+fn the_dial_plan_is_that_of_the_pool_of_who_calls() {
+    let by = |method, cpn: &str| CallingPolicy {
+        plan: Some(DialPlan {
+            rules: vec![DestinationRule::parse("+{#}").unwrap()],
+            method,
+            cpn: None,
+        }),
+        cpn: Some(cpn.into()),
+    };
+    let there = DnConfig {
+        pool: Some("pool1".into()),
+        ..DnConfig::extension("sip:there@tandem.local")
+    };
+    let policy = PoolPolicy {
+        calling: by(CallingMethod::BackToBack, "sip:pool1@tandem.local"),
+        ..PoolPolicy::default()
+    };
+    let numbering = builder()
+        .dn(there)
+        .calling(by(CallingMethod::DialOut, "sip:all@tandem.local"))
+        .pool("pool1", policy)
+        .build()
+        .unwrap();
+    for (asking, method, cpn) in [
+        (ALICE, CallingMethod::DialOut, None),
+        ("sip:nobody@tandem.local", CallingMethod::DialOut, None),
+        (
+            "sip:there@tandem.local",
+            CallingMethod::BackToBack,
+            Some("sip:pool1@tandem.local"),
+        ),
+    ] {
+        let calling = numbering.calling(&asking.into(), "+4930", &KvList::new()).unwrap();
+        assert_eq!(
+            (calling.method, calling.identity.as_ref().map(DnId::as_str)),
+            (method, cpn),
+            "{asking}"
+        );
+    }
+}
