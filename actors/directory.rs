@@ -4,7 +4,7 @@
 //! Nothing here is an actor; every actor and every thread may read.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use actix::Addr;
@@ -30,6 +30,7 @@ pub struct Directory {
     /// The id of the first connector of this process.
     first_connector: OnceLock<u16>,
     links_up: AtomicUsize,
+    closing: AtomicBool,
     remote_links: OnceLock<Vec<Addr<RemoteLink>>>,
     link_server: OnceLock<Addr<LinkServer>>,
     calls: ShardedLock<HashMap<ConnId, Addr<CallActor>>>,
@@ -109,9 +110,19 @@ impl Directory {
         self.links_up.store(count, Ordering::Relaxed);
     }
 
-    /// How many connectors of other processes can be reached.
+    /// How many connectors of other processes can be reached; of a connector's process: whether its T-Server can.
     pub fn links_up(&self) -> usize {
         self.links_up.load(Ordering::Relaxed)
+    }
+
+    /// The process is to end when its calls have: no connector of it comes back before that is taken back.
+    pub fn set_closing(&self, closing: bool) {
+        self.closing.store(closing, Ordering::Release);
+    }
+
+    /// Whether the process is to end.
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
     }
 
     /// How many conferences live in this process.
@@ -125,6 +136,11 @@ impl Directory {
     /// Whether the connectors are in other processes.
     pub fn has_remote_connectors(&self) -> bool {
         self.remote_links.get().is_some()
+    }
+
+    /// Whether the T-Server is in another process.
+    pub fn has_remote_tserver(&self) -> bool {
+        self.link_server.get().is_some()
     }
 
     /// The event log.

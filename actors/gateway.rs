@@ -9,15 +9,19 @@ use std::time::Duration;
 use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, Handler, Message};
 use tandem_model::call::CallSummary;
-use tandem_model::{ClientId, ConnId, ConnectorId, DnId};
+use tandem_model::{ClientId, ConnId, DnId};
 
-use crate::connector::{ConnectorMessage, ConnectorSummary, DrainMessage, QueryConnector};
+use crate::connector::{ConnectorMessage, DrainMessage};
 use crate::directory::Directory;
 use crate::live::Live;
 use crate::tserver::{
     ClientActor, ClientMessage, ClientSink, Connect, DnSummary, EventLogActor, Ping, QueryCallSummary, QueryDn, QueryRoomSummary,
     Refused, Unwatch, Watch, Watching,
 };
+
+mod connectors;
+
+pub use connectors::{Condition, ConnectorOverview};
 
 /// How long an actor may take to answer.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -30,12 +34,12 @@ pub struct Unavailable;
 /// Why a connector cannot be drained from here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NoConnector {
-    /// There is none of that number.
+    /// There is none of that number here.
     #[error("there is no such connector")]
     Unknown,
-    /// It is drained in its own process.
-    #[error("the connector runs in a process of its own")]
-    Elsewhere,
+    /// It is in another process, which cannot be reached.
+    #[error("the connector cannot be reached")]
+    Unreachable,
 }
 
 /// One thing that has to hold for the server to be ready.
@@ -85,30 +89,20 @@ impl Gateway {
     }
 
     /// From now on no call starts; or calls may start again. Live calls go on either way, and clients come in: theirs may be among them.
+    /// A connector in a process of its own gives its DNs to others meanwhile.
     pub fn set_draining(&self, draining: bool) {
         self.draining.store(draining, Ordering::Relaxed);
         metrics::gauge!("tandem_draining").set(if draining { 1.0 } else { 0.0 });
-    }
-
-    /// The DNs of a connector go to the others at once; its calls go on, until the deadline where there is one.
-    pub fn suspend(&self, connector: u16, deadline: Option<Duration>) -> Result<(), NoConnector> {
-        self.tell_connector(connector, DrainMessage::Suspend { deadline })
-    }
-
-    /// A connector that is suspending, or suspended, has its DNs again.
-    pub fn bring_back(&self, connector: u16) -> Result<(), NoConnector> {
-        self.tell_connector(connector, DrainMessage::Return)
-    }
-
-    fn tell_connector(&self, connector: u16, message: DrainMessage) -> Result<(), NoConnector> {
-        if self.directory.has_remote_connectors() {
-            return Err(NoConnector::Elsewhere);
+        if self.directory.has_remote_tserver() && self.directory.is_closing() != draining {
+            self.directory.set_closing(draining);
+            for connector in self.directory.connectors() {
+                // Unbounded post: one for each change of an operator's mind.
+                connector.do_send(ConnectorMessage::Drain(match draining {
+                    true => DrainMessage::Suspend { deadline: None },
+                    false => DrainMessage::Return,
+                }));
+            }
         }
-        let connector = self.directory.connector(ConnectorId(connector)).ok_or(NoConnector::Unknown)?;
-        self.directory.pin_rooms();
-        // Unbounded post: an operator's.
-        connector.do_send(ConnectorMessage::Drain(message));
-        Ok(())
     }
 
     /// Ends every live call with a BYE to each leg.
@@ -124,13 +118,11 @@ impl Gateway {
         &self.directory.live
     }
 
-    fn has_running_connector(&self) -> bool {
-        let count = self.directory.connector_count();
-        self.directory.has_remote_connectors() || self.directory.shards.any_available(count)
-    }
-
-    /// How many calls live.
+    /// How many calls live; of a connector in a process of its own, its conferences.
     pub fn call_count(&self) -> usize {
+        if self.directory.has_remote_tserver() {
+            return self.directory.conference_count();
+        }
         self.directory.call_count()
     }
 
@@ -190,46 +182,49 @@ impl Gateway {
         ask(actor, QueryDn).await.map(Some)
     }
 
-    /// Every connector.
-    pub async fn connectors(&self) -> Result<Vec<ConnectorSummary>, Unavailable> {
-        let mut connectors = Vec::new();
-        for actor in self.directory.connectors() {
-            connectors.push(ask(actor, QueryConnector).await?);
-        }
-        Ok(connectors)
-    }
-
-    /// Whether the event path turns.
+    /// Whether the process does its work: the event path turns, or where that is another process's, the connector.
     pub async fn is_alive(&self) -> bool {
-        let Some(log) = self.directory.event_log() else { return false };
-        ask(log, Ping).await.is_ok()
-    }
-
-    /// Connectors of this process have to answer, all of them; of those in other processes, one has to be within reach.
-    async fn reaches_connectors(&self) -> bool {
-        if self.directory.has_remote_connectors() {
-            return self.directory.links_up() > 0;
+        match self.directory.event_log() {
+            Some(log) => ask(log, Ping).await.is_ok(),
+            None => self.all_connectors().await.is_ok_and(|all| !all.is_empty()),
         }
-        self.connectors().await.is_ok_and(|all| !all.is_empty())
     }
 
     /// What has to hold for calls and clients to be taken.
     pub async fn readiness(&self) -> Vec<Check> {
-        let check = |name, ok, detail: &str| Check {
-            name,
-            ok,
-            detail: if ok { String::new() } else { detail.to_owned() },
+        let mut checks = Vec::new();
+        let mut check = |name, ok, detail: &str| {
+            let detail = if ok { String::new() } else { detail.to_owned() };
+            checks.push(Check { name, ok, detail });
         };
-        vec![
-            check("event_log", self.is_alive().await, "the event log does not answer"),
-            check("connectors", self.reaches_connectors().await, "a connector does not answer"),
-            check("draining", !self.is_draining(), "Suspending: the server takes no new call"),
-            check(
-                "running_connector",
-                self.has_running_connector(),
-                "every connector is suspending",
-            ),
-        ]
+        let connectors = self.all_connectors().await;
+        if self.directory.has_remote_tserver() {
+            check("connector", connectors.is_ok(), "the connector does not answer");
+            // Without its T-Server a connector keeps its calls, and takes no new one.
+            check("link", self.directory.links_up() > 0, "the T-Server is not connected");
+        } else {
+            check("event_log", self.is_alive().await, "the event log does not answer");
+            let reached = match &connectors {
+                Ok(all) => all.iter().any(|connector| connector.condition != Condition::Disconnected),
+                Err(Unavailable) => false,
+            };
+            let detail = match self.directory.has_remote_connectors() {
+                true => "no connector can be reached",
+                false => "a connector does not answer",
+            };
+            check("connectors", reached, detail);
+        }
+        check("draining", !self.is_draining(), "Suspending: the server takes no new call");
+        let suspending = |all: &Vec<ConnectorOverview>| {
+            let mut reached = all.iter().filter(|connector| connector.condition != Condition::Disconnected);
+            !all.is_empty() && reached.all(|connector| connector.condition != Condition::Running)
+        };
+        check(
+            "running_connector",
+            !connectors.is_ok_and(|all| suspending(&all)),
+            "every connector is suspending",
+        );
+        checks
     }
 }
 

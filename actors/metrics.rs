@@ -16,6 +16,10 @@ use tandem_wire::ResumeOutcome;
 
 /// The handles of the whole process.
 pub struct Metrics {
+    /// `tandem_dns{state="in_service"}`.
+    dns_in_service: Gauge,
+    /// `tandem_dns{state="out_of_service"}`.
+    dns_out_of_service: Gauge,
     /// `tandem_calls_active`: calls that CTI clients see.
     pub calls_active: Gauge,
     /// `tandem_call_setup_seconds`: from the start of the call until it is answered.
@@ -118,6 +122,8 @@ impl Metrics {
                 .to_vec()
         };
         Self {
+            dns_in_service: gauge!("tandem_dns", "state" => "in_service"),
+            dns_out_of_service: gauge!("tandem_dns", "state" => "out_of_service"),
             calls_active: gauge!("tandem_calls_active"),
             call_setup: histogram!("tandem_call_setup_seconds"),
             call_duration: histogram!("tandem_call_duration_seconds"),
@@ -179,6 +185,24 @@ impl Metrics {
         self.resources_made.increment(new.counts.made.saturating_sub(old.counts.made));
         self.resources_retired
             .increment(new.counts.retired.saturating_sub(old.counts.retired));
+    }
+
+    /// Counts a DN that is in service or is not, and was or was not; `None`: there was none.
+    pub fn dn_changed(&self, before: Option<bool>, now: bool) {
+        let gauge = |in_service| {
+            if in_service {
+                &self.dns_in_service
+            } else {
+                &self.dns_out_of_service
+            }
+        };
+        if before == Some(now) {
+            return;
+        }
+        if let Some(before) = before {
+            gauge(before).decrement(1.0);
+        }
+        gauge(now).increment(1.0);
     }
 
     /// Counts a client that wanted to resume.
@@ -364,6 +388,13 @@ pub fn describe() {
         "Frames that wait for a CTI client when one more is queued for it."
     );
     describe_counter!("tandem_commands_total", "CTI requests, by outcome.");
+    describe_gauge!(
+        "tandem_connectors",
+        "Connectors, by whether they own DNs or can be reached at all."
+    );
+    describe_gauge!("tandem_connector_dns", "DNs that each connector owns; a DN has one owner.");
+    describe_gauge!("tandem_dns", "DNs, by whether calls can reach them.");
+    crate::link::meters::describe();
     LazyLock::force(&CALLS);
     Metrics::of_process();
     crate::kind::ActorKind::Call.metrics();

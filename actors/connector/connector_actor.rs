@@ -44,9 +44,10 @@ use tandem_sip::ua::{
 use super::admission::{Admission, Authenticator};
 use super::conference::{ConferenceActor, ConferenceMessage, Moving};
 use super::drain::DrainMessage;
-use super::legs::{self, CONVERSATION_ID};
+use super::legs::{self, CONVERSATION_ID, RETRY_AFTER_SECONDS};
 use super::registrar::{RegisterRequest, RegistrarActor, RegistrarMessage};
 use super::shard::Shard;
+use super::status::Telling;
 use super::{subscriptions, target};
 use crate::alarm::{Alarm, Alarmed};
 use crate::devices::Devices;
@@ -222,6 +223,7 @@ pub struct ConnectorActor {
     upward: Vec<LinkNotification>,
     reported: UaStats,
     reported_pool: PoolFigures,
+    pub(super) telling: Telling,
     /// Whose event is being handled; still there after a crash, when nobody has heard of the event.
     handling: Option<SessionId>,
     /// The next event is to crash the actor.
@@ -239,6 +241,7 @@ impl ConnectorActor {
             upward: Vec::new(),
             reported: UaStats::default(),
             reported_pool: PoolFigures::default(),
+            telling: Telling::default(),
             handling: None,
             #[cfg(feature = "fault-injection")]
             fragile: false,
@@ -279,6 +282,7 @@ impl ConnectorActor {
         self.tell_upward();
         self.report();
         self.settle();
+        self.tell_status();
         self.arm(ctx);
     }
 
@@ -369,6 +373,10 @@ impl ConnectorActor {
             Ok(replaces) => replaces,
             Err(status) => return self.parts.shard.borrow_mut().ua.reject(now(), session, status, &[]),
         };
+        if !self.takes_call(&invite.request, replaces.is_some()) {
+            let later = [("Retry-After".into(), RETRY_AFTER_SECONDS.into())];
+            return self.parts.shard.borrow_mut().ua.turn_away(now(), session, 503, &later);
+        }
         let id = self.parts.shard.borrow_mut().new_conference_id();
         let anchored = self.parts.devices.is_anchored(from.dn());
         let actor = self.start_conference(id, anchored, ctx);
@@ -579,6 +587,7 @@ impl ConnectorActor {
 
     fn arm(&mut self, ctx: &mut Context<Self>) {
         let due = self.parts.shard.borrow().ua.next_timeout();
+        let due = due.into_iter().chain(self.telling.due()).min();
         self.alarm.set_latest(due, ctx);
     }
 }

@@ -4,10 +4,14 @@
 //! without a tag yet, conferences that are dialled into - stays with it until it is over; what comes to it and belongs to nothing here is
 //! handed on to whoever owns the DN now. Where there is no other connector, it keeps its DNs, and no call starts.
 //!
+//! One whose T-Server is in another process tells it, and that one gives its DNs to others. Its devices stay registered here, and are called
+//! through it. A call that comes in here, and that nothing hands on, is refused with 503 and Retry-After, so that the caller tries another
+//! connector; what belongs to a call or conference that lives here is taken.
+//!
 //! | message | from | effect |
 //! |---|---|---|
-//! | `Suspend` | gateway | its DNs go to the others; after the deadline, if there is one, its calls are ended |
-//! | `Return` | gateway | it has its DNs again |
+//! | `Suspend` | gateway, T-Server | its DNs go to the others; after the deadline, if there is one, its calls are ended |
+//! | `Return` | gateway, T-Server | it has its DNs again, unless its process is about to end |
 //! | `Remap` | connectors | what this one holds of DNs that are others' now goes there |
 //! | `TakeOver` | registrars | the devices of a DN that is this connector's now |
 //! | `Taken` | registrars | they are in the other one's journal, and may go from this one's |
@@ -16,6 +20,7 @@ use std::time::Duration;
 
 use actix::{AsyncContext, Context};
 use tandem_model::{ConnectorId, DnId};
+use tandem_sip::message::{Message, Uri};
 use tandem_sip::registrar::Bindings;
 
 use super::connector_actor::{ConnectorActor, ConnectorMessage, Received};
@@ -82,6 +87,10 @@ impl ConnectorActor {
 
     fn come_back(&mut self, ctx: &mut Context<Self>) {
         let id = self.parts.shard.borrow().id;
+        if self.parts.directory.is_closing() {
+            tracing::warn!(connector = %id, "the process is going down: its connector does not come back");
+            return;
+        }
         if self.parts.directory.shards.state(id).is_available() {
             return;
         }
@@ -94,6 +103,19 @@ impl ConnectorActor {
                 shards.set(id, ShardState::Running);
             }
         });
+    }
+
+    /// Whether a call that comes in may start here. What joins a call, or a conference that somebody is in, is no new call.
+    pub(super) fn takes_call(&self, invite: &Message, joins: bool) -> bool {
+        let directory = &self.parts.directory;
+        let id = self.parts.shard.borrow().id;
+        if joins || !directory.has_remote_tserver() || directory.shards.state(id).is_available() {
+            return true;
+        }
+        let uri = invite.uri().and_then(|uri| Uri::parse(uri).ok());
+        let room = uri.and_then(|uri| self.parts.devices.room(&uri).cloned());
+        let roster = room.and_then(|dn| directory.rosters.of(&dn));
+        roster.is_some_and(|roster| !roster.entries.is_empty())
     }
 
     /// Whether what it was drained for is over.

@@ -17,7 +17,7 @@ use crate::location::Locations;
 pub const CONVERSATION_ID: &str = "Ms-Conversation-ID";
 
 /// How long a caller waits who came while there was no room, or while the server drains (RFC 3261 s.21.5.4).
-const RETRY_AFTER_SECONDS: &str = "5";
+pub(super) const RETRY_AFTER_SECONDS: &str = "5";
 
 /// What a session event means to its leg, and whether the session is over with it. `None`: not a leg's business.
 pub fn leg_event(event: UaEvent) -> Option<(SessionId, LegEvent, bool)> {

@@ -14,7 +14,7 @@
 //!
 //! | concern | files |
 //! |---|---|
-//! | what the connector does | `connector_actor`, and its parts `resources` (the pool of conferences), `transfer` (REFER, Replaces, moves), `subscriptions` (rosters), `drain` (coming and going) |
+//! | what the connector does | `connector_actor`, and its parts `resources` (the pool of conferences), `transfer` (REFER, Replaces, moves), `subscriptions` (rosters), `drain` (coming and going), `status` (what the T-Server is told of that) |
 //! | what a conference does | `conference`, and its `anchors` (the media ports of its legs) |
 //! | who may call, and whom | `admission`, `registrar`, `target` |
 //! | between sessions and legs | `legs` |
@@ -33,6 +33,7 @@ mod recovery;
 mod registrar;
 mod resources;
 mod shard;
+mod status;
 mod subscriptions;
 mod synchronise;
 mod target;

@@ -18,6 +18,7 @@ impl ConnectorActor {
         let live = shard.conference_ids();
         shard.unaudited.extend(live);
         drop(shard);
+        self.telling.start_over();
         // Unbounded post: one for each session of a link.
         self.parts.registrar.do_send(RegistrarMessage::Recovered);
     }

@@ -5,6 +5,7 @@ use tandem_wire::link::{Output, SendError, Session, SessionConfig};
 use tandem_wire::mltp::Carried;
 use tokio::sync::mpsc;
 
+use super::meters::LinkMeters;
 use crate::now;
 
 /// What the session wants that only its actor can do.
@@ -24,6 +25,7 @@ pub(super) enum Wish<In> {
 pub(super) struct Carrier<Out, In> {
     pub(super) session: Session<Out, In>,
     config: SessionConfig,
+    meters: LinkMeters,
     label: String,
     connection: Option<(u64, mpsc::Sender<Bytes>)>,
     next_connection: u64,
@@ -34,6 +36,7 @@ impl<Out: Carried, In: Carried> Carrier<Out, In> {
     pub(super) fn new(config: SessionConfig, label: String) -> Self {
         Self {
             session: Session::new(config.clone(), now()),
+            meters: LinkMeters::new(&config.identity.name),
             config,
             label,
             connection: None,
@@ -83,13 +86,18 @@ impl<Out: Carried, In: Carried> Carrier<Out, In> {
     /// Starts over as if the process were new.
     pub(super) fn start_over(&mut self) {
         self.connection = None;
+        if self.session.is_up() {
+            self.meters.down();
+        }
         self.config.identity.instance = format!("{}+", self.config.identity.instance).into();
         self.session = Session::new(self.config.clone(), now());
     }
 
     /// Sends a message, now or when the link is up again.
     pub(super) fn send(&mut self, message: &Out) -> Result<(), SendError> {
-        self.session.send(message, now())
+        self.session.send(message, now())?;
+        self.meters.sent();
+        Ok(())
     }
 
     /// Does what the session wants, but for what is returned.
@@ -99,16 +107,24 @@ impl<Out: Carried, In: Carried> Carrier<Out, In> {
             match output {
                 Output::Send(bytes) => self.write(bytes),
                 Output::Close => self.connection = None,
-                Output::Fault(fault) => tracing::error!(link = self.label, %fault, "link"),
+                Output::Fault(fault) => {
+                    tracing::error!(link = self.label, %fault, "link");
+                    self.meters.fault();
+                }
                 Output::Log(text) => tracing::debug!(link = self.label, "{text}"),
                 Output::Connect => wishes.push(Wish::Connect),
-                Output::Deliver(message) => wishes.push(Wish::Deliver(message)),
+                Output::Deliver(message) => {
+                    self.meters.received();
+                    wishes.push(Wish::Deliver(message));
+                }
                 Output::Up { resumed, peer } => {
                     tracing::info!(link = self.label, resumed, peer = %peer.instance, "link up");
+                    self.meters.up(resumed);
                     wishes.push(Wish::Up { resumed });
                 }
                 Output::Down(reason) => {
                     tracing::warn!(link = self.label, %reason, "link down");
+                    self.meters.down();
                     wishes.push(Wish::Down);
                 }
             }

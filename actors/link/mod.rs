@@ -13,6 +13,7 @@
 //! * [`server`]: the connector's end. It listens, and serves one T-Server at a time.
 //! * [`connection`]: the tasks that read and write one connection.
 //! * [`transport`]: TCP and TLS.
+//! * [`meters`]: what is counted.
 //!
 //! Invariant: that of [`tandem_wire::link`]. What it adds: a T-Server that is not connected makes no new party, and a connector that is
 //! not connected takes no new call; both are told at once instead of waiting for a link that may never come.
@@ -26,6 +27,7 @@ use crate::tserver::{ConnectorLinkActor, LinkMessage, Notify};
 
 mod carrier;
 pub mod connection;
+pub(crate) mod meters;
 mod reach;
 pub mod remote;
 pub mod server;

@@ -107,8 +107,14 @@ impl LinkServer {
             for wish in wishes {
                 match wish {
                     Wish::Deliver(request) => self.request(request),
-                    Wish::Up { resumed: false } => self.post(ConnectorMessage::Synchronise),
-                    Wish::Up { resumed: true } | Wish::Down | Wish::Connect => {}
+                    Wish::Up { resumed } => {
+                        self.directory.set_links_up(1);
+                        if !resumed {
+                            self.post(ConnectorMessage::Synchronise);
+                        }
+                    }
+                    Wish::Down => self.directory.set_links_up(0),
+                    Wish::Connect => {}
                 }
             }
         }
@@ -270,6 +276,7 @@ impl Escalation for LinkServer {
         let mut carrier = self.carrier.borrow_mut();
         tracing::error!(link = carrier.label(), "the link starts a new session");
         carrier.start_over();
+        self.directory.set_links_up(0);
     }
 }
 

@@ -7,6 +7,7 @@
 //! | message | effect |
 //! |---|---|
 //! | [`LinkMessage`] | a request to the connector; where it cannot be taken, its call is told that the link is lost |
+//! | [`QueryConnectors`] | answers what is known of every connector |
 //! | [`Resume`] | brings back the calls of the process before; to one of the links |
 //! | [`Synchronise`] | asks for every conference that the connector should have; what it has besides is nobody's |
 //! | [`Notify`] | a notification: an offered call gets its actor, or goes to the call it joins; contacts go to the Dn, the rest to the call |
@@ -25,8 +26,10 @@ use crate::kind::{ActorKind, Waiting};
 use crate::link::NotTaken;
 use crate::supervision::{ChildSpec, Escalation, escalate_if_due, supervise};
 
+mod figures;
 mod remote;
 
+pub use figures::{ConnectorFigures, QueryConnectors};
 use remote::RemoteState;
 
 /// Bounded by what calls and conferences post; see there.

@@ -27,9 +27,9 @@ pub trait Admin: Send + Sync + 'static {
     /// Takes it back. `false`: it is too late, or a signal asked for it.
     fn undo_drain(&self) -> bool;
     /// Begins a drain of one connector. Without a deadline its calls end by themselves.
-    fn drain_connector(&self, connector: u16, deadline: Option<Duration>) -> Result<(), NotDrained>;
+    fn drain_connector(&self, connector: u16, deadline: Option<Duration>) -> LocalBoxFuture<'_, Result<(), NotDrained>>;
     /// Takes it back.
-    fn undo_drain_connector(&self, connector: u16) -> Result<(), NotDrained>;
+    fn undo_drain_connector(&self, connector: u16) -> LocalBoxFuture<'_, Result<(), NotDrained>>;
     /// Reads the configuration again, and puts in force what can be.
     fn reload(&self) -> LocalBoxFuture<'_, Result<ReloadReport, Vec<String>>>;
 }
@@ -37,10 +37,10 @@ pub trait Admin: Send + Sync + 'static {
 /// Why a connector is not drained from here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NotDrained {
-    /// There is none of that number.
+    /// There is none of that number here.
     Unknown,
-    /// It has a process of its own.
-    Elsewhere,
+    /// It has a process of its own, which cannot be reached.
+    Unreachable,
 }
 
 /// How a drain stands.
@@ -150,6 +150,7 @@ pub(super) async fn drain(shared: web::Data<Shared>, body: web::Bytes) -> Result
         None => admin.drain(deadline),
         Some(connector) => admin
             .drain_connector(connector, deadline)
+            .await
             .map_err(|error| problem(error, connector))?,
     }
     Ok(HttpResponse::Accepted().json(admin.drain_status()))
@@ -163,6 +164,7 @@ pub(super) async fn undo_drain(shared: web::Data<Shared>, query: web::Query<Drai
     match query.connector {
         Some(connector) => admin
             .undo_drain_connector(connector)
+            .await
             .map_err(|error| problem(error, connector))?,
         None if admin.undo_drain() => {}
         None => {
@@ -190,9 +192,9 @@ pub(super) async fn reload(shared: web::Data<Shared>) -> Result<HttpResponse, Pr
 fn problem(error: NotDrained, connector: u16) -> Problem {
     match error {
         NotDrained::Unknown => Problem::not_found("no-connector", format!("there is no connector {connector}")),
-        NotDrained::Elsewhere => {
-            let detail = format!("connector {connector} has a process of its own: send that one SIGTERM");
-            Problem::new(StatusCode::CONFLICT, "connector-elsewhere", detail)
+        NotDrained::Unreachable => {
+            let detail = format!("connector {connector} has a process of its own, and the link to it is down");
+            Problem::new(StatusCode::CONFLICT, "connector-disconnected", detail)
         }
     }
 }

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
-use tandem_actors::connector;
-use tandem_actors::gateway::{ClientHandle, Gateway};
+use tandem_actors::gateway::{self, ClientHandle, Gateway};
 use tandem_actors::tserver;
 use tandem_model::call;
 use tandem_model::{ConnId, DnId};
@@ -68,7 +67,7 @@ impl Port for Gateway {
 
     fn connectors(&self) -> LocalBoxFuture<'_, Result<Vec<ConnectorSummary>, Unavailable>> {
         async move {
-            let connectors = Gateway::connectors(self).await.map_err(|_| Unavailable)?;
+            let connectors = Gateway::all_connectors(self).await.map_err(|_| Unavailable)?;
             Ok(connectors.into_iter().map(connector_summary).collect())
         }
         .boxed_local()
@@ -76,6 +75,10 @@ impl Port for Gateway {
 
     fn is_alive(&self) -> LocalBoxFuture<'_, bool> {
         Gateway::is_alive(self).boxed_local()
+    }
+
+    fn publish_gauges(&self) -> LocalBoxFuture<'_, ()> {
+        Gateway::publish_gauges(self).boxed_local()
     }
 
     fn readiness(&self) -> LocalBoxFuture<'_, Vec<ReadinessCheck>> {
@@ -132,12 +135,13 @@ fn dn_summary(dn: tserver::DnSummary) -> DnSummary {
     }
 }
 
-fn connector_summary(connector: connector::ConnectorSummary) -> ConnectorSummary {
+fn connector_summary(connector: gateway::ConnectorOverview) -> ConnectorSummary {
     ConnectorSummary {
         id: connector.id,
-        state: connector.state.name(),
+        state: connector.condition.name(),
         conferences: connector.conferences,
-        transactions: connector.stats.transactions_active,
-        dialogs: connector.stats.dialogs_active,
+        transactions: connector.transactions,
+        dialogs: connector.dialogs,
+        dns: connector.dns,
     }
 }

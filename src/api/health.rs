@@ -29,6 +29,8 @@ pub(super) async fn metrics(shared: web::Data<Shared>, request: HttpRequest) -> 
     if shared.metrics_require_key {
         shared.keys.admit(request.headers(), Scope::Read)?;
     }
+    // One that does not answer leaves its figures as they were.
+    let _ = tokio::time::timeout(DEADLINE, shared.port.publish_gauges()).await;
     // Version 0.0.4 of the text format (Prometheus docs, "Exposition formats").
     Ok(HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")

@@ -31,6 +31,8 @@ pub trait Port: Send + Sync + 'static {
     fn connectors(&self) -> LocalBoxFuture<'_, Result<Vec<ConnectorSummary>, Unavailable>>;
     /// Whether the runtime turns at all.
     fn is_alive(&self) -> LocalBoxFuture<'_, bool>;
+    /// Brings those metrics up to date that are counted when somebody looks.
+    fn publish_gauges(&self) -> LocalBoxFuture<'_, ()>;
     /// Whether the server takes calls, check by check.
     fn readiness(&self) -> LocalBoxFuture<'_, Vec<ReadinessCheck>>;
 }
@@ -109,14 +111,18 @@ pub struct DnSummary {
 pub struct ConnectorSummary {
     /// The number of its shard.
     pub id: u16,
-    /// `Running`; `Suspending`, when its DNs are others' and its calls end by themselves; `Suspended`, when nothing is left in it.
+    /// `Running`; `Suspending`, when its DNs are others' and its calls end by themselves; `Suspended`, when nothing is left in it;
+    /// `Disconnected`, when it has a process of its own that cannot be reached: what else stands here is what it told last.
     pub state: &'static str,
     /// Its live conferences: the connector's side of calls.
     pub conferences: usize,
     /// Its SIP transactions.
     pub transactions: usize,
-    /// Its SIP dialogs.
+    /// Its SIP dialogs; of one in another process its SIP sessions.
     pub dialogs: usize,
+    /// How many DNs it owns. A DN has one owner at any time. Not there in the process of a connector: the T-Server gives DNs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dns: Option<usize>,
 }
 
 /// One condition of readiness.

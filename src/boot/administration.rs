@@ -44,12 +44,12 @@ impl Admin for Administration {
         self.drain.undo()
     }
 
-    fn drain_connector(&self, connector: u16, deadline: Option<Duration>) -> Result<(), NotDrained> {
-        self.gateway.suspend(connector, deadline).map_err(not_drained)
+    fn drain_connector(&self, connector: u16, deadline: Option<Duration>) -> LocalBoxFuture<'_, Result<(), NotDrained>> {
+        async move { self.gateway.suspend(connector, deadline).await.map_err(not_drained) }.boxed_local()
     }
 
-    fn undo_drain_connector(&self, connector: u16) -> Result<(), NotDrained> {
-        self.gateway.bring_back(connector).map_err(not_drained)
+    fn undo_drain_connector(&self, connector: u16) -> LocalBoxFuture<'_, Result<(), NotDrained>> {
+        async move { self.gateway.bring_back(connector).await.map_err(not_drained) }.boxed_local()
     }
 
     fn reload(&self) -> LocalBoxFuture<'_, Result<ReloadReport, Vec<String>>> {
@@ -65,6 +65,6 @@ impl Admin for Administration {
 fn not_drained(error: NoConnector) -> NotDrained {
     match error {
         NoConnector::Unknown => NotDrained::Unknown,
-        NoConnector::Elsewhere => NotDrained::Elsewhere,
+        NoConnector::Unreachable => NotDrained::Unreachable,
     }
 }

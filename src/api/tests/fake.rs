@@ -188,12 +188,17 @@ impl Port for FakePort {
             conferences: 0,
             transactions: 0,
             dialogs: 0,
+            dns: Some(7),
         };
         self.answer([10, 9, 2].map(connector).to_vec())
     }
 
     fn is_alive(&self) -> LocalBoxFuture<'_, bool> {
         async { !self.behaviour.unready }.boxed_local()
+    }
+
+    fn publish_gauges(&self) -> LocalBoxFuture<'_, ()> {
+        async {}.boxed_local()
     }
 
     fn readiness(&self) -> LocalBoxFuture<'_, Vec<ReadinessCheck>> {
