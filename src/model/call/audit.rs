@@ -24,7 +24,7 @@ impl Call {
 
     /// From now on each conference owes an account of itself.
     pub(super) fn begin_audit(&mut self, now: Instant) {
-        let deadline = self.link_deadline(now);
+        let deadline = self.audit_deadline(now);
         for room in self.rooms.iter_mut().filter(|room| room.made && !room.ended) {
             room.audit = Some(deadline);
         }

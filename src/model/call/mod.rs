@@ -111,6 +111,9 @@ pub struct CallSettings {
     pub ring_timeout_ms: u64,
     /// How long the connector may owe a notification beyond that, in milliseconds; then the call ends without it.
     pub link_timeout_ms: u64,
+    /// How long a connector may leave unsaid what a conference is now, in milliseconds; then that is gone. It goes on with its calls while it
+    /// cannot be reached, so this is longer than most breaks of a link.
+    pub audit_timeout_ms: u64,
     /// The largest user data of one call, in bytes of keys and values; more is refused with error 223.
     pub user_data_limit_bytes: usize,
     /// The most parties of one call; one more is refused with error 111.
@@ -122,6 +125,7 @@ impl Default for CallSettings {
         Self {
             ring_timeout_ms: 60_000,
             link_timeout_ms: 40_000,
+            audit_timeout_ms: 900_000,
             user_data_limit_bytes: 65_536,
             parties_max: 16,
         }

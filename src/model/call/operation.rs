@@ -142,6 +142,11 @@ impl Call {
         now + Duration::from_millis(self.settings.link_timeout_ms.min(LONGEST_WAIT_MS))
     }
 
+    /// The connector owes an account of a conference until then.
+    pub(super) fn audit_deadline(&self, now: Instant) -> Instant {
+        now + Duration::from_millis(self.settings.audit_timeout_ms.min(LONGEST_WAIT_MS))
+    }
+
     /// Carries the operation on as far as it goes without anybody else.
     pub(super) fn advance(&mut self, now: Instant, out: &mut Vec<CallOutput>) {
         self.check_ground(now, out);

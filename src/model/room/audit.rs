@@ -4,7 +4,7 @@
 //! released; what was asked and may be lost is asked again: to be accepted, moved, prompted, and who hears whom. A conference that does
 //! not say what it is in time is gone.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::enter::release;
 use super::joiner::Stage;
@@ -15,7 +15,7 @@ use crate::{ConferenceId, PartyId};
 impl Room {
     /// Asks each conference what it is now.
     pub(super) fn audit(&mut self, now: Instant, out: &mut Vec<RoomOutput>) {
-        let deadline = self.link_deadline(now);
+        let deadline = now + Duration::from_millis(self.settings.audit_timeout_ms);
         self.audits = self.conferences.iter().map(|conference| (*conference, deadline)).collect();
         let asked = self
             .conferences

@@ -100,6 +100,9 @@ pub struct RoomSettings {
     pub announce_ms: u64,
     /// How long a connector may owe an answer, in milliseconds.
     pub link_timeout_ms: u64,
+    /// How long a connector may leave unsaid what a conference is now, in milliseconds; then that is gone. It goes on with its calls while it
+    /// cannot be reached, so this is longer than most breaks of a link.
+    pub audit_timeout_ms: u64,
 }
 
 impl Default for RoomSettings {
@@ -116,6 +119,7 @@ impl Default for RoomSettings {
             pin_timeout_ms: 15_000,
             announce_ms: 400,
             link_timeout_ms: 40_000,
+            audit_timeout_ms: 900_000,
         }
     }
 }
