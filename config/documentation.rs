@@ -66,7 +66,8 @@ From the environment and the command line a list is given as TOML (`[\"a\", \"b\
 `[[dn]]`, is given as a whole, as TOML: `--set 'dn=[{ dn = \"sip:1@tandem.local\", password = \"...\" }]'`; it replaces the list of the file.
 
 Nothing is ignored. `tandem config check FILE` lists every problem of a file with its line and column and exits with 1 if there is
-one; `tandem config show` prints what is in effect and where each value comes from, with secrets masked as `**** (length:nn)`.
+one; it says how many connectors, conferences and conference endpoints the load takes that `[sizing]` expects, and what the file is short
+of (`--json`: all of it as JSON). `tandem config show` prints what is in effect and where each value comes from, with secrets masked as `**** (length:nn)`.
 
 The unit of a number is the end of its name: `_ms` milliseconds, `_s` seconds, `_bytes` bytes.
 ";

@@ -7,6 +7,8 @@
 //! * [`Config`]: the typed values, one struct per section.
 //! * [`registry`]: the one table of options, from which defaults, checks and documentation come.
 //! * [`Config::load`]: reads, checks, merges; every [`Problem`] at once.
+//! * [`Config::of_pool`]: what is in effect for the connectors of one application pool.
+//! * [`Loaded::sizing`]: what the expected load takes, and what the configuration is short of.
 //!
 //! It does not watch files, and it opens no socket: what it says is what a server started now would do.
 
@@ -26,6 +28,7 @@ mod secret_file;
 mod seed_options;
 mod show;
 mod sip_uri;
+mod sizing;
 mod suggestion;
 
 pub use difference::Difference;
@@ -34,6 +37,7 @@ pub use load::{Loaded, environment};
 pub use problem::{Fault, Place, Problem};
 pub use schema::*;
 pub use secret::Secret;
+pub use sizing::{PoolSizing, Requirement, SizingReport, Verdict};
 
 #[cfg(test)]
 mod tests;

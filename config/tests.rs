@@ -5,6 +5,7 @@ mod messages;
 mod pools;
 mod properties;
 mod registry;
+mod sizing;
 mod sources;
 
 use std::path::Path;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde_json::json;
 
-use tandem_config::{Config, Problem, environment, options_markdown, options_matching, options_text, registry};
+use tandem_config::{Config, Loaded, Problem, environment, options_markdown, options_matching, options_text, registry};
 
 /// The commands of `tandem config`.
 #[derive(Clone, PartialEq, Eq, Debug, Subcommand)]
@@ -32,10 +32,13 @@ pub enum ConfigCommand {
         #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
         sets: Vec<String>,
     },
-    /// List every problem of a configuration file; exits with 1 if there is one
+    /// List every problem of a configuration file, and what the expected load takes; exits with 1 if there is a problem
     Check {
         /// The configuration file
         file: PathBuf,
+        /// As JSON, on standard output
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -51,7 +54,7 @@ pub fn run(command: ConfigCommand) -> ExitCode {
             }
             Err(problems) => refuse(&problems),
         },
-        ConfigCommand::Check { file } => check(&file),
+        ConfigCommand::Check { file, json } => check(&file, json),
     }
 }
 
@@ -74,12 +77,17 @@ fn options(filter: Option<&str>, json: bool) -> ExitCode {
     print(&format!("{document:#}\n"))
 }
 
-/// The file alone, without this machine's environment.
-fn check(file: &Path) -> ExitCode {
-    match Config::load(Some(file), &[], []) {
+/// The file alone, without this machine's environment. Problems and warnings go to standard error, sizes to standard output.
+fn check(file: &Path, as_json: bool) -> ExitCode {
+    let loaded = Config::load(Some(file), &[], []);
+    if as_json {
+        return check_json(file, &loaded);
+    }
+    match loaded {
         Ok(loaded) => {
             report(&loaded.warnings, "warning: ");
-            print(&format!("{}: no problem found\n", file.display()))
+            let sizing = loaded.sizing(cores());
+            print(&format!("{}: no problem found\n{sizing}", file.display()))
         }
         Err(problems) => {
             report(&problems, "");
@@ -88,6 +96,30 @@ fn check(file: &Path) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn check_json(file: &Path, loaded: &Result<Loaded, Vec<Problem>>) -> ExitCode {
+    let list = |problems: &[Problem]| -> Vec<_> {
+        let entry = |problem: &Problem| json!({ "place": problem.place.to_string(), "text": problem.fault.to_string() });
+        problems.iter().map(entry).collect()
+    };
+    let (problems, warnings, sizing) = match loaded {
+        Ok(loaded) => (Vec::new(), list(&loaded.warnings), Some(loaded.sizing(cores()))),
+        Err(problems) => (list(problems), Vec::new(), None),
+    };
+    let found_none = problems.is_empty();
+    let document = json!({
+        "file": file.display().to_string(),
+        "problems": problems,
+        "warnings": warnings,
+        "sizing": sizing,
+    });
+    let printed = print(&format!("{document:#}\n"));
+    if found_none { printed } else { ExitCode::FAILURE }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn report(problems: &[Problem], before: &str) {

@@ -96,3 +96,46 @@ fn a_port_that_is_taken_is_named() {
     assert_eq!((code, stdout.as_str()), (1, ""));
     assert!(stderr.contains(&address.to_string()), "{stderr}");
 }
+
+/// A pool that nobody serves is a warning, and what the load takes is told beside it; with `--json` all of it is one document.
+#[test]
+fn pools_that_nobody_serves_and_the_sizes_that_a_load_takes_are_told() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let file = directory.path().join("pools.toml");
+    let toml = "[[cti.api_key]]\nname = \"a\"\nkey = \"12345678\"\n\
+                [sizing]\nmax_calls = 100\nstopped_connectors = 1\n[conference]\npool_size = 40\n\
+                [[dn_folder]]\nname = \"Env36\"\npool_name = \"Pool1\"\n\
+                [[link]]\nname = \"c1\"\nhostname = \"127.0.0.1\"\nport = 9001\n";
+    std::fs::write(&file, toml).expect("the configuration is written");
+    let check = |json: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
+        let (code, stdout, stderr) = run(command.args(["config", "check"]).arg(&file).args(json), b"");
+        let named = |text: String| text.replace(&file.display().to_string(), "FILE");
+        (code, named(stdout), named(stderr))
+    };
+    let (code, stdout, stderr) = check(&[]);
+    assert_eq!(
+        (code, stderr.as_str()),
+        (
+            0,
+            "warning: FILE:11:13: no [[link]] has `pool_name` = \"Pool1\": nobody serves folder `Env36`\n"
+        )
+    );
+    assert_eq!(
+        stdout,
+        "FILE: no problem found\n\
+         sizing of pool `default`: 100 calls at a time, 0 DNs, 1 connector of which 1 may be stopped\n\
+         \x20 SHORT  1 of [[link]]; 2 needed: 200 legs each, and 1 that may be stopped\n\
+         \x20 SHORT  `conference.pool_size` = 40; 120 needed: 1.2 * 100 / (2 - 1)\n\
+         \x20 SHORT  `conference.count` = 0; 12 needed: 120 / 10\n\
+         \x20 ok     `sip.max_sessions` = 100000; 200 needed: 2 * 100 / 1\n"
+    );
+    let (code, stdout, stderr) = check(&["--json"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let document: serde_json::Value = serde_json::from_str(&stdout).expect("JSON");
+    assert_eq!(document["warnings"].as_array().map(Vec::len), Some(1));
+    assert_eq!(document["problems"].as_array().map(Vec::len), Some(0));
+    let short = &document["sizing"]["pools"][0]["requirements"][1];
+    assert_eq!(short["option"], "conference.pool_size");
+    assert_eq!((&short["needed"], &short["verdict"]), (&120.into(), &"short".into()));
+}
