@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "fault-injection")]
+use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 #[cfg(feature = "fault-injection")]
@@ -57,7 +59,7 @@ pub struct TlsFiles {
 
 /// Makes a connection out of nothing, for a simulation.
 #[cfg(feature = "fault-injection")]
-pub type Open = Arc<dyn Fn() -> io::Result<Stream> + Send + Sync>;
+pub type Open = Arc<dyn Fn() -> BoxFuture<'static, io::Result<Stream>> + Send + Sync>;
 
 /// Opens connections to one connector.
 #[derive(Clone)]
@@ -125,7 +127,7 @@ impl Dialler {
     async fn open(&self) -> io::Result<Stream> {
         #[cfg(feature = "fault-injection")]
         if let Some(open) = &self.simulated {
-            return open();
+            return open().await;
         }
         let tcp = TcpStream::connect((&*self.host, self.port)).await?;
         tcp.set_nodelay(true)?;

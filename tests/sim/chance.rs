@@ -1,6 +1,7 @@
 //! A random world from a seed.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,10 +14,12 @@ use tandem_model::{ConnId, KvList, MergeType};
 use tandem_wire::ClientRequest;
 
 use super::desktop::Desktop;
-use super::phone::{Act, Manners};
+use super::faithful::Faithful;
+use super::phone::{Act, Manners, Phone};
 use super::rest;
 use super::rules;
 use super::storm;
+use super::trouble::{self, Trouble};
 use super::wire::{Weather, Wire};
 use super::world::{Audio, Genesis, PHONES, World};
 
@@ -49,6 +52,7 @@ enum Deed {
     Ask(usize),
     Crash,
     Kill,
+    Trouble(Trouble),
 }
 
 /// What is done to the server.
@@ -60,6 +64,8 @@ enum Fate {
     Stormy,
     /// It is killed now and then, and comes back.
     Killed,
+    /// It is of several processes, which lose each other, and die, and come back.
+    Split,
 }
 
 /// Plays a seed and checks the rules.
@@ -77,12 +83,19 @@ pub async fn play_killed(seed: u64) -> Outcome {
     play_with(seed, Fate::Killed).await
 }
 
+/// The same, with a server of several processes, whose links are cut and which are killed now and then.
+pub async fn play_split(seed: u64) -> Outcome {
+    play_with(seed, Fate::Split).await
+}
+
 async fn play_with(seed: u64, fate: Fate) -> Outcome {
     let mut rng = StdRng::seed_from_u64(seed);
+    let split = fate == Fate::Split;
     let genesis = Genesis {
         seed,
         connectors: rng.random_range(1..=3),
-        phones: rng.random_range(3..=PHONES),
+        split,
+        phones: rng.random_range(if split { 6 } else { 3 }..=PHONES),
         weather: weather(&mut rng),
         require_auth: rng.random_ratio(1, 3),
         audio: *[Audio::Direct, Audio::Descending, Audio::Anchored]
@@ -97,7 +110,12 @@ async fn play_with(seed: u64, fate: Fate) -> Outcome {
         let some: Vec<_> = everything.iter().filter(|_| rng.random()).cloned().collect();
         world.add_desktop(&some).await;
     }
-    plan_phones(&mut world, &mut rng);
+    let faithful = match split {
+        true => Some(Faithful::begin(&mut world).await),
+        false => None,
+    };
+    let cast = Cast::of(&world, faithful.as_ref());
+    plan_phones(&mut world, &cast, &mut rng);
     let end = now() + BUSY;
     let mut deeds: Vec<_> = desktop_plans(&world, &mut rng)
         .into_iter()
@@ -109,24 +127,33 @@ async fn play_with(seed: u64, fate: Fate) -> Outcome {
             deeds.extend((0..rng.random_range(4..20)).map(|_| (now() + within(&mut rng, BUSY), Deed::Crash)));
         }
         Fate::Killed => deeds.extend((0..rng.random_range(1..5)).map(|_| (now() + within(&mut rng, BUSY), Deed::Kill))),
+        Fate::Split => {
+            let troubles = trouble::plan(world.sides.len(), BUSY, &mut rng).into_iter();
+            deeds.extend(troubles.map(|(wait, trouble)| (now() + wait, Deed::Trouble(trouble))));
+        }
     }
     deeds.sort_by_key(|(due, _)| *due);
     for (due, deed) in deeds {
         world.run_until(due).await;
         match deed {
-            Deed::Ask(desktop) => act(&mut world.desktops, desktop, &mut rng, &everything).await,
+            Deed::Ask(desktop) => act(&mut world, desktop, &mut rng, &cast).await,
+            Deed::Trouble(trouble) => trouble.befall(&mut world).await,
             Deed::Crash => storm::strike(&mut world, &mut rng).await,
             Deed::Kill => world.kill_and_restart().await,
         }
     }
     world.run_until(end).await;
     let mut heard = 0;
+    trouble::end(&mut world).await;
     if fate != Fate::Stormy {
         world.rest().await;
         let late = world.add_desktop(&everything).await;
         world.run(Duration::from_secs(1)).await;
         rules::check_rest(&world);
         heard = rest::check(&world, late);
+    }
+    if let Some(faithful) = &faithful {
+        faithful.check(&mut world).await;
     }
     world.wind_up().await;
     rules::check(&world, fate == Fate::Stormy).await;
@@ -147,15 +174,75 @@ fn within(rng: &mut StdRng, duration: Duration) -> Duration {
     Duration::from_millis(rng.random_range(0..duration.as_millis() as u64))
 }
 
-fn plan_phones(world: &mut World, rng: &mut StdRng) {
-    let count = world.phones.len();
+/// Who takes part in what happens: all phones, but for those that keep out of it.
+struct Cast {
+    /// By their places in the world, the carrier last.
+    phones: Vec<usize>,
+    /// Their DNs, without the carrier.
+    dns: Vec<String>,
+    numbers: Vec<String>,
+    /// The DNs of those that keep out.
+    keep_out: Vec<String>,
+    /// How many connectors have processes of their own; the n-th phone is with the (n modulo this)-th.
+    sides: usize,
+}
+
+impl Cast {
+    fn of(world: &World, faithful: Option<&Faithful>) -> Self {
+        let keeps_out = |phone: &usize| faithful.is_some_and(|faithful| faithful.phones.contains(phone));
+        let phones: Vec<_> = (0..world.phones.len()).filter(|phone| !keeps_out(phone)).collect();
+        let known = || phones.iter().take(phones.len() - 1).map(|phone| &world.phones[*phone]);
+        Self {
+            dns: known().map(Phone::dn).collect(),
+            numbers: known().map(|phone| phone.number.clone()).collect(),
+            keep_out: faithful.map(|faithful| faithful.dns.to_vec()).unwrap_or_default(),
+            sides: world.sides.len().max(1),
+            phones,
+        }
+    }
+
+    /// The place of somebody.
+    fn any(&self, rng: &mut StdRng) -> usize {
+        let place = rng.random_range(0..self.phones.len());
+        self.phones[place]
+    }
+
+    /// Which connector the phone with that DN is with.
+    fn side_of(&self, dn: &str) -> usize {
+        let place = self.dns.iter().position(|other| other == dn);
+        place.map_or(0, |place| self.phones[place] % self.sides)
+    }
+
+    /// A number that somebody may dial; not always one that there is.
+    fn number(&self, rng: &mut StdRng, side: usize) -> String {
+        match rng.random_range(0..12) {
+            0 => "0305550123".into(),
+            1 => "0905550123".into(),
+            2 => "nobody".into(),
+            3 => "sip:someone@elsewhere.example".into(),
+            _ => {
+                let place = rng.random_range(0..self.numbers.len());
+                let is_near = |place: &usize| self.phones[*place] % self.sides == side;
+                // Mostly somebody at the same connector.
+                let near = (0..self.numbers.len())
+                    .map(|step| (place + step) % self.numbers.len())
+                    .find(is_near);
+                let far = self.sides > 1 && rng.random_ratio(1, 6);
+                self.numbers[near.filter(|_| !far).unwrap_or(place)].clone()
+            }
+        }
+    }
+}
+
+fn plan_phones(world: &mut World, cast: &Cast, rng: &mut StdRng) {
     let patient = rng.random_ratio(2, 3);
-    for phone in &mut world.phones {
+    for phone in &cast.phones {
+        let phone = &mut world.phones[*phone];
         phone.patient = patient;
         phone.manners = Manners::Moody;
         phone.restless = true;
     }
-    for phone in 0..count - 1 {
+    for phone in cast.phones.iter().take(cast.phones.len() - 1).copied() {
         // Some phones come late, or never.
         let late = rng.random_ratio(1, 8);
         let wait = within(rng, if late { BUSY } else { Duration::from_secs(1) });
@@ -172,34 +259,23 @@ fn plan_phones(world: &mut World, rng: &mut StdRng) {
         }
     }
     for _ in 0..rng.random_range(15..40) {
-        let (wait, phone) = (within(rng, BUSY), rng.random_range(0..count));
+        let (wait, phone) = (within(rng, BUSY), cast.any(rng));
         let dial = Act::Dial {
-            number: number(rng, count),
+            number: cast.number(rng, phone % cast.sides),
             late_offer: rng.random_ratio(1, 8),
         };
         world.plan(wait, phone, dial);
     }
     for _ in 0..rng.random_range(0..6) {
-        let (wait, phone, victim) = (within(rng, BUSY), rng.random_range(0..count), rng.random_range(0..count));
+        let (wait, phone, victim) = (within(rng, BUSY), cast.any(rng), cast.any(rng));
         world.plan(wait, phone, Act::PickUp(victim));
     }
     for _ in 0..rng.random_range(0..4) {
-        let (wait, phone, long) = (within(rng, BUSY), rng.random_range(0..count), within(rng, BUSY));
+        let (wait, phone, long) = (within(rng, BUSY), cast.any(rng), within(rng, BUSY));
         let dark = rng.random::<bool>();
         let fault = |on| if dark { Act::Dark(on) } else { Act::Closed(on) };
         world.plan(wait, phone, fault(true));
         world.plan(wait + long, phone, fault(false));
-    }
-}
-
-/// A number that somebody may dial; not always one that there is.
-fn number(rng: &mut StdRng, phones: usize) -> String {
-    match rng.random_range(0..12) {
-        0 => "0305550123".into(),
-        1 => "0905550123".into(),
-        2 => "nobody".into(),
-        3 => "sip:someone@elsewhere.example".into(),
-        _ => (1000 + rng.random_range(1..phones.max(2))).to_string(),
     }
 }
 
@@ -214,17 +290,21 @@ fn desktop_plans(world: &World, rng: &mut StdRng) -> Vec<(Instant, usize)> {
 }
 
 /// One request of a desktop: sensible, out of place, or nonsense.
-async fn act(desktops: &mut [Desktop], index: usize, rng: &mut StdRng, dns: &[String]) {
+async fn act(world: &mut World, index: usize, rng: &mut StdRng, cast: &Cast) {
+    if !world.is_serving() {
+        return;
+    }
     // The observer stays, and stays registered.
     let may_change = index > 0;
-    let desktop = &mut desktops[index];
-    let dn = dns.choose(rng).cloned().unwrap_or_default();
-    let known = desktop.calls.len();
-    let recent = known.saturating_sub(6)..known;
+    let desktop = &mut world.desktops[index];
+    let dn = cast.dns.choose(rng).cloned().unwrap_or_default();
+    let is_cast = |dns: &BTreeSet<String>| !dns.iter().any(|dn| cast.keep_out.contains(dn));
+    let calls: Vec<_> = desktop.calls.iter().filter(|(_, dns)| is_cast(dns)).collect();
+    let recent = calls.len().saturating_sub(6)..calls.len();
     let heard = if recent.is_empty() {
         None
     } else {
-        desktop.calls.iter().nth(rng.random_range(recent))
+        calls.get(rng.random_range(recent)).copied()
     };
     let call = heard.and_then(|(call, _)| call.parse().ok()).unwrap_or(ConnId(77));
     let party = heard
@@ -233,12 +313,12 @@ async fn act(desktops: &mut [Desktop], index: usize, rng: &mut StdRng, dns: &[St
         .cloned()
         .unwrap_or(dn.clone());
     let pairs = KvList::from_iter([("key", "value"), ("other", "x")]);
-    if let Some(request) = control(desktop, rng, dns) {
+    if let Some(request) = control(desktop, rng, cast) {
         desktop.ask(request).await;
         return;
     }
     let request = match rng.random_range(0..24) {
-        0..8 => ClientRequest::make_call(&dn, &number(rng, dns.len() + 1)).user_data(pairs),
+        0..8 => ClientRequest::make_call(&dn, &cast.number(rng, cast.side_of(&dn))).user_data(pairs),
         8..11 => ClientRequest::release_call(&party, call),
         11 => ClientRequest::clear_call(&party, call),
         12 | 13 => ClientRequest::attach_user_data(&party, call, pairs),
@@ -263,8 +343,10 @@ async fn act(desktops: &mut [Desktop], index: usize, rng: &mut StdRng, dns: &[St
 }
 
 /// Now and then, where a DN has calls: a request that controls them.
-fn control(desktop: &Desktop, rng: &mut StdRng, dns: &[String]) -> Option<ClientRequest> {
-    let live = desktop.live();
+fn control(desktop: &Desktop, rng: &mut StdRng, cast: &Cast) -> Option<ClientRequest> {
+    let mut live = desktop.live();
+    // The carrier has calls too.
+    live.retain(|dn, _| !cast.keep_out.contains(dn));
     let (dn, calls) = live.iter().nth(rng.random_range(0..live.len().max(1)))?;
     let mut call = || {
         calls
@@ -279,9 +361,9 @@ fn control(desktop: &Desktop, rng: &mut StdRng, dns: &[String]) -> Option<Client
     }
     // Often to a DN that is in the call, too: to delete it, or by mistake.
     let to = if rng.random_ratio(1, 3) {
-        dns.choose(rng).cloned()?
+        cast.dns.choose(rng).cloned()?
     } else {
-        number(rng, dns.len() + 1)
+        cast.number(rng, cast.side_of(dn))
     };
     let with = |operation| Some(ClientRequest::of_call_with(operation, dn, one, &to));
     let two = |operation| Some(ClientRequest::of_two_calls(operation, dn, one, other));

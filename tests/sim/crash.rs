@@ -43,6 +43,7 @@ pub async fn stage(connectors: u16) -> World {
     let mut world = World::begin(Genesis {
         seed: 1,
         connectors,
+        split: false,
         phones: 8,
         weather,
         require_auth: true,

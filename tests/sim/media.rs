@@ -13,16 +13,24 @@ use tandem_model::ConferenceId;
 
 use super::wire::Wire;
 
-/// The ports that are open.
+/// The ports that are open, of all processes.
 pub struct Ports {
     next: AtomicU64,
     open: Mutex<BTreeMap<PortId, OpenPort>>,
     wire: Arc<Wire>,
 }
 
+/// The media plane of one process.
+pub struct Plane {
+    ports: Arc<Ports>,
+    process: usize,
+}
+
 /// What one port was told last.
 #[derive(Clone, Default, Debug)]
 pub struct OpenPort {
+    /// The process that it is in.
+    process: usize,
     /// Whose it is.
     pub conference: u64,
     /// Where devices send to it.
@@ -52,17 +60,26 @@ impl Ports {
         open
     }
 
-    /// The process was killed: no port is left of it.
-    pub fn die(&self) {
-        self.ports().clear();
+    /// A process was killed: no port is left of it.
+    pub fn die(&self, process: usize) {
+        self.ports().retain(|_, port| port.process != process);
+    }
+
+    /// The media plane of a process.
+    pub fn plane(self: &Arc<Self>, process: usize) -> Arc<Plane> {
+        Arc::new(Plane {
+            ports: self.clone(),
+            process,
+        })
     }
 
     fn ports(&self) -> MutexGuard<'_, BTreeMap<PortId, OpenPort>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin(&self, id: u64, local: SocketAddr, conference: ConferenceId) -> Port {
+    fn begin(&self, process: usize, id: u64, local: SocketAddr, conference: ConferenceId) -> Port {
         let open = OpenPort {
+            process,
             conference: conference.0,
             local: Some(local),
             ..OpenPort::default()
@@ -89,59 +106,62 @@ fn port(id: PortId, local: SocketAddr) -> Port {
     Port { id, local, stream }
 }
 
-impl Media for Ports {
+impl Media for Plane {
     fn open(&self, conference: ConferenceId) -> Result<Port, OpenError> {
-        let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
+        let id = self.ports.next.fetch_add(1, Ordering::Relaxed) + 1;
         let local = SocketAddr::from(([10, 1, (id >> 8) as u8, id as u8], 20_000));
-        self.wire
+        self.ports
+            .wire
             .write(format!("port {id} of conference {:x} opened at {local}", conference.0));
-        Ok(self.begin(id, local, conference))
+        Ok(self.ports.begin(self.process, id, local, conference))
     }
 
     fn reopen(&self, conference: ConferenceId, restore: PortRestore) -> Result<Port, OpenError> {
         let local = restore.local;
-        if let Some((id, living)) = self.ports().iter_mut().find(|(_, living)| living.local == Some(local)) {
+        if let Some((id, living)) = self.ports.ports().iter_mut().find(|(_, living)| living.local == Some(local)) {
             if living.conference != conference.0 {
                 return Err(OpenError::Taken { local });
             }
             living.is_left = false;
-            self.wire.write(format!("port {} is taken over", id.0));
+            self.ports.wire.write(format!("port {} is taken over", id.0));
             return Ok(port(*id, local));
         }
-        let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
-        self.wire
+        let id = self.ports.next.fetch_add(1, Ordering::Relaxed) + 1;
+        self.ports
+            .wire
             .write(format!("port {id} of conference {:x} opened again at {local}", conference.0));
-        Ok(self.begin(id, local, conference))
+        Ok(self.ports.begin(self.process, id, local, conference))
     }
 
     fn set(&self, port: PortId, settings: PortSettings) {
-        self.wire.write(format!(
+        self.ports.wire.write(format!(
             "port {} sends to {:?}, {:?}",
             port.0, settings.remote, settings.direction
         ));
-        self.change(port, |port| port.settings = Some(settings));
+        self.ports.change(port, |port| port.settings = Some(settings));
     }
 
     fn hear(&self, port: PortId, sources: Vec<Source>) {
-        self.wire.write(format!("port {} hears {sources:?}", port.0));
-        self.change(port, |port| port.hears = sources);
+        self.ports.wire.write(format!("port {} hears {sources:?}", port.0));
+        self.ports.change(port, |port| port.hears = sources);
     }
 
     fn digits(&self, _: PortId, _: Arc<str>) {}
 
     fn rehome(&self, port: PortId, conference: ConferenceId) {
-        self.wire
+        self.ports
+            .wire
             .write(format!("port {} is of conference {:x}", port.0, conference.0));
-        self.change(port, |port| port.conference = conference.0);
+        self.ports.change(port, |port| port.conference = conference.0);
     }
 
     fn leave(&self, port: PortId) {
-        self.wire.write(format!("port {} left", port.0));
-        self.change(port, |port| port.is_left = true);
+        self.ports.wire.write(format!("port {} left", port.0));
+        self.ports.change(port, |port| port.is_left = true);
     }
 
     fn close(&self, port: PortId) {
-        self.wire.write(format!("port {} closed", port.0));
-        self.ports().remove(&port);
+        self.ports.wire.write(format!("port {} closed", port.0));
+        self.ports.ports().remove(&port);
     }
 }

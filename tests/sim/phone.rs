@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rand::rngs::StdRng;
@@ -20,6 +20,9 @@ use super::wire::Wire;
 const REFER: &str = "application/refer-to";
 /// The domain of every phone.
 pub const DOMAIN: &str = "tandem.local";
+
+/// How long a request is sent again at most (RFC 3261 s.17.1.2.2, Timer F).
+const LONGEST_REQUEST: Duration = Duration::from_secs(32);
 
 /// What a phone does when it is called.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -111,7 +114,8 @@ pub struct Phone {
     pub registered: Option<u16>,
     /// What it decided to do later.
     pub plans: Vec<(Duration, Act)>,
-    server: SocketAddr,
+    /// Where it sends its requests.
+    pub server: SocketAddr,
     rng: StdRng,
     retired: bool,
     descriptions: u64,
@@ -122,6 +126,11 @@ pub struct Phone {
     pub dialogs: BTreeMap<String, String>,
     /// What it did by itself or was told to do.
     pub deeds: usize,
+    /// Its link is down.
+    pub dark: bool,
+    /// It hung up when nobody could hear that.
+    pub unheard: bool,
+    hung_up: Option<Instant>,
 }
 
 impl Phone {
@@ -163,6 +172,9 @@ impl Phone {
             offers: BTreeMap::new(),
             dialogs: BTreeMap::new(),
             deeds: 0,
+            dark: false,
+            unheard: false,
+            hung_up: None,
         }
     }
 
@@ -175,6 +187,10 @@ impl Phone {
     pub fn act(&mut self, act: Act) {
         let at = now();
         self.deeds += 1;
+        if matches!(act, Act::HangUp(_) | Act::Cancel(_)) {
+            self.hung_up = Some(at);
+            self.unheard |= self.dark;
+        }
         match act {
             Act::Register { seconds } => self.register(seconds),
             Act::Dial { number, late_offer } => self.dial(&number, late_offer, None),
@@ -235,6 +251,12 @@ impl Phone {
             Act::Retire => self.retire(),
             Act::Dark(_) | Act::Closed(_) | Act::PickUp(_) => {}
         }
+    }
+
+    /// Its link goes down, or is up again.
+    pub fn set_dark(&mut self, dark: bool) {
+        self.dark = dark;
+        self.unheard |= dark && self.hung_up.is_some_and(|at| now() < at + LONGEST_REQUEST);
     }
 
     fn retire(&mut self) {

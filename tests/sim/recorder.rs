@@ -1,13 +1,15 @@
-//! The metrics of this thread: a world runs on one thread, so what it counts is its own, though tests run side by side.
+//! The metrics of this thread: a world runs on one thread, so what it counts is its own, though tests run side by side. Where the world
+//! has several processes, each has metrics of its own, and they go with it.
 
-use std::cell::RefCell;
+use std::cell::{Cell as Current, RefCell};
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use metrics::{Counter, CounterFn, Gauge, GaugeFn, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
 thread_local! {
-    static VALUES: RefCell<BTreeMap<String, f64>> = const { RefCell::new(BTreeMap::new()) };
+    static VALUES: RefCell<BTreeMap<(usize, String), f64>> = const { RefCell::new(BTreeMap::new()) };
+    static PROCESS: Current<usize> = const { Current::new(0) };
 }
 
 /// Installs the recorder for the process; to be called before any actor starts.
@@ -21,12 +23,25 @@ pub fn reset() {
     VALUES.with_borrow_mut(BTreeMap::clear);
 }
 
-/// A metric of this thread with a kind of actor as its label; 0 where nothing was recorded.
-pub fn of_kind(name: &str, kind: &str) -> i64 {
-    VALUES.with_borrow(|values| values.get(&format!("{name}{{kind={kind}}}")).copied().unwrap_or_default() as i64)
+/// A process has died with what it counted.
+pub fn forget(process: usize) {
+    VALUES.with_borrow_mut(|values| values.retain(|(of, _), _| *of != process));
 }
 
-/// A metric of this thread, over all its labels.
+/// Counts what is done as a process's.
+pub fn within<T>(process: usize, deed: impl FnOnce() -> T) -> T {
+    let before = PROCESS.replace(process);
+    let done = deed();
+    PROCESS.set(before);
+    done
+}
+
+/// A metric of this thread with a kind of actor as its label; 0 where nothing was recorded.
+pub fn of_kind(name: &str, kind: &str) -> i64 {
+    total(&format!("{name}{{kind={kind}}}"))
+}
+
+/// A metric of this thread, over all its labels and processes.
 pub fn total(name: &str) -> i64 {
     let of_name = |key: &str| {
         key.strip_prefix(name)
@@ -35,7 +50,7 @@ pub fn total(name: &str) -> i64 {
     VALUES.with_borrow(|values| {
         values
             .iter()
-            .filter(|(key, _)| of_name(key))
+            .filter(|((_, key), _)| of_name(key))
             .map(|(_, value)| *value)
             .sum::<f64>() as i64
     })
@@ -47,7 +62,8 @@ struct Cell(String);
 
 impl Cell {
     fn change(&self, change: impl FnOnce(&mut f64)) {
-        VALUES.with_borrow_mut(|values| change(values.entry(self.0.clone()).or_default()));
+        let key = (PROCESS.get(), self.0.clone());
+        VALUES.with_borrow_mut(|values| change(values.entry(key).or_default()));
     }
 }
 

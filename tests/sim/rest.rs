@@ -2,7 +2,7 @@
 //!
 //! The picture is made from the observer's events alone. Of each session of a phone it is known where its audio goes: to another phone or
 //! to a port. Who is due to hear another does so on one of them; that nothing is heard can be said of phones with one session alone.
-//! Phones that hold by themselves, or that are being called, and the carrier's parties are left out.
+//! Phones that hold by themselves, that are being called, or that hung up when nobody could hear it, and the carrier's parties are left out.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -157,7 +157,7 @@ fn check_hearing(world: &World, picture: &Picture) -> usize {
     let places: BTreeMap<String, Vec<Place<'_>>> = world
         .phones
         .iter()
-        .filter(|phone| phone.calls.values().all(|call| call.stage == Stage::Talking && !call.holds))
+        .filter(|phone| !phone.unheard && phone.calls.values().all(|call| call.stage == Stage::Talking && !call.holds))
         .map(|phone| {
             let sessions = phone.calls.keys();
             (

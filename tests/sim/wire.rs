@@ -1,8 +1,8 @@
-//! The network between the phones and the server: datagrams that take their time, get lost, or come twice.
+//! The network between the phones and the server, or its connectors: datagrams that take their time, get lost, or come twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -45,7 +45,6 @@ pub struct Packet {
 
 /// The network.
 pub struct Wire {
-    server: SocketAddr,
     inner: Mutex<Inner>,
     stirred: Notify,
 }
@@ -71,7 +70,7 @@ enum Line {
 }
 
 impl Wire {
-    pub fn new(server: SocketAddr, weather: Weather, seed: u64) -> Self {
+    pub fn new(weather: Weather, seed: u64) -> Self {
         let inner = Inner {
             weather,
             rng: StdRng::seed_from_u64(seed),
@@ -83,10 +82,17 @@ impl Wire {
             transcript: Vec::new(),
         };
         Self {
-            server,
             inner: Mutex::new(inner),
             stirred: Notify::new(),
         }
+    }
+
+    /// The socket of a server that has this address.
+    pub fn socket(self: &Arc<Self>, address: SocketAddr) -> Arc<Socket> {
+        Arc::new(Socket {
+            wire: self.clone(),
+            address,
+        })
     }
 
     /// The way from the server to a phone, or back.
@@ -219,14 +225,20 @@ impl Inner {
     }
 }
 
-impl Network for Wire {
+/// What a server sends from.
+pub struct Socket {
+    wire: Arc<Wire>,
+    address: SocketAddr,
+}
+
+impl Network for Socket {
     fn send(&self, batch: &mut Vec<(Flow, Bytes)>) -> Vec<Flow> {
         let mut dead = Vec::new();
         for (flow, bytes) in batch.drain(..) {
-            if self.inner().closed.contains(&flow.peer) && !dead.contains(&flow) {
+            if self.wire.inner().closed.contains(&flow.peer) && !dead.contains(&flow) {
                 dead.push(flow);
             }
-            self.put(self.server, flow.peer, bytes);
+            self.wire.put(self.address, flow.peer, bytes);
         }
         dead
     }

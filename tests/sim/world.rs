@@ -18,13 +18,14 @@ use tandem_config::Config;
 use tandem_sip::flow::{Hop, ListenerId, Transport};
 use tandem_sip::message::Message;
 use tandem_sip::ua::{Listener, UaOutput};
-use tokio::task::{JoinHandle, LocalSet};
 
 use super::desktop::Desktop;
 use super::journal::Memory;
 use super::media::Ports;
 use super::phone::{Act, DOMAIN, Phone};
+use super::process::Process;
 use super::recorder;
+use super::side::{Side, TSERVER};
 use super::wire::{Weather, Wire};
 
 /// The key that opens the server.
@@ -66,6 +67,8 @@ thread_local! {
 pub struct Genesis {
     pub seed: u64,
     pub connectors: u16,
+    /// Whether the connectors have processes of their own.
+    pub split: bool,
     pub phones: usize,
     pub weather: Weather,
     pub require_auth: bool,
@@ -86,14 +89,17 @@ pub enum Audio {
 
 /// The world.
 pub struct World {
+    /// The server, or its T-Server side.
     pub tree: Tree,
-    /// What the server leaves behind when it is killed.
+    /// The connectors, where they have processes of their own.
+    pub sides: Vec<Side>,
+    /// What a process leaves behind when it is killed.
     pub journal: Memory,
     genesis: Genesis,
-    /// How often the server was killed.
+    /// How often a process was killed.
     kills: u64,
-    /// Drives the server's tasks; they end with it.
-    process: JoinHandle<()>,
+    /// The server's, or the T-Server side's, while it runs.
+    process: Option<Process>,
     pub wire: Arc<Wire>,
     /// The media ports of the server.
     pub ports: Arc<Ports>,
@@ -140,15 +146,19 @@ fn config(audio: Audio) -> &'static Config {
 /// When every simulation begins.
 pub const UNIX_SECONDS: u64 = 1_800_000_000;
 
-fn plan_of(genesis: Genesis, kills: u64, journal: &Memory) -> Plan {
-    let listener = Listener {
+fn listener(address: SocketAddr) -> Listener {
+    Listener {
         id: ListenerId(0),
         transport: Transport::Udp,
-        advertised: server(),
-    };
+        advertised: address,
+    }
+}
+
+/// What a process is grown from that is the n-th in this world, killed ones among them.
+pub fn plan_of(genesis: Genesis, nth: u64, listeners: Vec<Listener>, journal: &Memory) -> Plan {
     let mut seed = [0; 32];
     seed[..8].copy_from_slice(&genesis.seed.to_le_bytes());
-    seed[8..16].copy_from_slice(&kills.to_le_bytes());
+    seed[8..16].copy_from_slice(&nth.to_le_bytes());
     let start = START.get().unwrap_or_else(now);
     Plan {
         connectors: genesis.connectors,
@@ -164,39 +174,60 @@ fn plan_of(genesis: Genesis, kills: u64, journal: &Memory) -> Plan {
         },
         journal: Arc::new(journal.clone()),
         anchor: (start, UNIX_EPOCH + Duration::from_secs(UNIX_SECONDS)),
-        ..plan(config(genesis.audio), vec![listener], 1).expect("the plan is right")
+        ..plan(config(genesis.audio), listeners, 1).expect("the plan is right")
     }
 }
 
-/// Starts the server. Its actors are tasks of a set of their own, which can be dropped.
-async fn start(plan: Plan, wire: &Arc<Wire>, ports: &Arc<Ports>) -> (Tree, JoinHandle<()>) {
-    let nowhere: tandem_actors::network::Resolve = Arc::new(|_| Box::pin(std::future::ready(Vec::new())));
-    let media = ports.clone();
-    let tasks = LocalSet::new();
-    let grown = Tree::grow(plan, wire.clone(), nowhere, Box::new(move |_| media), Placement::Here);
-    let tree = tasks.run_until(grown).await;
-    (tree, tokio::task::spawn_local(tasks))
+/// No name leads anywhere.
+pub fn nowhere() -> tandem_actors::network::Resolve {
+    Arc::new(|_| Box::pin(std::future::ready(Vec::new())))
+}
+
+/// Starts the server of one process.
+async fn start(plan: Plan, wire: &Arc<Wire>, ports: &Arc<Ports>) -> (Tree, Process) {
+    let (socket, plane) = (wire.socket(server()), ports.plane(TSERVER));
+    let grown = Tree::grow(plan, socket, nowhere(), Box::new(move |_| plane), Placement::Here);
+    Process::start(TSERVER, grown).await
+}
+
+/// Starts the server, or the T-Server side where its connectors have processes of their own.
+async fn start_either(
+    genesis: Genesis,
+    nth: u64,
+    journal: &Memory,
+    wire: &Arc<Wire>,
+    ports: &Arc<Ports>,
+    sides: &[Side],
+) -> (Tree, Process) {
+    if genesis.split {
+        return Side::start_tserver(plan_of(genesis, nth, Vec::new(), journal), sides, nth).await;
+    }
+    start(plan_of(genesis, nth, vec![listener(server())], journal), wire, ports).await
 }
 
 impl World {
     /// A server and its phones, none of them registered.
     pub async fn begin(genesis: Genesis) -> Self {
         START.set(Some(now()));
-        let wire = Arc::new(Wire::new(server(), genesis.weather, genesis.seed));
+        let wire = Arc::new(Wire::new(genesis.weather, genesis.seed));
         let ports = Arc::new(Ports::new(wire.clone()));
         let journal = Memory::default();
-        let (tree, process) = start(plan_of(genesis, 0, &journal), &wire, &ports).await;
+        let count = if genesis.split { genesis.connectors } else { 0 };
+        let mut sides: Vec<_> = (0..count).map(Side::new).collect();
+        let (tree, process) = start_either(genesis, 0, &journal, &wire, &ports, &sides).await;
+        for side in &mut sides {
+            let plan = plan_of(genesis, 0, vec![listener(side.address)], &journal);
+            side.start(plan, wire.socket(side.address), &ports).await;
+        }
         let address = |index: usize| SocketAddr::from(([10, 0, 0, index as u8 + 1], 5060));
+        let edge = |index: usize| match sides.len() {
+            0 => server(),
+            count => sides[index % count].address,
+        };
         let mut phones: Vec<_> = (0..genesis.phones)
             .map(|index| {
-                Phone::new(
-                    index,
-                    &(1001 + index).to_string(),
-                    DOMAIN,
-                    address(index),
-                    server(),
-                    genesis.seed,
-                )
+                let number = (1001 + index).to_string();
+                Phone::new(index, &number, DOMAIN, address(index), edge(index), genesis.seed)
             })
             .collect();
         let carrier = SocketAddr::from(([203, 0, 113, 5], 5060));
@@ -205,15 +236,16 @@ impl World {
             "+49305550100",
             "pstn.example",
             carrier,
-            server(),
+            edge(0),
             genesis.seed,
         ));
         Self {
             tree,
+            sides,
             journal,
             genesis,
             kills: 0,
-            process,
+            process: Some(process),
             wire,
             ports,
             phones,
@@ -226,24 +258,68 @@ impl World {
     /// Kills the server, in the middle of whatever it does, and starts it again. Its clients have lost their connections.
     pub async fn kill_and_restart(&mut self) {
         self.kill().await;
-        let plan = plan_of(self.genesis, self.kills, &self.journal);
-        (self.tree, self.process) = start(plan, &self.wire, &self.ports).await;
+        self.restart().await;
+    }
+
+    /// Starts a server that was killed; its clients come back.
+    pub async fn restart(&mut self) {
+        let started = start_either(self.genesis, self.kills, &self.journal, &self.wire, &self.ports, &self.sides).await;
+        self.tree = started.0;
+        self.process = Some(started.1);
         for desktop in &mut self.desktops {
             desktop.resume(&self.tree.gateway).await;
         }
     }
 
-    /// Kills the server: its tasks are dropped where they stand, and what it counted with them.
+    /// Kills the server, or the T-Server side: its tasks are dropped where they stand, and what it counted with them.
     pub async fn kill(&mut self) {
+        let Some(mut process) = self.process.take() else { return };
         self.wire.write("the server is killed".to_owned());
         self.kills += 1;
-        self.process.abort();
-        let _ = (&mut self.process).await;
-        self.ports.die();
-        recorder::reset();
+        process.kill().await;
+        self.ports.die(TSERVER);
+        if self.sides.is_empty() {
+            recorder::reset();
+        }
         for desktop in &mut self.desktops {
             desktop.lose_connection();
         }
+    }
+
+    /// Whether the server, or the T-Server side, runs.
+    pub fn is_up(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Whether it answers.
+    pub fn is_serving(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| !process.is_stopped())
+    }
+
+    /// Stops the server, or the T-Server side, or lets it go on.
+    pub fn set_stopped(&mut self, stopped: bool) {
+        if let Some(process) = &self.process {
+            self.wire.write(format!("the server is stopped: {stopped}"));
+            process.set_stopped(stopped);
+        }
+    }
+
+    /// Kills a connector that has a process of its own.
+    pub async fn kill_side(&mut self, side: usize) {
+        self.wire.write(format!("connector {side} is killed"));
+        self.kills += 1;
+        self.sides[side].kill().await;
+        self.ports.die(self.sides[side].process_number());
+    }
+
+    /// Starts it again.
+    pub async fn restart_side(&mut self, side: usize) {
+        let side = &mut self.sides[side];
+        if side.is_up() {
+            return;
+        }
+        let plan = plan_of(self.genesis, self.kills, vec![listener(side.address)], &self.journal);
+        side.start(plan, self.wire.socket(side.address), &self.ports).await;
     }
 
     /// The DNs of the phones, without the carrier.
@@ -267,8 +343,14 @@ impl World {
     /// Has a phone do something now.
     pub fn act(&mut self, phone: usize, act: Act) {
         match act {
-            Act::Dark(dark) => self.wire.set_dark(self.phones[phone].address, dark),
-            Act::Closed(closed) => self.wire.set_closed(self.phones[phone].address, closed),
+            Act::Dark(dark) => {
+                self.phones[phone].set_dark(dark);
+                self.wire.set_dark(self.phones[phone].address, dark);
+            }
+            Act::Closed(closed) => {
+                self.phones[phone].set_dark(closed);
+                self.wire.set_closed(self.phones[phone].address, closed);
+            }
             Act::PickUp(victim) => {
                 let victim = &self.phones[victim];
                 let number = victim.number.clone();
@@ -313,10 +395,12 @@ impl World {
     /// What is due now: datagrams, plans, timers.
     fn step(&mut self) {
         while let Some(packet) = self.wire.arrived() {
-            if packet.to == server() {
+            if self.sides.is_empty() && packet.to == server() {
                 self.tree
                     .ingress
                     .datagrams(std::iter::once((Wire::flow_to(packet.from), packet.bytes)));
+            } else if let Some(side) = self.sides.iter().find(|side| side.address == packet.to) {
+                side.receive(Wire::flow_to(packet.from), packet.bytes);
             } else if let Some(phone) = self.phones.iter().position(|phone| phone.address == packet.to) {
                 let bytes = self.phones[phone].incoming_bytes(packet.bytes);
                 let message = Message::parse(bytes).expect("the server writes SIP");
@@ -357,7 +441,7 @@ impl World {
                         id,
                         vec![Hop {
                             transport: Transport::Udp,
-                            addr: server(),
+                            addr: phone.server,
                         }],
                     );
                 }
@@ -371,12 +455,24 @@ impl World {
 
     /// What the connectors hold.
     pub async fn connectors(&self) -> Vec<ConnectorSummary> {
-        self.tree.gateway.connectors().await.expect("the connectors answer")
+        let trees = self.sides.iter().filter_map(Side::tree);
+        let mut connectors = Vec::new();
+        for tree in std::iter::once(&self.tree).chain(trees) {
+            connectors.extend(tree.gateway.connectors().await.expect("the connectors answer"));
+        }
+        connectors
+    }
+
+    fn clear_up(&mut self) {
+        self.wire.clear_up();
+        for phone in &mut self.phones {
+            phone.set_dark(false);
+        }
     }
 
     /// Nobody does anything more for a while, and the network is good: what is under way comes to rest.
     pub async fn rest(&mut self) {
-        self.wire.clear_up();
+        self.clear_up();
         let end = now() + Duration::from_secs(60);
         while now() < end {
             // What phones want to do of their own will is put off; what they owe is done.
@@ -387,7 +483,7 @@ impl World {
 
     /// Every phone hangs up and takes nothing more, the network is good again, and everything has its time to end.
     pub async fn wind_up(&mut self) {
-        self.wire.clear_up();
+        self.clear_up();
         self.agenda.clear();
         for phone in 0..self.phones.len() {
             self.act(phone, Act::Retire);
