@@ -139,3 +139,51 @@ fn media(configured: &[ConfiguredMedia]) -> DirectMedia {
         im: has(ConfiguredMedia::Im),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tandem_model::KvList;
+
+    use super::*;
+
+    const CONFIGURED: &str = "[calls]\nallow_pass_through_calls = \"iscc\"\ncpn = \"sip:all@tandem.local\"\n\
+        [[dn_folder]]\nname = \"A\"\npool_name = \"Pool1\"\nallow_pass_through_calls = \"none\"\nlobby_bypass_enabled = false\n\
+        calling_method_dialplan = \"sip:plan@tandem.local\"\n[[dn_folder]]\nname = \"B\"\n\
+        [[dial_plan]]\ndn = \"sip:plan@tandem.local\"\nrules = [\"+{#}\"]\ncalling_method = \"b2b\"\n\
+        [[dn]]\ndn = \"sip:1@tandem.local\"\n[[dn]]\ndn = \"sip:2@tandem.local\"\nfolder = \"B/C\"\n\
+        [[dn_range]]\ndn = \"sip:{n}@tandem.local\"\nfirst = 3\nlast = 4\nfolder = \"A/C\"\n\
+        [[trunk]]\ndn = \"sip:t@tandem.local\"\naddress = \"sip:192.0.2.1\"\nfolder = \"A\"\n\
+        [[conference_dn]]\ndn = \"sip:5@tandem.local\"\n[[conference_dn]]\ndn = \"sip:6@tandem.local\"\nfolder = \"A\"\n";
+
+    #[test]
+    fn what_is_in_a_folder_is_of_its_pool_and_has_what_that_has() {
+        let loaded = Config::from_toml(CONFIGURED, Path::new("tandem.toml"), &[], []).expect("no problem");
+        let numbering = numbering(&loaded.config).expect("it can be built");
+        for (user, pool) in [
+            ("1", None),
+            ("2", None),
+            ("3", Some("Pool1")),
+            ("4", Some("Pool1")),
+            ("t", Some("Pool1")),
+            ("5", None),
+            ("6", Some("Pool1")),
+        ] {
+            let dn = DnId::new(&format!("sip:{user}@tandem.local"));
+            assert_eq!(numbering.pool_of(&dn).map(|pool| &**pool), pool, "{dn}");
+            let in_pool = pool.is_some();
+            let expected = if in_pool { PassThrough::None } else { PassThrough::Iscc };
+            assert_eq!(numbering.pass_through(Some(&dn)), expected, "{dn}");
+            let calling = numbering.calling(&dn, "+4930", &KvList::new()).expect("no extension");
+            let identity = in_pool.then(|| DnId::new("sip:all@tandem.local"));
+            assert_eq!(
+                (calling.method == CallingMethod::BackToBack, calling.identity),
+                (in_pool, identity),
+                "{dn}"
+            );
+            let room = numbering.dn(&dn).and_then(|config| config.room.as_ref());
+            assert!(room.is_none_or(|room| room.lobby == in_pool), "{dn}");
+        }
+    }
+}

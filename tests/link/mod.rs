@@ -2,6 +2,7 @@
 //! either process may be killed, and is back with what it had.
 
 mod calls;
+mod pools;
 mod restarts;
 
 use std::net::SocketAddr;
@@ -143,8 +144,13 @@ async fn tserver(directory: &Path) -> (Program, SocketAddr) {
 }
 
 async fn connector(directory: &Path) -> Program {
-    let (program, line) = start(directory, "connector", &["--name", CONNECTOR]).await;
-    assert!(line.starts_with(&format!("ready: connector {CONNECTOR}, link on ")), "{line}");
+    connector_named(directory, CONNECTOR, &[]).await
+}
+
+async fn connector_named(directory: &Path, name: &str, arguments: &[&str]) -> Program {
+    let arguments: Vec<_> = ["--name", name].into_iter().chain(arguments.iter().copied()).collect();
+    let (program, line) = start(directory, "connector", &arguments).await;
+    assert!(line.starts_with(&format!("ready: connector {name}, link on ")), "{line}");
     program
 }
 
