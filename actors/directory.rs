@@ -138,6 +138,11 @@ impl Directory {
         self.remote_links.get().is_some()
     }
 
+    /// The connector's end of the link to a T-Server in another process.
+    pub(crate) fn link_server(&self) -> Option<&Addr<LinkServer>> {
+        self.link_server.get()
+    }
+
     /// Whether the T-Server is in another process.
     pub fn has_remote_tserver(&self) -> bool {
         self.link_server.get().is_some()

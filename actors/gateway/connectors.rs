@@ -10,6 +10,7 @@ use tandem_model::link::LinkRequest;
 
 use super::{Gateway, NoConnector, Unavailable, ask};
 use crate::connector::{ConnectorMessage, ConnectorSummary, DrainMessage, QueryConnector};
+use crate::link::QueryUnacknowledged;
 use crate::sharding::ShardState;
 use crate::tserver::{ConnectorFigures, LinkMessage, QueryConnectors};
 
@@ -164,6 +165,20 @@ impl Gateway {
         // Unbounded post: an operator's.
         connector.do_send(ConnectorMessage::Drain(here));
         Ok(())
+    }
+
+    /// Whether a connector's process has nothing more to say: no session waits for the answer to a BYE, and the T-Server has all that it was
+    /// told, or cannot be reached.
+    pub async fn has_said_all(&self) -> bool {
+        let quiet = self
+            .connectors()
+            .await
+            .is_ok_and(|all| all.iter().all(|connector| connector.stats.sessions_active == 0));
+        let told = match self.directory.link_server() {
+            Some(link) if self.directory.links_up() > 0 => ask(link, QueryUnacknowledged).await.is_ok_and(|waiting| waiting == 0),
+            _ => true,
+        };
+        quiet && told
     }
 
     /// Sets the gauges that are counted when somebody looks: `tandem_connectors{state}`, `tandem_connector_dns{connector}`.

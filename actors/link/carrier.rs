@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use tandem_wire::link::{Output, SendError, Session, SessionConfig};
-use tandem_wire::mltp::Carried;
+use tandem_wire::mltp::{Carried, HideHeaders};
 use tokio::sync::mpsc;
 
 use super::meters::LinkMeters;
@@ -26,6 +26,10 @@ pub(super) struct Carrier<Out, In> {
     pub(super) session: Session<Out, In>,
     config: SessionConfig,
     meters: LinkMeters,
+    /// What is hidden where messages are logged; `None`: they never are.
+    hidden: Option<HideHeaders>,
+    /// Whether they are now.
+    logs: bool,
     label: String,
     connection: Option<(u64, mpsc::Sender<Bytes>)>,
     next_connection: u64,
@@ -33,10 +37,13 @@ pub(super) struct Carrier<Out, In> {
 
 impl<Out: Carried, In: Carried> Carrier<Out, In> {
     /// Without a connection. `label` names the link in logs.
-    pub(super) fn new(config: SessionConfig, label: String) -> Self {
+    pub(super) fn new(mut config: SessionConfig, label: String) -> Self {
+        let hidden = config.log.take();
         Self {
             session: Session::new(config.clone(), now()),
             meters: LinkMeters::new(&config.identity.name),
+            hidden,
+            logs: false,
             config,
             label,
             connection: None,
@@ -65,6 +72,7 @@ impl<Out: Carried, In: Carried> Carrier<Out, In> {
     /// Bytes arrived, on the connection that is or on one before.
     pub(super) fn received(&mut self, id: u64, bytes: &[u8]) {
         if self.is_current(id) {
+            self.follow_log();
             self.session.bytes(bytes, now());
         }
     }
@@ -91,10 +99,12 @@ impl<Out: Carried, In: Carried> Carrier<Out, In> {
         }
         self.config.identity.instance = format!("{}+", self.config.identity.instance).into();
         self.session = Session::new(self.config.clone(), now());
+        self.logs = false;
     }
 
     /// Sends a message, now or when the link is up again.
     pub(super) fn send(&mut self, message: &Out) -> Result<(), SendError> {
+        self.follow_log();
         self.session.send(message, now())?;
         self.meters.sent();
         Ok(())
@@ -130,6 +140,15 @@ impl<Out: Carried, In: Carried> Carrier<Out, In> {
             }
         }
         wishes
+    }
+
+    /// Messages are written out for the log only where it takes them; that may change with each reading of the configuration.
+    fn follow_log(&mut self) {
+        let logs = self.hidden.is_some() && tracing::enabled!(tracing::Level::DEBUG);
+        if logs != self.logs {
+            self.logs = logs;
+            self.session.log_messages(self.hidden.clone().filter(|_| logs));
+        }
     }
 
     fn is_current(&self, id: u64) -> bool {

@@ -38,7 +38,7 @@ mod tests;
 
 pub use reach::Reach;
 pub use remote::{RemoteLink, RemoteLinkParts};
-pub use server::{LinkServer, LinkServerParts};
+pub use server::{LinkServer, LinkServerParts, QueryUnacknowledged};
 pub use transport::{Acceptor, Dialler, Listener, TlsError};
 
 /// The connector's end of a link, as the T-Server side sees it.

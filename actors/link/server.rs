@@ -8,6 +8,7 @@
 //! | [`Notify`] | connector, registrar | notifications for the T-Server |
 //! | `Candidate` | the listener's tasks | a connection that has greeted: it is taken, or refused with an error |
 //! | [`ConnectionEvent`] | the connection's tasks | into the session |
+//! | [`QueryUnacknowledged`] | gateway | what the T-Server may not have yet |
 //!
 //! A second T-Server is refused while the first one is alive. Its coming makes sure of that: the first one is polled, and has to answer.
 
@@ -70,6 +71,11 @@ pub struct LinkServer {
     carrier: Slot<Session>,
     alarm: Alarm,
 }
+
+/// Asks how many messages the T-Server has not acknowledged.
+#[derive(Debug, Message)]
+#[rtype(result = "u64")]
+pub struct QueryUnacknowledged;
 
 /// A connection that has greeted.
 #[derive(Message)]
@@ -323,6 +329,14 @@ impl Handler<Notify> for LinkServer {
             self.notify(notification);
         }
         self.turn(ctx);
+    }
+}
+
+impl Handler<QueryUnacknowledged> for LinkServer {
+    type Result = u64;
+
+    fn handle(&mut self, _: QueryUnacknowledged, _: &mut Context<Self>) -> u64 {
+        self.carrier.borrow().session.unacknowledged()
     }
 }
 

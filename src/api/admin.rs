@@ -72,7 +72,7 @@ pub struct ReloadReport {
 pub struct OptionChange {
     /// Which one: `log.filter`, `dn[2].password`.
     pub option: String,
-    /// `applied` or `needs restart`.
+    /// `applied`, `needs restart`, or `not here`: what runs by it is another process.
     pub outcome: &'static str,
     /// When a change of it takes effect, as `tandem config options` says.
     pub takes_effect: String,

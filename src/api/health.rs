@@ -1,4 +1,4 @@
-//! What machines ask a server: `/metrics`, `/livez`, `/readyz`, `/openapi.json`.
+//! What machines ask a server: `/metrics`, `/livez` and `/healthz`, which are the same, `/readyz`, `/openapi.json`.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use tandem_config::Scope;
-use utoipa::{OpenApi, ToSchema};
+use utoipa::ToSchema;
 
 use super::port::ReadinessCheck;
 use super::problem::Problem;
@@ -19,6 +19,7 @@ const DEADLINE: Duration = Duration::from_secs(2);
 pub fn configure(app: &mut web::ServiceConfig) {
     app.service(read_only("/metrics", metrics))
         .service(read_only("/livez", livez))
+        .service(read_only("/healthz", livez))
         .service(read_only("/readyz", readyz))
         .service(read_only("/openapi.json", document));
 }
@@ -61,7 +62,7 @@ pub(super) async fn livez(shared: web::Data<Shared>) -> HttpResponse {
     }])
 }
 
-/// Whether the server takes calls.
+/// Whether the server takes calls. A connector in a process of its own does while it is connected to its T-Server.
 #[utoipa::path(get, path = "/readyz", responses((status = 200, body = Health), (status = 503, body = Health)))]
 pub(super) async fn readyz(shared: web::Data<Shared>) -> HttpResponse {
     let checks = match tokio::time::timeout(DEADLINE, shared.port.readiness()).await {
@@ -88,6 +89,6 @@ fn respond(checks: Vec<ReadinessCheck>) -> HttpResponse {
 
 /// The OpenAPI 3.1 document of this interface.
 #[utoipa::path(get, path = "/openapi.json", responses((status = 200, content_type = "application/json", body = Object)))]
-pub(super) async fn document() -> HttpResponse {
-    HttpResponse::Ok().json(openapi::Document::openapi())
+pub(super) async fn document(shared: web::Data<Shared>) -> HttpResponse {
+    HttpResponse::Ok().json(openapi::document(shared.face))
 }

@@ -7,7 +7,10 @@
 //! | `/v1/events` | all events, as server-sent events ([`events`]) | `read` and `cti` |
 //! | `/v1/admin` | draining and reloading ([`admin`]) | `admin` |
 //! | `/metrics` | Prometheus text | `read`, where configured |
-//! | `/livez`, `/readyz`, `/openapi.json` | for machines ([`health`]) | none |
+//! | `/livez` (`/healthz`), `/readyz`, `/openapi.json` | for machines ([`health`]) | none |
+//!
+//! A connector in a process of its own has the last three lines, and of `/v1` what concerns a connector: itself in `/v1/connectors`, and
+//! `/v1/admin`.
 //!
 //! Invariant: nothing a client does, or fails to do, holds up an actor. What goes to a client passes through a bounded queue that
 //! is never waited for; what comes from one is read only as fast as it is handed on, in frames of a bounded size.
@@ -46,11 +49,22 @@ use problem::Problem;
 /// Renders the metrics page.
 pub type MetricsPage = Arc<dyn Fn() -> String + Send + Sync>;
 
+/// Whose pages are shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Face {
+    /// A server's, or that of a T-Server whose connectors are in other processes.
+    Server,
+    /// A connector's whose T-Server is in another process.
+    Connector,
+}
+
 /// How the server is set up.
 #[derive(Clone)]
 pub struct Settings {
     /// The address to listen on; port 0 lets the system choose.
     pub bind: SocketAddr,
+    /// What there is to see.
+    pub face: Face,
     /// Threads that serve.
     pub workers: usize,
     /// The most CTI clients; the runtime enforces it, here it only bounds connections.
@@ -72,6 +86,7 @@ impl Settings {
     pub fn new(config: &Config) -> Self {
         Self {
             bind: config.cti.bind,
+            face: Face::Server,
             workers: config.http.workers,
             max_clients: config.cti.max_clients,
             metrics_require_key: config.http.metrics_require_key,
@@ -85,6 +100,7 @@ impl Settings {
 
 /// What every handler reaches.
 pub struct Shared {
+    face: Face,
     port: Arc<dyn Port>,
     metrics: MetricsPage,
     metrics_require_key: bool,
@@ -129,6 +145,7 @@ pub fn bind(settings: Settings, port: Arc<dyn Port>, metrics: MetricsPage) -> io
     let workers = settings.workers.max(1);
     let max_connections = (settings.max_clients + SPARE_CONNECTIONS).div_ceil(workers);
     let shared = web::Data::new(Shared {
+        face: settings.face,
         port,
         metrics,
         metrics_require_key: settings.metrics_require_key,
@@ -163,6 +180,7 @@ pub fn bind(settings: Settings, port: Arc<dyn Port>, metrics: MetricsPage) -> io
 
 /// The routes, without the outer middleware.
 pub fn routes(shared: web::Data<Shared>) -> impl FnOnce(&mut web::ServiceConfig) {
+    let face = shared.face;
     move |app| {
         app.app_data(shared)
             .app_data(
@@ -172,21 +190,38 @@ pub fn routes(shared: web::Data<Shared>) -> impl FnOnce(&mut web::ServiceConfig)
                 web::PathConfig::default().error_handler(|error, _| Problem::bad_request("bad-path", error.to_string()).into()),
             )
             .configure(health::configure)
-            .service(
-                web::resource(tandem_wire::PATH)
-                    .route(web::get().to(socket::upgrade))
-                    .default_service(web::to(|| async { Problem::method_not_allowed("GET").into_response() })),
-            )
-            .service(
-                web::scope("/v1")
-                    .wrap(from_fn(rest::require_key))
-                    .configure(rest::configure)
-                    .configure(events::configure)
-                    .configure(admin::configure)
-                    .default_service(web::to(nowhere)),
-            )
+            .configure(|app| match face {
+                Face::Server => of_server(app),
+                Face::Connector => of_connector(app),
+            })
             .default_service(web::to(nowhere));
     }
+}
+
+fn of_server(app: &mut web::ServiceConfig) {
+    app.service(
+        web::resource(tandem_wire::PATH)
+            .route(web::get().to(socket::upgrade))
+            .default_service(web::to(|| async { Problem::method_not_allowed("GET").into_response() })),
+    )
+    .service(
+        web::scope("/v1")
+            .wrap(from_fn(rest::require_key))
+            .configure(rest::configure)
+            .configure(events::configure)
+            .configure(admin::configure)
+            .default_service(web::to(nowhere)),
+    );
+}
+
+fn of_connector(app: &mut web::ServiceConfig) {
+    app.service(
+        web::scope("/v1")
+            .wrap(from_fn(rest::require_key))
+            .configure(rest::configure_connectors)
+            .configure(admin::configure)
+            .default_service(web::to(not_of_connector)),
+    );
 }
 
 /// A resource that can be read and nothing else.
@@ -203,6 +238,11 @@ where
 
 async fn nowhere() -> Result<&'static str, Problem> {
     Err(Problem::not_found("not-found", "there is nothing at this path"))
+}
+
+async fn not_of_connector() -> Result<&'static str, Problem> {
+    let detail = "there is nothing at this path: this is a connector, and calls, DNs, events and clients are its T-Server's";
+    Err(Problem::not_found("not-found", detail))
 }
 
 /// Sets up an accepted socket: small frames leave at once, and a peer that takes nothing is given up.

@@ -4,7 +4,7 @@ use utoipa::openapi::OpenApi as Description;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{admin, events, health, rest};
+use super::{Face, admin, events, health, rest};
 
 /// The document.
 #[derive(OpenApi)]
@@ -29,6 +29,16 @@ use super::{admin, events, health, rest};
     modifiers(&BearerKey)
 )]
 pub struct Document;
+
+/// The document of what this face shows.
+pub fn document(face: Face) -> Description {
+    let mut document = Document::openapi();
+    if face == Face::Connector {
+        let is_there = |path: &str| !path.starts_with("/v1/") || path == "/v1/connectors" || path.starts_with("/v1/admin/");
+        document.paths.paths.retain(|path, _| is_there(path));
+    }
+    document
+}
 
 struct BearerKey;
 

@@ -25,7 +25,12 @@ pub fn configure(scope: &mut web::ServiceConfig) {
         .service(read_only("/calls/{connId}", call))
         .service(read_only("/dns", dns))
         .service(read_only("/dns/{dn}", dn))
-        .service(read_only("/connectors", connectors));
+        .configure(configure_connectors);
+}
+
+/// Adds only what a process has that is a connector and nothing else.
+pub fn configure_connectors(scope: &mut web::ServiceConfig) {
+    scope.service(read_only("/connectors", connectors));
 }
 
 /// Lets a request under `/v1` pass only with a key that may read, or under `/v1/admin` administer. Unknown paths are no exception: without a key nobody learns

@@ -1,4 +1,5 @@
-//! [`Admin`] of a server of this process: what comes over HTTP, put to the drain, the gateway and the configuration.
+//! [`Admin`] of a server of this process: what comes over HTTP, put to the drain, the gateway and the configuration; and what signals
+//! ask for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use tandem_actors::gateway::{Gateway, NoConnector};
 
+use super::Side;
 use super::drain::Drain;
 use super::reload::Reload;
 use crate::api::admin::{Admin, DrainStatus, NotDrained, ReloadReport};
@@ -17,7 +19,9 @@ pub struct Administration {
     pub drain: Drain,
     /// Its configuration.
     pub reload: Arc<Reload>,
-    gateway: Gateway,
+    /// The way into its actors.
+    pub gateway: Gateway,
+    side: Side,
 }
 
 impl Administration {
@@ -25,8 +29,18 @@ impl Administration {
     pub fn new(gateway: Gateway, reload: Reload) -> Self {
         Self {
             drain: Drain::new(gateway.clone()),
+            side: reload.side(),
             reload: Arc::new(reload),
             gateway,
+        }
+    }
+
+    /// SIGTERM or SIGINT. What has calls drains first, and ends at the second one. A T-Server ends at once: its connectors keep the calls,
+    /// and the less time it takes until the next one is there, the less is refused meanwhile.
+    pub fn stop_signalled(&self) {
+        match self.side {
+            Side::Whole | Side::Connector => self.drain.signalled(self.reload.drain_timeout()),
+            Side::TServer => self.drain.stop(),
         }
     }
 }

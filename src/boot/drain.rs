@@ -101,6 +101,11 @@ impl Drain {
         );
     }
 
+    /// The end, now.
+    pub fn stop(&self) {
+        self.change(|_, _| Some(Wish::Stop), Duration::ZERO);
+    }
+
     /// Calls may start again. `false`: it is too late, or a signal asked for the drain.
     pub fn undo(&self) -> bool {
         let mut undone = false;
@@ -167,10 +172,10 @@ impl Drain {
                                 notify.status("Running");
                             }
                         }
-                        () = self.no_calls() => self.stop(wish),
+                        () = self.no_calls() => self.end(wish),
                         () = tokio::time::sleep_until(until.into()) => {
                             tracing::warn!("the calls did not end in time");
-                            self.stop(wish);
+                            self.end(wish);
                         }
                         () = tokio::time::sleep(TELL) => {}
                     }
@@ -180,7 +185,7 @@ impl Drain {
     }
 
     /// The end, unless something else was asked for in the meantime.
-    fn stop(&self, unless_changed: Wish) {
+    fn end(&self, unless_changed: Wish) {
         self.change(|wish, _| (wish == unless_changed).then_some(Wish::Stop), Duration::ZERO);
     }
 

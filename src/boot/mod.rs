@@ -5,14 +5,16 @@
 //! is left gets a real BYE, then the sockets close.
 
 mod administration;
+mod connector;
 pub mod drain;
+mod link;
 mod media;
 mod network;
 pub mod notify;
 mod numbering;
 pub mod plan;
 pub mod reload;
-mod sides;
+mod tserver;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,10 +33,22 @@ use tandem_sip::ua::Listener;
 use crate::api;
 use crate::store;
 use crate::telemetry::MetricsPages;
-use administration::Administration;
+pub use administration::Administration;
+pub use connector::{Connector, Which};
 use network::Sockets;
 use reload::{Reload, Sources};
-pub use sides::{Connector, TServer};
+pub use tserver::TServer;
+
+/// What a process does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    /// Everything.
+    Whole,
+    /// What CTI clients see; its connectors are other processes.
+    TServer,
+    /// What the network sees, for one connector; its T-Server is another process.
+    Connector,
+}
 
 /// How long the BYEs of a shutdown may take to be answered.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -62,6 +76,12 @@ pub struct Server {
 /// Why the server did not start: one line for each problem.
 #[derive(Debug)]
 pub struct StartError(pub Vec<String>);
+
+impl StartError {
+    fn one(problem: impl ToString) -> Self {
+        Self(vec![problem.to_string()])
+    }
+}
 
 impl std::fmt::Display for StartError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -107,6 +127,7 @@ impl Server {
         let mut settings = api::Settings::new(config);
         let ingress = plan::limited(tree.ingress.clone(), config);
         let reload = Reload::new(
+            Side::Whole,
             sources.clone().unwrap_or_default(),
             config.clone(),
             tree.gateway.clone(),

@@ -12,7 +12,7 @@ use tandem_actors::ingress::Ingress;
 use tandem_config::registry::TakesEffect;
 use tandem_config::{Config, Difference, environment};
 
-use super::plan;
+use super::{Side, plan};
 use crate::api::admin::{OptionChange, ReloadReport};
 use crate::api::auth::Keys;
 use crate::telemetry;
@@ -32,20 +32,27 @@ pub struct Reload {
     gateway: Gateway,
     ingress: Ingress,
     keys: Keys,
+    side: Side,
     /// What is in force.
     running: Mutex<Config>,
 }
 
 impl Reload {
-    /// Of a server that was started with this configuration.
-    pub fn new(sources: Sources, config: Config, gateway: Gateway, ingress: Ingress, keys: Keys) -> Self {
+    /// Of a process of that side that was started with this configuration.
+    pub fn new(side: Side, sources: Sources, config: Config, gateway: Gateway, ingress: Ingress, keys: Keys) -> Self {
         Self {
             sources,
             gateway,
             ingress,
             keys,
+            side,
             running: Mutex::new(config),
         }
+    }
+
+    /// What the process does.
+    pub fn side(&self) -> Side {
+        self.side
     }
 
     /// How long a drain waits for live calls.
@@ -60,7 +67,7 @@ impl Reload {
         let result = self.read().and_then(|(new, warnings)| {
             let differences = running.differences(&new);
             self.apply(&mut running, &new)?;
-            let changes = differences.into_iter().map(change).collect();
+            let changes = differences.into_iter().map(|found| change(self.side, found)).collect();
             Ok(ReloadReport { changes, warnings })
         });
         drop(running);
@@ -119,9 +126,42 @@ fn take_over(running: &mut Config, new: &Config) -> Config {
     had
 }
 
-fn change(difference: Difference) -> OptionChange {
+/// Options that a T-Server has no use for: SIP and media are its connectors'.
+const NOT_OF_TSERVER: [&str; 5] = [
+    "sip.max_requests_per_second_per_source",
+    "sip.unlimited_sources",
+    "registrar.",
+    "connectors.",
+    "media.",
+];
+/// Options that a connector has no use for: calls and their clients are its T-Server's.
+const NOT_OF_CONNECTOR: [&str; 9] = [
+    "sip.ring_timeout_ms",
+    "limits.max_calls",
+    "connectors.count",
+    "calls.",
+    "dial_rule[",
+    "dial_plan[",
+    "sizing.",
+    "cti.retention",
+    "cti.resume",
+];
+
+/// Whether a process of that side runs by an option.
+fn concerns(side: Side, option: &str) -> bool {
+    let of_others: &[&str] = match side {
+        Side::Whole => &[],
+        Side::TServer => &NOT_OF_TSERVER,
+        Side::Connector => &NOT_OF_CONNECTOR,
+    };
+    !of_others.iter().any(|start| option.starts_with(start))
+}
+
+fn change(side: Side, difference: Difference) -> OptionChange {
     OptionChange {
-        outcome: if difference.takes_effect == TakesEffect::AfterRestart {
+        outcome: if !concerns(side, &difference.option) {
+            "not here"
+        } else if difference.takes_effect == TakesEffect::AfterRestart {
             "needs restart"
         } else {
             "applied"
@@ -193,7 +233,11 @@ mod tests {
         let mut new = Config::default();
         new.sip.t1_ms += 1;
         for _ in 0..2 {
-            let changes: Vec<_> = running.differences(&new).into_iter().map(change).collect();
+            let changes: Vec<_> = running
+                .differences(&new)
+                .into_iter()
+                .map(|found| change(Side::Whole, found))
+                .collect();
             assert_eq!(
                 changes,
                 [OptionChange {
@@ -203,6 +247,35 @@ mod tests {
                 }]
             );
             take_over(&mut running, &new);
+        }
+    }
+
+    #[test]
+    fn what_only_the_other_process_runs_by_is_told_so() {
+        let mut new = Config::default();
+        new.sip.ring_timeout_ms += 1;
+        new.media.descend = true;
+        new.log.filter = "debug".to_owned();
+        let outcomes = |side| {
+            let found = Config::default().differences(&new).into_iter();
+            found
+                .map(|found| change(side, found))
+                .map(|change| (change.option, change.outcome))
+                .collect::<Vec<_>>()
+        };
+        let expected = |ring, log, descend| {
+            [("sip.ring_timeout_ms", ring), ("log.filter", log), ("media.descend", descend)]
+                .map(|(option, outcome)| (option.to_owned(), outcome))
+        };
+        assert_eq!(outcomes(Side::Whole), expected("applied", "applied", "needs restart"));
+        assert_eq!(outcomes(Side::TServer), expected("applied", "applied", "not here"));
+        assert_eq!(outcomes(Side::Connector), expected("not here", "applied", "needs restart"));
+    }
+
+    #[test]
+    fn every_option_that_is_said_to_be_of_the_other_process_is_one() {
+        for start in NOT_OF_TSERVER.iter().chain(&NOT_OF_CONNECTOR) {
+            assert!(OPTIONS.iter().any(|option| option.path.starts_with(start)), "{start}");
         }
     }
 }

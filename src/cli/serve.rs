@@ -8,9 +8,9 @@ use clap::Args;
 use tandem_config::{Config, environment};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::boot::Server;
 use crate::boot::notify::Notify;
 use crate::boot::reload::Sources;
+use crate::boot::{Administration, Server, StartError};
 use crate::telemetry::{self, MetricsPages};
 
 /// What the farewells of a stop may take: to the phones, to the clients, to those who ask over HTTP.
@@ -27,16 +27,20 @@ pub struct ServeArgs {
     pub sets: Vec<String>,
 }
 
+impl ServeArgs {
+    /// Where the configuration comes from.
+    pub(super) fn sources(&self) -> Sources {
+        Sources {
+            file: self.config.clone(),
+            sets: self.sets.clone(),
+        }
+    }
+}
+
 /// Runs the server.
 pub fn run(args: &ServeArgs) -> ExitCode {
     match prepare(args) {
-        Ok((config, metrics)) => {
-            let sources = Sources {
-                file: args.config.clone(),
-                sets: args.sets.clone(),
-            };
-            actix_rt::System::new().block_on(serve(&config, sources, metrics))
-        }
+        Ok((config, metrics)) => actix_rt::System::new().block_on(serve(&config, args.sources(), metrics)),
         Err(code) => code,
     }
 }
@@ -62,40 +66,43 @@ pub(super) fn prepare(args: &ServeArgs) -> Result<(Config, MetricsPages), ExitCo
 }
 
 async fn serve(config: &Config, sources: Sources, metrics: MetricsPages) -> ExitCode {
-    let mut signals = match StopSignals::listen() {
-        Ok(signals) => signals,
-        Err(error) => {
-            eprintln!("tandem: signals: {error}");
-            return ExitCode::FAILURE;
-        }
+    let Ok(mut signals) = StopSignals::listen_or_tell() else {
+        return ExitCode::FAILURE;
     };
     let server = match Server::start_administered(config, sources, metrics).await {
         Ok(server) => server,
-        Err(error) => {
-            eprintln!("tandem: {error}");
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return refuse(&error),
     };
     // Scripts wait for this line; it is the only one on standard output.
     println!("ready: CTI and HTTP on {}", server.cti_address);
-    let notify = Notify::from_environment();
-    notify.ready("Running");
-    tokio::select! {
-        () = server.administration.drain.over(&notify) => {}
-        () = obey(&mut signals, &server, &notify) => {}
-        () = notify.feed_watchdog(&server.gateway) => {}
-    }
-    notify.stopping("Stopping", FAREWELL);
+    operate(&server.administration, &mut signals).await;
     server.stop().await;
     ExitCode::SUCCESS
 }
 
-/// Does what signals ask for. Never done.
-async fn obey(signals: &mut StopSignals, server: &Server, notify: &Notify) {
-    let administration = &server.administration;
+/// Says why nothing was started.
+pub(super) fn refuse(error: &StartError) -> ExitCode {
+    eprintln!("tandem: {error}");
+    ExitCode::FAILURE
+}
+
+/// Does what signals ask for, and tells the service manager, until the process is to stop.
+pub(super) async fn operate(administration: &Administration, signals: &mut StopSignals) {
+    let notify = Notify::from_environment();
+    notify.ready("Running");
+    tokio::select! {
+        () = administration.drain.over(&notify) => {}
+        () = obey(signals, administration, &notify) => {}
+        () = notify.feed_watchdog(&administration.gateway) => {}
+    }
+    notify.stopping("Stopping", FAREWELL);
+}
+
+/// Never done.
+async fn obey(signals: &mut StopSignals, administration: &Administration, notify: &Notify) {
     loop {
         match signals.next_order().await {
-            Order::Stop => administration.drain.signalled(administration.reload.drain_timeout()),
+            Order::Stop => administration.stop_signalled(),
             Order::Reload => {
                 tracing::info!("SIGHUP: reading the configuration again");
                 notify.reloading();
@@ -135,6 +142,11 @@ impl StopSignals {
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
         })
+    }
+
+    /// The same; where that fails, it is said why.
+    pub(super) fn listen_or_tell() -> Result<Self, ()> {
+        Self::listen().map_err(|error| eprintln!("tandem: signals: {error}"))
     }
 
     /// Waits for one.

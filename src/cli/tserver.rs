@@ -4,36 +4,30 @@ use std::process::ExitCode;
 
 use tandem_config::Config;
 
-use super::serve::{ServeArgs, StopSignals, prepare};
+use super::serve::{ServeArgs, StopSignals, operate, prepare, refuse};
 use crate::boot::TServer;
+use crate::boot::reload::Sources;
 use crate::telemetry::MetricsPages;
 
 /// Runs it.
 pub fn run(args: &ServeArgs) -> ExitCode {
     match prepare(args) {
-        Ok((config, metrics)) => actix_rt::System::new().block_on(serve(&config, metrics)),
+        Ok((config, metrics)) => actix_rt::System::new().block_on(serve(&config, args.sources(), metrics)),
         Err(code) => code,
     }
 }
 
-async fn serve(config: &Config, metrics: MetricsPages) -> ExitCode {
-    let mut stop = match StopSignals::listen() {
-        Ok(stop) => stop,
-        Err(error) => {
-            eprintln!("tandem: signals: {error}");
-            return ExitCode::FAILURE;
-        }
+async fn serve(config: &Config, sources: Sources, metrics: MetricsPages) -> ExitCode {
+    let Ok(mut signals) = StopSignals::listen_or_tell() else {
+        return ExitCode::FAILURE;
     };
-    let server = match TServer::start(config, metrics).await {
+    let server = match TServer::start(config, sources, metrics).await {
         Ok(server) => server,
-        Err(error) => {
-            eprintln!("tandem: {error}");
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return refuse(&error),
     };
     // Scripts wait for this line; it is the only one on standard output.
     println!("ready: CTI and HTTP on {}", server.cti_address);
-    stop.next().await;
+    operate(&server.administration, &mut signals).await;
     server.stop().await;
     ExitCode::SUCCESS
 }

@@ -19,7 +19,7 @@ use crate::api::port::{
     CallSummary, ClientLink, ClientSink, ConnectorSummary, DnSummary, PartySummary, Port, ReadinessCheck, Refused, Unavailable,
     Watch, Watched, Watching,
 };
-use crate::api::{Settings, bind, socket};
+use crate::api::{Face, Settings, bind, socket};
 
 /// What a client did, as the runtime sees it.
 pub enum Seen {
@@ -36,6 +36,8 @@ pub struct Behaviour {
     pub unavailable: bool,
     pub unready: bool,
     pub metrics_require_key: bool,
+    /// It is a connector alone.
+    pub connector: bool,
     /// What [`ClientLink::frame`] answers `false` to.
     pub ends_client_at: Option<&'static str>,
 }
@@ -262,9 +264,11 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 impl TestServer {
     pub fn start(socket: socket::Settings, behaviour: Behaviour) -> Self {
         let metrics_require_key = behaviour.metrics_require_key;
+        let face = if behaviour.connector { Face::Connector } else { Face::Server };
         let (port, seen) = FakePort::new(behaviour);
         let settings = Settings {
             bind: ([127, 0, 0, 1], 0).into(),
+            face,
             workers: 1,
             max_clients: 64,
             metrics_require_key,

@@ -67,7 +67,7 @@ fn start(behaviour: Behaviour) -> TestServer {
 #[actix_web::test]
 async fn health_says_which_check_fails() {
     let server = start(Behaviour::default());
-    for path in ["/livez", "/readyz"] {
+    for path in ["/livez", "/healthz", "/readyz"] {
         let answer = fetch(&server, "GET", path, None).await;
         assert_eq!((answer.status, &answer.json()["status"]), (200, &json!("ok")));
     }
@@ -129,6 +129,40 @@ async fn everything_under_v1_wants_a_key_that_may_read() {
         let answer = fetch(&server, "GET", path, Some("desktop")).await;
         assert_eq!((answer.status, &answer.problem()["code"]), (403, &json!("scope")), "{path}");
     }
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_connector_shows_itself_and_says_whose_the_rest_is() {
+    let server = start(Behaviour {
+        connector: true,
+        ..Behaviour::default()
+    });
+    for path in ["/livez", "/healthz", "/readyz", "/metrics"] {
+        assert_eq!(fetch(&server, "GET", path, None).await.status, 200, "{path}");
+    }
+    let connectors = read(&server, "/v1/connectors").await.json();
+    assert_eq!(connectors["items"][0]["dns"], json!(7));
+    assert_eq!(fetch(&server, "GET", "/v1/connectors", None).await.status, 401);
+    assert_eq!(read(&server, "/v1/admin/drain").await.status, 403);
+    for path in ["/v1/calls", "/v1/dns/x", "/v1/events", "/v1/cti"] {
+        assert_eq!(fetch(&server, "GET", path, None).await.status, 401, "{path}");
+        let answer = read(&server, path).await;
+        assert_eq!(answer.status, 404, "{path}");
+        assert!(answer.problem()["detail"].as_str().unwrap().contains("its T-Server's"));
+    }
+    let document = fetch(&server, "GET", "/openapi.json", None).await.json();
+    let paths: Vec<_> = document["paths"].as_object().unwrap().keys().cloned().collect();
+    let expected = [
+        "/livez",
+        "/metrics",
+        "/openapi.json",
+        "/readyz",
+        "/v1/admin/drain",
+        "/v1/admin/reload",
+        "/v1/connectors",
+    ];
+    assert_eq!(paths, expected);
     server.stop().await;
 }
 

@@ -244,6 +244,16 @@ impl<Out: Carried, In: Carried> Session<Out, In> {
         self.peer.as_ref()
     }
 
+    /// How many messages the peer has not acknowledged.
+    pub fn unacknowledged(&self) -> u64 {
+        self.queue.next() - self.queue.oldest()
+    }
+
+    /// From now on messages are told as [`Output::Log`], but for what is hidden there; `None`: they are not.
+    pub fn log_messages(&mut self, hidden: Option<HideHeaders>) {
+        self.config.log = hidden;
+    }
+
     /// A connection is there: the one that was asked for, or one that came in.
     pub fn connected(&mut self, now: Instant) {
         if self.is_up() {
