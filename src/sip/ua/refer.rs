@@ -113,6 +113,8 @@ impl UserAgent {
         match (&subscription.stage, refer.quiet) {
             (Stage::Over, _) => self.stats.commands_ignored += 1,
             (Stage::Active, _) => self.notify_refer(now, id, status),
+            // Within the dialog of a call, these would say that the dialog is no more (RFC 3261 s.12.2.1.2), and cost the phone its call.
+            (Stage::Asked(_), _) if matches!(status, 408 | 481) => self.refuse_asked(now, id, 603, true),
             (Stage::Asked(_), _) if status >= 300 => self.refuse_asked(now, id, status, true),
             (Stage::Asked(_), true) => self.accept_refer(now, id, true),
             (Stage::Asked(_), false) => {

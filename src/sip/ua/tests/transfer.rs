@@ -111,6 +111,9 @@ fn a_transfer_may_succeed_or_fail_with_its_first_word() {
         ),
         (603, vec!["603"], None),
         (404, vec!["404"], None),
+        // The call lives, whatever becomes of its transfer.
+        (481, vec!["603"], None),
+        (408, vec!["603"], None),
     ] {
         let mut peer = Peer::new();
         let (_, to) = peer.talk();
