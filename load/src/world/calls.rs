@@ -30,62 +30,8 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(33);
 const CLEANUP_LIMIT: Duration = Duration::from_secs(10);
 /// From the last RTP packet sent to hanging up.
 const QUIET: Duration = Duration::from_millis(60);
-/// Calls that may fail and are open at once: they must not take the place of all others.
-const MOST_EXCUSED: usize = 10;
-/// How many free phones are tried as the caller of the next call.
-const CALLERS_TRIED: usize = 64;
 /// Longer than any run.
 const UNTIL_RELEASED: Duration = Duration::from_secs(7 * 24 * 3_600);
-
-/// What is to be called, and how fast.
-pub struct Schedule {
-    total: u64,
-    rate: f64,
-    concurrency: u64,
-    hold: Option<Duration>,
-    /// So many of the first calls are up until they are told, whatever `hold` says.
-    standing: u64,
-    since: Instant,
-    begun: u64,
-}
-
-impl Schedule {
-    /// `total` calls at `rate` per second, at most `concurrency` at once, each held for `hold`, or until it is told where there
-    /// is none.
-    pub fn new(total: u64, rate: f64, concurrency: u64, hold: Option<Duration>, since: Instant) -> Self {
-        let (standing, begun) = (0, 0);
-        Self {
-            total,
-            rate,
-            concurrency,
-            hold,
-            standing,
-            since,
-            begun,
-        }
-    }
-
-    /// The same, but the first `standing` calls are up until they are told.
-    pub fn with_standing(self, standing: u64) -> Self {
-        Self { standing, ..self }
-    }
-
-    /// One more is begun: how long it is held.
-    fn begin(&mut self) -> Option<Duration> {
-        self.begun += 1;
-        self.hold.filter(|_| self.begun > self.standing)
-    }
-
-    /// Whether every call was begun.
-    pub fn is_spent(&self) -> bool {
-        self.begun >= self.total
-    }
-
-    fn due(&self, now: Instant) -> u64 {
-        let due = now.saturating_duration_since(self.since).as_secs_f64() * self.rate;
-        (due as u64 + 1).min(self.total).saturating_sub(self.begun)
-    }
-}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Way {
@@ -135,6 +81,16 @@ pub(super) struct Side {
 }
 
 impl Side {
+    /// A phone that takes part from the beginning.
+    pub(super) fn of(phone: usize, ours: bool, desk: Option<usize>) -> Self {
+        Self {
+            phone,
+            ours,
+            desk,
+            ..Self::default()
+        }
+    }
+
     /// A phone that is kept for later.
     pub(super) fn reserve(phone: usize, desk: Option<usize>) -> Self {
         Self {
@@ -159,9 +115,9 @@ pub(super) struct Call {
     pub(super) progress: Progress,
     pub(super) proof: Proof,
     /// How long it is up; until it is told where there is none.
-    hold: Option<Duration>,
+    pub(super) hold: Option<Duration>,
     /// A part of the server that it needs is not there: it may fail.
-    excused: bool,
+    pub(super) excused: bool,
     phase: Phase,
     deadline: Instant,
     release: Release,
@@ -260,14 +216,6 @@ impl Call {
 }
 
 impl World {
-    /// Opens `lines` lines on each of the first `phones` phones; calls are made between them in an order that only the seed knows.
-    pub fn open_lines(&mut self, phones: usize, lines: usize) {
-        use rand::seq::SliceRandom;
-        let mut all: Vec<usize> = (0..lines).flat_map(|_| 0..phones).collect();
-        all.shuffle(&mut self.random);
-        self.free = all.into();
-    }
-
     /// Calls that are up, oldest first.
     pub fn calls_up(&self) -> Vec<CallId> {
         let up = self.calls.iter().filter(|(_, call)| call.phase == Phase::Up);
@@ -301,70 +249,7 @@ impl World {
         self.set_deadline(id, now + QUIET);
     }
 
-    pub(super) fn start_due_calls(&mut self, now: Instant) {
-        let Some(schedule) = &self.schedule else { return };
-        let room = schedule.concurrency.saturating_sub(self.calls.len() as u64);
-        for _ in 0..schedule.due(now).min(room) {
-            let Some(sides) = self.take_pair() else { return };
-            let hold = self.schedule.as_mut().and_then(Schedule::begin);
-            self.begin(sides, hold, now);
-        }
-    }
-
-    fn take_pair(&mut self) -> Option<[Side; 3]> {
-        let side = |world: &Self, phone: usize, ours| Side {
-            phone,
-            ours,
-            desk: world.phones.get(phone).and_then(|phone| phone.desk),
-            ..Default::default()
-        };
-        if let Some((_, answered)) = self.settings.trunk {
-            let (caller, far) = (self.free.pop_front()?, self.phones.len().saturating_sub(1));
-            return Some([side(self, caller, true), side(self, far, answered), Side::default()]);
-        }
-        let (caller, callee) = self.take_two_free()?;
-        Some([side(self, caller, true), side(self, callee, true), Side::default()])
-    }
-
-    /// The first free phone for which there is another one, at the same home or at another as the share says.
-    fn take_two_free(&mut self) -> Option<(usize, usize)> {
-        let across = self.is_across();
-        let full = self.excused_open() >= MOST_EXCUSED;
-        let usable = |phone: &usize| !(full && self.is_in_fault(*phone));
-        let callers = (0..self.free.len().min(CALLERS_TRIED)).filter(|at| self.free.get(*at).is_some_and(usable));
-        let pair = callers.into_iter().find_map(|at| {
-            let caller = *self.free.get(at)?;
-            let fits = |phone: &usize| *phone != caller && self.fits(caller, *phone, across) && usable(phone);
-            Some((at, self.free.iter().position(fits)?))
-        });
-        let (caller, callee) = pair?;
-        let callee_number = self.free.get(callee).copied()?;
-        let caller_number = self.free.remove(caller)?;
-        // What stood behind the caller has moved up.
-        self.free.remove(callee - usize::from(callee > caller))?;
-        Some((caller_number, callee_number))
-    }
-
-    /// Whether the next call is one between homes.
-    pub(super) fn is_across(&mut self) -> bool {
-        let share = self.settings.across;
-        self.settings.homes.len() > 1 && self.toss(share)
-    }
-
-    /// Whether two phones can be in one call, if it is across homes or not.
-    pub(super) fn fits(&self, one: usize, other: usize, across: bool) -> bool {
-        let home = |phone: usize| self.phones.get(phone).map(|phone| phone.home);
-        (home(one) == home(other)) != across
-    }
-
-    fn excused_open(&self) -> usize {
-        if !self.is_fault_on() {
-            return 0;
-        }
-        self.calls.values().filter(|call| call.excused).count()
-    }
-
-    fn begin(&mut self, mut sides: [Side; 3], hold: Option<Duration>, now: Instant) {
+    pub(super) fn begin(&mut self, mut sides: [Side; 3], hold: Option<Duration>, now: Instant) {
         let mut way = if self.toss(self.settings.mix_cti) {
             Way::Desk
         } else {

@@ -10,6 +10,7 @@ mod calls;
 mod desks;
 mod proof;
 mod recovery;
+mod schedule;
 #[cfg(test)]
 mod tests;
 mod verbs;
@@ -35,9 +36,10 @@ use crate::stats::Stats;
 use crate::transport::Link;
 
 use calls::Call;
-pub use calls::{CallId, Schedule};
+pub use calls::CallId;
 pub use desks::DeskSeat;
 pub use recovery::Recovery;
+pub use schedule::Schedule;
 
 /// A leg's number.
 type LegId = u64;

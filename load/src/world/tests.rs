@@ -1,5 +1,7 @@
 //! The world without sockets and clock: a scripted server reads what phones and desks send, and answers.
 
+mod faults;
+
 use rsip::message::HeadersExt;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Receiver;
