@@ -98,7 +98,8 @@ impl Loaded {
         } else {
             of_links(config, total)
         };
-        let expected: u64 = pools.iter().filter_map(|pool| pool.max_calls).sum();
+        // The parts of a total are rounded up.
+        let expected = total.unwrap_or_else(|| pools.iter().filter_map(|pool| pool.max_calls).sum());
         let dns = pools.iter().map(|pool| pool.dns).sum();
         let pools = pools.into_iter().map(|pool| pool.sized(config)).collect::<Vec<_>>();
         SizingReport {
@@ -323,13 +324,14 @@ fn of_links(config: &Config, total: Option<u64>) -> Vec<PoolSizing> {
 
 fn server_hints(config: &Config, expected: u64, dns: u64, total: Option<u64>) -> Vec<String> {
     let mut hints = Vec::new();
+    let told: u64 = config.pools().filter_map(|pool| pool.max_calls).map(wide).sum();
+    let expected = expected.max(told);
     let most = wide(config.limits.max_calls);
     if expected > most {
         hints.push(format!(
             "{expected} calls at a time are expected, and `max_calls` of [limits] lets {most} be"
         ));
     }
-    let told: u64 = config.pools().filter_map(|pool| pool.max_calls).map(wide).sum();
     if let Some(total) = total.filter(|total| *total < told) {
         hints.push(format!(
             "the pools expect {told} calls together, and `max_calls` of [sizing] {total}"

@@ -61,7 +61,7 @@ proptest! {
     fn no_file_of_known_names_makes_it_panic(lines_of_file in prop::collection::vec(any_line(), 0..12)) {
         let text = lines_of_file.join("\n");
         match load(&text) {
-            Ok(loaded) => { let _ = loaded.to_toml(); }
+            Ok(loaded) => { let _ = (loaded.to_toml(), loaded.sizing(4).to_string()); }
             Err(problems) => {
                 prop_assert!(!problems.is_empty());
                 for problem in &problems {
@@ -69,6 +69,41 @@ proptest! {
                     prop_assert!(!problem.to_string().contains('\n'), "{problem}");
                 }
             }
+        }
+    }
+
+    /// The rule of the seed, checked backwards: as many conferences as it asks for are enough, and one less is not.
+    #[test]
+    fn as_many_conferences_as_are_needed_are_enough(calls in 1_u64..20_000, connectors in 1_u64..20, stopped in 0_u64..5) {
+        let text = format!("[sizing]\nmax_calls = {calls}\nstopped_connectors = {stopped}\n[conference]\npool_size = 1\n[connectors]\ncount = {connectors}\n");
+        let Ok(loaded) = load(&text) else { panic!("{text}") };
+        let report = loaded.sizing(1);
+        let of = |option: &str| report.pools.iter().flat_map(|pool| &pool.requirements).find(|found| found.option == option);
+        let (Some(size), Some(count)) = (of("conference.pool_size"), of("connectors.count")) else { panic!("{report:?}") };
+        let running = connectors.max(count.needed) - stopped;
+        prop_assert!(running >= 1 && size.needed <= 6_000);
+        prop_assert!(size.needed * running * 10 >= 12 * calls, "{report:?}");
+        prop_assert!((size.needed - 1) * running * 10 < 12 * calls, "{report:?}");
+    }
+
+    /// Whatever the folders: what is in one is in one pool, that of the first level, and no pool has what another one sets.
+    #[test]
+    fn a_folder_is_in_one_pool(names in prop::collection::btree_set("[ab](/[ab]){0,2}", 1..6), labelled in any::<u64>()) {
+        let folder = |(n, name): (usize, &String)| {
+            let pool = if labelled >> n & 1 == 1 { format!("pool_name = \"Pool{n}\"\nreuse_avcall = {}\n", n + 1) } else { String::new() };
+            format!("[[dn_folder]]\nname = \"{name}\"\n{pool}")
+        };
+        let text: String = names.iter().enumerate().map(folder).collect();
+        let Ok(loaded) = load(&text) else { panic!("{text}") };
+        let config = &loaded.config;
+        for name in &names {
+            let first = name.split('/').next().unwrap_or_default();
+            let top = config.dn_folder.iter().position(|folder| folder.name == first);
+            let expected = top.filter(|n| labelled >> n & 1 == 1);
+            let pool = config.pool_of(Some(name)).and_then(crate::DnFolder::pool);
+            prop_assert_eq!(pool.map(str::to_owned), expected.map(|n| format!("Pool{n}")));
+            let uses = pool.map_or(0, |pool| config.of_pool(pool).conference.reuse_avcall);
+            prop_assert_eq!(uses as usize, expected.map_or(0, |n| n + 1));
         }
     }
 

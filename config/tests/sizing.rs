@@ -112,6 +112,7 @@ fn in_one_process_the_load_of_all_pools_is_that_of_its_connectors() {
          \x20 SHORT  `conference.count` = 0; 1 needed: 18 / 10\n\
          \x20 ok     `sip.max_sessions` = 100000; 30 needed: 2 * 60 / 4\n\
          sizing of the server\n\
+         \x20 hint   80 calls at a time are expected, and `max_calls` of [limits] lets 60 be\n\
          \x20 hint   the pools expect 80 calls together, and `max_calls` of [sizing] 60\n"
     );
 }

@@ -239,3 +239,31 @@ fn trunk_of(trunk: &tandem_config::Trunk) -> Result<Trunk, String> {
         trusted_sources: trunk.trusted_sources.clone(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_conferences_of_a_connector_are_those_of_its_pool() {
+        let text = "[conference]\npool_size = 60\nreuse_avcall = 3\nuri_pattern = \"sip:conf{DD}@a.lab\"\ncount = 6\n\
+                    [[dn_folder]]\nname = \"A\"\npool_name = \"Pool1\"\nconference_pool_size = 20\nuri_pattern = \"sip:c{D}@b.lab\"\ncount = 2\n\
+                    caching_enabled = false\n";
+        let loaded = Config::from_toml(text, Path::new("tandem.toml"), &[], []).expect("no problem");
+        let planned = |pool: &str| {
+            plan(&loaded.config.of_pool(pool), Vec::new(), 1)
+                .map(|plan| plan.pool)
+                .expect("a plan")
+        };
+        let (default, first) = (planned("default"), planned("Pool1"));
+        assert_eq!(
+            (default.pool_size, default.caching_enabled, default.reuse_limit),
+            (60, true, 3)
+        );
+        assert_eq!(default.services.len(), 6);
+        assert_eq!((first.pool_size, first.caching_enabled, first.reuse_limit), (20, false, 3));
+        assert_eq!(first.services, ["sip:c1@b.lab".into(), "sip:c2@b.lab".into()]);
+    }
+}
