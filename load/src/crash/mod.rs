@@ -42,6 +42,7 @@ const DRAIN: Duration = Duration::from_millis(5);
 /// What is to be set up; an error where the options cannot be together.
 pub fn size(crash: &Crash) -> Result<Size, String> {
     let of_processes = crash.processes.connectors > 0;
+    let cuts = of_processes && faults(crash).contains(&Fault::Cut);
     let rules = [
         (
             crash.common.server_bin.is_none(),
@@ -68,14 +69,13 @@ pub fn size(crash: &Crash) -> Result<Size, String> {
             "--fault: with connectors in processes of their own (--connectors)",
         ),
         (
-            crash.fault.contains(&Fault::Cut) && of_processes && !crash.common.sip.ip().is_loopback(),
+            cuts && !crash.common.sip.ip().is_loopback(),
             "--fault cut: the connectors get addresses of their own; of --sip only the port counts",
         ),
     ];
     if let Some((_, rule)) = rules.iter().find(|(broken, _)| *broken) {
         return Err((*rule).to_owned());
     }
-    let cuts = faults(crash).contains(&Fault::Cut);
     Ok(Size {
         calls: crash.calls + more(crash),
         phones_per_call: if crash.mix { mix::PHONES_PER_CALL } else { 2 },
@@ -324,4 +324,54 @@ impl Pace {
 
 fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn crash(options: &str) -> Crash {
+        let line = format!("tandem-load crash --server-bin t --server-config c {options}");
+        match Cli::try_parse_from(line.split_whitespace()).unwrap().command {
+            Command::Crash(crash) => crash,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_server_of_one_process_is_killed_and_one_of_several_is_struck_as_asked() {
+        assert_eq!(faults(&crash("")), [Fault::KillTserver]);
+        assert_eq!(size(&crash("")).unwrap().fleet, None);
+        assert_eq!(faults(&crash("--connectors 3")), [Fault::KillConnector]);
+        assert_eq!(faults(&crash("--connectors 3 --fault pause,cut")), [Fault::Pause, Fault::Cut]);
+        assert_eq!(faults(&crash("--connectors 3 --fault all")).len(), 4);
+        let in_namespaces = |options: &str| size(&crash(options)).unwrap().fleet.unwrap().namespaces;
+        assert!(in_namespaces("--connectors 3 --fault all"));
+        assert!(!in_namespaces("--connectors 3 --fault pause,kill-tserver"));
+    }
+
+    #[test]
+    fn options_that_cannot_be_together_are_told() {
+        for bad in [
+            "--fault pause",
+            "--connectors 3 --transport tcp",
+            "--connectors 3 --cut-secs=-1",
+            "--connectors 3 --across 120",
+            "--across 10",
+            "--connectors 3 --fault cut --sip 192.0.2.1:5060",
+            "--rounds 0",
+        ] {
+            assert!(size(&crash(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn calls_arrive_beside_those_that_are_up() {
+        assert_eq!(more(&crash("--calls 100")), 11);
+        assert_eq!(more(&crash("--calls 100 --connectors 3 --rate 20")), 41);
+        assert_eq!(more(&crash("--calls 100 --connectors 3 --mix")), 0);
+    }
 }

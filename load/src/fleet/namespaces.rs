@@ -114,8 +114,10 @@ impl Namespaces {
 
 impl Drop for Namespaces {
     fn drop(&mut self) {
-        // A pair of interfaces goes with the namespace of one of them; what is not there is not removed.
+        // What is not there is not removed. A namespace that goes takes its interfaces along, but at its leisure.
         for connector in 0..self.count {
+            let _ = ip(&format!("link del {}", self.names.sip(connector)));
+            let _ = ip(&format!("link del {}", self.names.link(connector)));
             let _ = ip(&format!("netns del {}", self.names.namespace(connector)));
         }
         let _ = ip(&format!("link del {}", self.names.bridge()));
