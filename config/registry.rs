@@ -6,6 +6,7 @@
 
 mod kind;
 mod table;
+mod tables;
 
 use std::fmt;
 
@@ -13,7 +14,8 @@ use serde::Serialize;
 
 pub use kind::{Kind, Refusal};
 pub(crate) use kind::{MAX_PIN, found};
-pub use table::{OPTIONS, TABLES};
+pub use table::OPTIONS;
+pub use tables::TABLES;
 
 /// What kind of object an option belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
