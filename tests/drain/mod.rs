@@ -1,8 +1,11 @@
-//! Going down without a caller noticing: the whole server, one connector of several, and what operators and systemd see of it.
+//! Going down without a caller noticing: the whole server, one connector of several, in one process or in its own, and what operators and
+//! systemd see of it.
 
 mod connector;
+mod processes;
 mod reload;
 mod server;
+mod split;
 mod systemd;
 
 use serde_json::Value;

@@ -10,11 +10,12 @@ use crate::rig::phone::Phone;
 use crate::rig::server::Setup;
 use crate::rig::wait::SOON;
 
-struct Manager(UnixDatagram);
+/// The service manager.
+pub struct Manager(pub UnixDatagram);
 
 impl Manager {
     /// Waits for a message that has this line, or one that begins so; gives all of it.
-    async fn hears(&self, line: &str) -> String {
+    pub async fn hears(&self, line: &str) -> String {
         let mut buffer = [0; 4096];
         loop {
             let length = timeout(SOON, self.0.recv(&mut buffer)).await;
