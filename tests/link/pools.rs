@@ -26,17 +26,20 @@ impl Pools {
     /// 1001 is of the default pool, 1002 and 1003 are in a folder of the pool `Site`.
     async fn start() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let [first, second] = [(); 2].map(|()| ports::free_port());
+        let [first, second, first_http, second_http] = [(); 4].map(|()| ports::free_port());
         let text = format!(
             "[server]\nname = \"rig\"\ndrain_timeout_s = 5\n\
              [sip]\ndomains = [\"tandem.local\", \"127.0.0.1\"]\nt1_ms = 50\nt2_ms = 200\nt4_ms = 100\nrequire_auth = false\n\
              [cti]\nbind = \"127.0.0.1:0\"\n\
              [[cti.api_key]]\nname = \"rig\"\nkey = \"{API_KEY}\"\nscopes = [\"cti\", \"read\", \"admin\"]\n\
-             [[dn_folder]]\nname = \"Env36\"\npool_name = \"Site\"\n\
+             [conference]\npool_size = 2\n\
+             [[dn_folder]]\nname = \"Env36\"\npool_name = \"Site\"\nconference_pool_size = 3\n\
              [[dn_range]]\ndn = \"sip:{{n}}@tandem.local\"\nfirst = 1001\nlast = 1001\n\
              [[dn_range]]\ndn = \"sip:{{n}}@tandem.local\"\nfirst = 1002\nlast = 1003\nfolder = \"Env36/Floor1\"\n\
-             [[link]]\nname = \"first\"\nhostname = \"127.0.0.1\"\nport = {first}\naddp_timeout_s = 1\n\
-             [[link]]\nname = \"second\"\nhostname = \"127.0.0.1\"\nport = {second}\naddp_timeout_s = 1\npool_name = \"Site\"\n"
+             [[link]]\nname = \"first\"\nhostname = \"127.0.0.1\"\nport = {first}\nhttp_bind = \"127.0.0.1:{first_http}\"\n\
+             addp_timeout_s = 1\n\
+             [[link]]\nname = \"second\"\nhostname = \"127.0.0.1\"\nport = {second}\nhttp_bind = \"127.0.0.1:{second_http}\"\n\
+             addp_timeout_s = 1\npool_name = \"Site\"\n"
         );
         std::fs::write(directory.path().join("tandem.toml"), text).expect("the configuration is written");
         let (tserver, http) = tserver(directory.path()).await;
@@ -54,6 +57,9 @@ impl Pools {
             connectors.push((connector_named(directory.path(), name, &arguments).await, sip));
         }
         let [default, site] = <[_; 2]>::try_from(connectors).unwrap_or_else(|_| unreachable!("there are two"));
+        for (http, size) in [(first_http, 2), (second_http, 3)] {
+            has_conferences(loopback(http), size).await;
+        }
         let pools = Self {
             http,
             default,
@@ -77,6 +83,20 @@ impl Pools {
         })
         .await;
     }
+}
+
+/// Waits until that many conferences stand ready at a connector.
+async fn has_conferences(connector: SocketAddr, count: usize) {
+    let expected = format!("tandem_conference_resources{{state=\"idle\"}} {count}");
+    wait::until("the conferences made in advance", wait::SOON, async || {
+        let page = http::get(connector, "/metrics", None).await?.body;
+        let of_conferences = || page.lines().filter(|line| line.starts_with("tandem_conference_resources{"));
+        match of_conferences().any(|line| line == expected) {
+            true => Ok(()),
+            false => Err(of_conferences().collect()),
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
