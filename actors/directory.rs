@@ -101,6 +101,11 @@ impl Directory {
         self.link(connector).cloned().map(Upwards::Local)
     }
 
+    /// Whether this process is one connector, whose T-Server is in another one.
+    pub(crate) fn is_apart(&self) -> bool {
+        self.first_connector.get().is_some()
+    }
+
     /// The id of the first connector of this process.
     pub(crate) fn first_connector(&self) -> u16 {
         self.first_connector.get().copied().unwrap_or(0)

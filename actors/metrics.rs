@@ -395,6 +395,7 @@ pub fn describe() {
     describe_gauge!("tandem_connector_dns", "DNs that each connector owns; a DN has one owner.");
     describe_gauge!("tandem_dns", "DNs, by whether calls can reach them.");
     crate::link::meters::describe();
+    crate::tserver::describe();
     LazyLock::force(&CALLS);
     Metrics::of_process();
     crate::kind::ActorKind::Call.metrics();

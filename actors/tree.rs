@@ -27,7 +27,9 @@ use tandem_media::endpoint::Capabilities;
 use tandem_model::call::CallSettings;
 use tandem_model::conference::ConferenceSettings;
 use tandem_model::conference_pool::PoolSettings;
+use tandem_model::connector::{ConnectorNotification, CopiedRecord};
 use tandem_model::event_log::Limits;
+use tandem_model::link::LinkNotification;
 use tandem_model::numbering::Numbering;
 use tandem_model::{Anchor, ConferenceId, ConnectorId, DnId, LegId};
 use tandem_sip::digest::Algorithm;
@@ -39,18 +41,17 @@ use tandem_sip::ua::{UaConfig, UserAgent};
 
 use crate::connector::{
     Authenticator, ConnectorActor, ConnectorMessage, ConnectorParts, DrainMessage, FoundLegs, Join, Recover, RegistrarActor,
-    RegistrarMessage, RegistrarParts, Shard,
+    RegistrarMessage, RegistrarParts, Shard, recover_bindings,
 };
 use crate::devices::Devices;
 use crate::directory::Directory;
 use crate::gateway::Gateway;
 use crate::ingress::Ingress;
-use crate::journal::{JournalStore, Record, RecordKind, Scope, SharedJournal, decode};
+use crate::journal::{Journal, JournalStore, Mirror, Record, RecordKind, Scope, SharedJournal};
 use crate::media::{Media, MediaStart, PortEvents};
 use crate::network::{Network, Resolve};
-use crate::now;
 use crate::tserver::{
-    CallNumbers, ClientSettings, ConnectorLinkActor, DnActor, DnParts, EventLogActor, EventLogMessage, EventLogParts,
+    CallNumbers, ClientSettings, ConnectorLinkActor, Copies, DnActor, DnParts, EventLogActor, EventLogMessage, EventLogParts,
     EventLogStart, LobbyActor, LobbyParts, Resume, Switch, SwitchParts,
 };
 
@@ -252,8 +253,16 @@ fn grow_tserver(plan: &Plan, directory: &Arc<Directory>, draining: Arc<AtomicBoo
     let numbers = CallNumbers::new(plan.unix_seconds, plan.rng("calls", 0));
     let (journal, mut records) = plan.journal.open(Scope::TServer);
     let journal: SharedJournal = Rc::new(RefCell::new(journal));
+    let copied: Vec<_> = records.extract_if(.., |record| record.kind == RecordKind::Copy).collect();
+    let copies = if is_split {
+        Copies::recovered(copied, plan.connectors, &journal)
+    } else {
+        Copies::none(&copied, plan.connectors, &journal)
+    };
     let calls = records
-        .extract_if(.., |record| matches!(record.kind, RecordKind::Call | RecordKind::Room | RecordKind::Dn))
+        .extract_if(.., |record| {
+            matches!(record.kind, RecordKind::Call | RecordKind::Room | RecordKind::Dn)
+        })
         .collect();
     let switch = Switch::new(SwitchParts {
         directory: directory.clone(),
@@ -301,8 +310,9 @@ fn grow_tserver(plan: &Plan, directory: &Arc<Directory>, draining: Arc<AtomicBoo
             )
         })
         .collect();
-    let links = (0..plan.connectors.max(1))
-        .map(|index| ConnectorLinkActor::supervise(ConnectorId(index), switch.clone()))
+    let links = (0..)
+        .zip(copies)
+        .map(|(index, copies)| ConnectorLinkActor::supervise(ConnectorId(index), switch.clone(), copies))
         .collect();
     directory.install_tserver(log, lobby, dns, links);
 }
@@ -316,6 +326,10 @@ fn grow_connector(
     media: Arc<dyn Media>,
 ) -> (Addr<ConnectorActor>, Vec<(ConferenceId, LegId)>) {
     let (journal, mut records) = plan.journal.open(Scope::Connector(id.0));
+    let (journal, mirror) = match directory.is_apart() {
+        true => mirrored(id, journal, &records, &directory),
+        false => (journal, None),
+    };
     let journal: SharedJournal = Rc::new(RefCell::new(journal));
     let registrar = grow_registrar(id, plan, &directory, &journal, &records);
     let mut secret = [0; 32];
@@ -353,10 +367,30 @@ fn grow_connector(
         capabilities: plan.capabilities.clone(),
         conference_settings: plan.conference,
         journal,
+        mirror,
         anchor: plan.anchor,
         recovered: Rc::new(RefCell::new(records)),
     };
     (ConnectorActor::supervise(parts, plan.connector_mailbox), legs)
+}
+
+/// A journal of which the T-Server, in another process, keeps a copy.
+fn mirrored(
+    id: ConnectorId,
+    journal: Box<dyn Journal>,
+    records: &[Record],
+    directory: &Arc<Directory>,
+) -> (Box<dyn Journal>, Option<Mirror>) {
+    let directory = directory.clone();
+    let tell = move |records: Vec<CopiedRecord>, end: bool| {
+        let upwards = directory.upwards(id).filter(|_| directory.links_up() > 0);
+        let Some(upwards) = upwards else { return false };
+        let notification = ConnectorNotification::Records { records, end };
+        upwards.post(vec![LinkNotification::Connector(notification)]);
+        true
+    };
+    let (journal, mirror) = Mirror::over(journal, records, Box::new(tell));
+    (journal, Some(mirror))
 }
 
 fn grow_registrar(
@@ -368,9 +402,7 @@ fn grow_registrar(
 ) -> Addr<RegistrarActor> {
     let mut machine = Registrar::new(plan.registrar);
     for record in records.iter().filter(|record| record.kind == RecordKind::Bindings) {
-        if let (Ok(aor), Some(snapshot)) = (std::str::from_utf8(&record.id), decode(record.kind, &record.value)) {
-            machine.restore(now(), plan.anchor, aor, snapshot);
-        }
+        recover_bindings(&mut machine, record, plan.anchor);
     }
     let registrar = RegistrarActor::supervise(RegistrarParts {
         connector: id,

@@ -43,6 +43,7 @@ use tandem_sip::ua::{
 
 use super::admission::{Admission, Authenticator};
 use super::conference::{ConferenceActor, ConferenceMessage, Moving};
+use super::copies::Restoring;
 use super::drain::DrainMessage;
 use super::legs::{self, CONVERSATION_ID, RETRY_AFTER_SECONDS};
 use super::registrar::{RegisterRequest, RegistrarActor, RegistrarMessage};
@@ -53,7 +54,7 @@ use crate::alarm::{Alarm, Alarmed};
 use crate::devices::Devices;
 use crate::directory::Directory;
 use crate::ingress::Backlog;
-use crate::journal::{Record, SharedJournal};
+use crate::journal::{Mirror, Record, SharedJournal};
 use crate::kind::{ActorKind, Waiting};
 use crate::media::Media;
 use crate::metrics::Metrics;
@@ -208,6 +209,8 @@ pub struct ConnectorParts {
     pub conference_settings: ConferenceSettings,
     /// What outlives the process.
     pub journal: SharedJournal,
+    /// What the T-Server keeps a copy of, where that is in another process.
+    pub mirror: Option<Mirror>,
     /// How times are told there.
     pub anchor: Anchor,
     /// The conferences of the process before, until they are brought back.
@@ -224,6 +227,7 @@ pub struct ConnectorActor {
     reported: UaStats,
     reported_pool: PoolFigures,
     pub(super) telling: Telling,
+    pub(super) restoring: Restoring,
     /// Whose event is being handled; still there after a crash, when nobody has heard of the event.
     handling: Option<SessionId>,
     /// The next event is to crash the actor.
@@ -242,6 +246,7 @@ impl ConnectorActor {
             reported: UaStats::default(),
             reported_pool: PoolFigures::default(),
             telling: Telling::default(),
+            restoring: Restoring::default(),
             handling: None,
             #[cfg(feature = "fault-injection")]
             fragile: false,
@@ -445,7 +450,8 @@ impl ConnectorActor {
         self.parts.shard.borrow_mut().ua.respond(now(), id, status, headers, None);
     }
 
-    fn link_request(&mut self, request: LinkRequest, ctx: &mut Context<Self>) {
+    pub(super) fn link_request(&mut self, request: LinkRequest, ctx: &mut Context<Self>) {
+        let Some(request) = self.put_off(request) else { return };
         let request = match request {
             LinkRequest::Connector(request) => return self.as_a_whole(request, ctx),
             LinkRequest::AuditEnd => return self.release_unaudited(ctx),

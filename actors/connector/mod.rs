@@ -18,7 +18,7 @@
 //! | what a conference does | `conference`, and its `anchors` (the media ports of its legs) |
 //! | who may call, and whom | `admission`, `registrar`, `target` |
 //! | between sessions and legs | `legs` |
-//! | what outlives the process | `recovery`; `conference` keeps itself |
+//! | what outlives the process | `recovery`; `conference` keeps itself; `copies`: and the connector's disk |
 //!
 //! A leg's session stays on the connector where it began. When the leg moves to a conference of another connector, its events go there
 //! and commands come back from there; `transfer` has the messages.
@@ -27,6 +27,7 @@ mod admission;
 mod anchors;
 mod conference;
 mod connector_actor;
+mod copies;
 mod drain;
 mod legs;
 mod recovery;
@@ -45,5 +46,5 @@ pub use connector_actor::{ConnectorActor, ConnectorMessage, ConnectorParts, Conn
 pub use drain::DrainMessage;
 pub use legs::direction;
 pub use recovery::{FoundLegs, Join, Recover};
-pub use registrar::{RegisterRequest, RegistrarActor, RegistrarMessage, RegistrarParts};
+pub use registrar::{RegisterRequest, RegistrarActor, RegistrarMessage, RegistrarParts, recover as recover_bindings};
 pub use shard::{Shard, first_counter};

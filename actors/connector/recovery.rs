@@ -4,7 +4,8 @@
 //! journal has what is behind a SIP message, and behind what the T-Server side is told, before either goes out.
 //!
 //! Coming back has three steps, each done by every connector before the next begins, as a conference's sessions may be another's:
-//! sessions, while the connector is made ([`Shard::recover`]); conferences ([`Recover`]); what is left over ([`Join`]).
+//! sessions, while the connector is made ([`Shard::recover`]); conferences ([`Recover`]); what is left over ([`Join`]). Where the T-Server gives
+//! back what was lost ([`super::copies`]), a connector that runs takes the same three steps.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tandem_sip::ua::{SessionId, SessionSnapshot};
 
 use super::conference::ConferenceMessage;
 use super::connector_actor::{ConnectorActor, ConnectorParts};
+use super::registrar::RegistrarMessage;
 use super::shard::{LocalDescription, Shard};
 use crate::devices::Devices;
 use crate::journal::{Record, RecordKind, decode, encode};
@@ -79,6 +81,23 @@ impl Shard {
     }
 }
 
+impl Shard {
+    /// Sessions of another process get other ids where theirs are given out in this one.
+    fn number_anew(&mut self, records: &mut [Record]) {
+        let given_out = self.ua.last_id();
+        let sessions = || records.iter().filter(|record| record.kind == RecordKind::Session);
+        let last = sessions().filter_map(|record| number(&record.id)).max();
+        self.ua.go_on_above(last.unwrap_or_default());
+        for record in records.iter_mut().filter(|record| record.kind == RecordKind::Session) {
+            if number(&record.id).is_some_and(|id| id <= given_out) {
+                let id = self.ua.last_id() + 1;
+                self.ua.go_on_above(id);
+                record.id = id.to_be_bytes().to_vec();
+            }
+        }
+    }
+}
+
 /// The number that an id is.
 pub(super) fn number(id: &[u8]) -> Option<u64> {
     id.try_into().ok().map(u64::from_be_bytes)
@@ -110,7 +129,7 @@ impl ConnectorParts {
                     actor.do_send(ConferenceMessage::KeepAgain);
                 }
             }
-            self.registrar.do_send(super::registrar::RegistrarMessage::KeepAgain);
+            self.registrar.do_send(RegistrarMessage::KeepAgain);
         }
         journal.commit();
     }
@@ -141,22 +160,7 @@ impl Handler<Recover> for ConnectorActor {
     type Result = Vec<ConferenceId>;
 
     fn handle(&mut self, message: Recover, ctx: &mut Context<Self>) -> Vec<ConferenceId> {
-        let mut back = Vec::new();
-        let records = self.parts.recovered.take();
-        for record in records {
-            let Some(id) = number(&record.id).map(ConferenceId) else {
-                continue;
-            };
-            match message.0.get(&id) {
-                Some(legs) => {
-                    self.restore_conference(id, record.value, legs.clone(), ctx);
-                    back.push(id);
-                }
-                // All its sessions ended while it was being forgotten.
-                None => self.parts.journal.borrow_mut().remove(RecordKind::Conference, &record.id),
-            }
-        }
-        self.parts.shard.borrow_mut().unaudited.extend(back.iter().copied());
+        let back = self.bring_back(&message.0, ctx);
         self.turn(ctx);
         back
     }
@@ -166,6 +170,57 @@ impl Handler<Join> for ConnectorActor {
     type Result = ();
 
     fn handle(&mut self, message: Join, ctx: &mut Context<Self>) {
+        self.join(&message.0);
+        self.turn(ctx);
+    }
+}
+
+impl ConnectorActor {
+    /// Takes what another process of this connector has kept, while this one runs. Its turn follows.
+    pub(super) fn restore(&mut self, mut records: Vec<Record>, ctx: &mut Context<Self>) {
+        let bindings = records.extract_if(.., |record| record.kind == RecordKind::Bindings).collect();
+        // Unbounded post: once.
+        self.parts.registrar.do_send(RegistrarMessage::Restore(bindings));
+        let mut shard = self.parts.shard.borrow_mut();
+        shard.number_anew(&mut records);
+        let mut journal = self.parts.journal.borrow_mut();
+        for record in &records {
+            journal.put(record.kind, &record.id, &record.value);
+        }
+        drop(journal);
+        let legs = shard.recover(&records, self.parts.anchor, &self.parts.devices);
+        let mut found = FoundLegs::new();
+        for (conference, leg) in legs {
+            found.entry(conference).or_default().push((leg, shard.id));
+        }
+        drop(shard);
+        records.retain(|record| record.kind == RecordKind::Conference);
+        self.parts.recovered.replace(records);
+        let back = self.bring_back(&found, ctx);
+        self.join(&back.into_iter().collect());
+    }
+
+    fn bring_back(&mut self, found: &FoundLegs, ctx: &mut Context<Self>) -> Vec<ConferenceId> {
+        let mut back = Vec::new();
+        let records = self.parts.recovered.take();
+        for record in records {
+            let Some(id) = number(&record.id).map(ConferenceId) else {
+                continue;
+            };
+            match found.get(&id) {
+                Some(legs) => {
+                    self.restore_conference(id, record.value, legs.clone(), ctx);
+                    back.push(id);
+                }
+                // All its sessions ended while it was being forgotten.
+                None => self.parts.journal.borrow_mut().remove(RecordKind::Conference, &record.id),
+            }
+        }
+        self.parts.shard.borrow_mut().unaudited.extend(back.iter().copied());
+        back
+    }
+
+    fn join(&mut self, back: &HashSet<ConferenceId>) {
         let mut shard = self.parts.shard.borrow_mut();
         for session in shard.session_ids() {
             let Some((conference, leg)) = shard.session(session).map(|entry| (entry.conference, entry.leg)) else {
@@ -174,14 +229,12 @@ impl Handler<Join> for ConnectorActor {
             let elsewhere = || self.parts.directory.conference(conference);
             if shard.conference(conference).is_some() {
                 continue;
-            } else if let Some(actor) = Some(conference).filter(|id| message.0.contains(id)).and_then(|_| elsewhere()) {
+            } else if let Some(actor) = Some(conference).filter(|id| back.contains(id)).and_then(|_| elsewhere()) {
                 shard.join_away(session, (conference, leg), actor);
             } else {
                 shard.ua.bye(now(), session, Some(LOST));
                 shard.remove_session(session);
             }
         }
-        drop(shard);
-        self.turn(ctx);
     }
 }

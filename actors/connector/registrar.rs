@@ -8,6 +8,7 @@
 //! | [`RegisterRequest`] | an authenticated REGISTER: answered through the Connector; changes are published in `Locations` and told up the link |
 //! | [`RegistrarMessage::ConnectionClosed`] | bindings over that connection go |
 //! | [`RegistrarMessage::Recovered`] | what the process before has kept is published |
+//! | [`RegistrarMessage::Restore`] | what the T-Server has given back is taken, where nothing newer is there, and published |
 //! | [`RegistrarMessage::KeepAgain`] | puts every binding into the journal once more |
 //! | [`RegistrarMessage::HandOver`] | the bindings of DNs that are another connector's go to its registrar |
 //! | [`RegistrarMessage::TakeOver`] | those that come from there; they are told of when they are in the journal here |
@@ -31,7 +32,7 @@ use super::connector_actor::{ConnectorMessage, Received};
 use super::drain::{DrainMessage, pass_on};
 use crate::alarm::{Alarm, Alarmed};
 use crate::directory::Directory;
-use crate::journal::{RecordKind, SharedJournal, encode};
+use crate::journal::{Record, RecordKind, SharedJournal, decode, encode};
 use crate::kind::ActorKind;
 use crate::metrics::Metrics;
 use crate::now;
@@ -62,6 +63,8 @@ pub enum RegistrarMessage {
     ConnectionClosed(ConnectionId),
     /// The bindings of the process before are there: tell whom they concern.
     Recovered,
+    /// Bindings that the T-Server had a copy of.
+    Restore(Vec<Record>),
     /// The journal had lost the bindings.
     KeepAgain,
     /// DNs may be another connector's now.
@@ -112,6 +115,15 @@ pub struct RegistrarParts {
 pub struct RegistrarActor {
     parts: RegistrarParts,
     alarm: Alarm,
+}
+
+/// Takes the bindings of an address of record from what a process before has kept. `false`: there are none.
+pub fn recover(machine: &mut Registrar, record: &Record, anchor: Anchor) -> bool {
+    let aor = std::str::from_utf8(&record.id).ok();
+    let Some((aor, snapshot)) = aor.and_then(|aor| Some((aor, decode(record.kind, &record.value)?))) else {
+        return false;
+    };
+    machine.restore(now(), anchor, aor, snapshot) > 0
 }
 
 impl RegistrarActor {
@@ -236,6 +248,25 @@ impl RegistrarActor {
         }
     }
 
+    fn restore(&self, records: &[Record]) {
+        let mut machine = self.parts.machine.borrow_mut();
+        let mut journal = self.parts.journal.borrow_mut();
+        for record in records {
+            // Who has registered again meanwhile is not registered as before.
+            let is_new = |aor| machine.snapshot_of(aor, self.parts.anchor).is_some();
+            if !std::str::from_utf8(&record.id).is_ok_and(is_new) && recover(&mut machine, record, self.parts.anchor) {
+                journal.put(record.kind, &record.id, &record.value);
+            }
+        }
+        journal.commit();
+    }
+
+    fn publish_all(&self) {
+        let mut all: Vec<_> = self.parts.machine.borrow().aors().map(DnId::new).collect();
+        all.sort_unstable();
+        self.publish(all);
+    }
+
     fn keep_again(&self) {
         let machine = self.parts.machine.borrow();
         let mut journal = self.parts.journal.borrow_mut();
@@ -331,9 +362,12 @@ impl Handler<RegistrarMessage> for RegistrarActor {
                 self.publish(changed.iter().map(|aor| DnId::new(aor)).collect());
             }
             RegistrarMessage::Recovered => {
-                let mut back: Vec<_> = self.parts.machine.borrow().aors().map(DnId::new).collect();
-                back.sort_unstable();
-                self.publish(back);
+                self.publish_all();
+                self.arm(ctx);
+            }
+            RegistrarMessage::Restore(records) => {
+                self.restore(&records);
+                self.publish_all();
                 self.arm(ctx);
             }
             RegistrarMessage::KeepAgain => self.keep_again(),

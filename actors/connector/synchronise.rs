@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use actix::Context;
-use tandem_model::connector::ConnectorRequest;
+use tandem_model::connector::{ConnectorNotification, ConnectorRequest};
+use tandem_model::link::LinkNotification;
 
 use super::connector_actor::ConnectorActor;
 use super::drain::DrainMessage;
@@ -18,7 +19,12 @@ impl ConnectorActor {
         let live = shard.conference_ids();
         shard.unaudited.extend(live);
         drop(shard);
+        self.notify(LinkNotification::Connector(ConnectorNotification::Here {
+            listens: Vec::new(),
+            is_empty: self.wants_restore(),
+        }));
         self.telling.start_over();
+        self.tell_kept();
         // Unbounded post: one for each session of a link.
         self.parts.registrar.do_send(RegistrarMessage::Recovered);
     }
@@ -35,8 +41,9 @@ impl ConnectorActor {
                 self.drain_message(DrainMessage::Suspend { deadline }, ctx);
             }
             ConnectorRequest::Return => self.drain_message(DrainMessage::Return, ctx),
-            // Nothing is called across connectors yet, and no copy is kept.
-            ConnectorRequest::Peers { .. } | ConnectorRequest::ForgetContact { .. } | ConnectorRequest::Restore { .. } => {}
+            ConnectorRequest::Restore { records, end } => self.given_back(records, end, ctx),
+            // Nothing is called across connectors yet.
+            ConnectorRequest::Peers { .. } | ConnectorRequest::ForgetContact { .. } => {}
         }
     }
 }

@@ -11,6 +11,7 @@
 //! a CTI frame) commits before that. A commit with nothing to do costs nothing.
 
 mod kept;
+mod mirror;
 
 use std::cell::RefCell;
 use std::fmt;
@@ -19,6 +20,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 
 pub use kept::{Entry, Kept, decode, encode};
+pub use mirror::{Mirror, Progress, Tell, given_back};
 
 /// Whose records these are.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -80,6 +82,8 @@ kinds! {
     Bindings = 8, "bindings";
     /// A SIP subscription, by its SubscriptionId.
     Subscription = 9, "subscription";
+    /// A record of a connector's, of which the T-Server side keeps a copy, by the connector, its kind and its id.
+    Copy = 21, "copy";
     /// A DN that clients believe to be in service, by its name.
     Dn = 20, "dn";
     /// What a connector signs flow tokens with.

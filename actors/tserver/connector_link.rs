@@ -26,9 +26,12 @@ use crate::kind::{ActorKind, Waiting};
 use crate::link::NotTaken;
 use crate::supervision::{ChildSpec, Escalation, escalate_if_due, supervise};
 
+mod copies;
 mod figures;
 mod remote;
 
+pub(crate) use copies::describe;
+pub use copies::{Copies, KeepCopies};
 pub use figures::{ConnectorFigures, QueryConnectors};
 use remote::RemoteState;
 
@@ -65,11 +68,12 @@ pub struct ConnectorLinkActor {
     connector: ConnectorId,
     switch: Rc<Switch>,
     remote: RemoteState,
+    copies: Copies,
 }
 
 impl ConnectorLinkActor {
     /// Starts the link to a connector on the current arbiter.
-    pub fn supervise(connector: ConnectorId, switch: Rc<Switch>) -> Addr<Self> {
+    pub fn supervise(connector: ConnectorId, switch: Rc<Switch>, copies: Copies) -> Addr<Self> {
         let remote = RemoteState::default();
         supervise(
             SPEC,
@@ -77,11 +81,12 @@ impl ConnectorLinkActor {
                 connector,
                 switch,
                 remote,
+                copies,
             },
         )
     }
 
-    fn notification(&mut self, notification: LinkNotification) {
+    fn notification(&mut self, notification: LinkNotification, ctx: &mut Context<Self>) {
         match notification {
             LinkNotification::CallOffered(offered) => self.offered(offered),
             LinkNotification::DnContacts { dn, contacts } => {
@@ -91,7 +96,7 @@ impl ConnectorLinkActor {
                     actor.do_send(DnMessage::Contacts(contacts));
                 }
             }
-            LinkNotification::Connector(notification) => self.of_connector(notification),
+            LinkNotification::Connector(notification) => self.of_connector(notification, ctx),
             notification => {
                 let Some(notification) = self.switch.rooms.notify(notification) else {
                     return;
@@ -200,9 +205,9 @@ impl Handler<LinkMessage> for ConnectorLinkActor {
 impl Handler<Notify> for ConnectorLinkActor {
     type Result = ();
 
-    fn handle(&mut self, message: Notify, _: &mut Context<Self>) {
+    fn handle(&mut self, message: Notify, ctx: &mut Context<Self>) {
         for notification in message.notifications {
-            self.notification(notification);
+            self.notification(notification, ctx);
         }
     }
 }
@@ -221,7 +226,7 @@ impl Handler<Synchronise> for ConnectorLinkActor {
 
     fn handle(&mut self, _: Synchronise, _: &mut Context<Self>) {
         // A link that is not up asks when it is.
-        if !self.switch.directory.has_remote_connectors() || self.remote.is_up() {
+        if !self.switch.directory.has_remote_connectors() || self.remote.is_complete() {
             self.synchronise();
         }
     }

@@ -22,7 +22,8 @@ mod switch;
 
 pub use call::{CallActor, CallMessage, QueryCallSummary};
 pub use client::{ClientActor, ClientMessage, ClientSettings};
-pub use connector_link::{ConnectorFigures, ConnectorLinkActor, LinkMessage, Notify, QueryConnectors, Resume};
+pub(crate) use connector_link::describe;
+pub use connector_link::{ConnectorFigures, ConnectorLinkActor, Copies, LinkMessage, Notify, QueryConnectors, Resume};
 pub use dn::{DnActor, DnMessage, DnParts, DnSummary, QueryDn};
 pub use event_log::{
     ClientSink, EventLogActor, EventLogMessage, EventLogParts, EventLogStart, Ping, Publish, Unwatch, Watch, Watching,

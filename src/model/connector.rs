@@ -139,5 +139,7 @@ pub enum ConnectorNotification {
     Records {
         /// The records.
         records: Vec<CopiedRecord>,
+        /// Everything that is kept was told since `Here`: what was not is kept no more.
+        end: bool,
     },
 }

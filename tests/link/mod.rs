@@ -2,6 +2,7 @@
 //! either process may be killed, and is back with what it had.
 
 mod calls;
+mod copy;
 mod pools;
 mod restarts;
 

@@ -2,7 +2,7 @@
 //!
 //! | message | from | effect |
 //! |---|---|---|
-//! | [`LinkChanged::Up`] | remote link | EventLinkConnected where it is the first; a new session: every conference there is audited |
+//! | [`LinkChanged::Up`] | remote link | EventLinkConnected where it is the first; a new session: every conference there is audited, when the connector has what it had kept (see [`super::copies`]) |
 //! | [`LinkChanged::Down`] | remote link | its DNs are the others' at once; after a grace clients hear of it, and EventLinkDisconnected where it was the last |
 //! | [`ConnectorNotification`] | the connector | where it takes SIP, how it is: the others are told |
 //! | [`Unsent`] | remote link | the call is told that the link is lost |
@@ -33,6 +33,8 @@ const REVIEW: Duration = Duration::from_secs(10);
 #[derive(Default, Debug)]
 pub(super) struct RemoteState {
     up: bool,
+    /// It has what it had kept, in this session: its conferences can be asked for.
+    is_complete: bool,
     /// How often it changed: a grace that belongs to an older change means nothing.
     changes: u64,
     /// The DNs that were told before the last synchronisation, and not since.
@@ -42,9 +44,9 @@ pub(super) struct RemoteState {
 }
 
 impl RemoteState {
-    /// Whether the connector can be reached.
-    pub(super) fn is_up(&self) -> bool {
-        self.up
+    /// Whether the connector can be reached, and has what it had kept.
+    pub(super) fn is_complete(&self) -> bool {
+        self.up && self.is_complete
     }
 }
 
@@ -66,11 +68,17 @@ impl ConnectorLinkActor {
     }
 
     /// What the connector says of itself.
-    pub(super) fn of_connector(&mut self, notification: ConnectorNotification) {
+    pub(super) fn of_connector(&mut self, notification: ConnectorNotification, ctx: &mut Context<Self>) {
         let news = match notification {
-            ConnectorNotification::Here { listens, .. } => self.switch.reach_mut().listens(self.connector, listens),
+            ConnectorNotification::Here { listens, is_empty } => {
+                self.has_come(is_empty, ctx);
+                self.switch.reach_mut().listens(self.connector, listens)
+            }
             ConnectorNotification::Status(status) => self.switch.reach_mut().status(self.connector, status),
-            ConnectorNotification::Records { .. } => false,
+            ConnectorNotification::Records { records, end } => {
+                self.records_told(records, end);
+                false
+            }
         };
         if news {
             self.switch.introduce();
@@ -89,6 +97,7 @@ impl ConnectorLinkActor {
         if resumed {
             return self.tell_reachable(&homes);
         }
+        self.remote.is_complete = false;
         self.remote.stale = homes.into_iter().collect();
         self.remote.is_reviewed = true;
         let change = self.remote.changes;
@@ -98,7 +107,12 @@ impl ConnectorLinkActor {
                 actor.forget_stale();
             }
         });
-        // Before the calls of the process before are back, nobody knows which conferences there are; the resumption asks for all of them.
+    }
+
+    /// The connector has what it had kept: its conferences are asked for. Before the calls of the process before are back, nobody knows
+    /// which there are; the resumption asks for all of them.
+    pub(super) fn completed(&mut self) {
+        self.remote.is_complete = true;
         if self.switch.is_resumed() {
             self.synchronise();
         }

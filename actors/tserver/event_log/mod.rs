@@ -45,6 +45,7 @@ use tandem_wire::{EventBody, ResumeOutcome, ServerConnected, close};
 
 pub use self::connections::{ClientSink, Connections, Watchers};
 use super::call::CallMessage;
+use super::connector_link::KeepCopies;
 use super::dn::DnMessage;
 use super::lobby::Refused;
 use super::room::RoomMessage;
@@ -518,6 +519,9 @@ fn keep_all_again(directory: &Directory) {
     }
     for (_, dn) in directory.dns() {
         dn.do_send(DnMessage::KeepAgain);
+    }
+    for link in directory.links() {
+        link.do_send(KeepCopies);
     }
 }
 

@@ -172,7 +172,7 @@ fn connector_notification() -> impl Strategy<Value = ConnectorNotification> {
     prop_oneof![
         (vec(address(), 0..3), any::<bool>()).prop_map(|(listens, is_empty)| ConnectorNotification::Here { listens, is_empty }),
         status.prop_map(ConnectorNotification::Status),
-        vec(record(), 0..3).prop_map(|records| ConnectorNotification::Records { records }),
+        (vec(record(), 0..3), any::<bool>()).prop_map(|(records, end)| ConnectorNotification::Records { records, end }),
     ]
 }
 

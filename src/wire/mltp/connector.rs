@@ -92,7 +92,10 @@ pub(super) fn write_notification(notification: &ConnectorNotification, writer: &
             writer.plain("transactions", status.transactions);
             writer.plain("sessions", status.sessions);
         }
-        ConnectorNotification::Records { records } => write_records(writer, records),
+        ConnectorNotification::Records { records, end } => {
+            writer.plain("end", end);
+            write_records(writer, records);
+        }
     }
 }
 
@@ -110,6 +113,7 @@ pub(super) fn read_notification(fields: Fields<'_>) -> Result<ConnectorNotificat
         }),
         "RECORDS" => ConnectorNotification::Records {
             records: read_records(fields)?,
+            end: fields.flag("end")?,
         },
         other => return Err(MessageError::Unknown(excerpt(other))),
     })
