@@ -7,6 +7,7 @@ pub mod config;
 pub mod connector;
 pub mod demo;
 pub mod journal;
+mod manual;
 pub mod serve;
 pub mod tserver;
 
@@ -27,11 +28,14 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the server.
+    /// Run the server: T-Server and connectors in one process.
+    #[command(after_long_help = manual::SERVE)]
     Serve(serve::ServeArgs),
     /// Run the T-Server side alone: CTI and HTTP, with its connectors in other processes (`[[link]]`).
+    #[command(after_long_help = manual::TSERVER)]
     Tserver(serve::ServeArgs),
     /// Run one connector alone: SIP and media, with its T-Server in another process.
+    #[command(after_long_help = manual::CONNECTOR)]
     Connector(connector::ConnectorArgs),
     /// Run the demo: a server on loopback, simulated phones, calls in a loop, one line per event.
     Demo(demo::DemoArgs),
