@@ -241,7 +241,7 @@ pub struct Crash {
     #[arg(long, value_enum, value_delimiter = ',', help_heading = "Connectors as processes")]
     pub fault: Vec<Fault>,
     /// How long a killed process stays away, in seconds.
-    #[arg(long, default_value_t = 1.0, help_heading = "Connectors as processes")]
+    #[arg(long, default_value_t = 4.0, help_heading = "Connectors as processes")]
     pub down_secs: f64,
     /// How long a link is cut, in seconds.
     #[arg(long, default_value_t = 10.0, help_heading = "Connectors as processes")]

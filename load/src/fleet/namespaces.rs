@@ -51,7 +51,7 @@ impl Names {
         vec![
             format!("link add {bridge} type bridge"),
             format!("addr add {}/24 dev {bridge}", plan::PHONES),
-            format!("link set {bridge} up"),
+            format!("link set dev {bridge} up"),
         ]
     }
 
@@ -64,15 +64,15 @@ impl Names {
             format!("netns add {namespace}"),
             format!("-n {namespace} link set lo up"),
             format!("link add {sip} type veth peer name sip netns {namespace}"),
-            format!("link set {sip} master {bridge}"),
-            format!("link set {sip} up"),
+            format!("link set dev {sip} master {bridge}"),
+            format!("link set dev {sip} up"),
             format!("-n {namespace} addr add {}/24 dev sip", plan::sip_address(connector)),
-            format!("-n {namespace} link set sip up"),
+            format!("-n {namespace} link set dev sip up"),
             format!("link add {link} type veth peer name link netns {namespace}"),
             format!("addr add {here}/30 dev {link}"),
-            format!("link set {link} up"),
+            format!("link set dev {link} up"),
             format!("-n {namespace} addr add {there}/30 dev link"),
-            format!("-n {namespace} link set link up"),
+            format!("-n {namespace} link set dev link up"),
         ]
     }
 }
@@ -103,12 +103,12 @@ impl Namespaces {
 
     /// Nothing passes over the link of a connector.
     pub fn cut(&self, connector: u16) -> Result<(), String> {
-        ip(&format!("link set {} down", self.names.link(connector)))
+        ip(&format!("link set dev {} down", self.names.link(connector)))
     }
 
     /// It passes again.
     pub fn mend(&self, connector: u16) -> Result<(), String> {
-        ip(&format!("link set {} up", self.names.link(connector)))
+        ip(&format!("link set dev {} up", self.names.link(connector)))
     }
 }
 
@@ -116,11 +116,11 @@ impl Drop for Namespaces {
     fn drop(&mut self) {
         // What is not there is not removed. A namespace that goes takes its interfaces along, but at its leisure.
         for connector in 0..self.count {
-            let _ = ip(&format!("link del {}", self.names.sip(connector)));
-            let _ = ip(&format!("link del {}", self.names.link(connector)));
+            let _ = ip(&format!("link del dev {}", self.names.sip(connector)));
+            let _ = ip(&format!("link del dev {}", self.names.link(connector)));
             let _ = ip(&format!("netns del {}", self.names.namespace(connector)));
         }
-        let _ = ip(&format!("link del {}", self.names.bridge()));
+        let _ = ip(&format!("link del dev {}", self.names.bridge()));
     }
 }
 
