@@ -15,6 +15,7 @@ use crate::connector::{ConferenceActor, ConnectorActor};
 use crate::link::{LinkEnd, LinkServer, RemoteLink, Upwards};
 use crate::live::Live;
 use crate::location::Locations;
+use crate::neighbours::Neighbours;
 use crate::roster::Rosters;
 use crate::sharding::Shards;
 use crate::tserver::{CallActor, ConnectorLinkActor, DnActor, EventLogActor, LobbyActor, RoomActor};
@@ -42,6 +43,8 @@ pub struct Directory {
     pub rosters: Rosters,
     /// Which connectors own DNs.
     pub shards: Shards,
+    /// The connectors of other processes.
+    pub neighbours: Neighbours,
     /// What a new reading of the configuration has changed.
     pub live: Live,
 }

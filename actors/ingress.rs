@@ -7,7 +7,7 @@
 //!
 //! Runs on the transports' threads, and holds floods off before they cost a connector anything: a source that sends more
 //! requests than it may has the rest dropped, and of the messages that wait for a connector the second half of the room is kept for calls
-//! that are there. What is dropped over UDP is sent again.
+//! that are there. What is dropped over UDP is sent again. Connectors of other processes are held to no rate.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -61,15 +61,21 @@ pub(crate) enum Place {
     },
 }
 
-/// Reads it from a message; there are `connectors`.
+/// Reads it from a message; there are `connectors`, numbered from 0.
 pub(crate) fn place_of(devices: &Devices, connectors: u16, message: &Message) -> Place {
-    if let Some(shard) = ua::owner(message).filter(|shard| *shard < connectors) {
+    place_among(devices, |shard| shard < connectors, message)
+}
+
+/// The same; `is_known` says which connectors there are.
+pub(crate) fn place_among(devices: &Devices, is_known: impl Fn(u16) -> bool, message: &Message) -> Place {
+    let is_known = |shard: &u16| is_known(*shard);
+    if let Some(shard) = ua::owner(message).filter(is_known) {
         return Place::At(ConnectorId(shard));
     }
     let invite = message.method() == Some(Method::Invite);
     // An INVITE that replaces a dialog of ours goes where the dialog is (RFC 3891).
     let replaced = || ua::replaces_of(message).ok().flatten().and_then(|dialog| dialog.owner());
-    if let Some(shard) = invite.then(replaced).flatten().filter(|shard| *shard < connectors) {
+    if let Some(shard) = invite.then(replaced).flatten().filter(is_known) {
         return Place::At(ConnectorId(shard));
     }
     // All who dial into a conference meet on one connector: a leg cannot go to another one. The CANCEL goes after its INVITE.
@@ -255,16 +261,18 @@ impl Ingress {
     }
 
     fn may_pass(&self, now: Instant, owner: ConnectorId, flow: &Flow, message: &Message) -> bool {
-        self.has_room(owner, message) && self.is_within_rate(now, flow.peer.ip(), message)
+        // What another connector has let in is counted there.
+        let trusted = self.directory.neighbours.takes_from(flow.peer.ip());
+        self.has_room(owner, trusted, message) && (trusted || self.is_within_rate(now, flow.peer.ip(), message))
     }
 
-    fn has_room(&self, owner: ConnectorId, message: &Message) -> bool {
+    fn has_room(&self, owner: ConnectorId, trusted: bool, message: &Message) -> bool {
         let Some(waiting) = self.waiting.get(self.index(owner)) else {
             return true;
         };
         let waiting = waiting.load(Ordering::Relaxed);
         // Of what is known to a connector its name is in a tag or branch; a forger gets no more than the other half.
-        let room = waiting < self.max_waiting / 2 || (waiting < self.max_waiting && ua::owner(message).is_some());
+        let room = waiting < self.max_waiting / 2 || (waiting < self.max_waiting && (trusted || ua::owner(message).is_some()));
         if !room {
             ActorKind::Connector.metrics().shed.increment(1);
         }
@@ -395,8 +403,9 @@ mod tests {
             }
         };
         let half = backlog(50);
-        assert!(!ingress.has_room(ConnectorId(0), &stranger));
+        assert!(!ingress.has_room(ConnectorId(0), false, &stranger));
+        assert!(ingress.has_room(ConnectorId(0), true, &stranger), "of another connector");
         drop(half);
-        assert!(ingress.has_room(ConnectorId(0), &stranger));
+        assert!(ingress.has_room(ConnectorId(0), false, &stranger));
     }
 }

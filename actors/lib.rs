@@ -32,6 +32,7 @@ pub mod live;
 pub mod location;
 pub mod media;
 pub mod metrics;
+pub mod neighbours;
 pub mod network;
 pub mod roster;
 pub mod sharding;

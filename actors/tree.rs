@@ -49,6 +49,7 @@ use crate::gateway::Gateway;
 use crate::ingress::Ingress;
 use crate::journal::{Journal, JournalStore, Mirror, Record, RecordKind, Scope, SharedJournal};
 use crate::media::{Media, MediaStart, PortEvents};
+use crate::neighbours::Secrets;
 use crate::network::{Network, Resolve};
 use crate::tserver::{
     CallNumbers, ClientSettings, ConnectorLinkActor, Copies, DnActor, DnParts, EventLogActor, EventLogMessage, EventLogParts,
@@ -331,6 +332,10 @@ fn grow_connector(
         false => (journal, None),
     };
     let journal: SharedJournal = Rc::new(RefCell::new(journal));
+    if directory.is_apart() {
+        let secrets = Secrets::recover(&journal, &records, plan.rng("edge", id.0));
+        directory.neighbours.open(id, &plan.ua.listeners, secrets);
+    }
     let registrar = grow_registrar(id, plan, &directory, &journal, &records);
     let mut secret = [0; 32];
     // One for all: a device whose DN moves between the challenge and its answer is known by it at the other connector too.

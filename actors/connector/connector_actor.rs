@@ -45,6 +45,7 @@ use super::admission::{Admission, Authenticator};
 use super::conference::{ConferenceActor, ConferenceMessage, Moving};
 use super::copies::Restoring;
 use super::drain::DrainMessage;
+use super::edge::{self, Passed};
 use super::legs::{self, CONVERSATION_ID, RETRY_AFTER_SECONDS};
 use super::registrar::{RegisterRequest, RegistrarActor, RegistrarMessage};
 use super::shard::Shard;
@@ -221,7 +222,9 @@ pub struct ConnectorParts {
 pub struct ConnectorActor {
     pub(super) parts: ConnectorParts,
     alarm: Alarm,
-    outgoing: Vec<(Flow, Bytes)>,
+    pub(super) outgoing: Vec<(Flow, Bytes)>,
+    /// Of these, what came from others and is to be answered should it not go out.
+    pub(super) passed: Vec<Passed>,
     /// What the T-Server side is to hear. It hears of nothing that could still be lost: what is kept of it goes to the journal first.
     upward: Vec<LinkNotification>,
     reported: UaStats,
@@ -242,6 +245,7 @@ impl ConnectorActor {
             parts,
             alarm: Alarm::default(),
             outgoing: Vec::new(),
+            passed: Vec::new(),
             upward: Vec::new(),
             reported: UaStats::default(),
             reported_pool: PoolFigures::default(),
@@ -278,17 +282,25 @@ impl ConnectorActor {
         if !self.outgoing.is_empty() {
             let dead = self.parts.network.send(&mut self.outgoing);
             if !dead.is_empty() {
-                for flow in &dead {
-                    self.parts.shard.borrow_mut().ua.flow_failed(now(), flow);
-                }
+                self.flows_are_dead(&dead);
                 ctx.notify(Continue);
             }
+            self.passed.clear();
         }
         self.tell_upward();
         self.report();
         self.settle();
         self.tell_status();
         self.arm(ctx);
+    }
+
+    fn receive(&mut self, received: Received) {
+        let served = self.at_edge(received).and_then(|received| self.hand_on(received));
+        let Some(Received { flow, message }) = served else {
+            return;
+        };
+        edge::count(&message);
+        self.parts.shard.borrow_mut().ua.receive(now(), flow, message);
     }
 
     fn tell_upward(&mut self) {
@@ -360,11 +372,11 @@ impl ConnectorActor {
     }
 
     fn incoming(&mut self, session: SessionId, invite: &IncomingInvite, ctx: &mut Context<Self>) {
-        let admitted = self
-            .parts
-            .authenticator
-            .borrow_mut()
-            .caller(now(), &invite.request, invite.flow.peer.ip());
+        let admitted =
+            self.parts
+                .authenticator
+                .borrow_mut()
+                .caller(now(), &invite.request, self.source(&invite.request, invite.flow));
         let from = match admitted {
             Admission::Admit(from) => from,
             Admission::Refuse { status, headers } => {
@@ -427,7 +439,7 @@ impl ConnectorActor {
             .parts
             .authenticator
             .borrow_mut()
-            .device(now(), &request, flow.peer.ip(), dn);
+            .device(now(), &request, self.source(&request, flow), dn);
         match admission {
             Admission::Refuse { status, headers } => {
                 self.parts.shard.borrow_mut().ua.turn_away_request(id, status, &headers);
@@ -490,7 +502,8 @@ impl ConnectorActor {
     fn conference_input(&self, request: LinkRequest, ctx: &mut Context<Self>) -> Option<ConferenceInput> {
         Some(match request {
             LinkRequest::MakeParty(request) => {
-                let contacts = target::contacts(&self.parts.devices, &self.parts.directory.locations, &request.target);
+                let locations = &self.parts.directory.locations;
+                let contacts = target::contacts(&self.parts.devices, locations, &request.target, &request.elsewhere);
                 ConferenceInput::MakeParty { request, contacts }
             }
             LinkRequest::ReleaseParty { party, cause, .. } => ConferenceInput::ReleaseParty { party, cause },
@@ -669,14 +682,7 @@ impl Handler<ConnectorMessage> for ConnectorActor {
             ConnectorMessage::Received { batch, backlog, waiting } => {
                 drop((backlog, waiting));
                 for received in batch {
-                    let Some(Received { flow, message }) = self.hand_on(received) else {
-                        continue;
-                    };
-                    match (message.method(), message.status()) {
-                        (Some(method), _) => Metrics::of_process().request_received(&method),
-                        (None, status) => Metrics::of_process().response_received(status.unwrap_or_default()),
-                    }
-                    self.parts.shard.borrow_mut().ua.receive(now(), flow, message);
+                    self.receive(received);
                 }
             }
             ConnectorMessage::Link { request, .. } => self.link_request(request, ctx),

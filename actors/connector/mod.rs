@@ -14,7 +14,7 @@
 //!
 //! | concern | files |
 //! |---|---|
-//! | what the connector does | `connector_actor`, and its parts `resources` (the pool of conferences), `transfer` (REFER, Replaces, moves), `subscriptions` (rosters), `drain` (coming and going), `status` (what the T-Server is told of that) |
+//! | what the connector does | `connector_actor`, and its parts `resources` (the pool of conferences), `transfer` (REFER, Replaces, moves), `subscriptions` (rosters), `drain` (coming and going), `edge` (what is other connectors'), `status` (what the T-Server is told of that) |
 //! | what a conference does | `conference`, and its `anchors` (the media ports of its legs) |
 //! | who may call, and whom | `admission`, `registrar`, `target` |
 //! | between sessions and legs | `legs` |
@@ -29,6 +29,7 @@ mod conference;
 mod connector_actor;
 mod copies;
 mod drain;
+mod edge;
 mod legs;
 mod recovery;
 mod registrar;

@@ -129,6 +129,7 @@ impl ConnectorParts {
                     actor.do_send(ConferenceMessage::KeepAgain);
                 }
             }
+            self.directory.neighbours.keep_again(&mut **journal);
             self.registrar.do_send(RegistrarMessage::KeepAgain);
         }
         journal.commit();
@@ -188,6 +189,7 @@ impl ConnectorActor {
             journal.put(record.kind, &record.id, &record.value);
         }
         drop(journal);
+        self.parts.directory.neighbours.restore(&records);
         let legs = shard.recover(&records, self.parts.anchor, &self.parts.devices);
         let mut found = FoundLegs::new();
         for (conference, leg) in legs {

@@ -14,8 +14,10 @@
 //! | [`RegistrarMessage::TakeOver`] | those that come from there; they are told of when they are in the journal here |
 //! | [`RegistrarMessage::Taken`] | what was handed over goes from the journal |
 //! | [`RegistrarMessage::PassOn`] | a REGISTER goes after the bindings that it may change |
+//! | [`RegistrarMessage::Forget`] | a device is registered with another process's connector |
 //!
-//! A changed binding is in the journal before its REGISTER is answered.
+//! A changed binding is in the journal before its REGISTER is answered. A T-Server in another process hears of mere refreshes too: it may
+//! have to tell other connectors of the device when this one is gone.
 
 use std::sync::Arc;
 
@@ -89,6 +91,13 @@ pub enum RegistrarMessage {
         /// The REGISTER.
         received: Received,
     },
+    /// A device is registered elsewhere.
+    Forget {
+        /// Its DN.
+        dn: DnId,
+        /// Its Contact.
+        uri: Arc<str>,
+    },
     /// Panic, to test the supervision.
     #[cfg(feature = "fault-injection")]
     Crash,
@@ -159,22 +168,27 @@ impl RegistrarActor {
         }
     }
 
-    /// A binding as the T-Server side is told of it.
+    /// A binding as the T-Server side is told of it. Nobody needs a way to it where there is no other connector.
     fn contact(&self, binding: &Binding) -> DnContact {
+        let neighbours = &self.parts.directory.neighbours;
+        let route = neighbours.route(&binding.flow).map(|edge| {
+            let edge = Arc::from(edge);
+            std::iter::once(edge).chain(binding.path.iter().cloned()).collect()
+        });
         DnContact {
             uri: binding.uri.clone(),
-            route: Vec::new(),
-            direct: false,
+            route: route.unwrap_or_default(),
+            direct: neighbours.may_be() && binding.is_direct(),
             q: binding.q,
             expires_at: unix_micros(self.parts.anchor, binding.expires_at) / 1_000_000,
         }
     }
 
-    /// Writes down what changed, before the device hears of it.
-    fn keep(&self) {
+    /// Writes down what changed, before the device hears of it. Whether anything did, a refresh included.
+    fn keep(&self) -> bool {
         let changes = self.parts.machine.borrow_mut().take_changes(self.parts.anchor);
         if changes.is_empty() {
-            return;
+            return false;
         }
         let mut journal = self.parts.journal.borrow_mut();
         for (aor, snapshot) in changes {
@@ -184,6 +198,14 @@ impl RegistrarActor {
             }
         }
         journal.commit();
+        true
+    }
+
+    fn forget(&self, dn: DnId, uri: &str) {
+        if self.parts.machine.borrow_mut().forget(now(), dn.as_str(), uri) {
+            self.keep();
+            self.publish(vec![dn]);
+        }
     }
 
     /// The bindings of a DN go to the connector that owns it, where that is another one. They stay in the journal until they are in the
@@ -342,8 +364,8 @@ impl Handler<RegisterRequest> for RegistrarActor {
             Ok(register) => self.parts.machine.borrow_mut().handle(now(), message.dn.as_str(), register),
             Err(refusal) => refusal.into(),
         };
-        self.keep();
-        if outcome.changed {
+        let refreshed = self.keep() && self.parts.directory.neighbours.may_be();
+        if outcome.changed || refreshed {
             self.publish(vec![message.dn]);
         }
         self.answer(message.id, &outcome);
@@ -380,6 +402,10 @@ impl Handler<RegistrarMessage> for RegistrarActor {
             RegistrarMessage::PassOn { dn, to, received } => {
                 self.hand_over(&dn);
                 pass_on(&self.parts.directory, to, received);
+            }
+            RegistrarMessage::Forget { dn, uri } => {
+                self.forget(dn, &uri);
+                self.arm(ctx);
             }
             #[cfg(feature = "fault-injection")]
             RegistrarMessage::Crash => panic!("injected into a registrar"),

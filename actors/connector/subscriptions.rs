@@ -74,7 +74,7 @@ impl ConnectorActor {
             .parts
             .authenticator
             .borrow_mut()
-            .device(now(), request, subscribe.flow.peer.ip(), from);
+            .device(now(), request, self.source(request, subscribe.flow), from);
         if let Admission::Refuse { status, headers } = admission {
             return self.refuse(id, status, &headers);
         }

@@ -20,12 +20,12 @@ impl ConnectorActor {
         shard.unaudited.extend(live);
         drop(shard);
         self.notify(LinkNotification::Connector(ConnectorNotification::Here {
-            listens: Vec::new(),
+            listens: self.parts.directory.neighbours.listens(),
             is_empty: self.wants_restore(),
         }));
         self.telling.start_over();
         self.tell_kept();
-        // Unbounded post: one for each session of a link.
+        // After that, by a turn of this actor. Unbounded post: one for each session of a link.
         self.parts.registrar.do_send(RegistrarMessage::Recovered);
     }
 
@@ -42,8 +42,11 @@ impl ConnectorActor {
             }
             ConnectorRequest::Return => self.drain_message(DrainMessage::Return, ctx),
             ConnectorRequest::Restore { records, end } => self.given_back(records, end, ctx),
-            // Nothing is called across connectors yet.
-            ConnectorRequest::Peers { .. } | ConnectorRequest::ForgetContact { .. } => {}
+            ConnectorRequest::Peers { peers, rooms } => self.parts.directory.neighbours.introduce(peers, rooms),
+            ConnectorRequest::ForgetContact { dn, uri } => {
+                // Unbounded post: one for each device that has moved.
+                self.parts.registrar.do_send(RegistrarMessage::Forget { dn, uri });
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tandem_model::connector::DnContact;
 use tandem_model::leg::{Contact, ContactVia};
 use tandem_model::link::PartyTarget;
 use tandem_sip::message::{Message, Uri};
@@ -26,16 +27,25 @@ pub fn dialled_uri(devices: &Devices, uri: &Uri<'_>, text: &str) -> Option<Arc<s
     }
 }
 
-/// The contacts to call for a party: those of a DN's devices, or the one of a trunk. None: it cannot be reached.
-pub fn contacts(devices: &Devices, locations: &Locations, target: &PartyTarget) -> Vec<Contact> {
+/// The contacts to call for a party: those of a DN's devices, here and `elsewhere`, or the one of a trunk. None: it cannot be reached.
+pub fn contacts(devices: &Devices, locations: &Locations, target: &PartyTarget, elsewhere: &[DnContact]) -> Vec<Contact> {
     match target {
         PartyTarget::Dn(dn) => {
             let bindings = locations.bindings(dn);
-            let contacts = bindings.iter().map(|binding| Contact {
+            let here = bindings.iter().map(|binding| Contact {
                 uri: binding.uri.clone(),
                 via: ContactVia::Binding(dn.clone()),
             });
-            contacts.collect()
+            // A device that has just come is called where it is.
+            let left = |contact: &&DnContact| bindings.iter().all(|binding| binding.uri != contact.uri);
+            let there = elsewhere.iter().filter(left).map(|contact| Contact {
+                uri: contact.uri.clone(),
+                via: ContactVia::Elsewhere {
+                    dn: dn.clone(),
+                    route: contact.route.clone(),
+                },
+            });
+            here.chain(there).collect()
         }
         PartyTarget::Trunk { trunk, number } => {
             let contact = devices.trunk(trunk).map(|trunk| Contact {
@@ -72,6 +82,11 @@ pub fn invitation(devices: &Devices, locations: &Locations, contact: &Contact) -
                 ..blank
             })
         }
+        ContactVia::Elsewhere { dn, route } => Some(Invite {
+            route: route.clone(),
+            to: Arc::from(dn.as_str()),
+            ..blank
+        }),
         ContactVia::Trunk(dn) => {
             let trunk = devices.trunk(dn)?;
             Some(Invite {
@@ -98,7 +113,51 @@ fn escape_user(number: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+    use std::time::{Duration, Instant};
+
+    use tandem_model::DnId;
+    use tandem_sip::flow::{Flow, ListenerId, Transport};
+    use tandem_sip::registrar::Binding;
+
     use super::*;
+
+    #[test]
+    fn a_device_is_called_once_wherever_it_is_known() {
+        let (devices, locations) = (Devices::default(), Locations::default());
+        let dn = DnId::new("sip:1001@tandem.local");
+        let binding = Binding {
+            uri: "sip:1001@192.0.2.7".into(),
+            flow: Flow {
+                transport: Transport::Udp,
+                listener: ListenerId(0),
+                peer: SocketAddr::from(([192, 0, 2, 7], 5060)),
+                connection: None,
+            },
+            path: Vec::new(),
+            q: 1000,
+            expires_at: Instant::now() + Duration::from_secs(60),
+            instance: None,
+            reg_id: None,
+            nat: false,
+        };
+        locations.publish(dn.clone(), vec![binding.clone()]);
+        let there = |uri: &str| DnContact {
+            uri: uri.into(),
+            route: vec!["<sip:token@192.0.2.1;lr>".into()],
+            direct: false,
+            q: 1000,
+            expires_at: 0,
+        };
+        let elsewhere = [there("sip:1001@192.0.2.7"), there("sip:1001@192.0.2.8")];
+        let found = contacts(&devices, &locations, &PartyTarget::Dn(dn.clone()), &elsewhere);
+        let [here, far] = &found[..] else { panic!("{found:?}") };
+        let invite = invitation(&devices, &locations, here).unwrap();
+        assert_eq!((invite.flow, invite.route.len()), (Some(binding.flow), 0));
+        let invite = invitation(&devices, &locations, far).unwrap();
+        assert_eq!((invite.flow, &invite.route), (None, &elsewhere[1].route));
+        assert_eq!((&*invite.uri, &*invite.to), ("sip:1001@192.0.2.8", dn.as_str()));
+    }
 
     #[test]
     fn what_may_not_stand_in_a_user_part_is_escaped() {

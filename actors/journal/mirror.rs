@@ -101,7 +101,8 @@ impl Mirror {
             .collect();
         let has_asked = |record: &Record| record.kind == RecordKind::Server && record.id == ASKED;
         let shared = Rc::new(RefCell::new(Shared {
-            wants_restore: kept.is_empty() && !records.iter().any(has_asked),
+            // The secret of the edge is made before anything can be asked.
+            wants_restore: kept.keys().all(|(kind, _)| *kind == RecordKind::Edge) && !records.iter().any(has_asked),
             below,
             tell,
             kept,

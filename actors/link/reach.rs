@@ -124,13 +124,12 @@ impl Reach {
         }
     }
 
-    /// How many devices of a DN can be called.
+    /// How many devices of a DN can be called. Without a connector of its pool a device has no service, though others could call it.
     pub fn reachable(&self, dn: &DnId, now: u64) -> u32 {
-        let anyone = self.nodes.values().any(|node| node.up);
         let homes = self.homes.get(dn).map_or(&[][..], Vec::as_slice);
         let counts = homes.iter().map(|(home, contacts)| {
-            let here = self.is_up(*home);
-            let able = |contact: &&DnContact| here || (anyone && contact.direct && contact.expires_at > now);
+            let (here, pool) = (self.is_up(*home), self.is_pool_up(*home));
+            let able = |contact: &&DnContact| here || (pool && contact.direct && contact.expires_at > now);
             contacts.iter().filter(able).count()
         });
         u32::try_from(counts.sum::<usize>()).unwrap_or(u32::MAX)
@@ -141,10 +140,10 @@ impl Reach {
         let homes = self.homes.get(dn).map_or(&[][..], Vec::as_slice);
         let mut contacts = Vec::new();
         for (home, there) in homes.iter().filter(|(home, _)| *home != connector) {
-            let up = self.is_up(*home);
+            let (up, pool) = (self.is_up(*home), self.is_pool_up(*home));
             let able = there
                 .iter()
-                .filter(|contact| contact.expires_at > now && (up || contact.direct));
+                .filter(|contact| contact.expires_at > now && (up || (pool && contact.direct)));
             contacts.extend(able.map(|contact| DnContact {
                 route: if up { contact.route.clone() } else { Vec::new() },
                 ..contact.clone()
@@ -210,6 +209,12 @@ impl Reach {
             available: node.is_available(),
         };
         others.map(peer).collect()
+    }
+
+    /// Whether a connector of the pool of this one is up.
+    fn is_pool_up(&self, connector: ConnectorId) -> bool {
+        let pool = self.nodes.get(&connector).map(|node| &node.pool);
+        pool.is_some_and(|pool| self.nodes.values().any(|node| node.up && node.pool == *pool))
     }
 
     fn is_up(&self, connector: ConnectorId) -> bool {

@@ -143,13 +143,20 @@ pub enum ContactVia {
     Binding(DnId),
     /// Through a trunk.
     Trunk(DnId),
+    /// A device that is registered with another connector: over these Route values, or straight to its URI where there are none.
+    Elsewhere {
+        /// Its DN.
+        dn: DnId,
+        /// The Route values.
+        route: Vec<Arc<str>>,
+    },
 }
 
 impl ContactVia {
     /// The DN that it leads to, or through.
     pub fn dn(&self) -> &DnId {
         match self {
-            Self::Binding(dn) | Self::Trunk(dn) => dn,
+            Self::Binding(dn) | Self::Trunk(dn) | Self::Elsewhere { dn, .. } => dn,
         }
     }
 }

@@ -1,10 +1,12 @@
 //! One server in two processes: the T-Server, and a connector with its phones. What a desktop does is the same as with one process; and
-//! either process may be killed, and is back with what it had.
+//! either process may be killed, and is back with what it had. [`spread::Spread`] is the same with several connectors.
 
+mod across;
 mod calls;
 mod copy;
 mod pools;
 mod restarts;
+mod spread;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -37,8 +39,9 @@ impl Split {
     /// Starts both and waits until the link is up. `tables` are more lines of the configuration; those of the link come last.
     pub async fn start(numbers: &[&str], of_link: &str, tables: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let (sip, link) = (loopback(ports::free_port()), loopback(ports::free_port()));
-        let text = configuration(numbers, sip, link, of_link, tables);
+        let sip = loopback(ports::free_port());
+        let links = links(1, of_link);
+        let text = configuration(numbers, sip, tables, &links);
         std::fs::write(directory.path().join("tandem.toml"), text).expect("the configuration is written");
         // In this order: a T-Server has to find its connector whenever that comes.
         let (tserver, http) = tserver(directory.path()).await;
@@ -61,27 +64,12 @@ impl Split {
 
     /// Waits until the T-Server is ready (200), or is not (503).
     pub async fn is_ready(&self, status: u16) {
-        wait::until("the link", wait::SOON, async || {
-            match http::get(self.http, "/readyz", None).await {
-                Ok(response) if response.status == status => Ok(()),
-                Ok(response) => Err(response.body),
-                Err(error) => Err(error),
-            }
-        })
-        .await;
+        is_ready(self.http, status).await;
     }
 
     /// Waits until that many calls live.
     pub async fn has_calls(&self, count: usize) {
-        wait::until("the calls", wait::SOON, async || {
-            let response = http::get(self.http, "/v1/calls", Some(API_KEY)).await?;
-            let calls: serde_json::Value = serde_json::from_str(&response.body).map_err(|error| error.to_string())?;
-            match calls["items"].as_array().map(Vec::len) {
-                Some(found) if found == count => Ok(()),
-                _ => Err(response.body),
-            }
-        })
-        .await;
+        has_calls(self.http, count).await;
     }
 
     /// Kills the T-Server, so that it can do nothing about it.
@@ -108,16 +96,50 @@ impl Split {
     }
 }
 
+/// Waits until a T-Server is ready (200), or is not (503).
+async fn is_ready(http: SocketAddr, status: u16) {
+    wait::until("the link", wait::SOON, async || {
+        match http::get(http, "/readyz", None).await {
+            Ok(response) if response.status == status => Ok(()),
+            Ok(response) => Err(response.body),
+            Err(error) => Err(error),
+        }
+    })
+    .await;
+}
+
+/// Waits until that many calls live.
+async fn has_calls(http: SocketAddr, count: usize) {
+    wait::until("the calls", wait::SOON, async || {
+        let response = http::get(http, "/v1/calls", Some(API_KEY)).await?;
+        let calls: serde_json::Value = serde_json::from_str(&response.body).map_err(|error| error.to_string())?;
+        match calls["items"].as_array().map(Vec::len) {
+            Some(found) if found == count => Ok(()),
+            _ => Err(response.body),
+        }
+    })
+    .await;
+}
+
+/// The tables of that many links, named `connector1` and on; `more` are further lines of each.
+fn links(count: usize, more: &str) -> String {
+    let link = |number: usize| {
+        let port = ports::free_port();
+        format!("[[link]]\nname = \"connector{number}\"\nhostname = \"127.0.0.1\"\nport = {port}\naddp_timeout_s = 1\n{more}\n")
+    };
+    (1..=count).map(link).collect()
+}
+
 fn loopback(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
 }
 
-fn configuration(numbers: &[&str], sip: SocketAddr, link: SocketAddr, of_link: &str, tables: &str) -> String {
+/// The configuration. `links` come last.
+fn configuration(numbers: &[&str], sip: SocketAddr, tables: &str, links: &str) -> String {
     let phones = numbers
         .iter()
         .map(|number| format!("[[dn]]\ndn = \"sip:{number}@tandem.local\"\ntrusted_sources = [\"127.0.0.0/8\"]\n"));
     let phones: String = phones.collect();
-    let port = link.port();
     format!(
         "[server]\nname = \"rig\"\ndrain_timeout_s = 5\n\
          [sip]\ndomains = [\"tandem.local\", \"127.0.0.1\"]\nt1_ms = 50\nt2_ms = 200\nt4_ms = 100\n\
@@ -127,8 +149,7 @@ fn configuration(numbers: &[&str], sip: SocketAddr, link: SocketAddr, of_link: &
          [[cti.api_key]]\nname = \"rig\"\nkey = \"{API_KEY}\"\nscopes = [\"cti\", \"read\", \"admin\"]\n\
          [log]\nfilter = \"info,tandem_actors::link=debug\"\n\
          [media]\nport_first = 40000\nport_last = 59999\n\
-         {phones}{tables}\n\
-         [[link]]\nname = \"{CONNECTOR}\"\nhostname = \"127.0.0.1\"\nport = {port}\naddp_timeout_s = 1\n{of_link}\n"
+         {phones}{tables}\n{links}"
     )
 }
 

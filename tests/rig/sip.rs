@@ -45,6 +45,15 @@ impl Message {
         }
     }
 
+    /// Takes the next whole message of a stream off what came.
+    pub fn framed(buffer: &mut Vec<u8>) -> Option<Self> {
+        let keep_alive = buffer.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        buffer.drain(..keep_alive);
+        let end = buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n")? + 4;
+        let length: usize = Self::read(&buffer[..end]).header("Content-Length").parse().unwrap_or(0);
+        (buffer.len() >= end + length).then(|| Self::read(&buffer.drain(..end + length).collect::<Vec<_>>()))
+    }
+
     /// The status code; `None` in a request.
     pub fn status(&self) -> Option<u16> {
         self.start.strip_prefix("SIP/2.0 ")?.get(..3)?.parse().ok()
@@ -259,7 +268,7 @@ impl Connection {
     /// The next message; `None` when the server closed the connection.
     pub async fn receive(&mut self) -> Option<Message> {
         loop {
-            if let Some(message) = self.framed() {
+            if let Some(message) = Message::framed(&mut self.buffer) {
                 return Some(message);
             }
             let mut piece = [0; 4096];
@@ -288,16 +297,5 @@ impl Connection {
         let read = timeout(SOON, self.stream.read_exact(&mut pong)).await;
         read.expect("an answer to the keep-alive").expect("an open connection");
         assert_eq!(&pong, b"\r\n");
-    }
-
-    fn framed(&mut self) -> Option<Message> {
-        let keep_alive = self.buffer.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-        self.buffer.drain(..keep_alive);
-        let end = self.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n")? + 4;
-        let length: usize = Message::read(&self.buffer[..end])
-            .header("Content-Length")
-            .parse()
-            .unwrap_or(0);
-        (self.buffer.len() >= end + length).then(|| Message::read(&self.buffer.drain(..end + length).collect::<Vec<_>>()))
     }
 }

@@ -5,10 +5,13 @@
 //!   device ◄── flow ── edge ◄── INVITE, Route: <sip:TOKEN@edge;lr;ob> ─── the DN's connector
 //! ```
 //!
+//! An edge that keeps its devices' bindings itself tells the other connectors the Route values instead ([`Edge::route`]).
+//!
 //! A pure, stateless machine: a message and where it came from go in, a message and where it goes come out, or a refusal. What it has to
 //! know again stands in the messages: the device's flow in the Path, the Record-Route and our Via, with a MAC. So a request and its copies,
 //! its ACK and its CANCEL go the same way with the same branch, and after a restart with the same key the devices behind datagrams are
-//! reached as before. A connection is lost with its process: 430, and the device registers anew.
+//! reached as before. A connection is lost with its process: the device's Contact is tried where it is at the same address, else 430, and the
+//! device registers anew.
 //!
 //! Invariants: over a device's flow goes only what a connector of ours sent, with a token that we made; what a device sends goes to
 //! connectors of ours and nowhere else, so that nobody uses the edge as a relay; a response goes over the flow that its request came from.
@@ -109,6 +112,47 @@ impl Edge {
         }
     }
 
+    /// Our listeners, in the order of preference.
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    /// The Route value by which a connector reaches the device behind a flow of ours. `None`: the flow is none of ours.
+    pub fn route(&self, device: &Flow) -> Option<String> {
+        self.listener(*device).ok()?;
+        let token = token::write(&self.key, self.epoch, Purpose::Route, device);
+        Some(format!("<{}>", uri(&token, self.listeners.first()?)))
+    }
+
+    /// Whether requests from that address are taken: it is one of a connector.
+    pub fn takes_from(&self, source: IpAddr) -> bool {
+        self.peer_ips.contains(&source.to_canonical())
+    }
+
+    /// Whether a request was written by a connector, as its edge or as its user agent: such a one is not passed on to another connector.
+    pub fn is_of_connector(&self, request: &Message, from: Flow) -> bool {
+        self.takes_from(from.peer.ip()) && request.top_via().is_ok_and(|via| self.is_peers_via(&via))
+    }
+
+    /// The address that a request began at: what a connector passed on for a device is the device's, and is judged by that
+    /// (the connector wrote it down, RFC 3261 s.18.2.1).
+    pub fn source(&self, request: &Message, from: Flow) -> IpAddr {
+        let mut vias = request.vias();
+        let passed_on = |via: &Via<'_>| via.branch.is_some_and(is_marked) && self.is_peers_via(via);
+        let first = vias.next().and_then(Result::ok).filter(passed_on);
+        if first.is_none() || !self.takes_from(from.peer.ip()) {
+            return from.peer.ip();
+        }
+        let device = vias.next().and_then(Result::ok);
+        let written = device.and_then(|via| via.received_ip().or_else(|| via.host_ip()));
+        written.unwrap_or_else(|| from.peer.ip())
+    }
+
+    fn is_peers_via(&self, via: &Via<'_>) -> bool {
+        let address = via.host_ip().map(|ip| SocketAddr::new(ip, via.port.unwrap_or(5060)));
+        address.is_some_and(|address| self.peers.contains(&address))
+    }
+
     /// The SIP addresses of the connectors that requests are passed to and taken from.
     pub fn set_peers(&mut self, peers: impl IntoIterator<Item = SocketAddr>) {
         self.peers = peers.into_iter().collect();
@@ -161,7 +205,10 @@ impl Edge {
         }
         match token {
             _ if !of_peer => Err(Refusal::Foreign),
-            Token { lost: true, .. } => Err(Refusal::FlowFailed),
+            Token { lost: true, flow } => {
+                let flow = reopened(request, flow).ok_or(Refusal::FlowFailed)?;
+                self.send(request, from, flow, flow, routes)
+            }
             Token { flow, .. } => self.send(request, from, flow, flow, routes),
         }
     }
@@ -225,9 +272,11 @@ impl Edge {
     pub fn response(&self, response: &Message) -> Option<Forward> {
         let mut vias = response.vias();
         let ours = vias.next()?.ok()?;
-        let marked = ours.branch?.strip_prefix(MAGIC_COOKIE)?.starts_with(MARK);
+        if !is_marked(ours.branch?) {
+            return None;
+        }
         let address = SocketAddr::new(ours.host_ip()?, ours.port.unwrap_or(5060));
-        if !marked || !self.listeners.iter().any(|listener| listener.advertised == address) {
+        if !self.listeners.iter().any(|listener| listener.advertised == address) {
             return None;
         }
         let Token { mut flow, .. } = token::read(&self.key, self.epoch, Purpose::Response, ours.params.value(FLOW)?)?;
@@ -274,6 +323,23 @@ impl Edge {
         let user = self.own_uri(route).filter(|user| !user.is_empty())?;
         Some(token::read(&self.key, self.epoch, Purpose::Route, user).ok_or(Refusal::Forged))
     }
+}
+
+/// Whether a branch is one that an edge makes.
+fn is_marked(branch: &str) -> bool {
+    branch.strip_prefix(MAGIC_COOKIE).is_some_and(|rest| rest.starts_with(MARK))
+}
+
+/// Where a device listens whose connection went with the process before: its Contact, which is the request URI, if that is at the address
+/// that the connection came from. Nobody is made to connect to anybody else.
+fn reopened(request: &Message, lost: Flow) -> Option<Flow> {
+    let contact = hop_of(request.uri()?)?;
+    let same = contact.transport == lost.transport && contact.addr.ip().to_canonical() == lost.peer.ip().to_canonical();
+    same.then_some(Flow {
+        peer: contact.addr,
+        connection: None,
+        ..lost
+    })
 }
 
 /// Our URI with a token, as a Route value holds it.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::flow::Flow;
+use crate::flow::{Flow, Transport};
 use crate::message::Uri;
+use crate::ua::hop_of;
 
 use super::request::{Register, RegisterContact};
 
@@ -27,6 +28,14 @@ pub struct Binding {
     pub reg_id: Option<u32>,
     /// The URI holds another address than that which the REGISTER came from: there is a NAT between.
     pub nat: bool,
+}
+
+impl Binding {
+    /// Whether anybody can send datagrams to its URI: it is the address that the REGISTER came from, with nothing between.
+    pub fn is_direct(&self) -> bool {
+        let at_contact = hop_of(&self.uri).is_some_and(|hop| hop.transport == Transport::Udp && hop.addr == self.flow.peer);
+        self.flow.transport == Transport::Udp && !self.nat && self.path.is_empty() && at_contact
+    }
 }
 
 /// A binding with what decides about its updates.

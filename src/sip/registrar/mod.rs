@@ -205,6 +205,17 @@ impl Registrar {
         changed.into_iter().collect()
     }
 
+    /// Takes a binding away: its device is registered elsewhere. Whether there was one.
+    pub fn forget(&mut self, now: Instant, aor: &str, uri: &str) -> bool {
+        let before = self.alive(aor, now);
+        let left: Vec<_> = before.iter().filter(|stored| *stored.binding.uri != *uri).cloned().collect();
+        let forgot = left.len() < before.len();
+        if forgot {
+            self.replace(aor, left);
+        }
+        forgot
+    }
+
     /// What is not over yet, whether or not the rest was taken away.
     fn alive(&self, aor: &str, now: Instant) -> Vec<Stored> {
         let all = self.aors.get(aor).map(Vec::as_slice).unwrap_or_default();

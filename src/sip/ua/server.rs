@@ -312,6 +312,13 @@ impl UserAgent {
         self.send_stateless(flow, request, response);
     }
 
+    /// Refuses a request that is no business of ours and that could not be passed on, and keeps nothing of it. Nobody answers an ACK.
+    pub fn turn_back(&mut self, flow: Flow, request: &Message, status: u16) {
+        if request.method().is_some_and(|method| method != Method::Ack) {
+            self.refuse_with(flow, request, status, &[]);
+        }
+    }
+
     /// Refuses a request without a transaction, with headers of the shell's.
     pub(super) fn refuse_with(&mut self, flow: Flow, request: &Message, status: u16, headers: &[(Arc<str>, Arc<str>)]) {
         let tag = self.stateless_tag(request);

@@ -5,18 +5,19 @@
 //! the product's own SIP.
 
 mod session;
+mod wire;
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 
 use super::sip::{Dialog, Message, tag_of, unique};
 use super::voice::{Voice, tone_of};
 use super::wait;
+use wire::Wire;
 
 /// The number of a call within its phone, from 0 in the order they began.
 pub type CallNumber = usize;
@@ -66,9 +67,7 @@ pub struct Handset {
 
 struct Shared {
     name: String,
-    address: SocketAddr,
-    server: SocketAddr,
-    socket: UdpSocket,
+    wire: Wire,
     abilities: Abilities,
     state: Mutex<State>,
 }
@@ -101,6 +100,8 @@ struct Call {
     local_tag: String,
     remote_tag: String,
     target: String,
+    /// The route of its requests in the dialog (RFC 3261 s.12.1), as Route values.
+    routes: Vec<String>,
     cseq: u32,
     branch: String,
     invite: Option<Message>,
@@ -135,36 +136,52 @@ impl Handset {
 
     /// The same, for a phone that cannot do everything.
     pub async fn able(name: &str, server: SocketAddr, abilities: Abilities) -> Self {
-        let phone = Self::bind(name, "127.0.0.1:0", server, abilities).await;
-        let (me, address) = (phone.dn(), phone.shared.address);
+        let phone = Self::on(name, Wire::datagrams("127.0.0.1:0", server).await, abilities);
+        phone.registers(1).await;
+        phone
+    }
+
+    /// Registers over a connection.
+    pub async fn over_tcp(name: &str, server: SocketAddr) -> Self {
+        let phone = Self::on(name, Wire::connection(server).await, Abilities::default());
+        phone.registers(1).await;
+        phone
+    }
+
+    /// Registers somewhere else, and is silent towards the one before. Which registration of this phone it is has to be said.
+    pub async fn moves_to(&self, server: SocketAddr, number: u32) {
+        self.shared.wire.moves_to(server);
+        self.registers(number).await;
+    }
+
+    async fn registers(&self, number: u32) {
+        let (me, name, wire) = (self.dn(), &self.name, &self.shared.wire);
+        let (address, transport, parameters) = (wire.address, wire.transport(), wire.parameters());
         let text = format!(
-            "REGISTER sip:tandem.local SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch=z9hG4bK{};rport\r\nMax-Forwards: 70\r\n\
-             From: <{me}>;tag=r{}\r\nTo: <{me}>\r\nCall-ID: reg-{}\r\nCSeq: 1 REGISTER\r\nContact: <sip:{name}@{address}>\r\n\
-             Expires: 300\r\nContent-Length: 0\r\n\r\n",
+            "REGISTER sip:tandem.local SIP/2.0\r\nVia: SIP/2.0/{transport} {address};branch=z9hG4bK{};rport\r\nMax-Forwards: 70\r\n\
+             From: <{me}>;tag=r{}\r\nTo: <{me}>\r\nCall-ID: reg-{}\r\nCSeq: {number} REGISTER\r\n\
+             Contact: <sip:{name}@{address}{parameters}>\r\nExpires: 300\r\nContent-Length: 0\r\n\r\n",
             unique(),
             unique(),
             unique()
         );
-        phone.shared.send(&text).await;
-        let status = phone.until("its registration", |state| {
-            state.finals.get("1 REGISTER").and_then(Message::status)
+        self.shared.send(&text).await;
+        let answer = format!("{number} REGISTER");
+        let status = self.until("its registration", |state| {
+            state.finals.get(&answer).and_then(Message::status)
         });
         assert_eq!(status.await, 200);
-        phone
     }
 
     /// A phone behind a trunk: it does not register, and its calls come from this address.
     pub async fn outside(name: &str, address: &str, server: SocketAddr) -> Self {
-        Self::bind(name, address, server, Abilities::default()).await
+        Self::on(name, Wire::datagrams(address, server).await, Abilities::default())
     }
 
-    async fn bind(name: &str, address: &str, server: SocketAddr, abilities: Abilities) -> Self {
-        let socket = UdpSocket::bind(address).await.expect("a SIP port");
+    fn on(name: &str, wire: Wire, abilities: Abilities) -> Self {
         let shared = Arc::new(Shared {
             name: name.into(),
-            address: socket.local_addr().expect("an address"),
-            server,
-            socket,
+            wire,
             abilities,
             state: Mutex::default(),
         });
@@ -181,9 +198,14 @@ impl Handset {
         self.shared.dn()
     }
 
+    /// How many calls it has had.
+    pub fn call_count(&self) -> usize {
+        self.shared.state().calls.len()
+    }
+
     /// Where it is.
     pub fn address(&self) -> String {
-        self.shared.address.to_string()
+        self.shared.wire.address.to_string()
     }
 
     /// Dials.
@@ -406,7 +428,7 @@ impl Handset {
     /// Watches a conference by subscription (RFC 4575).
     pub async fn watches(&self, conference: &str) {
         let uri = format!("sip:{conference}@tandem.local");
-        let dialog = Dialog::new(&self.dn(), &uri, self.shared.address);
+        let dialog = Dialog::new(&self.dn(), &uri, self.shared.wire.address);
         let more = "Event: conference\r\nAccept: application/conference-info+xml\r\nExpires: 300\r\n";
         let text = dialog.request_with("SUBSCRIBE", &uri, 1, "", &unique().to_string(), more, "");
         self.shared.send(&text).await;
@@ -469,6 +491,7 @@ impl Call {
             local_tag: format!("t{}", unique()),
             remote_tag: String::new(),
             target: target.into(),
+            routes: Vec::new(),
             cseq: 0,
             branch: unique().to_string(),
             invite: None,
@@ -489,7 +512,8 @@ impl Call {
     }
 
     fn request_with(&self, phone: &Shared, method: &str, cseq: u32, branch: &str, more: &str, body: &str) -> String {
-        let address = phone.address;
+        let (address, transport, parameters) = (phone.wire.address, phone.wire.transport(), phone.wire.parameters());
+        let routes: String = self.routes.iter().map(|route| format!("Route: {route}\r\n")).collect();
         let to_tag = if self.remote_tag.is_empty() {
             String::new()
         } else {
@@ -501,9 +525,9 @@ impl Call {
             "Content-Type: application/sdp\r\n"
         };
         format!(
-            "{method} {} SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch=z9hG4bK{branch};rport\r\nMax-Forwards: 70\r\n\
-             From: <{}>;tag={}\r\nTo: <{}>{to_tag}\r\nCall-ID: {}\r\nCSeq: {cseq} {method}\r\nContact: <sip:{}@{address}>\r\n\
-             {more}{content_type}Content-Length: {}\r\n\r\n{body}",
+            "{method} {} SIP/2.0\r\nVia: SIP/2.0/{transport} {address};branch=z9hG4bK{branch};rport\r\nMax-Forwards: 70\r\n\
+             {routes}From: <{}>;tag={}\r\nTo: <{}>{to_tag}\r\nCall-ID: {}\r\nCSeq: {cseq} {method}\r\n\
+             Contact: <sip:{}@{address}{parameters}>\r\n{more}{content_type}Content-Length: {}\r\n\r\n{body}",
             self.target,
             self.local,
             self.local_tag,
@@ -568,16 +592,15 @@ impl Shared {
 
     fn contact(&self) -> String {
         format!(
-            "Contact: <sip:{}@{}>\r\nAllow: INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, NOTIFY, INFO, PRACK\r\n",
-            self.name, self.address
+            "Contact: <sip:{}@{}{}>\r\nAllow: INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, NOTIFY, INFO, PRACK\r\n",
+            self.name,
+            self.wire.address,
+            self.wire.parameters()
         )
     }
 
     async fn send(&self, text: &str) {
-        self.socket
-            .send_to(text.as_bytes(), self.server)
-            .await
-            .expect("a datagram is sent");
+        self.wire.send(text).await;
     }
 
     /// Answers a call that rings with 200.

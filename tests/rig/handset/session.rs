@@ -7,9 +7,7 @@ use crate::rig::sip::{Message, tag_of, unique};
 use crate::rig::voice::{Voice, tone_of};
 
 pub async fn listen(phone: Arc<Shared>) {
-    let mut buffer = vec![0; 65_536];
-    while let Ok((length, _)) = phone.socket.recv_from(&mut buffer).await {
-        let message = Message::read(&buffer[..length]);
+    while let Some(message) = phone.wire.receive().await {
         if message.status().is_some() {
             on_response(&phone, &message).await;
         } else {
@@ -89,6 +87,7 @@ async fn on_call(phone: &Arc<Shared>, invite: &Message) {
         call.incoming = true;
         call.stage = Stage::Ringing;
         call.remote_tag = tag_of(invite.header("From")).to_owned();
+        call.routes = invite.all("Record-Route").map(str::to_owned).collect();
         call.invite = Some(invite.clone());
         state.calls.push(call);
     }
@@ -231,6 +230,10 @@ fn invite_answered(phone: &Shared, response: &Message, number: CallNumber, seq: 
     }
     call.remote_tag = tag_of(response.header("To")).to_owned();
     call.target = response.contact().to_owned();
+    if first {
+        call.routes = response.all("Record-Route").map(str::to_owned).collect();
+        call.routes.reverse();
+    }
     let fresh = (first && call.stage == Stage::Calling) || call.reinvite.as_ref().is_some_and(|(cseq, _)| *cseq == seq);
     let mut answer = String::new();
     if fresh {

@@ -1,0 +1,371 @@
+//! The connectors of other processes, as this one knows them, and the edge between them and the devices of this one
+//! ([`tandem_sip::edge`]).
+//!
+//! There is one where the T-Server is in another process; in a server of one process nothing is ever looked up here. The T-Server says who
+//! the others are. Before it has, nothing is taken from anybody and nothing goes to anybody: what would have is left alone, to be sent again.
+//!
+//! | a message | its way |
+//! |---|---|
+//! | a response to what was passed on | back where the request came from |
+//! | a request with a token of ours on top of its route | to the device, or from the device to the connector that has its dialog |
+//! | one with a tag that another connector made | to that connector |
+//! | an INVITE that replaces a dialog of another connector | there |
+//! | an INVITE to a conference that somebody is in at another connector | there; where nobody is in it, to the one of all that may own DNs that rendezvous hashing says |
+//! | a copy or the CANCEL of an INVITE that was passed on | the same way, see [`Underway`] |
+//! | anything else, and whatever another connector wrote | it is served here |
+//!
+//! Invariant: what comes from a connector never goes to another one. A connector that the T-Server cannot reach any more begins nothing, but
+//! what it has begun goes on: its address is known until its place is taken.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::{OnceLock, PoisonError};
+
+use crossbeam::sync::{ShardedLock, ShardedLockReadGuard};
+use rand::RngCore;
+use serde::{Deserialize, Serialize};
+use tandem_model::connector::{Peer, SipAddress};
+use tandem_model::{ConnectorId, DnId};
+use tandem_sip::edge::{Edge, Forward, Refusal};
+use tandem_sip::flow::{Flow, Hop, Transport};
+use tandem_sip::message::{Message, Method};
+use tandem_sip::ua::Listener;
+
+use crate::devices::Devices;
+use crate::ingress::{Place, place_among};
+use crate::journal::{Journal, Record, RecordKind, SharedJournal, decode, encode};
+use crate::sharding;
+
+/// So many INVITEs that are under way to other connectors are remembered, the oldest forgotten first.
+const MAX_UNDERWAY: usize = 4096;
+
+/// What is known of the others.
+#[derive(Default)]
+pub struct Neighbours(OnceLock<ShardedLock<Known>>);
+
+struct Known {
+    me: ConnectorId,
+    edge: Edge,
+    secrets: Secrets,
+    /// The T-Server has told who the others are.
+    introduced: bool,
+    /// Bounded by the links that are configured.
+    others: BTreeMap<ConnectorId, Neighbour>,
+    /// Where conferences are that somebody is in. Bounded by the conference DNs.
+    rooms: HashMap<DnId, ConnectorId>,
+}
+
+#[derive(Debug)]
+struct Neighbour {
+    hops: Vec<Hop>,
+    /// The T-Server reaches it.
+    up: bool,
+    /// It may own DNs.
+    available: bool,
+}
+
+/// What this connector has to do with it.
+pub struct Here<'a> {
+    /// Devices, trunks and conferences.
+    pub devices: &'a Devices,
+    /// It may own DNs.
+    pub available: bool,
+    /// What it has passed on.
+    pub underway: &'a mut Underway,
+    /// Whether a request is a copy, or the CANCEL, of one that it serves.
+    pub is_serving: &'a mut dyn FnMut(&Message) -> bool,
+}
+
+/// What flow tokens are made with. Those of the process before are good still, but for its connections, so that sessions go on whose
+/// routes lead through here.
+pub struct Secrets {
+    kept: EdgeRecord,
+    /// Of this process.
+    epoch: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct EdgeRecord {
+    secret: [u8; 32],
+}
+
+impl Secrets {
+    /// From what the process before has kept, else from chance, and then it is kept.
+    pub fn recover(journal: &SharedJournal, records: &[Record], mut rng: impl RngCore) -> Self {
+        let kept = EdgeRecord::among(records).unwrap_or_else(|| {
+            let mut secret = [0; 32];
+            rng.fill_bytes(&mut secret);
+            let new = EdgeRecord { secret };
+            let mut journal = journal.borrow_mut();
+            new.put(&mut **journal);
+            journal.commit();
+            new
+        });
+        Self {
+            kept,
+            epoch: rng.next_u32(),
+        }
+    }
+}
+
+impl EdgeRecord {
+    fn among(records: &[Record]) -> Option<Self> {
+        let kept = records.iter().find(|record| record.kind == RecordKind::Edge)?;
+        decode(kept.kind, &kept.value)
+    }
+
+    fn put(&self, journal: &mut dyn Journal) {
+        if let Some(value) = encode(self) {
+            journal.put(RecordKind::Edge, b"", &value);
+        }
+    }
+}
+
+/// What becomes of a message.
+#[derive(PartialEq, Eq, Debug)]
+pub enum Way {
+    /// It is served here.
+    Here,
+    /// It goes on.
+    On(Forward),
+    /// It is refused.
+    Refused(Refusal),
+    /// Nobody can know yet; it will be sent again.
+    Later,
+}
+
+/// The INVITEs that were passed on to other connectors and have no final answer: their copies and their CANCELs go after them, though
+/// the list of connectors, or who is in which conference, may be another one by then.
+///
+/// It does not outlive the process: after a restart a CANCEL goes where its INVITE would go then. For a conference that is the same place
+/// as long as the same connectors are there; the CANCEL of an INVITE that replaces a dialog has nothing in it that leads anywhere, and is
+/// answered 481 here. The far connector's call is then answered or ends as if it had not been cancelled.
+#[derive(Default, Debug)]
+pub struct Underway {
+    to: HashMap<Box<str>, ConnectorId>,
+    order: VecDeque<Box<str>>,
+}
+
+impl Underway {
+    fn note(&mut self, key: &str, to: ConnectorId) {
+        if self.to.insert(key.into(), to).is_some() {
+            return;
+        }
+        self.order.push_back(key.into());
+        if self.order.len() > MAX_UNDERWAY
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.to.remove(&oldest);
+        }
+    }
+
+    fn is_over(&mut self, key: &str) {
+        if self.to.remove(key).is_some() {
+            self.order.retain(|other| **other != *key);
+        }
+    }
+}
+
+impl Neighbours {
+    /// The T-Server of this process's connector is elsewhere: from now on there may be others.
+    pub fn open(&self, me: ConnectorId, listeners: &[Listener], secrets: Secrets) {
+        let known = Known {
+            me,
+            edge: Edge::new(secrets.kept.secret, secrets.epoch, listeners.to_vec()),
+            secrets,
+            introduced: false,
+            others: BTreeMap::new(),
+            rooms: HashMap::new(),
+        };
+        assert!(self.0.set(ShardedLock::new(known)).is_ok(), "a process has one edge");
+    }
+
+    /// The journal had lost what was kept.
+    pub fn keep_again(&self, journal: &mut dyn Journal) {
+        if let Some(known) = self.read() {
+            known.secrets.kept.put(journal);
+        }
+    }
+
+    /// The journal was lost, and this is what it had held: the tokens of before are good again, and those made since are not.
+    pub fn restore(&self, records: &[Record]) {
+        let (Some(known), Some(kept)) = (self.0.get(), EdgeRecord::among(records)) else {
+            return;
+        };
+        let mut known = known.write().unwrap_or_else(PoisonError::into_inner);
+        let listeners = known.edge.listeners().to_vec();
+        known.edge = Edge::new(kept.secret, known.secrets.epoch, listeners);
+        known.secrets.kept = kept;
+        known.meet_again();
+    }
+
+    /// Whether there may be any.
+    pub fn may_be(&self) -> bool {
+        self.0.get().is_some()
+    }
+
+    /// These are all, and what is where.
+    pub fn introduce(&self, peers: Vec<Peer>, rooms: Vec<(DnId, ConnectorId)>) {
+        let Some(known) = self.0.get() else { return };
+        let mut known = known.write().unwrap_or_else(PoisonError::into_inner);
+        known.introduced = true;
+        for other in known.others.values_mut() {
+            (other.up, other.available) = (false, false);
+        }
+        for peer in peers {
+            let hops = peer.listens.iter().filter_map(hop).collect();
+            let other = Neighbour {
+                hops,
+                up: true,
+                available: peer.available,
+            };
+            known.others.insert(peer.connector, other);
+        }
+        known.rooms = rooms.into_iter().collect();
+        let up = known.others.values().filter(|other| other.up).count();
+        tracing::info!(others = up, occupied_rooms = known.rooms.len(), "the other connectors");
+        known.meet_again();
+    }
+
+    /// Whether that is the address of a connector.
+    pub fn takes_from(&self, source: IpAddr) -> bool {
+        self.read().is_some_and(|known| known.edge.takes_from(source))
+    }
+
+    /// The address that a request began at; see [`Edge::source`].
+    pub fn source(&self, request: &Message, from: Flow) -> IpAddr {
+        self.read()
+            .map_or_else(|| from.peer.ip(), |known| known.edge.source(request, from))
+    }
+
+    /// The Route value by which the others reach the device behind a flow.
+    pub fn route(&self, device: &Flow) -> Option<String> {
+        self.read()?.edge.route(device)
+    }
+
+    /// What this process listens on, as the others reach it.
+    pub fn listens(&self) -> Vec<SipAddress> {
+        let known = self.read();
+        let listeners = known.iter().flat_map(|known| known.edge.listeners());
+        let address = listeners.map(|listener| SipAddress {
+            transport: listener.transport.uri_token().into(),
+            address: listener.advertised.to_string().into(),
+        });
+        address.collect()
+    }
+
+    /// What becomes of a message.
+    pub fn way(&self, here: &mut Here<'_>, message: &Message, from: Flow) -> Way {
+        let Some(known) = self.read() else { return Way::Here };
+        if !message.is_request() {
+            return known.back(here.underway, message);
+        }
+        match known.edge.routed(message, from) {
+            Some(Ok(forward)) => Way::On(forward),
+            Some(Err(Refusal::Foreign)) if !known.introduced => Way::Later,
+            Some(Err(refusal)) => Way::Refused(refusal),
+            None => known.outward(here, message, from),
+        }
+    }
+
+    fn read(&self) -> Option<ShardedLockReadGuard<'_, Known>> {
+        Some(self.0.get()?.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Known {
+    /// The edge takes from all that were told of.
+    fn meet_again(&mut self) {
+        let hops = self.others.values().flat_map(|other| &other.hops);
+        self.edge.set_peers(hops.map(|hop| hop.addr));
+    }
+
+    fn back(&self, underway: &mut Underway, response: &Message) -> Way {
+        let Some(forward) = self.edge.response(response) else {
+            return Way::Here;
+        };
+        let invite = response.cseq().is_ok_and(|(_, method)| method == Method::Invite);
+        if invite
+            && response.status().is_some_and(|status| status >= 200)
+            && let Some(key) = key(response, 1)
+        {
+            underway.is_over(&key);
+        }
+        Way::On(forward)
+    }
+
+    fn outward(&self, here: &mut Here<'_>, request: &Message, from: Flow) -> Way {
+        if self.others.is_empty() || self.edge.is_of_connector(request, from) {
+            return Way::Here;
+        }
+        let begins = request.to().is_ok_and(|to| to.tag().is_none());
+        let invite = begins && request.is(&Method::Invite);
+        let key = (invite || (begins && request.is(&Method::Cancel)))
+            .then(|| key(request, 0))
+            .flatten();
+        let before = key.as_ref().and_then(|key| here.underway.to.get(&**key).copied());
+        let to = before.or_else(|| self.goes_to(here, request, begins));
+        let Some((to, hop)) = to.and_then(|to| Some((to, self.hop_to(to, from)?))) else {
+            return Way::Here;
+        };
+        // What was begun here goes on here, wherever it would begin now.
+        if before.is_none() && begins && (here.is_serving)(request) {
+            return Way::Here;
+        }
+        match self.edge.outward(request, from, hop) {
+            Ok(forward) => {
+                if let Some(key) = key.filter(|_| invite) {
+                    here.underway.note(&key, to);
+                }
+                Way::On(forward)
+            }
+            Err(refusal) => Way::Refused(refusal),
+        }
+    }
+
+    /// The other connector that a request of a device is for.
+    fn goes_to(&self, here: &Here<'_>, request: &Message, begins: bool) -> Option<ConnectorId> {
+        let is_known = |id: u16| id == self.me.0 || self.others.contains_key(&ConnectorId(id));
+        let to = match place_among(here.devices, is_known, request) {
+            Place::At(connector) => connector,
+            Place::With { key, room: true } => self.room_at(&key, here.available),
+            Place::With { room: false, .. } => self.me,
+        };
+        // What is begun is begun where the T-Server can be told of it.
+        let may = self.others.get(&to).is_some_and(|other| other.up || !begins);
+        may.then_some(to)
+    }
+
+    fn room_at(&self, dn: &str, available: bool) -> ConnectorId {
+        if let Some(connector) = self.rooms.get(&DnId::new(dn)) {
+            return *connector;
+        }
+        let others = self.others.iter().filter(|(_, other)| other.up && other.available);
+        let all = others.map(|(id, _)| *id).chain(available.then_some(self.me));
+        sharding::best_of(dn, all).unwrap_or(self.me)
+    }
+
+    /// The address of a connector, over the transport that the request came by where it has one there.
+    fn hop_to(&self, to: ConnectorId, from: Flow) -> Option<Hop> {
+        let hops = &self.others.get(&to)?.hops;
+        let alike = hops.iter().find(|hop| hop.transport == from.transport);
+        alike.or_else(|| hops.first()).copied()
+    }
+}
+
+/// What an INVITE has in common with its copies, its CANCEL and the answers to them: the Via at that place.
+fn key(message: &Message, place: usize) -> Option<String> {
+    let via = message.vias().nth(place)?.ok()?;
+    let call_id = message.call_id()?;
+    Some(format!("{}:{}|{}|{call_id}", via.host, via.port.unwrap_or(5060), via.branch?))
+}
+
+fn hop(address: &SipAddress) -> Option<Hop> {
+    let transport = match &*address.transport {
+        "udp" => Transport::Udp,
+        "tcp" => Transport::Tcp,
+        _ => return None,
+    };
+    let addr = address.address.parse().ok()?;
+    Some(Hop { transport, addr })
+}
