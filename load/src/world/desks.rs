@@ -37,7 +37,7 @@ enum Comeback {
 }
 
 /// What a request was about, to understand its refusal.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Asked {
     Register,
     /// What a desk asks when it has resumed: the answer comes after all that it missed.

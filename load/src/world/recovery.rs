@@ -91,6 +91,7 @@ pub struct Recovery {
     controllable: HashSet<CallId>,
     refreshed: HashSet<LegId>,
     in_flight: HashMap<(usize, u32), InFlight>,
+    never_answered: Vec<String>,
 }
 
 impl Recovery {
@@ -117,7 +118,8 @@ impl Recovery {
     /// The requests that must have been read and were not answered.
     pub fn unanswered(&self) -> Vec<String> {
         let unanswered = self.in_flight.values().filter(|flight| flight.read && flight.answers == 0);
-        unanswered.map(|flight| flight.what.clone()).collect()
+        let before = unanswered.map(|flight| flight.what.clone());
+        before.chain(self.never_answered.iter().cloned()).collect()
     }
 
     /// The requests without an answer that may never have been read.
@@ -293,6 +295,25 @@ impl World {
         flights.collect()
     }
 
+    /// The requests since the fault that have no answer, though all is over.
+    fn never_answered(&self, recovery: &Recovery) -> Vec<String> {
+        let late = self
+            .references
+            .iter()
+            .filter(|(key, _)| !recovery.in_flight.contains_key(key));
+        let mut late: Vec<String> = late
+            .map(|((seat, reference), (asked, at))| {
+                let after = recovery.killed.map(|killed| at.saturating_duration_since(killed).as_millis());
+                format!(
+                    "client {seat}: {asked:?} ({reference}), {} ms after the fault",
+                    after.unwrap_or_default()
+                )
+            })
+            .collect();
+        late.sort_unstable();
+        late
+    }
+
     fn state_of<'a>(&self, call: &Call, before: &'a mut Before) -> &'a mut u64 {
         let at = |conn: &Option<String>, side: usize| self.standing_of(call, conn.as_deref(), side);
         let live = |standing| matches!(standing, Some(Standing::Dialing | Standing::Established | Standing::Held));
@@ -451,7 +472,9 @@ impl World {
         for id in ids {
             self.conclude(id, now);
         }
+        let mut recovery = self.recovery.take().unwrap_or_default();
+        recovery.never_answered = self.never_answered(&recovery);
         self.references.clear();
-        self.recovery.take().unwrap_or_default()
+        recovery
     }
 }

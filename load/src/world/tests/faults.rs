@@ -164,3 +164,19 @@ fn the_first_calls_stand_and_the_others_end() {
     holds.sort_unstable();
     assert_eq!(holds, [(1, None), (2, hold)]);
 }
+
+#[test]
+fn a_request_of_the_fault_that_is_never_answered_is_told() {
+    let mut bench = Bench::new(1.0);
+    strike(&mut bench, 0);
+    bench.start();
+    bench.request();
+    bench.later(Duration::from_secs(20));
+    assert_eq!(bench.world.stats.failures_in_fault(), 1);
+    assert!(bench.world.is_part_recovered());
+    let unanswered = bench.world.end_recovery(bench.now).unanswered();
+    assert!(
+        unanswered.len() == 1 && unanswered[0].contains("MakeCall(1) (4), 0 ms after"),
+        "{unanswered:?}"
+    );
+}
