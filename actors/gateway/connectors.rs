@@ -195,3 +195,42 @@ impl Gateway {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tandem_model::connector::ConnectorStatus;
+
+    use super::*;
+
+    #[test]
+    fn a_connector_elsewhere_is_what_it_told_or_out_of_reach() {
+        let figures = |up, state| ConnectorFigures {
+            id: ConnectorId(3),
+            up,
+            status: ConnectorStatus {
+                state,
+                conferences: 1,
+                transactions: 2,
+                sessions: 4,
+            },
+            dns: 5,
+        };
+        for (up, state, expected) in [
+            (true, ConnectorState::Running, Condition::Running),
+            (true, ConnectorState::Suspending, Condition::Suspending),
+            (true, ConnectorState::Suspended, Condition::Suspended),
+            (false, ConnectorState::Running, Condition::Disconnected),
+            (false, ConnectorState::Suspended, Condition::Disconnected),
+        ] {
+            let overview = ConnectorOverview::from(figures(up, state));
+            assert_eq!((overview.id, overview.condition), (3, expected), "{up} {state:?}");
+            let held = (overview.conferences, overview.transactions, overview.dialogs, overview.dns);
+            assert_eq!(held, (1, 2, 4, Some(5)));
+        }
+        assert_eq!(Condition::from(ShardState::Returning), Condition::Running);
+        assert_eq!(
+            Condition::ALL.map(Condition::name),
+            ["Running", "Suspending", "Suspended", "Disconnected"]
+        );
+    }
+}

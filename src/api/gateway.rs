@@ -138,6 +138,8 @@ fn dn_summary(dn: tserver::DnSummary) -> DnSummary {
 fn connector_summary(connector: gateway::ConnectorOverview) -> ConnectorSummary {
     ConnectorSummary {
         id: connector.id,
+        name: None,
+        pool: None,
         state: connector.condition.name(),
         conferences: connector.conferences,
         transactions: connector.transactions,

@@ -58,6 +58,26 @@ pub enum Face {
     Connector,
 }
 
+/// What a connector in a process of its own is called.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LinkName {
+    /// The name of its link.
+    pub name: String,
+    /// The application pool that it serves.
+    pub pool: String,
+}
+
+impl LinkName {
+    /// Those of a configuration.
+    pub fn all(config: &Config) -> Arc<[Self]> {
+        let links = config.link.iter().map(|link| Self {
+            name: link.name.clone(),
+            pool: link.pool_name.clone(),
+        });
+        links.collect()
+    }
+}
+
 /// How the server is set up.
 #[derive(Clone)]
 pub struct Settings {
@@ -65,6 +85,8 @@ pub struct Settings {
     pub bind: SocketAddr,
     /// What there is to see.
     pub face: Face,
+    /// What the connectors are called, in the order of their numbers; nothing where they have no processes of their own.
+    pub links: Arc<[LinkName]>,
     /// Threads that serve.
     pub workers: usize,
     /// The most CTI clients; the runtime enforces it, here it only bounds connections.
@@ -87,6 +109,7 @@ impl Settings {
         Self {
             bind: config.cti.bind,
             face: Face::Server,
+            links: Arc::default(),
             workers: config.http.workers,
             max_clients: config.cti.max_clients,
             metrics_require_key: config.http.metrics_require_key,
@@ -101,6 +124,7 @@ impl Settings {
 /// What every handler reaches.
 pub struct Shared {
     face: Face,
+    links: Arc<[LinkName]>,
     port: Arc<dyn Port>,
     metrics: MetricsPage,
     metrics_require_key: bool,
@@ -146,6 +170,7 @@ pub fn bind(settings: Settings, port: Arc<dyn Port>, metrics: MetricsPage) -> io
     let max_connections = (settings.max_clients + SPARE_CONNECTIONS).div_ceil(workers);
     let shared = web::Data::new(Shared {
         face: settings.face,
+        links: settings.links,
         port,
         metrics,
         metrics_require_key: settings.metrics_require_key,

@@ -111,6 +111,12 @@ pub struct DnSummary {
 pub struct ConnectorSummary {
     /// The number of its shard.
     pub id: u16,
+    /// Its name, where it has a process of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The application pool that it serves, where it has a process of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
     /// `Running`; `Suspending`, when its DNs are others' and its calls end by themselves; `Suspended`, when nothing is left in it;
     /// `Disconnected`, when it has a process of its own that cannot be reached: what else stands here is what it told last.
     pub state: &'static str,

@@ -110,6 +110,11 @@ pub(super) async fn dn(shared: web::Data<Shared>, dn: web::Path<String>) -> Resu
     responses((status = 200, body = Page<ConnectorSummary>),
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn connectors(shared: web::Data<Shared>, query: web::Query<PageQuery>) -> Result<HttpResponse, Problem> {
-    let items = answered(shared.port.connectors()).await?;
+    let mut items = answered(shared.port.connectors()).await?;
+    for connector in &mut items {
+        let link = shared.links.get(usize::from(connector.id));
+        connector.name = link.map(|link| link.name.clone());
+        connector.pool = link.map(|link| link.pool.clone());
+    }
     Ok(HttpResponse::Ok().json(Page::cut(items, |connector| connector.id, &query)?))
 }

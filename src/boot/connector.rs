@@ -94,6 +94,7 @@ impl Connector {
         );
         let administration = Arc::new(Administration::new(tree.gateway.clone(), reload));
         settings.admin = Some(administration.clone());
+        settings.links = api::LinkName::all(as_read);
         let http = match which.http.or(link.http_bind) {
             Some(bind) => Some(serve_http(settings, bind, &tree.gateway, &metrics)?),
             None => None,

@@ -61,6 +61,7 @@ impl TServer {
         );
         let administration = Arc::new(Administration::new(tree.gateway.clone(), reload));
         settings.admin = Some(administration.clone());
+        settings.links = api::LinkName::all(as_read);
         let page = {
             let metrics = metrics.clone();
             Arc::new(move || metrics.render())

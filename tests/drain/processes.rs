@@ -12,6 +12,7 @@ use crate::golden::stage::{dn, on_call};
 use crate::rig::cti::Desk;
 use crate::rig::handset::Handset;
 use crate::rig::http;
+use crate::rig::prometheus::Prometheus;
 use crate::rig::sip::{Dialog, SDP, Socket};
 use crate::rig::wait::{SOON, until};
 
@@ -52,6 +53,13 @@ async fn a_connector_is_drained_over_the_link_and_its_call_lives() {
     let split = Split::start(&NUMBERS, 2).await;
     let (mut desk, [alice, bob, carol, dave]) = four_phones(&split).await;
     assert_eq!(owned(&split).await, [Some(2), Some(2)], "where their devices are");
+    let names: Vec<_> = split
+        .overview()
+        .await
+        .iter()
+        .map(|connector| connector["name"].clone())
+        .collect();
+    assert_eq!(names, ["c0", "c1"]);
     desk.request(ClientRequest::make_call(&dn("1001"), "1002")).await;
     let (at_alice, at_bob) = (alice.takes().await, bob.takes().await);
     let call = Desk::call_of(&desk.expect(EventEstablished, &dn("1002")).await);
@@ -80,7 +88,7 @@ async fn a_connector_is_drained_over_the_link_and_its_call_lives() {
         (&own["items"][0]["state"], &own["items"][0]["id"]),
         (&json!("Suspending"), &json!(0))
     );
-    assert_eq!(own["items"][0].get("dns"), None);
+    assert_eq!(own.get("dns"), None);
 
     // The call is under control still.
     desk.request(on_call(OnCall::HoldCall, "1001", call)).await;
@@ -283,20 +291,35 @@ async fn both_show_what_they_do_and_read_their_configuration_again() {
 }
 
 #[tokio::test]
-async fn the_service_manager_hears_of_a_connectors_life() {
+async fn the_service_manager_hears_of_the_life_of_both() {
     let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join("notify");
-    let manager = Manager(UnixDatagram::bind(&path).expect("a socket"));
-    let path = path.to_str().expect("a path");
-    let environment = [("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", "200000")];
-    let mut split = Split::start_with(&["1001", "1002"], 1, &environment).await;
-    manager.hears("READY=1").await;
-    manager.hears("WATCHDOG=1").await;
-    let connector = &split.connectors[0];
-    connector.program.signal(libc::SIGHUP);
-    manager.hears("RELOADING=1").await;
-    manager.hears("READY=1").await;
-    connector.program.signal(libc::SIGTERM);
-    manager.hears("STOPPING=1").await;
+    let [of_tserver, of_connector] = ["tserver", "connector"].map(|name| directory.path().join(name));
+    let managers = [&of_tserver, &of_connector].map(|path| Manager(UnixDatagram::bind(path).expect("a socket")));
+    let [of_tserver, of_connector] = [&of_tserver, &of_connector].map(|path| path.to_str().expect("a path"));
+    let environment = |socket| [("NOTIFY_SOCKET", socket), ("WATCHDOG_USEC", "200000")];
+    let mut split = Split::start_with(&["1001"], 1, &environment(of_tserver), &environment(of_connector)).await;
+    for (manager, process) in managers.iter().zip([&split.tserver, &split.connectors[0]]) {
+        manager.hears("READY=1").await;
+        manager.hears("WATCHDOG=1").await;
+        process.program.signal(libc::SIGHUP);
+        manager.hears("RELOADING=1").await;
+        manager.hears("READY=1").await;
+        process.program.signal(libc::SIGTERM);
+        manager.hears("STOPPING=1").await;
+    }
+    split.tserver.exits().await;
     split.connectors[0].exits().await;
+}
+
+#[tokio::test]
+async fn prometheus_reads_the_pages_of_both() {
+    let split = Split::start(&["1001"], 1).await;
+    for process in [&split.tserver, &split.connectors[0]] {
+        let prometheus = Prometheus::start(process.http);
+        until("what Prometheus read", SOON * 2, async || {
+            let up = prometheus.query("tandem_link_up{link=\"c0\"}").await?;
+            if up == 1.0 { Ok(()) } else { Err(up.to_string()) }
+        })
+        .await;
+    }
 }

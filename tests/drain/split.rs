@@ -38,15 +38,20 @@ pub struct Split {
 impl Split {
     /// Starts them and waits until every link is up.
     pub async fn start(numbers: &[&str], connectors: usize) -> Self {
-        Self::start_with(numbers, connectors, &[]).await
+        Self::start_with(numbers, connectors, &[], &[]).await
     }
 
-    /// The same, with an environment for the connectors.
-    pub async fn start_with(numbers: &[&str], connectors: usize, environment: &[(&str, &str)]) -> Self {
+    /// The same, with an environment for the T-Server, and one for the connectors.
+    pub async fn start_with(
+        numbers: &[&str],
+        connectors: usize,
+        of_tserver: &[(&str, &str)],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let text = configuration(numbers, connectors);
         std::fs::write(directory.path().join(CONFIGURATION), text).expect("the configuration is written");
-        let tserver = start(directory.path(), "tserver", vec!["tserver".to_owned()], &[]).await;
+        let tserver = start(directory.path(), "tserver", vec!["tserver".to_owned()], of_tserver).await;
         let mut split = Self {
             tserver,
             connectors: Vec::new(),

@@ -19,7 +19,7 @@ use crate::api::port::{
     CallSummary, ClientLink, ClientSink, ConnectorSummary, DnSummary, PartySummary, Port, ReadinessCheck, Refused, Unavailable,
     Watch, Watched, Watching,
 };
-use crate::api::{Face, Settings, bind, socket};
+use crate::api::{Face, LinkName, Settings, bind, socket};
 
 /// What a client did, as the runtime sees it.
 pub enum Seen {
@@ -187,6 +187,8 @@ impl Port for FakePort {
         let connector = |id| ConnectorSummary {
             state: "Running",
             id,
+            name: None,
+            pool: None,
             conferences: 0,
             transactions: 0,
             dialogs: 0,
@@ -269,6 +271,14 @@ impl TestServer {
         let settings = Settings {
             bind: ([127, 0, 0, 1], 0).into(),
             face,
+            links: vec![
+                LinkName {
+                    name: "c0".to_owned(),
+                    pool: "p".to_owned()
+                };
+                3
+            ]
+            .into(),
             workers: 1,
             max_clients: 64,
             metrics_require_key,
