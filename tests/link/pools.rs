@@ -105,25 +105,30 @@ async fn a_dn_is_served_by_the_connectors_of_its_folders_pool_and_by_no_others()
     pools.shows("/v1/dns", "connector", &["0", "1", "1"]).await;
     let numbers = ["1001", "1002", "1003"].map(dn);
     let mut desk = Desk::on(pools.http, &numbers.each_ref().map(String::as_str)).await;
-    let _alice = Handset::register("1001", pools.default.1).await;
+    let alice = Handset::register("1001", pools.default.1).await;
     desk.expect(EventDNBackInService, &dn("1001")).await;
     let bob = Handset::register("1002", pools.site.1).await;
     desk.expect(EventDNBackInService, &dn("1002")).await;
-    let carol = Handset::register("1003", pools.site.1).await;
+    // A phone may register at a connector of another pool: that one is its edge, and no owner of the DN.
+    let carol = Handset::register("1003", pools.default.1).await;
     desk.expect(EventDNBackInService, &dn("1003")).await;
     pools.shows("/v1/dns", "connector", &["0", "1", "1"]).await;
 
-    desk.request(ClientRequest::make_call(&dn("1002"), "1003")).await;
-    let (there, here) = (bob.takes().await, carol.takes().await);
-    desk.expect(EventEstablished, &dn("1003")).await;
-    carol.hangs_up(here).await;
-    bob.is_over(there).await;
-    desk.expect(EventReleased, &dn("1002")).await;
+    // From one pool to the other, and within one by way of the other's connector.
+    for (from, to, caller, called) in [("1001", "1002", &alice, &bob), ("1002", "1003", &bob, &carol)] {
+        desk.request(ClientRequest::make_call(&dn(from), to)).await;
+        let (there, here) = (caller.takes().await, called.takes().await);
+        desk.expect(EventEstablished, &dn(to)).await;
+        called.hangs_up(here).await;
+        caller.is_over(there).await;
+        desk.expect(EventReleased, &dn(from)).await;
+    }
 
     // Without its connectors a pool has no service, though another one has.
     pools.site.0.signal(libc::SIGKILL);
     pools.site.0.exit(wait::SOON).await;
     desk.expect(EventDNOutOfService, &dn("1002")).await;
+    let answer = desk.ask(ClientRequest::make_call(&dn("1002"), "1001")).await;
+    assert!(answer.error_code.is_some(), "{answer:?}");
     pools.shows("/v1/dns", "connector", &["0", "1", "1"]).await;
-    pools.shows("/v1/dns", "inService", &["true", "false", "false"]).await;
 }
