@@ -47,6 +47,9 @@ pub struct Directory {
     pub neighbours: Neighbours,
     /// What a new reading of the configuration has changed.
     pub live: Live,
+    /// What goes wrong on purpose.
+    #[cfg(feature = "fault-injection")]
+    pub faults: crate::fault::Faults,
 }
 
 impl Directory {
@@ -139,6 +142,18 @@ impl Directory {
             .read()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .len()
+    }
+
+    /// The way to a connector of another process.
+    #[cfg(feature = "fault-injection")]
+    pub(crate) fn remote_link(&self, connector: ConnectorId) -> Option<&Addr<RemoteLink>> {
+        self.remote_links.get()?.get(usize::from(connector.0))
+    }
+
+    /// Whether the other side is in another process.
+    #[cfg(feature = "fault-injection")]
+    pub(crate) fn has_link(&self) -> bool {
+        self.remote_links.get().is_some() || self.link_server.get().is_some()
     }
 
     /// Whether the connectors are in other processes.

@@ -113,6 +113,12 @@ impl Gateway {
         }
     }
 
+    /// What may go wrong on purpose.
+    #[cfg(feature = "fault-injection")]
+    pub fn faults(&self) -> crate::fault::FaultControl {
+        crate::fault::FaultControl::new(self.directory.clone())
+    }
+
     /// The settings that may change while the server runs.
     pub fn live(&self) -> &Live {
         &self.directory.live

@@ -23,6 +23,8 @@ mod alarm;
 pub mod connector;
 pub mod devices;
 pub mod directory;
+#[cfg(feature = "fault-injection")]
+pub mod fault;
 pub mod gateway;
 pub mod ingress;
 pub mod journal;

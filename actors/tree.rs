@@ -417,6 +417,8 @@ fn grow_registrar(
         journal: journal.clone(),
         anchor: plan.anchor,
     });
+    #[cfg(feature = "fault-injection")]
+    directory.faults.add_registrar(id, registrar.clone());
     registrar.do_send(RegistrarMessage::Recovered);
     registrar
 }

@@ -64,6 +64,9 @@ use crate::now;
 use crate::sharding::ShardState;
 use crate::supervision::{ChildSpec, Escalation, Slot, escalate_if_due};
 
+#[cfg(feature = "fault-injection")]
+mod faulty;
+
 /// Why a session that a crash took along is ended (RFC 3326).
 pub(super) const INTERNAL_ERROR: &str = "SIP;cause=500;text=\"Internal error\"";
 
@@ -71,7 +74,7 @@ pub(super) const INTERNAL_ERROR: &str = "SIP;cause=500;text=\"Internal error\"";
 const OFFERED_PARTY: PartyId = PartyId(1);
 
 /// One SIP message and the way it came.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Received {
     /// The way.
     pub flow: Flow,
@@ -152,6 +155,9 @@ pub enum ConnectorMessage {
     /// Panic, to test the supervision.
     #[cfg(feature = "fault-injection")]
     Crash,
+    /// Stand still until [`crate::fault::Faults`] says that it is enough.
+    #[cfg(feature = "fault-injection")]
+    Pause { whole_thread: bool },
     /// Panic at the next event of the user agent.
     #[cfg(feature = "fault-injection")]
     CrashAtEvent,
@@ -279,6 +285,8 @@ impl ConnectorActor {
             }
         }
         self.parts.keep();
+        #[cfg(feature = "fault-injection")]
+        self.send_through_faults(ctx);
         if !self.outgoing.is_empty() {
             let dead = self.parts.network.send(&mut self.outgoing);
             if !dead.is_empty() {
@@ -681,6 +689,8 @@ impl Handler<ConnectorMessage> for ConnectorActor {
         match message {
             ConnectorMessage::Received { batch, backlog, waiting } => {
                 drop((backlog, waiting));
+                #[cfg(feature = "fault-injection")]
+                let batch = self.receive_through_faults(batch, ctx);
                 for received in batch {
                     self.receive(received);
                 }
@@ -718,6 +728,8 @@ impl Handler<ConnectorMessage> for ConnectorActor {
             ConnectorMessage::Drain(message) => self.drain_message(message, ctx),
             #[cfg(feature = "fault-injection")]
             ConnectorMessage::Crash => panic!("injected into a connector"),
+            #[cfg(feature = "fault-injection")]
+            ConnectorMessage::Pause { whole_thread } => self.pause(whole_thread, ctx),
             #[cfg(feature = "fault-injection")]
             ConnectorMessage::CrashAtEvent => self.fragile = true,
             #[cfg(feature = "fault-injection")]

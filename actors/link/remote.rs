@@ -227,7 +227,11 @@ impl Handler<Dialled> for RemoteLink {
     fn handle(&mut self, message: Dialled, ctx: &mut Context<Self>) {
         let mut carrier = self.carrier.borrow_mut();
         match message.stream {
-            Ok(stream) => carrier.connected(message.id, connection::start(stream, message.id, ctx.address())),
+            Ok(stream) => {
+                #[cfg(feature = "fault-injection")]
+                let stream = crate::fault::link::through_faults(stream, &self.directory, self.connector);
+                carrier.connected(message.id, connection::start(stream, message.id, ctx.address()));
+            }
             Err(error) => {
                 tracing::debug!(link = carrier.label(), %error, "no connection");
                 carrier.closed(message.id);

@@ -294,7 +294,10 @@ impl Handler<Candidate> for LinkServer {
         match carrier.session.admits(&candidate.hello, now()) {
             Ok(()) => {
                 let id = carrier.new_connection();
-                let writer = connection::start(candidate.stream, id, ctx.address());
+                let stream = candidate.stream;
+                #[cfg(feature = "fault-injection")]
+                let stream = crate::fault::link::through_faults(stream, &self.directory, self.connector);
+                let writer = connection::start(stream, id, ctx.address());
                 carrier.connected(id, writer);
                 carrier.received(id, &candidate.bytes);
             }

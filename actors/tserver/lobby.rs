@@ -82,7 +82,11 @@ impl LobbyActor {
         let (connected, gone_log) = (parts.connected.clone(), log.clone());
         let client = Rc::new(Cell::new(id));
         let actor = ClientActor::new(client.clone(), parts.switch.clone(), parts.settings.clone());
+        #[cfg(feature = "fault-injection")]
+        let directory = parts.switch.directory.clone();
         let addr = launch(client::SPEC, actor, move |reason| {
+            #[cfg(feature = "fault-injection")]
+            directory.faults.remove_client(id);
             connected.set(connected.get().saturating_sub(1));
             Metrics::of_process().clients.decrement(1.0);
             if matches!(reason, DownReason::Panicked(_)) {
@@ -94,6 +98,8 @@ impl LobbyActor {
                 connection: id,
             });
         });
+        #[cfg(feature = "fault-injection")]
+        parts.switch.directory.faults.add_client(id, addr.clone());
         Ok((id, addr))
     }
 }

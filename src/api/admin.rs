@@ -30,6 +30,11 @@ pub trait Admin: Send + Sync + 'static {
     fn drain_connector(&self, connector: u16, deadline: Option<Duration>) -> LocalBoxFuture<'_, Result<(), NotDrained>>;
     /// Takes it back.
     fn undo_drain_connector(&self, connector: u16) -> LocalBoxFuture<'_, Result<(), NotDrained>>;
+    /// What may go wrong on purpose.
+    #[cfg(feature = "fault-injection")]
+    fn faults(&self) -> Option<tandem_actors::fault::FaultControl> {
+        None
+    }
     /// Reads the configuration again, and puts in force what can be.
     fn reload(&self) -> LocalBoxFuture<'_, Result<ReloadReport, Vec<String>>>;
 }
@@ -100,6 +105,8 @@ pub(super) struct DrainedConnector {
 
 /// Adds the resources to the `/v1` scope.
 pub fn configure(scope: &mut web::ServiceConfig) {
+    #[cfg(feature = "fault-injection")]
+    super::fault::configure(scope);
     scope
         .service(
             web::resource("/admin/drain")

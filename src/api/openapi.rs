@@ -33,6 +33,8 @@ pub struct Document;
 /// The document of what this face shows.
 pub fn document(face: Face) -> Description {
     let mut document = Document::openapi();
+    #[cfg(feature = "fault-injection")]
+    document.merge(super::fault::FaultDocument::openapi());
     if face == Face::Connector {
         let is_there = |path: &str| !path.starts_with("/v1/") || path == "/v1/connectors" || path.starts_with("/v1/admin/");
         document.paths.paths.retain(|path, _| is_there(path));

@@ -66,6 +66,11 @@ impl Admin for Administration {
         async move { self.gateway.bring_back(connector).await.map_err(not_drained) }.boxed_local()
     }
 
+    #[cfg(feature = "fault-injection")]
+    fn faults(&self) -> Option<tandem_actors::fault::FaultControl> {
+        Some(self.gateway.faults())
+    }
+
     fn reload(&self) -> LocalBoxFuture<'_, Result<ReloadReport, Vec<String>>> {
         let reload = self.reload.clone();
         async move {

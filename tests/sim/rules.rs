@@ -148,8 +148,8 @@ pub fn check_rest(world: &World) {
         let in_call = |calls: &BTreeSet<ConnId>| call.is_some_and(|call| calls.contains(&call));
         let others = live.iter().filter(|(dn, calls)| **dn != phone.dn() && in_call(calls));
         let others: Vec<_> = others.map(|(dn, _)| held(observer, dn, call)).collect();
-        // No music is played to a conference: where all others hold it, there is nothing to hear.
-        let left_alone = others.len() > 1 && others.iter().all(|held| *held == Some(true));
+        // No music is played to a conference: where all others hold it, or ring yet, there is nothing to hear.
+        let left_alone = others.len() > 1 && others.iter().all(|held| *held != Some(false));
         let own = ports.values().filter(|port| {
             let remote = port.settings.as_ref().and_then(|settings| settings.remote);
             remote.is_some_and(|remote| remote.ip() == phone.address.ip())

@@ -3,9 +3,10 @@
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
-use tandem_actors::connector::{ConferenceMessage, ConnectorMessage};
+use tandem_actors::connector::ConnectorMessage;
+use tandem_actors::fault::Target;
 use tandem_actors::kind::ActorKind;
-use tandem_actors::tserver::{CallMessage, DnMessage, Inject};
+use tandem_actors::tserver::DnMessage;
 use tandem_model::{ConnectorId, DnId};
 
 use super::world::World;
@@ -29,37 +30,34 @@ pub async fn strike(world: &mut World, rng: &mut StdRng) {
 
 fn inject(world: &mut World, rng: &mut StdRng, kind: ActorKind, dn: usize, id: ConnectorId) -> Option<()> {
     let directory = world.tree.directory.clone();
-    let connector = directory.connector(id)?;
-    match kind {
-        ActorKind::Connector if rng.random() => connector.do_send(ConnectorMessage::CrashAtEvent),
-        ActorKind::Connector => connector.do_send(ConnectorMessage::Crash),
-        ActorKind::Registrar => connector.do_send(ConnectorMessage::CrashRegistrar),
-        ActorKind::ConnectorLink => directory.link(id)?.do_send(Inject),
-        ActorKind::EventLog => directory.event_log()?.do_send(Inject),
-        ActorKind::Lobby => directory.lobby()?.do_send(Inject),
-        ActorKind::Dn => {
-            let fault = if rng.random() {
-                DnMessage::Crash
-            } else {
-                DnMessage::CrashAtRequest
-            };
-            directory.dn(&DnId::new(world.dns().get(dn)?))?.do_send(fault);
+    let dn = DnId::new(world.dns().get(dn)?);
+    let target = match kind {
+        // Some come with what is handled next.
+        ActorKind::Connector if rng.random() => {
+            directory.connector(id)?.do_send(ConnectorMessage::CrashAtEvent);
+            return Some(());
         }
-        // Nobody dials into a conference in these worlds.
-        ActorKind::Room => return None,
-        ActorKind::Call => directory
-            .call(*directory.call_ids().choose(rng)?)?
-            .do_send(CallMessage::Crash),
-        ActorKind::Conference => {
-            let conference = *directory.conference_ids().choose(rng)?;
-            directory.conference(conference)?.do_send(ConferenceMessage::Crash);
+        ActorKind::Dn if rng.random() => {
+            directory.dn(&dn)?.do_send(DnMessage::CrashAtRequest);
+            return Some(());
         }
         ActorKind::Client => {
             let index = rng.random_range(0..world.desktops.len());
             if index > 0 {
                 world.desktops[index].handle.take()?.crash();
             }
+            return Some(());
         }
-    }
-    Some(())
+        // Nobody dials into a conference in these worlds.
+        ActorKind::Room => return None,
+        ActorKind::Connector => Target::Connector(id),
+        ActorKind::Registrar => Target::Registrar(id),
+        ActorKind::ConnectorLink => Target::ConnectorLink(id),
+        ActorKind::EventLog => Target::EventLog,
+        ActorKind::Lobby => Target::Lobby,
+        ActorKind::Dn => Target::Dn(dn),
+        ActorKind::Call => Target::Call(*directory.call_ids().choose(rng)?),
+        ActorKind::Conference => Target::Conference(*directory.conference_ids().choose(rng)?),
+    };
+    world.tree.gateway.faults().strike(&target).ok()
 }
