@@ -11,6 +11,7 @@
 //! | one with a tag that another connector made | to that connector |
 //! | an INVITE that replaces a dialog of another connector | there |
 //! | an INVITE to a conference that somebody is in at another connector | there; where nobody is in it, to the one of all that may own DNs that rendezvous hashing says |
+//! | any other INVITE, while this connector is drained | to one of the others, the same for all of a DN |
 //! | a copy or the CANCEL of an INVITE that was passed on | the same way, see [`Underway`] |
 //! | anything else, and whatever another connector wrote | it is served here |
 //!
@@ -329,6 +330,7 @@ impl Known {
         let to = match place_among(here.devices, is_known, request) {
             Place::At(connector) => connector,
             Place::With { key, room: true } => self.room_at(&key, here.available),
+            Place::With { key, room: false } if !here.available && request.is(&Method::Invite) => self.of_all(&key, false),
             Place::With { room: false, .. } => self.me,
         };
         // What is begun is begun where the T-Server can be told of it.
@@ -340,9 +342,14 @@ impl Known {
         if let Some(connector) = self.rooms.get(&DnId::new(dn)) {
             return *connector;
         }
+        self.of_all(dn, available)
+    }
+
+    /// The one of all that may own DNs that rendezvous hashing says; this one where there is none.
+    fn of_all(&self, key: &str, available: bool) -> ConnectorId {
         let others = self.others.iter().filter(|(_, other)| other.up && other.available);
         let all = others.map(|(id, _)| *id).chain(available.then_some(self.me));
-        sharding::best_of(dn, all).unwrap_or(self.me)
+        sharding::best_of(key, all).unwrap_or(self.me)
     }
 
     /// The address of a connector, over the transport that the request came by where it has one there.

@@ -117,6 +117,30 @@ async fn a_connector_is_drained_over_the_link_and_its_call_lives() {
 }
 
 #[tokio::test]
+async fn phones_at_a_connector_that_is_drained_call_and_are_called_through_it() {
+    let split = Split::start(&NUMBERS, 2).await;
+    let (_desk, [alice, bob, carol, _dave]) = four_phones(&split).await;
+    split.tserver.asks("POST", "/v1/admin/drain", "{\"connector\": 0}").await;
+    split.becomes("Suspended", &[0]).await;
+    for (caller, callee, number) in [(&alice, &carol, "1003"), (&carol, &alice, "1001"), (&alice, &bob, "1002")] {
+        let there = caller.dials(number).await;
+        let here = callee.takes().await;
+        caller.is_answered(there).await;
+        conferences(&split, 1, 1).await;
+        assert_eq!(split.overview().await[0]["conferences"], 0, "nothing new is its own");
+        callee.hangs_up(here).await;
+        caller.is_over(there).await;
+        conferences(&split, 1, 0).await;
+    }
+    // Given up while it rings: the CANCEL goes after its INVITE.
+    let there = bob.dials("1003").await;
+    let here = carol.rings().await;
+    bob.hangs_up(there).await;
+    carol.is_over(here).await;
+    conferences(&split, 1, 0).await;
+}
+
+#[tokio::test]
 async fn a_connector_that_is_told_to_end_lets_its_call_end_first() {
     let mut split = Split::start(&NUMBERS, 2).await;
     let (mut desk, [alice, bob, ..]) = four_phones(&split).await;
