@@ -9,7 +9,6 @@ use metrics::{Counter, Gauge, Histogram, Unit, counter, describe_counter, descri
 
 use tandem_model::CallType;
 use tandem_model::call::Outcome;
-use tandem_model::conference_pool::PoolFigures;
 use tandem_sip::message::Method;
 use tandem_sip::ua::UaStats;
 use tandem_wire::ResumeOutcome;
@@ -48,16 +47,6 @@ pub struct Metrics {
     pub dialogs: Gauge,
     /// `tandem_sip_subscriptions_active`: who is notified of something.
     subscriptions: Gauge,
-    /// `tandem_conference_resources{state="idle"}`: those that stand ready.
-    resources_idle: Gauge,
-    /// `tandem_conference_resources{state="in_use"}`: those with calls.
-    resources_in_use: Gauge,
-    /// `tandem_conference_resources_taken_total{from="pool"}`: calls that found one ready.
-    resources_ready: Counter,
-    /// `tandem_conference_resources_taken_total{from="new"}`: calls for which one was made.
-    resources_made: Counter,
-    /// `tandem_conference_resources_retired_total`.
-    resources_retired: Counter,
     /// `tandem_sip_registrations_active`: devices registered.
     pub registrations: Gauge,
     /// `tandem_sip_rate_limited_total`.
@@ -138,11 +127,6 @@ impl Metrics {
             transactions: gauge!("tandem_sip_transactions_active"),
             dialogs: gauge!("tandem_sip_dialogs_active"),
             subscriptions: gauge!("tandem_sip_subscriptions_active"),
-            resources_idle: gauge!("tandem_conference_resources", "state" => "idle"),
-            resources_in_use: gauge!("tandem_conference_resources", "state" => "in_use"),
-            resources_ready: counter!("tandem_conference_resources_taken_total", "from" => "pool"),
-            resources_made: counter!("tandem_conference_resources_taken_total", "from" => "new"),
-            resources_retired: counter!("tandem_conference_resources_retired_total"),
             registrations: gauge!("tandem_sip_registrations_active"),
             rate_limited: counter!("tandem_sip_rate_limited_total"),
             auth_failures: counter!("tandem_sip_auth_failures_total"),
@@ -173,18 +157,6 @@ impl Metrics {
         self.dialogs.increment(change(old.dialogs_active, new.dialogs_active));
         self.subscriptions
             .increment(change(old.subscriptions_active, new.subscriptions_active));
-    }
-
-    /// Counts what a pool of conference resources did since it had the `old` figures.
-    pub fn pool_changed(&self, old: &PoolFigures, new: &PoolFigures) {
-        let change = |old: usize, new: usize| new as f64 - old as f64;
-        self.resources_idle.increment(change(old.idle, new.idle));
-        self.resources_in_use.increment(change(old.in_use, new.in_use));
-        self.resources_ready
-            .increment(new.counts.ready.saturating_sub(old.counts.ready));
-        self.resources_made.increment(new.counts.made.saturating_sub(old.counts.made));
-        self.resources_retired
-            .increment(new.counts.retired.saturating_sub(old.counts.retired));
     }
 
     /// Counts a DN that is in service or is not, and was or was not; `None`: there was none.
@@ -341,7 +313,7 @@ pub fn describe() {
     );
     describe_gauge!(
         "tandem_conference_resources",
-        "Conference resources: idle stand ready for a call, in_use are with one."
+        "Conference resources, by connector: idle stand ready for a call, in_use are with one."
     );
     describe_counter!(
         "tandem_conference_resources_taken_total",

@@ -30,7 +30,6 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, Supervised};
 use bytes::Bytes;
 use tandem_media::endpoint::Capabilities;
 use tandem_model::conference::{ConferenceInput, ConferenceSettings, OFFERED_LEG, OfferedCall};
-use tandem_model::conference_pool::PoolFigures;
 use tandem_model::leg::{LegCommand, LegEvent, ReferId};
 use tandem_model::link::{Cause, LinkNotification, LinkRequest, ReleasedBy};
 use tandem_model::{Anchor, ConferenceId, DnId, LegId, PartyId};
@@ -47,6 +46,7 @@ use super::copies::Restoring;
 use super::drain::DrainMessage;
 use super::edge::{self, Passed};
 use super::legs::{self, CONVERSATION_ID, RETRY_AFTER_SECONDS};
+use super::meters::PoolMeters;
 use super::registrar::{RegisterRequest, RegistrarActor, RegistrarMessage};
 use super::shard::Shard;
 use super::status::Telling;
@@ -157,7 +157,9 @@ pub enum ConnectorMessage {
     Crash,
     /// Stand still until [`crate::fault::Faults`] says that it is enough.
     #[cfg(feature = "fault-injection")]
-    Pause { whole_thread: bool },
+    Pause {
+        whole_thread: bool,
+    },
     /// Panic at the next event of the user agent.
     #[cfg(feature = "fault-injection")]
     CrashAtEvent,
@@ -234,7 +236,7 @@ pub struct ConnectorActor {
     /// What the T-Server side is to hear. It hears of nothing that could still be lost: what is kept of it goes to the journal first.
     upward: Vec<LinkNotification>,
     reported: UaStats,
-    reported_pool: PoolFigures,
+    pool_meters: PoolMeters,
     pub(super) telling: Telling,
     pub(super) restoring: Restoring,
     /// Whose event is being handled; still there after a crash, when nobody has heard of the event.
@@ -247,6 +249,7 @@ pub struct ConnectorActor {
 impl ConnectorActor {
     /// Starts it on the current arbiter, with room for that many messages.
     pub fn supervise(parts: ConnectorParts, mailbox: usize) -> Addr<Self> {
+        let pool_meters = PoolMeters::of(parts.shard.borrow().id);
         let actor = Self {
             parts,
             alarm: Alarm::default(),
@@ -254,7 +257,7 @@ impl ConnectorActor {
             passed: Vec::new(),
             upward: Vec::new(),
             reported: UaStats::default(),
-            reported_pool: PoolFigures::default(),
+            pool_meters,
             telling: Telling::default(),
             restoring: Restoring::default(),
             handling: None,
@@ -607,9 +610,7 @@ impl ConnectorActor {
         let stats = self.parts.shard.borrow().ua.stats();
         Metrics::of_process().ua_changed(&self.reported, &stats);
         self.reported = stats;
-        let pool = self.parts.shard.borrow().resources.figures();
-        Metrics::of_process().pool_changed(&self.reported_pool, &pool);
-        self.reported_pool = pool;
+        self.pool_meters.show(self.parts.shard.borrow().resources.figures());
     }
 
     fn arm(&mut self, ctx: &mut Context<Self>) {

@@ -31,6 +31,7 @@ mod copies;
 mod drain;
 mod edge;
 mod legs;
+mod meters;
 mod recovery;
 mod registrar;
 mod resources;

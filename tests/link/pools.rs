@@ -87,11 +87,11 @@ impl Pools {
 
 /// Waits until that many conferences stand ready at a connector.
 async fn has_conferences(connector: SocketAddr, count: usize) {
-    let expected = format!("tandem_conference_resources{{state=\"idle\"}} {count}");
+    let (series, value) = ("tandem_conference_resources{", format!("state=\"idle\"}} {count}"));
     wait::until("the conferences made in advance", wait::SOON, async || {
         let page = http::get(connector, "/metrics", None).await?.body;
-        let of_conferences = || page.lines().filter(|line| line.starts_with("tandem_conference_resources{"));
-        match of_conferences().any(|line| line == expected) {
+        let of_conferences = || page.lines().filter(|line| line.starts_with(series));
+        match of_conferences().any(|line| line.ends_with(&value)) {
             true => Ok(()),
             false => Err(of_conferences().collect()),
         }
