@@ -9,6 +9,9 @@ use super::{Frame, VERSION};
 /// The headers that are never shown in full, whatever the configuration adds (seed 002 line 2492).
 const SENSITIVE: [&str; 2] = ["data", "treatment-params"];
 
+/// The messages whose body is never shown: keys are among what connectors have kept.
+const SECRET: [&str; 2] = ["RECORDS", "RESTORE"];
+
 /// The name under which a body is hidden.
 const BODY: &str = "body";
 
@@ -56,7 +59,7 @@ pub fn masked(frame: &Frame, hide: &HideHeaders) -> String {
     if frame.body.is_empty() {
         return text;
     }
-    let _ = if hide.hides(BODY) {
+    let _ = if hide.hides(BODY) || SECRET.contains(&frame.name.as_str()) {
         write!(text, "\n\n**** (length:{})", frame.body.len())
     } else {
         write!(text, "\n\n{}", escape(&String::from_utf8_lossy(&frame.body)))

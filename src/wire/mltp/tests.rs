@@ -1,6 +1,7 @@
 //! The text form of the link: every message goes round, nothing from outside breaks it, and what is sensitive is not logged.
 
 use proptest::prelude::*;
+use tandem_model::connector::{ConnectorNotification, ConnectorRequest, CopiedRecord};
 use tandem_model::link::{Cause, LinkNotification, LinkRequest, ReleasedBy};
 use tandem_model::{ConferenceId, PartyId};
 
@@ -64,6 +65,23 @@ fn the_log_of_the_seed_is_hidden_as_in_the_seed() {
     let hidden = "PARTY_CREATED * MLTP/1.0\nmedia: **** (length:5)\nfrom: **** (length:20)\nto: **** (length:21)\n\
                   party-state: **** (length:8)";
     assert_eq!(masked(&frame, &hide), hidden);
+}
+
+#[test]
+fn what_connectors_have_kept_is_never_shown() {
+    let records = vec![CopiedRecord {
+        kind: 10,
+        id: vec![1],
+        value: Some(b"a key".to_vec()),
+    }];
+    let told = LinkNotification::Connector(ConnectorNotification::Records {
+        records: records.clone(),
+    });
+    let given = LinkRequest::Connector(ConnectorRequest::Restore { records, end: true });
+    for text in [text(&told), text(&given)] {
+        let shown = masked(&frame(text.as_bytes()), &HideHeaders::none());
+        assert!(shown.ends_with("\n\n**** (length:24)"), "{shown}");
+    }
 }
 
 #[test]
