@@ -76,6 +76,7 @@ fn what_connectors_have_kept_is_never_shown() {
     }];
     let told = LinkNotification::Connector(ConnectorNotification::Records {
         records: records.clone(),
+        end: true,
     });
     let given = LinkRequest::Connector(ConnectorRequest::Restore { records, end: true });
     for text in [text(&told), text(&given)] {
