@@ -126,7 +126,10 @@ impl ConnectorActor {
             return;
         }
         let stats = shard.ua.stats();
-        if shard.conference_count() == 0 && stats.sessions_active == 0 && stats.transactions_active == 0 {
+        let keeps_devices = self.parts.directory.is_apart();
+        // Devices that stay registered here always have a transaction under way.
+        let transactions = if keeps_devices { 0 } else { stats.transactions_active };
+        if shard.conference_count() == 0 && stats.sessions_active == 0 && transactions == 0 {
             shards.set(shard.id, ShardState::Suspended);
             tracing::info!(connector = %shard.id, "connector suspended");
         }

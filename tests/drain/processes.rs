@@ -1,5 +1,8 @@
 //! The processes of a server that is split: drained over the link and by signal, asked for their state, reloaded, ended.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::future::join_all;
 use serde_json::json;
 use tandem_wire::ClientRequest;
 use tandem_wire::model::EventName::{EventDNBackInService, EventEstablished, EventHeld, EventReleased, EventRetrieved};
@@ -8,10 +11,12 @@ use tokio::net::UnixDatagram;
 
 use super::split::Split;
 use super::systemd::Manager;
+use super::talk;
 use crate::golden::stage::{dn, on_call};
 use crate::rig::cti::Desk;
 use crate::rig::handset::Handset;
 use crate::rig::http;
+use crate::rig::phone::Phone;
 use crate::rig::prometheus::Prometheus;
 use crate::rig::sip::{Dialog, SDP, Socket};
 use crate::rig::wait::{SOON, until};
@@ -138,6 +143,76 @@ async fn phones_at_a_connector_that_is_drained_call_and_are_called_through_it() 
     bob.hangs_up(there).await;
     carol.is_over(here).await;
     conferences(&split, 1, 0).await;
+}
+
+#[tokio::test]
+async fn a_call_of_another_connector_outlives_the_process_that_its_phone_is_behind() {
+    let mut split = Split::start(&NUMBERS, 2).await;
+    let (mut desk, [alice, _bob, carol, _dave]) = four_phones(&split).await;
+    split.tserver.asks("POST", "/v1/admin/drain", "{\"connector\": 0}").await;
+    split.becomes("Suspended", &[0]).await;
+    let there = alice.dials("1003").await;
+    let here = carol.takes().await;
+    alice.is_answered(there).await;
+    let call = Desk::call_of(&desk.expect(EventEstablished, &dn("1003")).await);
+    conferences(&split, 1, 1).await;
+    split.connectors[0].program.signal(libc::SIGTERM);
+    split.connectors[0].exits().await;
+    split.becomes("Disconnected", &[0]).await;
+    split.starts_again(Some(0)).await;
+    split.becomes("Running", &[0, 1]).await;
+    desk.request(on_call(OnCall::HoldCall, "1001", call)).await;
+    desk.expect(EventHeld, &dn("1001")).await;
+    alice.hangs_up(there).await;
+    carol.is_over(here).await;
+    conferences(&split, 1, 0).await;
+}
+
+#[tokio::test]
+async fn three_connectors_drain_one_after_the_other_under_calls_and_none_fails() {
+    const NAMES: [&str; 6] = ["1001", "1002", "1003", "1004", "1005", "1006"];
+    let split = Split::start(&NAMES, 3).await;
+    let mut phones = Vec::new();
+    for (index, name) in NAMES.into_iter().enumerate() {
+        phones.push(Phone::register(name, split.sip(index % 3)).await);
+    }
+    until("the registrations", SOON, async || {
+        match split.tserver.metrics().await.sum_where("tandem_dns", "state", "in_service") {
+            6.0 => Ok(()),
+            other => Err(other.to_string()),
+        }
+    })
+    .await;
+    let over = &AtomicBool::new(false);
+    let pairs = phones.chunks(2).zip(NAMES.chunks(2)).map(|(pair, names)| async move {
+        let mut round = 0;
+        while !over.load(Ordering::Relaxed) {
+            let (caller, callee) = (&pair[round % 2], &pair[1 - round % 2]);
+            let call = talk(caller, callee, names[1 - round % 2]).await;
+            tokio::join!(caller.hangs_up(&call.0), callee.is_hung_up_on());
+            caller.refreshes().await;
+            round += 1;
+        }
+        round
+    });
+    let rolling = async {
+        for connector in 0..3 {
+            let order = format!("{{\"connector\": {connector}}}");
+            assert_eq!(split.tserver.asks("POST", "/v1/admin/drain", &order).await.0, 202);
+            split.becomes("Suspended", &[connector]).await;
+            let owned: u64 = owned(&split).await.into_iter().flatten().sum();
+            assert_eq!(owned, 6, "every DN has one owner");
+            let order = format!("/v1/admin/drain?connector={connector}");
+            assert_eq!(split.tserver.asks("DELETE", &order, "").await.0, 200);
+            split.becomes("Running", &[connector]).await;
+        }
+        over.store(true, Ordering::Relaxed);
+    };
+    let (calls, ()) = tokio::join!(join_all(pairs), rolling);
+    assert!(calls.iter().all(|calls| *calls > 3), "{calls:?}");
+    for connector in 0..3 {
+        conferences(&split, connector, 0).await;
+    }
 }
 
 #[tokio::test]
