@@ -11,14 +11,15 @@
 //! | one with a tag that another connector made | to that connector |
 //! | an INVITE that replaces a dialog of another connector | there |
 //! | an INVITE to a conference that somebody is in at another connector | there; where nobody is in it, to the one of all that may own DNs that rendezvous hashing says |
-//! | any other INVITE, while this connector is drained | to one of the others, the same for all of a DN |
-//! | a copy or the CANCEL of an INVITE that was passed on | the same way, see [`Underway`] |
+//! | any other INVITE of a device that is in a call of another connector | there, so that the device can join its calls |
+//! | any other INVITE while this connector is being drained | to one that may own DNs, by rendezvous hashing |
+//! | a copy or the CANCEL of an INVITE that was passed on | the same way, see [`Memory`] |
 //! | anything else, and whatever another connector wrote | it is served here |
 //!
 //! Invariant: what comes from a connector never goes to another one. A connector that the T-Server cannot reach any more begins nothing, but
 //! what it has begun goes on: its address is known until its place is taken.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{OnceLock, PoisonError};
 
@@ -30,15 +31,18 @@ use tandem_model::{ConnectorId, DnId};
 use tandem_sip::edge::{Edge, Forward, Refusal};
 use tandem_sip::flow::{Flow, Hop, Transport};
 use tandem_sip::message::{Message, Method};
-use tandem_sip::ua::Listener;
+use tandem_sip::ua::{Listener, tag_owner};
 
 use crate::devices::Devices;
 use crate::ingress::{Place, place_among};
 use crate::journal::{Journal, Record, RecordKind, SharedJournal, decode, encode};
 use crate::sharding;
 
-/// So many INVITEs that are under way to other connectors are remembered, the oldest forgotten first.
-const MAX_UNDERWAY: usize = 4096;
+mod memory;
+#[cfg(test)]
+mod tests;
+
+pub use memory::Memory;
 
 /// What is known of the others.
 #[derive(Default)]
@@ -71,8 +75,8 @@ pub struct Here<'a> {
     pub devices: &'a Devices,
     /// It may own DNs.
     pub available: bool,
-    /// What it has passed on.
-    pub underway: &'a mut Underway,
+    /// What it remembers of what it has passed on.
+    pub memory: &'a mut Memory,
     /// Whether a request is a copy, or the CANCEL, of one that it serves.
     pub is_serving: &'a mut dyn FnMut(&Message) -> bool,
 }
@@ -133,38 +137,6 @@ pub enum Way {
     Refused(Refusal),
     /// Nobody can know yet; it will be sent again.
     Later,
-}
-
-/// The INVITEs that were passed on to other connectors and have no final answer: their copies and their CANCELs go after them, though
-/// the list of connectors, or who is in which conference, may be another one by then.
-///
-/// It does not outlive the process: after a restart a CANCEL goes where its INVITE would go then. For a conference that is the same place
-/// as long as the same connectors are there; the CANCEL of an INVITE that replaces a dialog has nothing in it that leads anywhere, and is
-/// answered 481 here. The far connector's call is then answered or ends as if it had not been cancelled.
-#[derive(Default, Debug)]
-pub struct Underway {
-    to: HashMap<Box<str>, ConnectorId>,
-    order: VecDeque<Box<str>>,
-}
-
-impl Underway {
-    fn note(&mut self, key: &str, to: ConnectorId) {
-        if self.to.insert(key.into(), to).is_some() {
-            return;
-        }
-        self.order.push_back(key.into());
-        if self.order.len() > MAX_UNDERWAY
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.to.remove(&oldest);
-        }
-    }
-
-    fn is_over(&mut self, key: &str) {
-        if self.to.remove(key).is_some() {
-            self.order.retain(|other| **other != *key);
-        }
-    }
 }
 
 impl Neighbours {
@@ -259,7 +231,10 @@ impl Neighbours {
     pub fn way(&self, here: &mut Here<'_>, message: &Message, from: Flow) -> Way {
         let Some(known) = self.read() else { return Way::Here };
         if !message.is_request() {
-            return known.back(here.underway, message);
+            return known.back(here.memory, message, from);
+        }
+        if message.is(&Method::Bye) {
+            here.memory.is_over(message.call_id().unwrap_or_default());
         }
         match known.edge.routed(message, from) {
             Some(Ok(forward)) => Way::On(forward),
@@ -281,18 +256,35 @@ impl Known {
         self.edge.set_peers(hops.map(|hop| hop.addr));
     }
 
-    fn back(&self, underway: &mut Underway, response: &Message) -> Way {
+    fn back(&self, memory: &mut Memory, response: &Message, from: Flow) -> Way {
         let Some(forward) = self.edge.response(response) else {
             return Way::Here;
         };
         let invite = response.cseq().is_ok_and(|(_, method)| method == Method::Invite);
-        if invite
-            && response.status().is_some_and(|status| status >= 200)
+        let status = response.status().filter(|_| invite).unwrap_or_default();
+        if status >= 200
             && let Some(key) = key(response, 1)
         {
-            underway.is_over(&key);
+            memory.is_answered(&key);
+        }
+        if (200..300).contains(&status) {
+            self.note_call(memory, response, from, forward.flow);
         }
         Way::On(forward)
+    }
+
+    /// A device is in a call of another connector: that one's tag tells which of the two the device is.
+    fn note_call(&self, memory: &mut Memory, response: &Message, from: Flow, to: Flow) {
+        let shard = |tag: Option<&str>| tag.and_then(tag_owner).map(ConnectorId);
+        let called = shard(response.to().ok().and_then(|to| to.tag()));
+        let calling = shard(response.from().ok().and_then(|from| from.tag()));
+        let is_other = |id: &ConnectorId| self.others.contains_key(id);
+        let (connector, device) = match (called.filter(is_other), calling.filter(is_other)) {
+            (Some(connector), _) => (connector, to),
+            (None, Some(connector)) => (connector, from),
+            (None, None) => return,
+        };
+        memory.is_in_call(response.call_id().unwrap_or_default(), device.peer, connector);
     }
 
     fn outward(&self, here: &mut Here<'_>, request: &Message, from: Flow) -> Way {
@@ -304,8 +296,8 @@ impl Known {
         let key = (invite || (begins && request.is(&Method::Cancel)))
             .then(|| key(request, 0))
             .flatten();
-        let before = key.as_ref().and_then(|key| here.underway.to.get(&**key).copied());
-        let to = before.or_else(|| self.goes_to(here, request, begins));
+        let before = key.as_ref().and_then(|key| here.memory.went_to(key));
+        let to = before.or_else(|| self.goes_to(here, request, begins, from));
         let Some((to, hop)) = to.and_then(|to| Some((to, self.hop_to(to, from)?))) else {
             return Way::Here;
         };
@@ -316,7 +308,7 @@ impl Known {
         match self.edge.outward(request, from, hop) {
             Ok(forward) => {
                 if let Some(key) = key.filter(|_| invite) {
-                    here.underway.note(&key, to);
+                    here.memory.goes_to(&key, to);
                 }
                 Way::On(forward)
             }
@@ -325,12 +317,15 @@ impl Known {
     }
 
     /// The other connector that a request of a device is for.
-    fn goes_to(&self, here: &Here<'_>, request: &Message, begins: bool) -> Option<ConnectorId> {
+    fn goes_to(&self, here: &Here<'_>, request: &Message, begins: bool, from: Flow) -> Option<ConnectorId> {
         let is_known = |id: u16| id == self.me.0 || self.others.contains_key(&ConnectorId(id));
         let to = match place_among(here.devices, is_known, request) {
             Place::At(connector) => connector,
             Place::With { key, room: true } => self.room_at(&key, here.available),
-            Place::With { key, room: false } if !here.available && request.is(&Method::Invite) => self.of_all(&key, false),
+            Place::With { key, room: false } if begins && request.is(&Method::Invite) => {
+                let in_call = here.memory.in_call_at(from.peer).filter(|id| self.is_available(*id));
+                in_call.unwrap_or_else(|| self.call_at(&key, here.available))
+            }
             Place::With { room: false, .. } => self.me,
         };
         // What is begun is begun where the T-Server can be told of it.
@@ -342,14 +337,22 @@ impl Known {
         if let Some(connector) = self.rooms.get(&DnId::new(dn)) {
             return *connector;
         }
-        self.of_all(dn, available)
+        self.best_of(dn, available)
+    }
+
+    /// Where a call begins that nothing binds to a place: here, but for one that is being drained while others are not.
+    fn call_at(&self, key: &str, available: bool) -> ConnectorId {
+        if available { self.me } else { self.best_of(key, false) }
     }
 
     /// The one of all that may own DNs that rendezvous hashing says; this one where there is none.
-    fn of_all(&self, key: &str, available: bool) -> ConnectorId {
-        let others = self.others.iter().filter(|(_, other)| other.up && other.available);
-        let all = others.map(|(id, _)| *id).chain(available.then_some(self.me));
-        sharding::best_of(key, all).unwrap_or(self.me)
+    fn best_of(&self, key: &str, available: bool) -> ConnectorId {
+        let others = self.others.keys().copied().filter(|id| self.is_available(*id));
+        sharding::best_of(key, others.chain(available.then_some(self.me))).unwrap_or(self.me)
+    }
+
+    fn is_available(&self, connector: ConnectorId) -> bool {
+        self.others.get(&connector).is_some_and(|other| other.up && other.available)
     }
 
     /// The address of a connector, over the transport that the request came by where it has one there.

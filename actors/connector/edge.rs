@@ -33,11 +33,11 @@ impl ConnectorActor {
         }
         let Received { flow, message } = received;
         let mut shard = self.parts.shard.borrow_mut();
-        let Shard { id, ua, underway, .. } = &mut *shard;
+        let Shard { id, ua, memory, .. } = &mut *shard;
         let mut here = Here {
             devices: &self.parts.devices,
             available: directory.shards.state(*id).is_available(),
-            underway,
+            memory,
             is_serving: &mut |request| ua.is_serving(request),
         };
         match directory.neighbours.way(&mut here, &message, flow) {

@@ -14,7 +14,7 @@ use tandem_sip::session;
 use tandem_sip::ua::{DialogState, ReplacesDialog, SessionId, SubscriptionId, UserAgent};
 
 use super::{ConferenceActor, subscriptions};
-use crate::neighbours::Underway;
+use crate::neighbours::Memory;
 
 /// A session, seen from its conference.
 #[derive(Debug)]
@@ -67,8 +67,8 @@ pub struct Shard {
     pub unaudited: HashSet<ConferenceId>,
     /// The conference resources.
     pub resources: ConferencePool<Ready>,
-    /// What was passed on to other connectors.
-    pub underway: Underway,
+    /// What is remembered of what was passed on to other connectors.
+    pub memory: Memory,
     sessions: HashMap<SessionId, SessionEntry>,
     /// Sessions here whose legs belong to conferences of other connectors.
     away: HashMap<(ConferenceId, LegId), (SessionId, Addr<ConferenceActor>)>,
@@ -129,7 +129,7 @@ impl Shard {
             watchers: HashMap::new(),
             unaudited: HashSet::new(),
             resources: ConferencePool::new(pool),
-            underway: Underway::default(),
+            memory: Memory::default(),
             sessions: HashMap::new(),
             away: HashMap::new(),
             next_moved: 0,

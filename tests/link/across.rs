@@ -323,3 +323,33 @@ async fn without_its_edge_a_phone_with_an_address_of_its_own_is_called_there() {
     alice.is_over(there).await;
     spread.has_calls(0).await;
 }
+
+#[tokio::test]
+async fn a_phone_joins_its_call_of_another_connector_with_the_next_that_it_makes() {
+    let spread = Spread::start(3, &["1001", "1002", "1003"], "").await;
+    let ([alice, bob, carol], mut desk) = spread.phones([("1001", 0), ("1002", 1), ("1003", 2)]).await;
+    // Bob's connector has the call.
+    let at_bob = bob.dials("1001").await;
+    let at_alice = alice.takes().await;
+    bob.is_answered(at_bob).await;
+    alice.holds(at_alice).await;
+    desk.expect(EventHeld, &dn("1001")).await;
+    let second = alice.dials("1003").await;
+    let at_carol = carol.takes().await;
+    alice.is_answered(second).await;
+    desk.expect(EventEstablished, &dn("1003")).await;
+    assert_eq!(alice.joins(at_alice, second).await, 200);
+    alice.is_over(second).await;
+    wait::until("both voices", wait::SOON, async || {
+        let heard = [bob.has_heard(at_bob, &["1003"]), carol.has_heard(at_carol, &["1002"])];
+        if heard == [true; 2] {
+            Ok(())
+        } else {
+            Err(format!("{heard:?}"))
+        }
+    })
+    .await;
+    carol.hangs_up(at_carol).await;
+    bob.is_over(at_bob).await;
+    spread.has_calls(0).await;
+}

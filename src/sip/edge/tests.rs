@@ -569,3 +569,68 @@ fn whatever_comes_what_goes_out_is_a_message_for_somebody_we_know() {
     }
     assert!(sent > 500, "{sent}");
 }
+
+#[test]
+fn a_device_is_reached_by_the_route_that_is_told_of_it() {
+    let edge = edge();
+    let connector = flow(Transport::Udp, CONNECTOR, None);
+    for device in [flow(Transport::Udp, DEVICE, None), flow(Transport::Tcp, DEVICE, Some(5))] {
+        let route = edge.route(&device).unwrap();
+        let sent = edge.routed(&request("INVITE", "z9hG4bKx", &[("Route", &route)]), connector);
+        assert_eq!(sent.unwrap().unwrap().flow, device);
+    }
+    let nowhere = Flow {
+        listener: ListenerId(7),
+        ..connector
+    };
+    assert_eq!(edge.route(&nowhere), None);
+}
+
+#[test]
+fn a_device_whose_connection_was_lost_is_reached_where_it_listens() {
+    let connector = flow(Transport::Udp, CONNECTOR, None);
+    let route = edge_of(1).route(&flow(Transport::Tcp, DEVICE, Some(5))).unwrap();
+    // (request URI) -> where it goes
+    for (uri, expected) in [
+        ("sip:7001@192.0.2.7:5080;transport=tcp", Some("192.0.2.7:5080")),
+        ("sip:7001@192.0.2.7:5080", None),
+        ("sip:7001@192.0.2.8:5080;transport=tcp", None),
+        ("sip:7001@phone.test;transport=tcp", None),
+    ] {
+        let text = String::from_utf8(request("BYE", "z9hG4bKx", &[("Route", &route)]).bytes().to_vec()).unwrap();
+        let request = Message::parse(text.replacen("sip:7001@192.0.2.7:5066", uri, 1).into()).unwrap();
+        let sent = edge_of(2).routed(&request, connector).unwrap().map(|forward| forward.flow);
+        let there = expected.map(|peer| flow(Transport::Tcp, peer, None));
+        assert_eq!(sent, there.ok_or(Refusal::FlowFailed), "{uri}");
+    }
+}
+
+#[test]
+fn a_request_is_judged_by_where_it_began() {
+    let (edge, device) = (edge(), flow(Transport::Udp, DEVICE, None));
+    let mut far = Edge::new([4; 32], 1, listeners(CONNECTOR));
+    far.set_peers([address(EDGE)]);
+    let passed = edge.outward(&request("INVITE", "z9hG4bKx", &[]), device, hop()).unwrap();
+    let passed = Message::parse(passed.bytes).unwrap();
+    for from in [
+        flow(Transport::Udp, EDGE, None),
+        flow(Transport::Tcp, "10.0.0.1:40001", Some(3)),
+    ] {
+        assert_eq!(far.source(&passed, from), device.peer.ip());
+        assert!(far.is_of_connector(&passed, from));
+    }
+    // Whoever is no connector is where it is, whatever it wrote.
+    let stranger = flow(Transport::Udp, "198.51.100.1:5060", None);
+    assert_eq!(far.source(&passed, stranger), stranger.peer.ip());
+    assert!(!far.is_of_connector(&passed, stranger));
+    // What a connector sends of its own is its own.
+    let own = |via: &str| {
+        let text = String::from_utf8(request("INVITE", "z9hG4bKtd1", &[]).bytes().to_vec()).unwrap();
+        Message::parse(text.replacen("SIP/2.0/UDP 192.0.2.99", via, 1).into()).unwrap()
+    };
+    let at_edge = flow(Transport::Udp, EDGE, None);
+    let own_request = own("SIP/2.0/UDP 10.0.0.1:5060");
+    assert_eq!(far.source(&own_request, at_edge), at_edge.peer.ip());
+    assert!(far.is_of_connector(&own_request, at_edge) && !far.is_of_connector(&own("SIP/2.0/UDP 192.0.2.99"), at_edge));
+    assert!(far.takes_from(at_edge.peer.ip()) && !far.takes_from(device.peer.ip()));
+}

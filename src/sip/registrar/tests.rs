@@ -538,3 +538,49 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_binding_that_is_elsewhere_now_is_forgotten() {
+    let mut bench = Bench::new();
+    bench.register(&["Contact: <sip:a@192.0.2.7:5070>"]);
+    bench.register(&["Contact: <sip:b@192.0.2.7:5070>"]);
+    for (uri, had) in [
+        ("sip:c@192.0.2.7:5070", false),
+        ("sip:a@192.0.2.7:5070", true),
+        ("sip:a@192.0.2.7:5070", false),
+    ] {
+        assert_eq!(bench.registrar.forget(bench.now, AOR, uri), had, "{uri}");
+        assert!(bench.registrar.is_consistent());
+    }
+    assert!(
+        !bench
+            .registrar
+            .forget(bench.now, "sip:nobody@tandem.test", "sip:b@192.0.2.7:5070")
+    );
+    assert_eq!(bench.uris(), ["sip:b@192.0.2.7:5070"]);
+    // It may come back.
+    bench.register(&["Contact: <sip:a@192.0.2.7:5070>"]);
+    assert_eq!(bench.uris().len(), 2);
+}
+
+#[test]
+fn anybody_can_send_to_a_device_at_its_own_address() {
+    for (flow, contact, path, expected) in [
+        (udp(), "<sip:a@192.0.2.7:5070>", None, true),
+        (udp(), "<sip:a@192.0.2.7:5071>", None, false),
+        (udp(), "<sip:a@10.0.0.9:5070>", None, false),
+        (udp(), "<sip:a@phone.test:5070>", None, false),
+        (udp(), "<sip:a@192.0.2.7:5070;transport=tcp>", None, false),
+        (udp(), "<sip:a@192.0.2.7:5070>", Some("Path: <sip:edge.test;lr>"), false),
+        (tcp(1), "<sip:a@192.0.2.7:5070;transport=tcp>", None, false),
+    ] {
+        let mut bench = Bench::new();
+        let contact = format!("Contact: {contact}");
+        let lines: Vec<_> = [contact.as_str()].into_iter().chain(path).collect();
+        assert_eq!(bench.register_from(flow, &lines).status, 200);
+        let [binding] = &bench.registrar.bindings(AOR, bench.now)[..] else {
+            panic!()
+        };
+        assert_eq!(binding.is_direct(), expected, "{contact} {path:?}");
+    }
+}

@@ -63,6 +63,11 @@ pub fn owner(message: &Message) -> Option<u16> {
     key.map(|(shard, _)| shard)
 }
 
+/// The shard that made a tag; `None` for one of somebody else's.
+pub fn tag_owner(tag: &str) -> Option<u16> {
+    parse_tag(tag).map(|(shard, _)| shard)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +75,7 @@ mod tests {
     #[test]
     fn tags_and_branches_lead_back() {
         assert_eq!(parse_tag(&tag(7, 0xabc)), Some((7, 0xabc)));
+        assert_eq!((tag_owner(&tag(7, 0xabc)), tag_owner("t1")), (Some(7), None));
         assert_eq!(parse_branch(&branch(u16::MAX, u64::MAX)), Some((u16::MAX, u64::MAX)));
     }
 

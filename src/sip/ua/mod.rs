@@ -64,7 +64,7 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 
 pub use api::*;
-pub use ident::owner;
+pub use ident::{owner, tag_owner};
 pub use replaces::{may_replace, replaces_of};
 pub use restore::RestoreError;
 pub(crate) use route::hop_of;
