@@ -190,6 +190,17 @@ impl Reach {
         self.nodes.iter().map(|(id, node)| (*id, node.up, node.status))
     }
 
+    /// The application pool of a connector.
+    pub fn pool_of(&self, connector: ConnectorId) -> Option<&Arc<str>> {
+        self.nodes.get(&connector).map(|node| &node.pool)
+    }
+
+    /// Whether a connector of the same application pool can be reached.
+    pub fn is_served(&self, connector: ConnectorId) -> bool {
+        let pool = self.pool_of(connector);
+        self.nodes.values().any(|node| node.up && Some(&node.pool) == pool)
+    }
+
     /// How many can be reached.
     pub fn up_count(&self) -> usize {
         self.nodes.values().filter(|node| node.up).count()
@@ -392,6 +403,7 @@ mod tests {
         reach.link_up(FIRST, true);
         reach.told(&dn, FIRST, vec![contact("sip:1@a", false)], NOW, false);
         assert_eq!(reach.connector_of(&dn, "other"), None);
+        assert_eq!((reach.is_served(FIRST), reach.is_served(SECOND)), (true, false));
         reach.link_up(SECOND, true);
         assert_eq!(
             (reach.connector_of(&dn, "other"), reach.connector_of(&dn, POOL)),

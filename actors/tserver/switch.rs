@@ -186,6 +186,27 @@ impl Switch {
         self.numbering.pool_of(dn).map_or(DEFAULT_POOL, |pool| pool)
     }
 
+    /// Whether a connector of another process can be reached that serves a DN.
+    pub fn is_served(&self, dn: &DnId) -> bool {
+        self.reach.borrow().connector_of(dn, self.pool_of(dn)).is_some()
+    }
+
+    /// The DNs of the application pool of a connector.
+    pub fn dns_of_pool(&self, connector: ConnectorId) -> Vec<DnId> {
+        let reach = self.reach.borrow();
+        let Some(pool) = reach.pool_of(connector) else {
+            return Vec::new();
+        };
+        let names = self
+            .directory
+            .dns()
+            .map(|(dn, _)| dn)
+            .filter(|dn| self.pool_of(dn) == &**pool);
+        let mut dns: Vec<_> = names.cloned().collect();
+        dns.sort_unstable();
+        dns
+    }
+
     /// How a call that starts now behaves.
     fn settings(&self) -> CallSettings {
         CallSettings {

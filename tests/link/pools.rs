@@ -128,7 +128,11 @@ async fn a_dn_is_served_by_the_connectors_of_its_folders_pool_and_by_no_others()
     pools.site.0.signal(libc::SIGKILL);
     pools.site.0.exit(wait::SOON).await;
     desk.expect(EventDNOutOfService, &dn("1002")).await;
-    let answer = desk.ask(ClientRequest::make_call(&dn("1002"), "1001")).await;
-    assert!(answer.error_code.is_some(), "{answer:?}");
+    desk.expect(EventDNOutOfService, &dn("1003")).await;
+    pools.shows("/v1/dns", "inService", &["true", "false", "false"]).await;
+    for number in ["1002", "1003"] {
+        let answer = desk.ask(ClientRequest::make_call(&dn(number), "1001")).await;
+        assert!(answer.error_code.is_some(), "{answer:?}");
+    }
     pools.shows("/v1/dns", "connector", &["0", "1", "1"]).await;
 }

@@ -2,7 +2,7 @@
 //!
 //! | message | from | effect |
 //! |---|---|---|
-//! | [`LinkChanged::Up`] | remote link | EventLinkConnected where it is the first; a new session: every conference there is audited, when the connector has what it had kept (see [`super::copies`]) |
+//! | [`LinkChanged::Up`] | remote link | EventLinkConnected where it is the first, and the DNs of its pool are served; a new session: every conference there is audited, when the connector has what it had kept (see [`super::copies`]) |
 //! | [`LinkChanged::Down`] | remote link | its DNs are the others' at once; after a grace clients hear of it, and EventLinkDisconnected where it was the last |
 //! | [`ConnectorNotification`] | the connector | where it takes SIP, how it is: the others are told |
 //! | [`Unsent`] | remote link | the call is told that the link is lost |
@@ -90,8 +90,9 @@ impl ConnectorLinkActor {
         self.switch.link_up(self.connector, true);
         if self.switch.is_news(true) {
             self.tell(EventName::EventLinkConnected);
-            self.tell_dns(true);
         }
+        // To the others it is no news.
+        self.tell_links(&self.switch.dns_of_pool(self.connector), true);
         self.switch.introduce();
         let homes = self.switch.reach().homes_at(self.connector);
         if resumed {
@@ -122,17 +123,17 @@ impl ConnectorLinkActor {
     fn out_of_reach(&mut self, ctx: &mut Context<Self>) {
         if self.switch.reach().up_count() == 0 && self.switch.is_news(false) {
             self.tell(EventName::EventLinkDisconnected);
-            return self.tell_dns(false);
+        }
+        if !self.switch.reach().is_served(self.connector) {
+            self.tell_links(&self.switch.dns_of_pool(self.connector), false);
+            return self.review(ctx);
         }
         let homes = self.switch.reach().homes_at(self.connector);
-        for dn in &homes {
-            self.tell_dn(dn, DnMessage::Link { up: false });
-        }
+        self.tell_links(&homes, false);
         self.review(ctx);
-        // From here on it is another one's, in service where that one can call a device.
-        for dn in &homes {
-            self.tell_dn(dn, DnMessage::Link { up: true });
-        }
+        // From here on they are another one's, in service where that one can call a device.
+        let served = homes.into_iter().filter(|dn| self.switch.is_served(dn));
+        self.tell_links(&served.collect::<Vec<_>>(), true);
     }
 
     /// What its devices registered for ends while it is away.
@@ -177,10 +178,9 @@ impl ConnectorLinkActor {
         }
     }
 
-    fn tell_dns(&self, up: bool) {
-        for (_, actor) in self.switch.directory.dns() {
-            // Unbounded post: one for each change of a link.
-            actor.do_send(DnMessage::Link { up });
+    fn tell_links(&self, dns: &[DnId], up: bool) {
+        for dn in dns {
+            self.tell_dn(dn, DnMessage::Link { up });
         }
     }
 
