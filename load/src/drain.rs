@@ -165,6 +165,7 @@ async fn roll(drain: &Drain, connector: u16, pages: &Pages, bench: &mut Bench) -
         ready
             .await
             .map_err(|_| format!("connector {connector} does not get ready again"))?;
+        state(pages, connector, |state| state != "Disconnected", LIMIT).await?;
     }
     let returned = Instant::now();
     pages.take_back(connector).await?;
@@ -184,15 +185,21 @@ async fn find(pages: &Pages, connector: u16) -> Result<Connector, String> {
     found.ok_or_else(|| format!("connector {connector} is not on the page of connectors"))
 }
 
-async fn becomes(pages: &Pages, connector: u16, state: &str, patience: Duration) -> Result<(), String> {
+async fn becomes(pages: &Pages, connector: u16, wanted: &str, patience: Duration) -> Result<(), String> {
+    let reached = state(pages, connector, |state| state == wanted, patience).await;
+    reached.map_err(|reason| format!("{reason}, and not {wanted}"))
+}
+
+/// Waits until a connector has such a state.
+async fn state(pages: &Pages, connector: u16, is_such: impl Fn(&str) -> bool, patience: Duration) -> Result<(), String> {
     let limit = Instant::now() + patience;
     loop {
         let now = find(pages, connector).await?.state;
-        if now == state {
+        if is_such(&now) {
             return Ok(());
         }
         if Instant::now() > limit {
-            return Err(format!("connector {connector} is {now} still, and not {state}"));
+            return Err(format!("connector {connector} is {now} still"));
         }
         tokio::time::sleep(LOOK).await;
     }
