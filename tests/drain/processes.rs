@@ -320,6 +320,34 @@ async fn a_t_server_that_is_told_to_end_leaves_calls_to_its_connectors_and_the_n
 }
 
 #[tokio::test]
+async fn a_t_server_that_is_drained_waits_for_its_calls_and_a_connector_only_until_the_deadline() {
+    let mut split = Split::start(&NUMBERS, 2).await;
+    let (mut desk, [alice, bob, carol, dave]) = four_phones(&split).await;
+    let at_alice = alice.dials("1002").await;
+    let at_bob = bob.takes().await;
+    let at_carol = carol.dials("1004").await;
+    let at_dave = dave.takes().await;
+    desk.expect(EventEstablished, &dn("1003")).await;
+    let (status, drain) = split.tserver.asks("POST", "/v1/admin/drain", "").await;
+    assert_eq!(
+        (status, &drain["state"], &drain["active_calls"]),
+        (202, &json!("Suspending"), &json!(2))
+    );
+    split.tserver.is_ready(503).await;
+    let refused = desk.ask(ClientRequest::make_call(&dn("1001"), "1003")).await;
+    assert!(refused.error_code.is_some(), "{refused:?}");
+
+    let order = "{\"connector\": 0, \"deadline_s\": 1}";
+    assert_eq!(split.tserver.asks("POST", "/v1/admin/drain", order).await.0, 202);
+    tokio::join!(alice.is_over(at_alice), bob.is_over(at_bob));
+    split.becomes("Suspended", &[0]).await;
+    dave.hangs_up(at_dave).await;
+    carol.is_over(at_carol).await;
+    split.tserver.exits().await;
+    split.connectors[1].is_ready(503).await;
+}
+
+#[tokio::test]
 async fn both_show_what_they_do_and_read_their_configuration_again() {
     let split = Split::start(&["1001"], 1).await;
     let connector = &split.connectors[0];
