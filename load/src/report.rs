@@ -80,6 +80,8 @@ pub struct Calls {
     pub attempted: u64,
     pub succeeded: u64,
     pub failed: u64,
+    /// The first of those that failed, with what it takes to find them in the server's logs.
+    pub failed_one_by_one: Vec<String>,
     /// Not up at the beginning of a fault.
     pub interrupted: u64,
     /// Failed because they needed a part of the server that was taken away.
@@ -249,6 +251,7 @@ impl Report {
                 attempted: stats.attempted,
                 succeeded: stats.succeeded,
                 failed: stats.failures(),
+                failed_one_by_one: stats.failures_told.examples.clone(),
                 interrupted: stats.interrupted,
                 failed_in_fault: stats.failed_in_fault.clone(),
                 failed_by_cause: stats.failed.clone(),
@@ -373,6 +376,9 @@ impl fmt::Display for Report {
         )?;
         for (cause, count) in &calls.failed_by_cause {
             writeln!(f, "    {count:>8}   {cause}")?;
+        }
+        for failed in calls.failed_one_by_one.iter().take(3) {
+            writeln!(f, "               {failed}")?;
         }
         for (cause, count) in &calls.failed_in_fault {
             writeln!(f, "    {count:>8}   in a fault: {cause}")?;

@@ -100,6 +100,8 @@ pub struct Stats {
     pub succeeded: u64,
     /// Calls that are over and did not, by cause.
     pub failed: BTreeMap<String, u64>,
+    /// The first of them, one by one.
+    pub failures_told: Faults,
     /// Calls that needed a part of the server which was not there, by cause.
     pub failed_in_fault: BTreeMap<String, u64>,
     /// Calls that were not up at the beginning of a fault.

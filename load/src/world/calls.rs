@@ -12,7 +12,7 @@
 //! Invariant: each call is counted exactly once, as succeeded or under one cause, the first that showed.
 
 use std::cmp::Reverse;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rsip::Uri;
 
@@ -213,6 +213,18 @@ impl Call {
             _ => format!("in setup: {}", parts.join(", ")),
         }
     }
+}
+
+/// The time of day in UTC.
+fn clock(time: SystemTime) -> String {
+    let ms = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    let (seconds, ms) = (ms / 1000, ms % 1000);
+    format!(
+        "{:02}:{:02}:{:02}.{ms:03}Z",
+        seconds / 3600 % 24,
+        seconds / 60 % 60,
+        seconds % 60
+    )
 }
 
 impl World {
@@ -501,11 +513,31 @@ impl World {
         if let Some(recovery) = &mut self.recovery {
             recovery.on_call_over(id, &call);
         }
+        let told = self.tell(id, &call);
         match (call.failure, call.excused) {
             (None, _) => self.stats.succeeded += 1,
             (Some(cause), true) => *self.stats.failed_in_fault.entry(cause).or_default() += 1,
-            (Some(cause), false) => *self.stats.failed.entry(cause).or_default() += 1,
+            (Some(cause), false) => {
+                self.stats.failures_told.add(format!("{told}: {cause}"));
+                *self.stats.failed.entry(cause).or_default() += 1;
+            }
         }
+    }
+
+    /// What it takes to find a call in the server's logs.
+    fn tell(&self, id: CallId, call: &Call) -> String {
+        let user = |side: &Side| self.phones.get(side.phone).map_or("", |phone| phone.line.user.as_str());
+        let [caller, callee, _] = &call.sides;
+        let age = self.time.saturating_duration_since(call.begun).as_secs_f64();
+        format!(
+            "{} call {id} ({}), {} to {}, {:?}, ended by {:?}, {age:.1} s old",
+            clock(SystemTime::now()),
+            call.conn.as_deref().unwrap_or("no connId"),
+            user(caller),
+            user(callee),
+            call.way,
+            call.release
+        )
     }
 
     /// Forgets a call that was not up when the server was killed: nothing more is expected of it but that its parties end.
