@@ -6,16 +6,19 @@
 //! | it is, and the journal is new and held nothing | nothing is told; `HERE` says so, and the T-Server gives back what it has |
 //! | `RESTORE` | what is given back is brought back as it is at the start of a process, and everything is told |
 //!
-//! Between the second and the third, requests about conferences that are not here wait: they may be about to come back.
+//! Between the second and the third, requests about conferences that are not here wait: they may be about to come back. So, for a while, does
+//! what a phone says in a dialog that is not here: it is not answered, and said again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::Context;
 use tandem_model::connector::CopiedRecord;
 use tandem_model::link::LinkRequest;
+use tandem_sip::message::{Message, NameAddr};
 
 use super::connector_actor::ConnectorActor;
 use crate::journal::{Mirror, Progress, Record, given_back};
+use crate::now;
 
 /// So many pieces are told after one another,
 const PIECES: usize = 4;
@@ -26,11 +29,24 @@ const RETRY: Duration = Duration::from_millis(200);
 /// The most requests that wait; each call has one under way.
 const MOST_PUT_OFF: usize = 65_536;
 
+/// So long phones are not answered in dialogs that may be about to come back: a T-Server connects within 5 s.
+const PATIENCE: Duration = Duration::from_secs(15);
+
 /// What is on its way back.
-#[derive(Default)]
 pub(super) struct Restoring {
+    since: Instant,
     records: Vec<Record>,
     put_off: Vec<LinkRequest>,
+}
+
+impl Default for Restoring {
+    fn default() -> Self {
+        Self {
+            since: now(),
+            records: Vec::new(),
+            put_off: Vec::new(),
+        }
+    }
 }
 
 impl ConnectorActor {
@@ -74,6 +90,20 @@ impl ConnectorActor {
         Some(request)
     }
 
+    /// Whether a message belongs to a dialog that may be about to come back.
+    pub(super) fn may_come_back(&self, message: &Message) -> bool {
+        if !message.is_request() || !self.wants_restore() || now() >= self.restoring.since + PATIENCE {
+            return false;
+        }
+        let tag = |party: Option<NameAddr<'_>>| party.and_then(|party| party.tag().map(str::to_owned));
+        let (Some(ours), Some(theirs)) = (tag(message.to().ok()), tag(message.from().ok())) else {
+            return false;
+        };
+        let call_id = message.call_id().unwrap_or_default();
+        let dialog = self.parts.shard.borrow().ua.session_of_dialog(call_id, &ours, &theirs);
+        dialog.is_none()
+    }
+
     /// What the T-Server had kept; with `end`, that was all.
     pub(super) fn given_back(&mut self, records: Vec<CopiedRecord>, end: bool, ctx: &mut Context<Self>) {
         let Some(mirror) = self.parts.mirror.clone().filter(Mirror::wants_restore) else {
@@ -83,7 +113,7 @@ impl ConnectorActor {
         if !end {
             return;
         }
-        let Restoring { records, put_off } = std::mem::take(&mut self.restoring);
+        let Restoring { records, put_off, .. } = std::mem::take(&mut self.restoring);
         if !records.is_empty() {
             tracing::warn!(
                 records = records.len(),

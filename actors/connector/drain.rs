@@ -137,6 +137,9 @@ impl ConnectorActor {
 
     /// A message that belongs to nothing here goes to whoever owns its DN now; any other one is given back.
     pub(super) fn hand_on(&mut self, received: Received) -> Option<Received> {
+        if self.may_come_back(&received.message) {
+            return None;
+        }
         let directory = self.parts.directory.clone();
         if !directory.shards.is_moving() || !received.message.is_request() {
             return Some(received);

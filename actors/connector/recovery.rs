@@ -179,6 +179,8 @@ impl Handler<Join> for ConnectorActor {
 impl ConnectorActor {
     /// Takes what another process of this connector has kept, while this one runs. Its turn follows.
     pub(super) fn restore(&mut self, mut records: Vec<Record>, ctx: &mut Context<Self>) {
+        // First: what is told of the devices has tokens in it.
+        self.parts.directory.neighbours.restore(&records);
         let bindings = records.extract_if(.., |record| record.kind == RecordKind::Bindings).collect();
         // Unbounded post: once.
         self.parts.registrar.do_send(RegistrarMessage::Restore(bindings));

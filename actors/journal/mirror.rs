@@ -8,9 +8,10 @@
 //!
 //! Invariant: once everything was told ([`Mirror::start_over`], then [`Mirror::tell_more`] until it is done), whoever listens has what is
 //! kept here, but for what changed since the last commit, and for changes that could not be told yet: they wait, each record once, and go
-//! with a later commit. Before that nothing is told but what was told already and has changed.
+//! with a later commit. That a session or a conference is over is told with the next change of another kind: a call costs fewer messages, and
+//! the T-Server knows that it is over anyway. Before everything was told, nothing is but what was told already and has changed.
 //!
-//! A journal that is new and holds nothing [asks](Mirror::wants_restore) for the copy first, and tells nothing before
+//! A journal that is new and holds no call [asks](Mirror::wants_restore) for the copy first, and tells nothing before
 //! it was answered: the copy is not to be changed by one who does not know it. That it was answered is kept, so that a journal which holds nothing
 //! because nothing is to be kept does not ask.
 
@@ -41,6 +42,9 @@ const CHUNK: usize = 64 * 1024;
 
 /// A record that is larger cannot be told.
 const LARGEST: usize = 1024 * 1024;
+
+/// So many records may be over without being told of.
+const MOST_OVER: usize = 256;
 
 /// So many bytes count for a record beside its value.
 const OVERHEAD: usize = 32;
@@ -78,6 +82,8 @@ struct Shared {
     kept: BTreeMap<Key, Vec<u8>>,
     /// What has changed since it was told, and whether it was told at all.
     changed: BTreeMap<Key, bool>,
+    /// Not all of them are over.
+    is_urgent: bool,
     told: Told,
     /// How often everything was begun to be told.
     turn: u64,
@@ -100,13 +106,15 @@ impl Mirror {
             .map(|record| (key(record.kind, &record.id), record.value.clone()))
             .collect();
         let has_asked = |record: &Record| record.kind == RecordKind::Server && record.id == ASKED;
+        // What is kept before anything can be asked: the secret of the edge, and phones that have registered meanwhile.
+        let is_early = |(kind, _): &Key| !matches!(kind, RecordKind::Session | RecordKind::Conference);
         let shared = Rc::new(RefCell::new(Shared {
-            // The secret of the edge is made before anything can be asked.
-            wants_restore: kept.keys().all(|(kind, _)| *kind == RecordKind::Edge) && !records.iter().any(has_asked),
+            wants_restore: kept.keys().all(is_early) && !records.iter().any(has_asked),
             below,
             tell,
             kept,
             changed: BTreeMap::new(),
+            is_urgent: false,
             told: Told::Nothing,
             turn: 0,
             is_large_told: false,
@@ -176,20 +184,27 @@ impl Shared {
         Progress::More
     }
 
-    /// Remembers that a record is about to change.
-    fn changes(&mut self, key: &Key) {
+    /// Remembers that a record is about to change, or is about to be no more.
+    fn changes(&mut self, key: &Key, is_over: bool) {
         let is_told = match &self.told {
             Told::All => true,
             Told::UpTo(last) => last.as_ref().is_some_and(|last| key <= last),
             Told::Nothing => false,
         };
-        if is_told && !self.changed.contains_key(key) {
+        if !is_told {
+            return;
+        }
+        self.is_urgent |= !is_over || !matches!(key.0, RecordKind::Session | RecordKind::Conference);
+        if !self.changed.contains_key(key) {
             self.changed.insert(key.clone(), self.kept.contains_key(key));
         }
     }
 
     /// Tells what has changed, as far as it can be told.
     fn tell_changes(&mut self) {
+        if !self.is_urgent && self.changed.len() < MOST_OVER {
+            return;
+        }
         while !self.changed.is_empty() {
             let (mut records, mut bytes, mut end) = (Vec::new(), 0, None);
             for (key, was_told) in &self.changed {
@@ -216,6 +231,7 @@ impl Shared {
             self.changed = self.changed.split_off(&end);
             self.changed.remove(&end);
         }
+        self.is_urgent = false;
     }
 }
 
@@ -225,7 +241,7 @@ impl Journal for Mirrored {
         shared.below.put(kind, id, value);
         if is_copied(kind) {
             let key = key(kind, id);
-            shared.changes(&key);
+            shared.changes(&key, false);
             shared.kept.insert(key, value.to_vec());
         }
     }
@@ -235,7 +251,7 @@ impl Journal for Mirrored {
         shared.below.remove(kind, id);
         let key = key(kind, id);
         if shared.kept.contains_key(&key) {
-            shared.changes(&key);
+            shared.changes(&key, true);
             shared.kept.remove(&key);
         }
     }
@@ -245,7 +261,7 @@ impl Journal for Mirrored {
         shared.below.remove_below(kind, id);
         let below = shared.kept.range(key(kind, &[])..key(kind, id));
         for key in below.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
-            shared.changes(&key);
+            shared.changes(&key, true);
             shared.kept.remove(&key);
         }
     }
@@ -378,12 +394,36 @@ mod tests {
         journal.commit();
         journal.commit();
         assert_eq!((copy.messages.get(), copy.values()), (2, vec![b"AA".to_vec(), b"c".to_vec()]));
-        journal.put(RecordKind::Session, &[9], b"");
-        journal.remove(RecordKind::Session, &[9]);
-        journal.commit();
         journal.remove_below(RecordKind::Session, &[3]);
         journal.commit();
-        assert_eq!((copy.messages.get(), copy.values()), (3, vec![b"c".to_vec()]));
+        assert_eq!(
+            (copy.messages.get(), copy.values().len()),
+            (2, 2),
+            "that it is over is not urgent"
+        );
+        journal.put(RecordKind::Bindings, &[1], b"phone");
+        journal.commit();
+        assert_eq!(
+            (copy.messages.get(), copy.values()),
+            (3, vec![b"c".to_vec(), b"phone".to_vec()])
+        );
+        journal.remove(RecordKind::Bindings, &[1]);
+        journal.commit();
+        assert_eq!((copy.messages.get(), copy.values()), (4, vec![b"c".to_vec()]));
+    }
+
+    #[test]
+    fn what_is_over_waits_for_others_but_not_without_end() {
+        let copy = Copy::default();
+        let records: Vec<_> = (0..=255).map(|id| record(id, b"a")).collect();
+        let (mut journal, mirror) = over(&copy, &records);
+        tells_all(&mirror);
+        for id in 0..=255 {
+            assert_eq!(copy.values().len(), 256);
+            journal.remove(RecordKind::Session, &[id]);
+            journal.commit();
+        }
+        assert!(copy.values().is_empty());
     }
 
     #[test]
@@ -464,6 +504,11 @@ mod tests {
         };
         assert!(!over(&copy, &[asked]).1.wants_restore());
         assert!(!over(&copy, &[record(1, b"a")]).1.wants_restore());
+        let early = Record {
+            kind: RecordKind::Bindings,
+            ..record(1, b"a")
+        };
+        assert!(over(&copy, &[early]).1.wants_restore(), "it was killed before it could ask");
     }
 
     #[test]

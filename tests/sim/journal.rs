@@ -13,6 +13,13 @@ pub struct Memory {
     scopes: Arc<Mutex<BTreeMap<Scope, Records>>>,
 }
 
+impl Memory {
+    /// The disk of a process is lost.
+    pub fn lose(&self, scope: Scope) {
+        self.scopes.lock().unwrap_or_else(PoisonError::into_inner).remove(&scope);
+    }
+}
+
 impl JournalStore for Memory {
     fn open(&self, scope: Scope) -> (Box<dyn Journal>, Vec<Record>) {
         let mut scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);

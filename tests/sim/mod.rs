@@ -23,6 +23,7 @@
 //! | `escalation` | panics that do not stop |
 //! | `journal` | what a server that is killed leaves behind |
 //! | `recovery` | the server is killed and comes back |
+//! | `lost` | a connector comes back without its disk |
 //! | `trouble` | links are cut, processes are killed and stopped, at random |
 //! | `faithful` | two phones that talk to each other whatever happens |
 //! | `races` | messages that meet in one mailbox |
@@ -38,6 +39,7 @@ mod desktop;
 mod escalation;
 mod faithful;
 mod journal;
+mod lost;
 mod media;
 mod phone;
 mod process;
