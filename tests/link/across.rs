@@ -308,6 +308,34 @@ async fn an_edge_that_was_killed_has_its_devices_again() {
 }
 
 #[tokio::test]
+async fn calls_across_connectors_need_no_t_server_to_go_on_and_to_end() {
+    let mut spread = Spread::start(2, &["1001", "1002", "1003"], "").await;
+    let ([alice, bob, carol], mut desk) = spread.phones([("1001", 0), ("1002", 1), ("1003", 1)]).await;
+    let mut calls = Vec::new();
+    for callee in [&bob, &carol] {
+        let there = alice.dials(&callee.name).await;
+        let here = callee.takes().await;
+        alice.is_answered(there).await;
+        desk.expect(EventEstablished, &callee.dn()).await;
+        calls.push((there, here));
+    }
+    let [with_bob, with_carol] = calls[..] else {
+        unreachable!("two calls")
+    };
+    spread.kill_tserver().await;
+    bob.holds(with_bob.1).await;
+    bob.resumes(with_bob.1).await;
+    carol.hangs_up(with_carol.1).await;
+    alice.is_over(with_carol.0).await;
+    spread.start_tserver().await;
+    spread.has_calls(1).await;
+    bob.holds(with_bob.1).await;
+    alice.hangs_up(with_bob.0).await;
+    bob.is_over(with_bob.1).await;
+    spread.has_calls(0).await;
+}
+
+#[tokio::test]
 async fn without_its_edge_a_phone_with_an_address_of_its_own_is_called_there() {
     let mut spread = Spread::start(2, &["1001", "1002"], "").await;
     let ([alice, bob], mut desk) = spread.phones([("1001", 0), ("1002", 1)]).await;

@@ -105,6 +105,18 @@ impl Spread {
         has_calls(self.http, count).await;
     }
 
+    /// Kills the T-Server.
+    pub async fn kill_tserver(&mut self) {
+        self.tserver.signal(libc::SIGKILL);
+        self.tserver.exit(wait::SOON).await;
+    }
+
+    /// Starts the T-Server again, and waits until it is ready.
+    pub async fn start_tserver(&mut self) {
+        (self.tserver, self.http) = tserver(self.directory.path()).await;
+        is_ready(self.http, 200).await;
+    }
+
     /// Kills a connector.
     pub async fn kill(&mut self, node: usize) {
         let program = &mut self.nodes[node].program;
