@@ -238,7 +238,8 @@ impl Neighbours {
         }
         match known.edge.routed(message, from) {
             Some(Ok(forward)) => Way::On(forward),
-            Some(Err(Refusal::Foreign)) if !known.introduced => Way::Later,
+            // A token may have been made with a secret that is about to come back.
+            Some(Err(Refusal::Foreign | Refusal::Forged)) if !known.introduced => Way::Later,
             Some(Err(refusal)) => Way::Refused(refusal),
             None => known.outward(here, message, from),
         }

@@ -6,13 +6,14 @@
 //! | it is, and the journal is new and held nothing | nothing is told; `HERE` says so, and the T-Server gives back what it has |
 //! | `RESTORE` | what is given back is brought back as it is at the start of a process, and everything is told |
 //!
-//! Between the second and the third, requests about conferences that are not here wait: they may be about to come back. So, for a while, does
-//! what a phone says in a dialog that is not here: it is not answered, and said again.
+//! Between the second and the third, requests about conferences that are not here wait: they may be about to come back. So does who the other
+//! connectors are: nothing is passed on before, as the secret of the edge may come back too. And what a phone says in a dialog that is not here
+//! is not answered for a while: it is said again.
 
 use std::time::{Duration, Instant};
 
 use actix::Context;
-use tandem_model::connector::CopiedRecord;
+use tandem_model::connector::{ConnectorRequest, CopiedRecord};
 use tandem_model::link::LinkRequest;
 use tandem_sip::message::{Message, NameAddr};
 
@@ -75,14 +76,15 @@ impl ConnectorActor {
         });
     }
 
-    /// A request about a conference that may be about to come back waits; any other one is given back.
+    /// A request that what is about to come back may be needed for waits; any other one is given back.
     pub(super) fn put_off(&mut self, request: LinkRequest) -> Option<LinkRequest> {
         let unknown = |id| self.parts.shard.borrow().conference(id).is_none();
-        let makes = matches!(request, LinkRequest::MakeParty(_));
-        let waits = self.wants_restore()
-            && !makes
-            && request.conference().is_some_and(unknown)
-            && self.restoring.put_off.len() < MOST_PUT_OFF;
+        let needs_it = match &request {
+            LinkRequest::MakeParty(_) => false,
+            LinkRequest::Connector(request) => matches!(request, ConnectorRequest::Peers { .. }),
+            request => request.conference().is_some_and(unknown),
+        };
+        let waits = needs_it && self.wants_restore() && self.restoring.put_off.len() < MOST_PUT_OFF;
         if waits {
             self.restoring.put_off.push(request);
             return None;

@@ -1,11 +1,14 @@
 //! A connector that has lost its disk comes back with nothing: the T-Server's copy has its calls and its phones.
 
+use std::path::Path;
+
 use tandem_wire::ClientRequest;
 use tandem_wire::model::ConnId;
 use tandem_wire::model::EventName::{EventEstablished, EventHeld, EventReleased, EventRetrieved};
 use tandem_wire::model::request::OnCall;
 
 use super::Split;
+use super::spread::Spread;
 use crate::golden::stage::{dn, on_call};
 use crate::rig::cti::Desk;
 use crate::rig::handset::Handset;
@@ -15,7 +18,11 @@ use crate::rig::wait;
 async fn lose_connector(split: &mut Split) {
     split.connector.signal(libc::SIGKILL);
     split.connector.exit(wait::SOON).await;
-    let journal = split.directory.path().join("tandem-data/journal/connector-0");
+    lose_journal(split.directory.path(), 0);
+}
+
+fn lose_journal(directory: &Path, connector: usize) {
+    let journal = directory.join(format!("tandem-data/journal/connector-{connector}"));
     std::fs::remove_dir_all(&journal).expect("the connector had a journal");
 }
 
@@ -95,4 +102,35 @@ async fn the_copy_outlives_the_t_server() {
     bob.is_over(here).await;
     split.has_calls(0).await;
     assert!(went_on_with_the_copy(&split));
+}
+
+#[tokio::test]
+async fn an_edge_without_its_journal_leads_to_its_phones_still() {
+    let mut spread = Spread::start(2, &["1001", "1002"], "").await;
+    let ([alice, bob], mut desk) = spread.phones([("1001", 0), ("1002", 1)]).await;
+    let there = alice.dials("1002").await;
+    let here = bob.takes().await;
+    alice.is_answered(there).await;
+    let call = Desk::call_of(&desk.expect(EventEstablished, &dn("1001")).await);
+
+    // The conference is at the first one. What leads from there to the phone is a token that the second one has made.
+    spread.kill(1).await;
+    lose_journal(spread.directory.path(), 1);
+    spread.start_again(1).await;
+    desk.request(on_call(OnCall::HoldCall, "1002", call)).await;
+    desk.expect(EventHeld, &dn("1002")).await;
+    desk.request(on_call(OnCall::RetrieveCall, "1002", call)).await;
+    desk.expect(EventRetrieved, &dn("1002")).await;
+    bob.hangs_up(here).await;
+    alice.is_over(there).await;
+    desk.expect(EventReleased, &dn("1001")).await;
+    spread.has_calls(0).await;
+
+    // So for the phone's registration.
+    let there = alice.dials("1002").await;
+    let here = bob.takes().await;
+    alice.is_answered(there).await;
+    alice.hangs_up(there).await;
+    bob.is_over(here).await;
+    spread.has_calls(0).await;
 }

@@ -24,7 +24,7 @@ pub struct Spread {
     pub tserver: Program,
     /// The connectors, in the order of their links.
     pub nodes: Vec<Node>,
-    directory: TempDir,
+    pub(super) directory: TempDir,
 }
 
 /// A connector.
