@@ -5,7 +5,7 @@
 //! handed on to whoever owns the DN now. Where there is no other connector, it keeps its DNs, and no call starts.
 //!
 //! One whose T-Server is in another process tells it, and that one gives its DNs to others. Its devices stay registered here, and are called
-//! through it. A call that comes in here, and that nothing hands on, is refused with 503 and Retry-After, so that the caller tries another
+//! through it where they cannot be called directly. A call that comes in here, and that nothing hands on, is refused with 503 and Retry-After, so that the caller tries another
 //! connector; what belongs to a call or conference that lives here is taken.
 //!
 //! | message | from | effect |

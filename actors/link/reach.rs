@@ -135,17 +135,22 @@ impl Reach {
         u32::try_from(counts.sum::<usize>()).unwrap_or(u32::MAX)
     }
 
-    /// The devices of a DN that are not at this connector, as it can call them.
+    /// The devices of a DN that are not at this connector, as it can call them. Those that can be called directly are, once their edge is
+    /// drained: it is about to go, and a call through it would miss it.
     pub fn elsewhere(&self, dn: &DnId, connector: ConnectorId, now: u64) -> Vec<DnContact> {
         let homes = self.homes.get(dn).map_or(&[][..], Vec::as_slice);
         let mut contacts = Vec::new();
         for (home, there) in homes.iter().filter(|(home, _)| *home != connector) {
             let (up, pool) = (self.is_up(*home), self.is_pool_up(*home));
+            let leaves = !self.nodes.get(home).is_some_and(Node::is_available);
             let able = there
                 .iter()
                 .filter(|contact| contact.expires_at > now && (up || (pool && contact.direct)));
             contacts.extend(able.map(|contact| DnContact {
-                route: if up { contact.route.clone() } else { Vec::new() },
+                route: match up && !(leaves && contact.direct) {
+                    true => contact.route.clone(),
+                    false => Vec::new(),
+                },
                 ..contact.clone()
             }));
         }
@@ -293,6 +298,28 @@ mod tests {
     }
 
     #[test]
+    fn a_drained_edge_is_gone_around_where_a_device_can_be_called_directly() {
+        let (mut reach, dn) = (two_up(), dn());
+        let (direct, behind_nat) = (contact("sip:1@a", true), contact("sip:1@b", false));
+        reach.told(&dn, FIRST, vec![direct.clone(), behind_nat.clone()], NOW, false);
+        assert_eq!(reach.elsewhere(&dn, SECOND, NOW), [direct.clone(), behind_nat.clone()]);
+        reach.status(
+            FIRST,
+            ConnectorStatus {
+                state: ConnectorState::Suspending,
+                ..ConnectorStatus::default()
+            },
+        );
+        let around = DnContact {
+            route: Vec::new(),
+            ..direct.clone()
+        };
+        assert_eq!(reach.elsewhere(&dn, SECOND, NOW), [around, behind_nat.clone()]);
+        reach.status(FIRST, ConnectorStatus::default());
+        assert_eq!(reach.elsewhere(&dn, SECOND, NOW), [direct, behind_nat]);
+    }
+
+    #[test]
     fn a_device_that_registers_elsewhere_has_left() {
         let (mut reach, dn) = (two_up(), dn());
         reach.told(
@@ -351,7 +378,7 @@ mod tests {
     #[test]
     fn one_that_is_drained_owns_nothing_where_there_is_another() {
         let (mut reach, dn) = (two_up(), dn());
-        reach.told(&dn, FIRST, vec![contact("sip:1@a", true)], NOW, false);
+        reach.told(&dn, FIRST, vec![contact("sip:1@a", false)], NOW, false);
         let suspending = ConnectorStatus {
             state: ConnectorState::Suspending,
             ..ConnectorStatus::default()
@@ -361,7 +388,7 @@ mod tests {
         assert_eq!(reach.connector_of(&dn, POOL), Some(SECOND));
         assert_eq!(
             reach.elsewhere(&dn, SECOND, NOW),
-            [contact("sip:1@a", true)],
+            [contact("sip:1@a", false)],
             "through the one that has it"
         );
         assert!(!reach.is_draining());
