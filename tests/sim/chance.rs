@@ -26,6 +26,9 @@ use super::world::{Audio, Genesis, PHONES, World};
 /// How long things happen, before all is wound up.
 const BUSY: Duration = Duration::from_secs(90);
 
+/// Long enough for links to come up again, and for every restored session to be asked whether it is there.
+const A_WHILE: Duration = Duration::from_secs(30);
+
 /// What a seed led to.
 pub struct Outcome {
     /// Calls that clients heard of.
@@ -130,14 +133,18 @@ async fn play_with(seed: u64, fate: Fate) -> Outcome {
         Fate::Split => {
             let troubles = trouble::plan(world.sides.len(), BUSY, &mut rng).into_iter();
             deeds.extend(troubles.map(|(wait, trouble)| (now() + wait, Deed::Trouble(trouble))));
+            let crashes = if rng.random_ratio(1, 3) { rng.random_range(1..5) } else { 0 };
+            deeds.extend((0..crashes).map(|_| (now() + within(&mut rng, BUSY), Deed::Crash)));
         }
     }
     deeds.sort_by_key(|(due, _)| *due);
+    let stormy = deeds.iter().any(|(_, deed)| matches!(deed, Deed::Crash));
     for (due, deed) in deeds {
         world.run_until(due).await;
         match deed {
             Deed::Ask(desktop) => act(&mut world, desktop, &mut rng, &cast).await,
             Deed::Trouble(trouble) => trouble.befall(&mut world).await,
+            Deed::Crash if split => storm::strike_somewhere(&mut world, &mut rng),
             Deed::Crash => storm::strike(&mut world, &mut rng).await,
             Deed::Kill => world.kill_and_restart().await,
         }
@@ -145,7 +152,9 @@ async fn play_with(seed: u64, fate: Fate) -> Outcome {
     world.run_until(end).await;
     let mut heard = 0;
     trouble::end(&mut world).await;
-    if fate != Fate::Stormy {
+    if stormy {
+        world.run(A_WHILE).await;
+    } else {
         world.rest().await;
         let late = world.add_desktop(&everything).await;
         world.run(Duration::from_secs(1)).await;
@@ -156,7 +165,7 @@ async fn play_with(seed: u64, fate: Fate) -> Outcome {
         faithful.check(&mut world).await;
     }
     world.wind_up().await;
-    rules::check(&world, fate == Fate::Stormy).await;
+    rules::check(&world, stormy).await;
     outcome(&world, heard)
 }
 

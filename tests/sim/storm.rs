@@ -28,6 +28,44 @@ pub async fn strike(world: &mut World, rng: &mut StdRng) {
     }
 }
 
+/// Makes an actor of any process of a split server panic, once: none of its calls may be lost by it.
+pub fn strike_somewhere(world: &mut World, rng: &mut StdRng) {
+    let any = |number: usize, rng: &mut StdRng| ConnectorId(rng.random_range(0..number) as u16);
+    let id = any(world.sides.len(), rng);
+    let dn = DnId::new(&world.dns()[rng.random_range(0..world.dns().len())]);
+    let side = world.sides[usize::from(id.0)].tree();
+    let of_side = rng.random_range(0..4);
+    let of_tserver = rng.random_range(0..6);
+    let (tree, target) = match side.filter(|_| rng.random()) {
+        Some(side) => {
+            let conferences = side.directory.conference_ids();
+            let target = match of_side {
+                0 => Some(Target::Connector(id)),
+                1 => Some(Target::Registrar(id)),
+                2 => Some(Target::LinkServer),
+                _ => conferences.choose(rng).copied().map(Target::Conference),
+            };
+            (side, target)
+        }
+        None => {
+            let target = match of_tserver {
+                0 => Some(Target::ConnectorLink(id)),
+                1 => Some(Target::RemoteLink(id)),
+                2 => Some(Target::Dn(dn)),
+                3 => Some(Target::EventLog),
+                4 => Some(Target::Lobby),
+                _ => world.tree.directory.call_ids().choose(rng).copied().map(Target::Call),
+            };
+            (&world.tree, target)
+        }
+    };
+    if let Some(target) = target.filter(|_| world.is_up()) {
+        world.wire.write(format!("a panic: {target:?}"));
+        // There may be no such actor any more.
+        let _ = tree.gateway.faults().strike(&target);
+    }
+}
+
 fn inject(world: &mut World, rng: &mut StdRng, kind: ActorKind, dn: usize, id: ConnectorId) -> Option<()> {
     let directory = world.tree.directory.clone();
     let dn = DnId::new(world.dns().get(dn)?);
