@@ -289,6 +289,9 @@ impl Known {
     }
 
     fn outward(&self, here: &mut Here<'_>, request: &Message, from: Flow) -> Way {
+        if !self.introduced {
+            return self.not_yet(here, request, from);
+        }
         if self.others.is_empty() || self.edge.is_of_connector(request, from) {
             return Way::Here;
         }
@@ -314,6 +317,14 @@ impl Known {
                 Way::On(forward)
             }
             Err(refusal) => Way::Refused(refusal),
+        }
+    }
+
+    /// What names a dialog of another connector would end here with 481, and a call with it, had the phone not to send it again.
+    fn not_yet(&self, here: &Here<'_>, request: &Message, from: Flow) -> Way {
+        match place_among(here.devices, |_| true, request) {
+            Place::At(other) if other != self.me && !from.transport.is_reliable() => Way::Later,
+            _ => Way::Here,
         }
     }
 
