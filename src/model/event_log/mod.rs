@@ -232,12 +232,16 @@ impl EventLog {
     }
 
     /// Gives an event its place and a copy to each client registered on its ThisDN. The requestor's copy carries its ReferenceID; it
-    /// gets one even where it is not registered there, as it waits for an answer. An event without ThisDN goes to every client.
+    /// gets one even where it is not registered there, as it waits for an answer. An event without ThisDN goes to every client that has
+    /// opened the server; before that no chain has begun that it could be part of.
     pub fn publish(&mut self, event: Event, requestor: Option<Requestor>, now: SystemTime, out: &mut Vec<Delivery>) {
         let event = self.place(event, now);
         let subscribers: Vec<ClientId> = match &event.this_dn {
             Some(dn) => self.subscribers.get(dn).into_iter().flatten().copied().collect(),
-            None => self.clients.keys().copied().collect(),
+            None => {
+                let opened = self.clients.iter().filter(|(_, client)| client.opened.is_some());
+                opened.map(|(id, _)| *id).collect()
+            }
         };
         let stranger = requestor
             .map(|requestor| requestor.client)

@@ -161,15 +161,17 @@ fn an_answer_goes_to_the_requestor_only() {
 }
 
 #[test]
-fn an_event_without_a_dn_goes_to_every_client() {
-    let mut rig = Rig::with_clients(&[(1, ALICE)]);
-    rig.log.client_opened(ClientId(2));
-    rig.out.clear();
-    rig.log
-        .publish(Event::new(EventName::EventLinkConnected), None, NOW, &mut rig.out);
+fn an_event_without_a_dn_goes_to_every_client_that_has_opened_the_server() {
+    let mut house = resume::House::new(Limits::default());
+    house.desk(1, &[ALICE]);
+    house.desk(2, &[]);
+    // It has a connection, and its OpenServer is still to come: maybe it resumes, and has a chain to go on with.
+    house.rig.log.client_opened(ClientId(3));
+    let Rig { log, out } = &mut house.rig;
+    log.publish(Event::new(EventName::EventLinkConnected), None, NOW, out);
     assert_eq!(
-        rig.said(),
-        ["1: 2 after 1 EventLinkConnected -", "2: 2 after 0 EventLinkConnected -"]
+        house.rig.said(),
+        ["1: 4 after 2 EventLinkConnected -", "2: 4 after 3 EventLinkConnected -"]
     );
 }
 
