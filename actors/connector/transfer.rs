@@ -2,6 +2,10 @@
 //!
 //! A leg's SIP session stays where it began. Which connector that is shows in the tags of its dialog, so a REFER or INVITE that names
 //! the dialog finds the party there.
+//!
+//! That is so within a process. A leg does not go to a connector of another one: a REFER that names a dialog there is refused, and so is the
+//! operation of a desktop that would join calls of both. [`crate::neighbours`] makes that rare: a device in a call of another connector makes
+//! its next call there.
 
 use std::sync::Arc;
 
