@@ -274,6 +274,11 @@ struct GivenBack(u64);
 pub struct KeepCopies;
 
 impl ConnectorLinkActor {
+    /// The session of the link is a new one: what was being given back in the one before is not given back in this one.
+    pub(super) fn call_back(&self) {
+        self.copies.begin();
+    }
+
     /// The first words of a connector in a session. One that has lost what it had kept gets it back before its conferences are asked for.
     pub(super) fn has_come(&mut self, is_empty: bool, ctx: &mut Context<Self>) {
         let session = self.copies.begin();

@@ -99,6 +99,7 @@ impl ConnectorLinkActor {
             return self.tell_reachable(&homes);
         }
         self.remote.is_complete = false;
+        self.call_back();
         self.remote.stale = homes.into_iter().collect();
         self.remote.is_reviewed = true;
         let change = self.remote.changes;
