@@ -182,11 +182,13 @@ impl Acceptor {
 
     /// Makes what came in a connection.
     pub async fn accept(&self, incoming: Incoming) -> io::Result<Stream> {
+        #[cfg(feature = "fault-injection")]
         let tcp = match incoming {
             Incoming::Tcp(tcp) => tcp,
-            #[cfg(feature = "fault-injection")]
             Incoming::Simulated(stream) => return Ok(stream),
         };
+        #[cfg(not(feature = "fault-injection"))]
+        let Incoming::Tcp(tcp) = incoming;
         tcp.set_nodelay(true)?;
         Ok(match &self.0 {
             None => Box::new(tcp),
