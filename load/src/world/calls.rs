@@ -167,6 +167,11 @@ impl Call {
         matches!(self.phase, Phase::Up | Phase::Asking) && self.failure.is_none()
     }
 
+    /// It is up, and nothing was asked for that is not through.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.phase == Phase::Up && self.failure.is_none()
+    }
+
     /// The server was killed.
     pub(super) fn proves(&mut self) {
         self.phase = Phase::Proving;

@@ -430,9 +430,9 @@ impl World {
         }
     }
 
-    /// Every other call that is up is to be tried, too.
+    /// Every other call that is up is to be tried, too. What a desk has asked for is waited for: nobody took its call away.
     pub fn prove_rest(&mut self) {
-        let up = self.calls.iter().filter(|(_, call)| call.is_established());
+        let up = self.calls.iter().filter(|(_, call)| call.is_at_rest());
         let mut ids: Vec<CallId> = up.map(|(id, _)| *id).collect();
         ids.sort_unstable();
         for id in ids {
