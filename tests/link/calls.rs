@@ -62,7 +62,7 @@ async fn phones_call_each_other_and_messages_are_logged_without_what_is_sensitiv
     alice.is_answered(there).await;
     desk.expect(EventRinging, &dn("1002")).await;
     let call = Desk::call_of(&desk.expect(EventEstablished, &dn("1001")).await);
-    let answer = desk.ask(ClientRequest::send_dtmf(&dn("1001"), call, "4711")).await;
+    let answer = desk.ask(ClientRequest::send_dtmf(&dn("1001"), call, "47114711")).await;
     assert_eq!(answer.error_code, None, "{answer:?}");
     bob.hangs_up(here).await;
     alice.is_over(there).await;
@@ -70,9 +70,9 @@ async fn phones_call_each_other_and_messages_are_logged_without_what_is_sensitiv
     assert!(split.tserver.is_running() && split.connector.is_running());
     for program in [&split.tserver, &split.connector] {
         let log = std::fs::read_to_string(&program.log).expect("a log");
-        for line in ["SEND_DIGITS * MLTP/1.0", "data: **** (length:4)", "PARTY_CREATED * MLTP/1.0"] {
+        for line in ["SEND_DIGITS * MLTP/1.0", "data: **** (length:8)", "PARTY_CREATED * MLTP/1.0"] {
             assert!(log.contains(line), "no {line} in\n{log}");
         }
-        assert!(!log.contains("4711"), "digits in\n{log}");
+        assert!(!log.contains("47114711"), "digits in\n{log}");
     }
 }

@@ -44,7 +44,7 @@ impl Phone {
         let dn = self.dn();
         let dialog = Dialog::new(&dn, &dn, self.socket.address);
         let request = dialog.request_with("REGISTER", "sip:tandem.local", 1, "", &fresh(), "Expires: 300\r\n", "");
-        self.socket.send(self.server, request).await;
+        self.send(request).await;
         let answer = self.socket.final_response("1 REGISTER").await;
         assert_eq!(answer.status(), Some(200), "{}", answer.start);
     }
@@ -56,6 +56,13 @@ impl Phone {
             socket: Socket::bind_to(address).await,
             server,
         }
+    }
+
+    /// Answers go where the request came from, requests to its server.
+    async fn send(&self, text: String) {
+        let message = Message::read(text.as_bytes());
+        let back = message.status().and_then(|_| message.destination());
+        self.socket.send(back.unwrap_or(self.server), text).await;
     }
 
     /// Its DN.
@@ -77,9 +84,7 @@ impl Phone {
 
     async fn send_in(&self, attempt: &Attempt, method: &str, body: &str) {
         let Attempt { dialog, uri, branch } = attempt;
-        self.socket
-            .send(self.server, dialog.request_with(method, uri, 1, "", branch, "", body))
-            .await;
+        self.send(dialog.request_with(method, uri, 1, "", branch, "", body)).await;
     }
 
     /// Waits for the answer to a call it made.
@@ -93,8 +98,7 @@ impl Phone {
             target,
             cseq: 1,
         };
-        self.socket
-            .send(self.server, talk.dialog.request("ACK", &talk.target, 1, &talk.remote_tag, ""))
+        self.send(talk.dialog.request("ACK", &talk.target, 1, &talk.remote_tag, ""))
             .await;
         talk
     }
@@ -109,7 +113,7 @@ impl Phone {
         let answer = self.socket.final_response("1 INVITE").await;
         let Attempt { dialog, uri, branch } = attempt;
         let ack = dialog.request_with("ACK", uri, 1, tag_of(answer.header("To")), branch, "", "");
-        self.socket.send(self.server, ack).await;
+        self.send(ack).await;
         answer.status().expect("a status")
     }
 
@@ -125,9 +129,7 @@ impl Phone {
     pub async fn is_left_alone(&self) {
         let uri = format!("sip:{}", self.server);
         let dialog = Dialog::new(&self.dn(), &uri, self.socket.address);
-        self.socket
-            .send(self.server, dialog.request("OPTIONS", &uri, 1, "", ""))
-            .await;
+        self.send(dialog.request("OPTIONS", &uri, 1, "", "")).await;
         let next = self.socket.receive().await;
         assert_eq!(next.header("CSeq"), "1 OPTIONS", "{}", next.start);
     }
@@ -135,17 +137,14 @@ impl Phone {
     /// Waits for a call, and rings.
     pub async fn rings(&self) -> Message {
         let invite = self.socket.request("INVITE").await;
-        self.socket
-            .send(self.server, invite.response("180 Ringing", &self.tag(), &self.contact(), ""))
+        self.send(invite.response("180 Ringing", &self.tag(), &self.contact(), ""))
             .await;
         invite
     }
 
     /// Picks up.
     pub async fn picks_up(&self, invite: &Message) -> Talk {
-        self.socket
-            .send(self.server, invite.response("200 OK", &self.tag(), &self.contact(), SDP))
-            .await;
+        self.send(invite.response("200 OK", &self.tag(), &self.contact(), SDP)).await;
         let address = |header: &str| {
             let inside = header.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
             inside.map_or(header, |(uri, _)| uri).to_owned()
@@ -165,20 +164,15 @@ impl Phone {
 
     /// Turns a call down.
     pub async fn refuses(&self, invite: &Message, status: &str) {
-        self.socket
-            .send(self.server, invite.response(status, &self.tag(), "", ""))
-            .await;
+        self.send(invite.response(status, &self.tag(), "", "")).await;
         self.socket.request("ACK").await;
     }
 
     /// Waits until a call that rings is taken back.
     pub async fn is_cancelled(&self, invite: &Message) {
         let cancel = self.socket.request("CANCEL").await;
-        self.socket
-            .send(self.server, cancel.response("200 OK", &self.tag(), "", ""))
-            .await;
-        self.socket
-            .send(self.server, invite.response("487 Request Terminated", &self.tag(), "", ""))
+        self.send(cancel.response("200 OK", &self.tag(), "", "")).await;
+        self.send(invite.response("487 Request Terminated", &self.tag(), "", ""))
             .await;
         self.socket.request("ACK").await;
     }
@@ -186,11 +180,7 @@ impl Phone {
     /// Hangs up.
     pub async fn hangs_up(&self, talk: &Talk) {
         let cseq = talk.cseq + 1;
-        self.socket
-            .send(
-                self.server,
-                talk.dialog.request("BYE", &talk.target, cseq, &talk.remote_tag, ""),
-            )
+        self.send(talk.dialog.request("BYE", &talk.target, cseq, &talk.remote_tag, ""))
             .await;
         let answer = self.socket.final_response(&format!("{cseq} BYE")).await;
         assert_eq!(answer.status(), Some(200), "{}", answer.start);
@@ -202,15 +192,10 @@ impl Phone {
             let message = self.socket.receive().await;
             match message.method() {
                 Some("BYE") => {
-                    return self
-                        .socket
-                        .send(self.server, message.response("200 OK", &self.tag(), "", ""))
-                        .await;
+                    return self.send(message.response("200 OK", &self.tag(), "", "")).await;
                 }
                 Some("INVITE") => {
-                    self.socket
-                        .send(self.server, message.response("200 OK", &self.tag(), &self.contact(), SDP))
-                        .await;
+                    self.send(message.response("200 OK", &self.tag(), &self.contact(), SDP)).await;
                 }
                 _ => {}
             }

@@ -77,6 +77,16 @@ impl Message {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Where it says that it goes, if by an address: a response along its Via, a request along its route or to its URI.
+    pub fn destination(&self) -> Option<SocketAddr> {
+        if self.status().is_some() {
+            let sent_by = self.header("Via").split([' ', ';']).nth(1)?;
+            return sent_by.parse().ok();
+        }
+        let target = self.start.split(' ').nth(1)?;
+        address_in(self.all("Route").next().unwrap_or(target))
+    }
+
     /// The address in the Contact header.
     pub fn contact(&self) -> &str {
         let contact = self.header("Contact");
@@ -106,6 +116,13 @@ impl Message {
         };
         format!("{text}{more}{content_type}Content-Length: {}\r\n\r\n{body}", body.len())
     }
+}
+
+/// The address in `<sip:user@address;parameters>`.
+fn address_in(uri: &str) -> Option<SocketAddr> {
+    let bare = uri.trim_matches(['<', '>']).strip_prefix("sip:")?;
+    let (_, host) = bare.split_once('@').unwrap_or(("", bare));
+    host.split(';').next()?.parse().ok()
 }
 
 /// A UDP socket that speaks SIP.

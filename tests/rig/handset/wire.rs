@@ -80,7 +80,7 @@ impl Wire {
         match &self.way {
             Way::Datagrams(socket) => {
                 let server = *self.server.lock().unwrap_or_else(PoisonError::into_inner);
-                let to = destination(&Message::read(text.as_bytes())).unwrap_or(server);
+                let to = Message::read(text.as_bytes()).destination().unwrap_or(server);
                 socket.send_to(text.as_bytes(), to).await.expect("a datagram is sent");
             }
             Way::Connection(write, _) => {
@@ -113,22 +113,4 @@ impl Wire {
             }
         }
     }
-}
-
-/// Where a message says that it goes, if by an address.
-fn destination(message: &Message) -> Option<SocketAddr> {
-    if message.status().is_some() {
-        let sent_by = message.header("Via").split([' ', ';']).nth(1)?;
-        return sent_by.parse().ok();
-    }
-    let target = message.start.split(' ').nth(1)?;
-    let route = message.all("Route").next();
-    address_in(route.unwrap_or(target))
-}
-
-/// The address in `<sip:user@address;parameters>`.
-fn address_in(uri: &str) -> Option<SocketAddr> {
-    let bare = uri.trim_matches(['<', '>']).strip_prefix("sip:")?;
-    let (_, host) = bare.split_once('@').unwrap_or(("", bare));
-    host.split(';').next()?.parse().ok()
 }
