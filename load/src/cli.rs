@@ -43,6 +43,9 @@ EXAMPLES
       tandem-load crash --calls 200 --rounds 20 --mix --server-bin target/release/tandem --server-config config/load.toml
   A T-Server and three connectors under load, each fault once for a round (as root, for the one that takes network namespaces):
       tandem-load crash --connectors 3 --fault all --calls 200 --rounds 2 --server-bin target/release/tandem --server-config config/load.toml
+  The same with requests of desks, calls across connectors, and an address for each phone, as real ones have:
+      tandem-load crash --connectors 3 --fault all --calls 100 --mix --across 30 --sockets 400 --server-bin target/release/tandem \
+          --server-config config/load.toml
   A rolling drain of three connectors with 200 calls up, in one process and in four:
       tandem-load drain --threads 3 --server-bin target/release/tandem --server-config config/load.toml
       tandem-load drain --connectors 3 --restart --server-bin target/release/tandem --server-config config/load.toml
