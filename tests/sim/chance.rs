@@ -232,11 +232,11 @@ impl Cast {
             _ => {
                 let place = rng.random_range(0..self.numbers.len());
                 let is_near = |place: &usize| self.phones[*place] % self.sides == side;
-                // Mostly somebody at the same connector.
+                // Often somebody at the same connector.
                 let near = (0..self.numbers.len())
                     .map(|step| (place + step) % self.numbers.len())
                     .find(is_near);
-                let far = self.sides > 1 && rng.random_ratio(1, 6);
+                let far = self.sides > 1 && rng.random_ratio(1, 2);
                 self.numbers[near.filter(|_| !far).unwrap_or(place)].clone()
             }
         }

@@ -128,6 +128,8 @@ pub struct Phone {
     pub deeds: usize,
     /// Its link is down.
     pub dark: bool,
+    /// A connector that its calls may go through is down.
+    cut_off: bool,
     /// It hung up when nobody could hear that.
     pub unheard: bool,
     hung_up: Option<Instant>,
@@ -173,6 +175,7 @@ impl Phone {
             dialogs: BTreeMap::new(),
             deeds: 0,
             dark: false,
+            cut_off: false,
             unheard: false,
             hung_up: None,
         }
@@ -189,7 +192,7 @@ impl Phone {
         self.deeds += 1;
         if matches!(act, Act::HangUp(_) | Act::Cancel(_)) {
             self.hung_up = Some(at);
-            self.unheard |= self.dark;
+            self.unheard |= self.dark || self.cut_off;
         }
         match act {
             Act::Register { seconds } => self.register(seconds),
@@ -256,7 +259,17 @@ impl Phone {
     /// Its link goes down, or is up again.
     pub fn set_dark(&mut self, dark: bool) {
         self.dark = dark;
-        self.unheard |= dark && self.hung_up.is_some_and(|at| now() < at + LONGEST_REQUEST);
+        self.unheard |= dark && self.has_just_hung_up();
+    }
+
+    /// A connector that its calls may go through goes down, or all of them are up again.
+    pub fn set_cut_off(&mut self, cut_off: bool) {
+        self.cut_off = cut_off;
+        self.unheard |= cut_off && self.has_just_hung_up();
+    }
+
+    fn has_just_hung_up(&self) -> bool {
+        self.hung_up.is_some_and(|at| now() < at + LONGEST_REQUEST)
     }
 
     fn retire(&mut self) {

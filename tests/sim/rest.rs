@@ -49,8 +49,19 @@ fn picture(observer: &Desktop, before: u64) -> Picture {
             EventName::EventHeld => Some(PartyState::Held),
             EventName::EventPartyChanged => {
                 let before = frame.previous_conn_id.clone().map(|call| (call, dn.clone()));
+                // Who comes from another call is not muted in this one.
+                let stays = before.as_ref() == Some(&here);
                 let moved = before.and_then(|before| picture.remove(&before));
-                picture.extend(moved.map(|moved| (here, moved)));
+                let muted = |standing: Standing| stays && standing.muted;
+                picture.extend(moved.map(|moved| {
+                    (
+                        here,
+                        Standing {
+                            muted: muted(moved),
+                            ..moved
+                        },
+                    )
+                }));
                 continue;
             }
             EventName::EventMuteOn | EventName::EventMuteOff => {

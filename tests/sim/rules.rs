@@ -31,7 +31,7 @@ pub fn check_clients(world: &World) {
     check_parties(observer);
     for (index, desktop) in world.desktops.iter().enumerate() {
         check_chain(index, desktop);
-        check_answers(index, desktop);
+        check_answers(index, desktop, world.was_killed());
         check_completeness(index, desktop, observer);
     }
     check_same_order(&world.desktops);
@@ -148,8 +148,13 @@ pub fn check_rest(world: &World) {
         let in_call = |calls: &BTreeSet<ConnId>| call.is_some_and(|call| calls.contains(&call));
         let others = live.iter().filter(|(dn, calls)| **dn != phone.dn() && in_call(calls));
         let others: Vec<_> = others.map(|(dn, _)| held(observer, dn, call)).collect();
-        // No music is played to a conference: where all others hold it, or ring yet, there is nothing to hear.
-        let left_alone = others.len() > 1 && others.iter().all(|held| *held != Some(false));
+        // No music is played to a conference: where all others hold it, or ring yet, there is nothing to hear. Of those outside it is not
+        // known whether they do.
+        let dns = world.dns();
+        let is_outside = |dn: &Option<String>| dn.as_ref().is_some_and(|dn| !dns.contains(dn));
+        let mut of_call = observer.frames.iter().filter(|frame| frame.call() == call);
+        let outside = of_call.any(|frame| is_outside(&frame.other_dn) || is_outside(&frame.third_party_dn));
+        let left_alone = others.len() + usize::from(outside) > 1 && others.iter().all(|held| *held != Some(false));
         let own = ports.values().filter(|port| {
             let remote = port.settings.as_ref().and_then(|settings| settings.remote);
             remote.is_some_and(|remote| remote.ip() == phone.address.ip())
@@ -215,7 +220,7 @@ fn check_chain(index: usize, desktop: &Desktop) {
 }
 
 /// Each request is answered exactly once, and nothing else is.
-fn check_answers(index: usize, desktop: &Desktop) {
+fn check_answers(index: usize, desktop: &Desktop, killed: bool) {
     let mut answers: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
     for frame in &desktop.frames {
         if let Some(reference) = frame.reference_id {
@@ -227,11 +232,13 @@ fn check_answers(index: usize, desktop: &Desktop) {
         // Who went away is owed nothing. What was under way in a call that crashed is lost with it.
         let lost = recorder::total("tandem_actor_crashes_total") > 0 && request.contains("\"connId\"");
         let owed = (desktop.handle.is_some() && !lost) || !got.is_empty();
-        // That the new party rings (one after the other where it is forwarded), then what came of it (reference 9.10).
+        // That the new party rings (one after the other where it is forwarded), then what came of it (reference 9.10), unless the server was
+        // killed meanwhile.
+        let is_last = |event: &str| ["EventPartyAdded", "EventError"].contains(&event) || (killed && event == "EventRinging");
         let told_twice = request.contains("SingleStepConference")
-            && got.split_last().is_some_and(|(last, first)| {
-                ["EventPartyAdded", "EventError"].contains(last) && first.iter().all(|event| *event == "EventRinging")
-            });
+            && got
+                .split_last()
+                .is_some_and(|(last, first)| is_last(last) && first.iter().all(|event| *event == "EventRinging"));
         assert!(
             !owed || got.len() == 1 || told_twice,
             "desktop {index}: {request} was answered by {got:?}"

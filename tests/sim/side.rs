@@ -75,6 +75,11 @@ impl Side {
         self.running.is_some()
     }
 
+    /// Whether it does anything.
+    pub fn is_serving(&self) -> bool {
+        self.running.as_ref().is_some_and(|(_, process)| !process.is_stopped())
+    }
+
     /// Its actors, while it runs.
     pub fn tree(&self) -> Option<&Tree> {
         self.running.as_ref().map(|(tree, _)| tree)

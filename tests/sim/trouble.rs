@@ -5,7 +5,8 @@ use std::time::Duration;
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use super::world::World;
+use super::side::Side;
+use super::world::{STARTING, World};
 
 /// The shortest and the longest time that something lasts, in milliseconds: shorter than the grace of a link, longer than that and than the
 /// keep-alive, and longer than most calls.
@@ -43,6 +44,8 @@ pub fn plan(sides: usize, within: Duration, rng: &mut StdRng) -> Vec<(Duration, 
             10 => (Trouble::StopTServer(true), Trouble::StopTServer(false)),
             _ => (Trouble::Stop { side, stopped: true }, Trouble::Stop { side, stopped: false }),
         };
+        let is_start = matches!(ends, Trouble::RestartTServer | Trouble::Restart(_));
+        let lasts = if is_start { lasts.max(STARTING) } else { lasts };
         plan.extend([(start, begins), (start + lasts, ends)]);
     }
     plan
@@ -62,6 +65,10 @@ impl Trouble {
             Self::Kill(side) => world.kill_side(side).await,
             Self::Restart(side) => world.restart_side(side).await,
             Self::Stop { side, stopped } => world.sides[side].set_stopped(stopped),
+        }
+        let cut_off = !world.sides.iter().all(Side::is_serving);
+        for phone in &mut world.phones {
+            phone.set_cut_off(cut_off);
         }
     }
 }

@@ -143,6 +143,10 @@ fn config(audio: Audio) -> &'static Config {
     })
 }
 
+/// The longest that a session lasts without a refresh (`Session-Expires`), and some more.
+const SESSION_EXPIRES: Duration = Duration::from_secs(1900);
+/// How long a process takes to start. Two that start in one second would give calls the same numbers.
+pub const STARTING: Duration = Duration::from_secs(1);
 /// When every simulation begins.
 pub const UNIX_SECONDS: u64 = 1_800_000_000;
 
@@ -258,7 +262,13 @@ impl World {
     /// Kills the server, in the middle of whatever it does, and starts it again. Its clients have lost their connections.
     pub async fn kill_and_restart(&mut self) {
         self.kill().await;
+        self.run(STARTING).await;
         self.restart().await;
+    }
+
+    /// Whether a process was killed.
+    pub fn was_killed(&self) -> bool {
+        self.kills > 0
     }
 
     /// Starts a server that was killed; its clients come back.
@@ -494,5 +504,9 @@ impl World {
             self.act(phone, Act::Retire);
         }
         self.run(Duration::from_secs(60)).await;
+        if self.phones.iter().any(|phone| phone.unheard) {
+            // Two that hung up unheard are found out when their session is not refreshed.
+            self.run(SESSION_EXPIRES).await;
+        }
     }
 }
