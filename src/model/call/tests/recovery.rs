@@ -300,7 +300,10 @@ fn a_conference_that_never_says_what_it_is_is_given_up() {
     stage.says("link: audit");
     let given_up = stage.call.next_timeout().unwrap();
     let cut_off = std::time::Duration::from_secs(600);
-    assert!(given_up > stage.now + cut_off, "its connector may be out of reach for a while");
+    assert!(
+        given_up > stage.now + cut_off,
+        "its connector may be out of reach for a while"
+    );
     stage.now = given_up;
     stage.input(CallInput::Timeout).says(
         "link: release all
