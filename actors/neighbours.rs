@@ -20,7 +20,7 @@
 //! what it has begun goes on: its address is known until its place is taken.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{OnceLock, PoisonError};
 
 use crossbeam::sync::{ShardedLock, ShardedLockReadGuard};
@@ -30,7 +30,7 @@ use tandem_model::connector::{Peer, SipAddress};
 use tandem_model::{ConnectorId, DnId};
 use tandem_sip::edge::{Edge, Forward, Refusal};
 use tandem_sip::flow::{Flow, Hop, Transport};
-use tandem_sip::message::{Message, Method};
+use tandem_sip::message::{Message, Method, Uri};
 use tandem_sip::ua::{Listener, tag_owner};
 
 use crate::devices::Devices;
@@ -205,6 +205,14 @@ impl Neighbours {
         self.read().is_some_and(|known| known.edge.takes_from(source))
     }
 
+    /// Whether that is where a connector takes SIP.
+    pub fn is_at(&self, address: SocketAddr) -> bool {
+        self.read().is_some_and(|known| {
+            let hops = known.others.values().flat_map(|other| &other.hops);
+            hops.into_iter().any(|hop| hop.addr == address)
+        })
+    }
+
     /// The address that a request began at; see [`Edge::source`].
     pub fn source(&self, request: &Message, from: Flow) -> IpAddr {
         self.read()
@@ -231,7 +239,7 @@ impl Neighbours {
     pub fn way(&self, here: &mut Here<'_>, message: &Message, from: Flow) -> Way {
         let Some(known) = self.read() else { return Way::Here };
         if !message.is_request() {
-            return known.back(here.memory, message, from);
+            return known.back(here, message, from);
         }
         if message.is(&Method::Bye) {
             here.memory.is_over(message.call_id().unwrap_or_default());
@@ -257,7 +265,7 @@ impl Known {
         self.edge.set_peers(hops.map(|hop| hop.addr));
     }
 
-    fn back(&self, memory: &mut Memory, response: &Message, from: Flow) -> Way {
+    fn back(&self, here: &mut Here<'_>, response: &Message, from: Flow) -> Way {
         let Some(forward) = self.edge.response(response) else {
             return Way::Here;
         };
@@ -266,26 +274,30 @@ impl Known {
         if status >= 200
             && let Some(key) = key(response, 1)
         {
-            memory.is_answered(&key);
+            here.memory.is_answered(&key);
         }
         if (200..300).contains(&status) {
-            self.note_call(memory, response, from, forward.flow);
+            self.note_call(here, response, from, forward.flow);
         }
         Way::On(forward)
     }
 
     /// A device is in a call of another connector: that one's tag tells which of the two the device is.
-    fn note_call(&self, memory: &mut Memory, response: &Message, from: Flow, to: Flow) {
+    fn note_call(&self, here: &mut Here<'_>, response: &Message, from: Flow, to: Flow) {
         let shard = |tag: Option<&str>| tag.and_then(tag_owner).map(ConnectorId);
-        let called = shard(response.to().ok().and_then(|to| to.tag()));
-        let calling = shard(response.from().ok().and_then(|from| from.tag()));
+        let (Ok(callee), Ok(caller)) = (response.to(), response.from()) else {
+            return;
+        };
         let is_other = |id: &ConnectorId| self.others.contains_key(id);
-        let (connector, device) = match (called.filter(is_other), calling.filter(is_other)) {
-            (Some(connector), _) => (connector, to),
-            (None, Some(connector)) => (connector, from),
+        let (connector, device, party) = match (shard(callee.tag()).filter(is_other), shard(caller.tag()).filter(is_other)) {
+            (Some(connector), _) => (connector, to, caller),
+            (None, Some(connector)) => (connector, from, callee),
             (None, None) => return,
         };
-        memory.is_in_call(response.call_id().unwrap_or_default(), device.peer, connector);
+        let Ok(uri) = Uri::parse(party.uri) else { return };
+        let device = (device.peer, here.devices.dn_of(&uri));
+        here.memory
+            .is_in_call(response.call_id().unwrap_or_default(), device, connector);
     }
 
     fn outward(&self, here: &mut Here<'_>, request: &Message, from: Flow) -> Way {
@@ -335,7 +347,9 @@ impl Known {
             Place::At(connector) => connector,
             Place::With { key, room: true } => self.room_at(&key, here.available),
             Place::With { key, room: false } if begins && request.is(&Method::Invite) => {
-                let in_call = here.memory.in_call_at(from.peer).filter(|id| self.is_available(*id));
+                let caller = request.from().ok().and_then(|caller| Uri::parse(caller.uri).ok());
+                let in_call = caller.and_then(|uri| here.memory.in_call_at(&(from.peer, here.devices.dn_of(&uri))));
+                let in_call = in_call.filter(|id| self.is_available(*id));
                 in_call.unwrap_or_else(|| self.call_at(&key, here.available))
             }
             Place::With { room: false, .. } => self.me,

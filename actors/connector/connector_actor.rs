@@ -585,6 +585,10 @@ impl ConnectorActor {
     }
 
     fn flow_failed(&mut self, flow: &Flow, connection: Option<ConnectionId>) {
+        // A connector that was killed is back soon, and what is sent to it is sent again until then: a call does not end for that.
+        if connection.is_none() && !flow.transport.is_reliable() && self.parts.directory.neighbours.is_at(flow.peer) {
+            return;
+        }
         self.parts.shard.borrow_mut().ua.flow_failed(now(), flow);
         if let Some(connection) = connection {
             // Unbounded post: connections are capped, and each closes once.

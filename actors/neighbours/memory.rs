@@ -13,18 +13,21 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
-use tandem_model::ConnectorId;
+use tandem_model::{ConnectorId, DnId};
 
 /// So many of either kind are remembered.
 const MOST: usize = 4096;
+
+/// A device: many may be behind one address.
+pub(super) type Device = (SocketAddr, DnId);
 
 /// The memory. Not invariants hang on it but convenience: whatever is in it, each message has a way.
 #[derive(Default, Debug)]
 pub struct Memory {
     invites: Table<ConnectorId>,
-    calls: Table<(SocketAddr, ConnectorId)>,
+    calls: Table<(Device, ConnectorId)>,
     /// Of each device in a call, the connectors of its calls, the latest last.
-    devices: HashMap<SocketAddr, Vec<ConnectorId>>,
+    devices: HashMap<Device, Vec<ConnectorId>>,
 }
 
 /// A table that forgets the oldest.
@@ -53,33 +56,33 @@ impl Memory {
     }
 
     /// A device is in a call of a connector.
-    pub(super) fn is_in_call(&mut self, call_id: &str, device: SocketAddr, connector: ConnectorId) {
-        let gone = self.calls.put(call_id, (device, connector));
+    pub(super) fn is_in_call(&mut self, call_id: &str, device: Device, connector: ConnectorId) {
+        let gone = self.calls.put(call_id, (device.clone(), connector));
         self.devices.entry(device).or_default().push(connector);
         for (device, connector) in gone {
-            self.leaves(device, connector);
+            self.leaves(&device, connector);
         }
     }
 
     /// The connector of the latest call that a device is in.
-    pub(super) fn in_call_at(&self, device: SocketAddr) -> Option<ConnectorId> {
-        self.devices.get(&device)?.last().copied()
+    pub(super) fn in_call_at(&self, device: &Device) -> Option<ConnectorId> {
+        self.devices.get(device)?.last().copied()
     }
 
     /// A call is over.
     pub(super) fn is_over(&mut self, call_id: &str) {
         if let Some((device, connector)) = self.calls.take(call_id) {
-            self.leaves(device, connector);
+            self.leaves(&device, connector);
         }
     }
 
-    fn leaves(&mut self, device: SocketAddr, connector: ConnectorId) {
-        let Some(calls) = self.devices.get_mut(&device) else { return };
+    fn leaves(&mut self, device: &Device, connector: ConnectorId) {
+        let Some(calls) = self.devices.get_mut(device) else { return };
         if let Some(place) = calls.iter().rposition(|other| *other == connector) {
             calls.remove(place);
         }
         if calls.is_empty() {
-            self.devices.remove(&device);
+            self.devices.remove(device);
         }
     }
 }
@@ -131,23 +134,25 @@ mod tests {
     const A: ConnectorId = ConnectorId(1);
     const B: ConnectorId = ConnectorId(2);
 
-    fn device(port: u16) -> SocketAddr {
-        SocketAddr::from(([192, 0, 2, 7], port))
+    fn device(port: u16) -> Device {
+        (SocketAddr::from(([192, 0, 2, 7], port)), DnId::new("sip:1@x"))
     }
 
     #[test]
     fn a_device_is_in_its_latest_call_until_that_is_over() {
         let mut memory = Memory::default();
-        assert_eq!(memory.in_call_at(device(1)), None);
+        assert_eq!(memory.in_call_at(&device(1)), None);
         memory.is_in_call("a", device(1), A);
         memory.is_in_call("b", device(1), B);
         memory.is_in_call("b", device(1), B);
         memory.is_in_call("c", device(2), A);
-        assert_eq!(memory.in_call_at(device(1)), Some(B));
+        assert_eq!(memory.in_call_at(&device(1)), Some(B));
+        let neighbour = (device(1).0, DnId::new("sip:2@x"));
+        assert_eq!(memory.in_call_at(&neighbour), None, "another device at the same address");
         memory.is_over("b");
         memory.is_over("b");
         assert_eq!(
-            (memory.in_call_at(device(1)), memory.in_call_at(device(2))),
+            (memory.in_call_at(&device(1)), memory.in_call_at(&device(2))),
             (Some(A), Some(A))
         );
         memory.is_over("a");
@@ -173,7 +178,10 @@ mod tests {
             memory.is_in_call(&n.to_string(), device(n as u16), A);
         }
         assert_eq!((memory.went_to("0"), memory.went_to("1")), (None, Some(A)));
-        assert_eq!((memory.in_call_at(device(0)), memory.in_call_at(device(1))), (None, Some(A)));
+        assert_eq!(
+            (memory.in_call_at(&device(0)), memory.in_call_at(&device(1))),
+            (None, Some(A))
+        );
         for n in 0..10 * MOST {
             memory.goes_to(&n.to_string(), A);
             memory.is_answered(&n.to_string());
@@ -191,9 +199,9 @@ mod tests {
                 } else {
                     memory.is_over(&call.to_string());
                 }
-                let mut expected: HashMap<SocketAddr, Vec<ConnectorId>> = HashMap::new();
+                let mut expected: HashMap<Device, Vec<ConnectorId>> = HashMap::new();
                 for (_, (device, connector)) in memory.calls.entries.values() {
-                    expected.entry(*device).or_default().push(*connector);
+                    expected.entry(device.clone()).or_default().push(*connector);
                 }
                 let mut found = memory.devices.clone();
                 found.values_mut().chain(expected.values_mut()).for_each(|calls| calls.sort_unstable());

@@ -314,6 +314,14 @@ fn a_device_makes_its_next_call_where_it_is_in_one() {
     assert_eq!(scene.goes(&next), ME, "it rings");
     assert!(matches!(scene.way(&answered(200), device()), Way::On(_)));
     assert_eq!(scene.goes(&next), OTHER);
+    let neighbour = RequestBuilder::new("INVITE", "sip:1003@tandem.local")
+        .header("Via", "SIP/2.0/UDP 192.0.2.7:5066;branch=z9hG4bKn")
+        .header("From", "<sip:1009@tandem.local>;tag=n")
+        .header("To", "<sip:1003@tandem.local>")
+        .header("Call-ID", "n1")
+        .header("CSeq", "1 INVITE");
+    let neighbour = Message::parse(neighbour.finish()).unwrap();
+    assert_eq!(scene.goes(&neighbour), ME, "another device behind the same address");
     scene.memory.is_answered(&key(&next, 0).unwrap());
     // It is over when either says so.
     let bye = RequestBuilder::new("BYE", "sip:1002@10.0.0.2:5060")
