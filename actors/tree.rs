@@ -107,8 +107,8 @@ pub struct Plan {
     pub hide_sensitive_data: bool,
     /// The server's epoch, new with each start.
     pub epoch: Arc<str>,
-    /// When the server started.
-    pub unix_seconds: u64,
+    /// When the server started, in milliseconds since 1970.
+    pub unix_millis: u64,
     /// Makes every random number of the tree; from the operating system, or a simulation's seed.
     pub seed: [u8; 32],
     /// The time of events, in microseconds since 1970.
@@ -251,7 +251,7 @@ async fn on<T: Send + 'static>(arbiter: Option<ArbiterHandle>, build: impl FnOnc
 
 fn grow_tserver(plan: &Plan, directory: &Arc<Directory>, draining: Arc<AtomicBool>, remote_pools: Vec<Arc<str>>) {
     let is_split = !remote_pools.is_empty();
-    let numbers = CallNumbers::new(plan.unix_seconds, plan.rng("calls", 0));
+    let numbers = CallNumbers::new(plan.unix_millis, plan.rng("calls", 0));
     let (journal, mut records) = plan.journal.open(Scope::TServer);
     let journal: SharedJournal = Rc::new(RefCell::new(journal));
     let copied: Vec<_> = records.extract_if(.., |record| record.kind == RecordKind::Copy).collect();
@@ -355,7 +355,7 @@ fn grow_connector(
         let mut rng = rng.lock().unwrap_or_else(PoisonError::into_inner);
         old.successor(StdRng::from_rng(&mut *rng))
     };
-    let mut shard = Shard::new(id, ua, plan.pool.clone(), plan.unix_seconds);
+    let mut shard = Shard::new(id, ua, plan.pool.clone(), plan.unix_millis);
     let legs = shard.recover(&records, plan.anchor, &plan.devices);
     records.retain(|record| record.kind == RecordKind::Conference);
     let parts = ConnectorParts {

@@ -368,6 +368,8 @@ impl ConferenceActor {
     fn post(&self, commands: &mut Vec<(LegId, LegCommand)>, notifications: &mut Vec<LinkNotification>) {
         let mut commands = std::mem::take(commands);
         if !self.homes.is_empty() {
+            // Another connector commits what is its own: what this conference keeps has to be safe before that one sends anything.
+            self.journal.borrow_mut().commit();
             for (leg, home) in &self.homes {
                 let away: Vec<_> = commands.extract_if(.., |(of, _)| of == leg).collect();
                 self.post_to(home, away, Vec::new());

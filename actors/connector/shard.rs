@@ -114,14 +114,14 @@ impl LocalDescription {
     }
 }
 
-/// Where the counters of ids start, so that a process does not give out those of the one before: nobody makes as many a second.
-pub fn first_counter(unix_seconds: u64) -> u64 {
-    (unix_seconds & 0xffff_ffff) << 16 | 1
+/// Where the counters of ids start, so that a process does not give out those of the one before: nobody makes as many a millisecond.
+pub fn first_counter(unix_millis: u64) -> u64 {
+    (unix_millis & 0x1ff_ffff_ffff) << 7 | 1
 }
 
 impl Shard {
-    /// An empty shard of a process that starts at `unix_seconds`.
-    pub fn new(id: ConnectorId, mut ua: UserAgent, pool: PoolSettings, unix_seconds: u64) -> Self {
+    /// An empty shard of a process that starts at `unix_millis`.
+    pub fn new(id: ConnectorId, mut ua: UserAgent, pool: PoolSettings, unix_millis: u64) -> Self {
         ua.set_notifier(subscriptions::notifier());
         Self {
             id,
@@ -135,7 +135,7 @@ impl Shard {
             next_moved: 0,
             moved: Vec::new(),
             conferences: HashMap::new(),
-            next_conference: first_counter(unix_seconds),
+            next_conference: first_counter(unix_millis),
             next_origin: 1,
         }
     }

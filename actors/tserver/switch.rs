@@ -46,13 +46,13 @@ pub struct CallNumbers {
 }
 
 impl CallNumbers {
-    /// Numbers for a server that starts at `unix_seconds`, with UUIDs from `rng`.
-    pub fn new(unix_seconds: u64, rng: StdRng) -> Self {
+    /// Numbers for a server that starts at `unix_millis`, with UUIDs from `rng`. A server that comes back within the second has others.
+    pub fn new(unix_millis: u64, rng: StdRng) -> Self {
         Self {
             next: 1,
-            first_conn_id: (unix_seconds & 0xffff_ffff) << 24,
-            first_conference: first_counter(unix_seconds),
-            first_call_id: (unix_seconds & 0x7fff) << 16,
+            first_conn_id: (unix_millis & 0x3fff_ffff_ffff) << 14,
+            first_conference: first_counter(unix_millis),
+            first_call_id: ((unix_millis / 100) & 0x7fff) << 16,
             rng,
         }
     }

@@ -94,7 +94,7 @@ pub fn plan(config: &Config, listeners: Vec<Listener>, cores: usize) -> Result<P
         },
         epoch: epoch().into(),
         hide_sensitive_data: config.log.hide_sensitive_data,
-        unix_seconds: unix_time().as_secs(),
+        unix_millis: u64::try_from(unix_time().as_millis()).unwrap_or(u64::MAX),
         seed: rand::random(),
         unix_micros: || unix_time().as_micros() as u64,
         journal: Arc::new(NoJournal),

@@ -142,7 +142,7 @@ async fn bring_to(world: &mut World, state: State) {
 
 /// The id of the n-th call that is offered to the one connector.
 pub fn offered(n: u64) -> ConferenceId {
-    ConferenceId::new(0, first_counter(UNIX_SECONDS) + n - 1)
+    ConferenceId::new(0, first_counter(UNIX_SECONDS * 1_000) + n - 1)
 }
 
 /// Makes an actor that the call depends on panic. `None`: there is none of this kind in this state.

@@ -143,11 +143,15 @@ pub fn check_rest(world: &World) {
             continue;
         };
         let call = calls.first().copied();
-        let mut of_call = observer.frames.iter().filter(|frame| frame.call() == call);
-        let muted = of_call.any(|frame| frame.is(EventName::EventMuteOn));
         let in_call = |calls: &BTreeSet<ConnId>| call.is_some_and(|call| calls.contains(&call));
         let others = live.iter().filter(|(dn, calls)| **dn != phone.dn() && in_call(calls));
-        let others: Vec<_> = others.map(|(dn, _)| held(observer, dn, call)).collect();
+        let others: Vec<_> = others.map(|(dn, _)| dn).collect();
+        // Whoever is muted stays so in the calls that this one comes from and goes to.
+        let muted = observer
+            .frames
+            .iter()
+            .any(|frame| frame.is(EventName::EventMuteOn) && others.iter().any(|dn| frame.this_dn.as_ref() == Some(dn)));
+        let others: Vec<_> = others.into_iter().map(|dn| held(observer, dn, call)).collect();
         // No music is played to a conference: where all others hold it, or ring yet, there is nothing to hear. Of those outside it is not
         // known whether they do.
         let dns = world.dns();

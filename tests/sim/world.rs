@@ -145,8 +145,8 @@ fn config(audio: Audio) -> &'static Config {
 
 /// The longest that a session lasts without a refresh (`Session-Expires`), and some more.
 const SESSION_EXPIRES: Duration = Duration::from_secs(1900);
-/// How long a process takes to start. Two that start in one second would give calls the same numbers.
-pub const STARTING: Duration = Duration::from_secs(1);
+/// How long a process takes to start.
+pub const STARTING: Duration = Duration::from_millis(200);
 /// When every simulation begins.
 pub const UNIX_SECONDS: u64 = 1_800_000_000;
 
@@ -168,7 +168,7 @@ pub fn plan_of(genesis: Genesis, nth: u64, listeners: Vec<Listener>, journal: &M
         connectors: genesis.connectors,
         require_auth: genesis.require_auth,
         epoch: "simulation".into(),
-        unix_seconds: UNIX_SECONDS + now().saturating_duration_since(start).as_secs(),
+        unix_millis: UNIX_SECONDS * 1_000 + now().saturating_duration_since(start).as_millis() as u64,
         seed,
         unix_micros: || {
             let since = START

@@ -391,8 +391,8 @@ impl Call {
         }
         for party in other.parties.iter().filter(|party| party.device != other_by) {
             let mut party = party.clone();
+            // Who is muted stays so: nobody is told that it is heard again.
             party.role = role;
-            party.muted = false;
             conn.parties.push(party);
         }
         if !transfer || conn.parties.len() > 2 {
