@@ -20,6 +20,20 @@ fn complete_conference_brings_all_together() {
 }
 
 #[test]
+fn who_is_muted_stays_so_in_the_conference_and_can_be_heard_again() {
+    let mut stage = Stage::consulted();
+    stage
+        .on(OnCall::SetMuteOn, CAROL, CONSULT)
+        .two(OnTwoCalls::CompleteConference, BOB, CONN, CONSULT);
+    assert_eq!(stage.hearing(CONFERENCE), "alice<bob bob<alice carol<alice+bob");
+    stage.forget().on(OnCall::SetMuteOff, CAROL, CONN).says(
+        "link: audio
+         carol EventMuteOff* a1 ConferenceMember Ok",
+    );
+    assert_eq!(stage.hearing(CONFERENCE), "alice<bob+carol bob<alice+carol carol<alice+bob");
+}
+
+#[test]
 fn a_conference_with_a_target_that_rings_is_not_complete() {
     let mut stage = Stage::consulting();
     stage
