@@ -128,7 +128,7 @@ impl Reach {
     pub fn reachable(&self, dn: &DnId, now: u64) -> u32 {
         let homes = self.homes.get(dn).map_or(&[][..], Vec::as_slice);
         let counts = homes.iter().map(|(home, contacts)| {
-            let (here, pool) = (self.is_up(*home), self.is_pool_up(*home));
+            let (here, pool) = (self.is_up(*home), self.is_served(*home));
             let able = |contact: &&DnContact| here || (pool && contact.direct && contact.expires_at > now);
             contacts.iter().filter(able).count()
         });
@@ -141,7 +141,7 @@ impl Reach {
         let homes = self.homes.get(dn).map_or(&[][..], Vec::as_slice);
         let mut contacts = Vec::new();
         for (home, there) in homes.iter().filter(|(home, _)| *home != connector) {
-            let (up, pool) = (self.is_up(*home), self.is_pool_up(*home));
+            let (up, pool) = (self.is_up(*home), self.is_served(*home));
             let leaves = !self.nodes.get(home).is_some_and(Node::is_available);
             let able = there
                 .iter()
@@ -225,12 +225,6 @@ impl Reach {
             available: node.is_available(),
         };
         others.map(peer).collect()
-    }
-
-    /// Whether a connector of the pool of this one is up.
-    fn is_pool_up(&self, connector: ConnectorId) -> bool {
-        let pool = self.nodes.get(&connector).map(|node| &node.pool);
-        pool.is_some_and(|pool| self.nodes.values().any(|node| node.up && node.pool == *pool))
     }
 
     fn is_up(&self, connector: ConnectorId) -> bool {
