@@ -50,7 +50,7 @@ const OVER_A_STREAM: [(&str, Option<u16>); 4] = [
     ("clerr.dat", None),
     // The message ends in the middle of its header, which is garbled by what follows.
     ("baddn.dat", Some(400)),
-    // Behind the message stand bytes that are none; the connection is closed.
+    // Behind the message stand bytes that are none; the connection is closed, and the answer may come before that.
     ("dblreq.dat", None),
     // Nobody can tell where what follows a message with such a first line begins.
     ("bigcode.dat", None),
@@ -212,7 +212,8 @@ async fn every_torture_message_on_a_stream_gets_its_answer() {
     let mut wrong = Vec::new();
     for case in cases() {
         let (got, expected) = (over_tcp(&server, &case).await, case.expected_over_a_stream());
-        if got != expected {
+        let before_the_end = case.file == "dblreq.dat" && got == case.expected();
+        if got != expected && !before_the_end {
             wrong.push(format!("{} ({}): {got:?} instead of {expected:?}", case.file, case.verdict));
         }
         assert!(server.program.is_running(), "{} ended the server", case.file);

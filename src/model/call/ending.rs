@@ -172,6 +172,10 @@ impl Call {
             .collect();
         for device in &mut self.devices {
             if needed.contains(&device.key) {
+                if device.leg == Leg::Connected {
+                    // How a call of it ended is not how the device is let go of when its last one ends.
+                    device.release = Cause::normal(ReleasedBy::Server);
+                }
                 continue;
             }
             if device.leg == Leg::NotMade {

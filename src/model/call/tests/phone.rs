@@ -268,6 +268,20 @@ fn another_phone_takes_the_place_of_one_that_talks() {
 }
 
 #[test]
+fn what_became_of_a_consultation_is_no_reason_to_give_the_phone_later() {
+    let mut stage = Stage::consulting();
+    stage.declines(CAROL, 486).forget();
+    take_place(&mut stage, BOB, BOB);
+    stage.says(
+        "link: connect 1
+         link: move 1 to 4
+         link: audio
+         bob EventRetrieved a1 Destination > alice Origination Ok
+         link: release 2",
+    );
+}
+
+#[test]
 fn who_replaces_nobody_is_refused() {
     let mut stage = Stage::talking();
     let mut offered = taking_the_place_of(BOB, &stage, CAROL);

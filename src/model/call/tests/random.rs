@@ -227,7 +227,8 @@ impl Stage {
             }
             (17, Some((at, _))) => {
                 // Somebody takes the place of a party.
-                let conference = ConferenceId(100 + u64::from(self.reference) + self.spare * 1000 + self.out.len() as u64);
+                self.pickups += 1;
+                let conference = ConferenceId(100_000 + self.pickups);
                 let mut offered = offered_from(CallerId::Extension(PEOPLE[pick(5, b)].into()), "whatever");
                 offered.conference = conference;
                 offered.replaces = Some(at);

@@ -96,6 +96,8 @@ pub(super) struct Stage {
     /// How often the process came back.
     pub(super) restarts: u32,
     pub(super) spare: u64,
+    /// How many calls came that took the place of a party.
+    pub(super) pickups: u64,
     /// The ReferenceID of the last request.
     pub(super) reference: u32,
     /// Other groups that may be absorbed.
@@ -128,6 +130,7 @@ impl Stage {
             audits: Vec::new(),
             restarts: 0,
             spare: CONSULT.0,
+            pickups: 0,
             reference: 0,
             others: Vec::new(),
         }
