@@ -48,6 +48,7 @@ use super::edge::{self, Passed};
 use super::legs::{self, CONVERSATION_ID, RETRY_AFTER_SECONDS};
 use super::meters::PoolMeters;
 use super::registrar::{RegisterRequest, RegistrarActor, RegistrarMessage};
+use super::recovery::Joining;
 use super::shard::Shard;
 use super::status::Telling;
 use super::{subscriptions, target};
@@ -239,6 +240,7 @@ pub struct ConnectorActor {
     pool_meters: PoolMeters,
     pub(super) telling: Telling,
     pub(super) restoring: Restoring,
+    pub(super) joining: Joining,
     /// Whose event is being handled; still there after a crash, when nobody has heard of the event.
     handling: Option<SessionId>,
     /// The next event is to crash the actor.
@@ -260,6 +262,7 @@ impl ConnectorActor {
             pool_meters,
             telling: Telling::default(),
             restoring: Restoring::default(),
+            joining: Joining::default(),
             handling: None,
             #[cfg(feature = "fault-injection")]
             fragile: false,
@@ -691,6 +694,9 @@ impl Handler<ConnectorMessage> for ConnectorActor {
     type Result = ();
 
     fn handle(&mut self, message: ConnectorMessage, ctx: &mut Context<Self>) {
+        let Some(message) = self.not_too_early(message) else {
+            return;
+        };
         match message {
             ConnectorMessage::Received { batch, backlog, waiting } => {
                 drop((backlog, waiting));

@@ -16,7 +16,7 @@ use tandem_model::{Anchor, ConferenceId, ConnectorId, LegId, PartyId};
 use tandem_sip::ua::{SessionId, SessionSnapshot};
 
 use super::conference::ConferenceMessage;
-use super::connector_actor::{ConnectorActor, ConnectorParts};
+use super::connector_actor::{ConnectorActor, ConnectorMessage, ConnectorParts};
 use super::registrar::RegistrarMessage;
 use super::shard::{LocalDescription, Shard};
 use crate::devices::Devices;
@@ -46,6 +46,13 @@ pub type FoundLegs = BTreeMap<ConferenceId, Vec<(LegId, ConnectorId)>>;
 #[derive(actix::Message)]
 #[rtype(result = "Vec<ConferenceId>")]
 pub struct Recover(pub Arc<FoundLegs>);
+
+/// What came from conferences of other connectors before their sessions were known to be theirs: it waits for [`Join`].
+#[derive(Default)]
+pub(super) struct Joining {
+    is_done: bool,
+    early: Vec<ConnectorMessage>,
+}
 
 /// Every connector has its conferences, these: what belongs to none of them is ended.
 #[derive(actix::Message)]
@@ -172,6 +179,10 @@ impl Handler<Join> for ConnectorActor {
 
     fn handle(&mut self, message: Join, ctx: &mut Context<Self>) {
         self.join(&message.0);
+        self.joining.is_done = true;
+        for early in std::mem::take(&mut self.joining.early) {
+            self.handle(early, ctx);
+        }
         self.turn(ctx);
     }
 }
@@ -202,6 +213,22 @@ impl ConnectorActor {
         self.parts.recovered.replace(records);
         let back = self.bring_back(&found, ctx);
         self.join(&back.into_iter().collect());
+    }
+
+    /// A message that can be handled now. At most some for each leg of another connector's conference wait.
+    pub(super) fn not_too_early(&mut self, message: ConnectorMessage) -> Option<ConnectorMessage> {
+        let conference = match &message {
+            ConnectorMessage::Legs { conference, .. }
+            | ConnectorMessage::GiveAway { conference, .. }
+            | ConnectorMessage::EndAway { conference }
+            | ConnectorMessage::SendAfter { conference, .. } => *conference,
+            _ => return Some(message),
+        };
+        if self.joining.is_done || self.parts.shard.borrow().conference(conference).is_some() {
+            return Some(message);
+        }
+        self.joining.early.push(message);
+        None
     }
 
     fn bring_back(&mut self, found: &FoundLegs, ctx: &mut Context<Self>) -> Vec<ConferenceId> {

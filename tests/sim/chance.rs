@@ -158,6 +158,7 @@ async fn play_with(seed: u64, fate: Fate) -> Outcome {
         world.rest().await;
         let late = world.add_desktop(&everything).await;
         world.run(Duration::from_secs(1)).await;
+        world.write_journal();
         rules::check_rest(&world);
         heard = rest::check(&world, late);
     }

@@ -1,8 +1,11 @@
 //! A journal in memory: it outlives a server of the simulation that is killed, as far as that has committed.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use tandem_actors::journal::{Journal, JournalStore, Record, RecordKind, Scope};
 
 type Records = BTreeMap<(RecordKind, Vec<u8>), Vec<u8>>;
@@ -17,6 +20,22 @@ impl Memory {
     /// The disk of a process is lost.
     pub fn lose(&self, scope: Scope) {
         self.scopes.lock().unwrap_or_else(PoisonError::into_inner).remove(&scope);
+    }
+
+    /// The calls, conferences and legs that it holds, one a line.
+    pub fn lines(&self) -> Vec<String> {
+        let scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = scopes
+            .iter()
+            .flat_map(|(scope, records)| records.iter().map(move |record| (scope, record)));
+        let lines = all.filter_map(|(scope, ((kind, _), value))| match kind {
+            RecordKind::Call | RecordKind::Conference | RecordKind::Session => {
+                let Text(value) = rmp_serde::from_slice(value).ok()?;
+                Some(format!("{scope} {} {value}", kind.name()))
+            }
+            _ => None,
+        });
+        lines.collect()
     }
 }
 
@@ -35,6 +54,65 @@ impl JournalStore for Memory {
             changes: Vec::new(),
         };
         (Box::new(journal), records.collect())
+    }
+}
+
+/// A record as text, whatever is in it.
+struct Text(String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Any)
+    }
+}
+
+struct Any;
+
+impl<'de> Visitor<'de> for Any {
+    type Value = Text;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Text, E> {
+        Ok(Text(value.to_string()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Text, E> {
+        Ok(Text(value.to_string()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Text, E> {
+        Ok(Text(value.to_string()))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Text, E> {
+        Ok(Text(value.to_owned()))
+    }
+
+    fn visit_bytes<E>(self, value: &[u8]) -> Result<Text, E> {
+        Ok(Text(format!("{:?}", String::from_utf8_lossy(value))))
+    }
+
+    fn visit_unit<E>(self) -> Result<Text, E> {
+        Ok(Text("-".to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Text, A::Error> {
+        let mut parts = Vec::new();
+        while let Some(Text(value)) = list.next_element()? {
+            parts.push(value);
+        }
+        Ok(Text(format!("[{}]", parts.join(", "))))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Text, A::Error> {
+        let mut parts = Vec::new();
+        while let Some((Text(key), Text(value))) = map.next_entry()? {
+            parts.push(format!("{key}: {value}"));
+        }
+        Ok(Text(format!("{{{}}}", parts.join(", "))))
     }
 }
 

@@ -153,12 +153,14 @@ pub fn check_rest(world: &World) {
             .any(|frame| frame.is(EventName::EventMuteOn) && others.iter().any(|dn| frame.this_dn.as_ref() == Some(dn)));
         let others: Vec<_> = others.into_iter().map(|dn| held(observer, dn, call)).collect();
         // No music is played to a conference: where all others hold it, or ring yet, there is nothing to hear. Of those outside it is not
-        // known whether they do.
+        // known whether they do, nor who is in a conference.
         let dns = world.dns();
         let is_outside = |dn: &Option<String>| dn.as_ref().is_some_and(|dn| !dns.contains(dn));
-        let mut of_call = observer.frames.iter().filter(|frame| frame.call() == call);
-        let outside = of_call.any(|frame| is_outside(&frame.other_dn) || is_outside(&frame.third_party_dn));
-        let left_alone = others.len() + usize::from(outside) > 1 && others.iter().all(|held| *held != Some(false));
+        let of_call = || observer.frames.iter().filter(|frame| frame.call() == call);
+        let outside = of_call().any(|frame| is_outside(&frame.other_dn) || is_outside(&frame.third_party_dn));
+        let in_conference = of_call().any(|frame| frame.this_dn_role.as_deref() == Some("ConferenceMember"));
+        let several = in_conference || others.len() + usize::from(outside) > 1;
+        let left_alone = several && others.iter().all(|held| *held != Some(false));
         let own = ports.values().filter(|port| {
             let remote = port.settings.as_ref().and_then(|settings| settings.remote);
             remote.is_some_and(|remote| remote.ip() == phone.address.ip())

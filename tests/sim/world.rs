@@ -294,6 +294,14 @@ impl World {
         for desktop in &mut self.desktops {
             desktop.lose_connection();
         }
+        self.write_journal();
+    }
+
+    /// Adds what is kept to the transcript, where one seed is played.
+    pub fn write_journal(&self) {
+        if std::env::var_os("TANDEM_SIM_SEED").is_some() {
+            self.journal.lines().into_iter().for_each(|line| self.wire.write(line));
+        }
     }
 
     /// Whether the server, or the T-Server side, runs.

@@ -24,15 +24,16 @@ impl Conference {
         }
     }
 
-    /// Lets the plane answer a caller. Gives it where there was one to answer.
+    /// Lets the plane answer a caller. Gives it where there was one to answer. A caller that has the early media of another device has its
+    /// answer already (RFC 3261 s.13.2.1, RFC 6337 s.3.1.1): its 200 repeats that, and it climbs.
     pub(super) fn answer_caller(&mut self, party: PartyId, out: &mut Vec<ConferenceOutput>) -> Option<PartyId> {
         let (leg, offer) = self.caller_connected(party)?;
-        let with_offer = offer.is_some();
+        let (with_offer, has_answer) = (offer.is_some(), self.party(party)?.early_media_of.is_some());
         if let Some(leg) = self.leg_mut(leg) {
-            leg.media = if with_offer {
-                LegMedia::Anchored
-            } else {
-                LegMedia::LateAnswer
+            leg.media = match with_offer {
+                true if has_answer => LegMedia::Direct,
+                true => LegMedia::Anchored,
+                false => LegMedia::LateAnswer,
             };
             leg.shared = offer;
         }

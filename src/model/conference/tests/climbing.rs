@@ -46,6 +46,12 @@ fn a_climb_waits_for_the_exchange_under_way_and_for_every_leg() {
 }
 
 #[test]
+fn a_caller_that_has_the_answer_of_another_device_climbs_when_it_is_connected() {
+    let early = "> offered 0 a\n> make 1 b\n> 1: progress 183 e";
+    check(&[(early, "connect 0", "0: 200 PLANE; * connected 0; 0: re-INVITE PLANE")]);
+}
+
+#[test]
 fn a_party_that_came_for_nothing_is_released() {
     let called = "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked\n> make 2 c\n> 1: re-answered b2";
     check(&[(
