@@ -92,8 +92,10 @@ pub enum Stage {
 pub struct PhoneCall {
     pub stage: Stage,
     pub late_offer: bool,
-    /// It has the other side on hold.
+    /// It has the other side on hold, or wants to.
     pub holds: bool,
+    /// The same as far as it is agreed.
+    held: bool,
 }
 
 /// A phone.
@@ -218,7 +220,7 @@ impl Phone {
             }
             Act::Refuse(session, status) => self.ua.reject(at, session, status, &[]),
             Act::AnswerReinvite(session) => {
-                let holds = self.calls.get(&session).is_some_and(|call| call.holds);
+                let holds = self.agree(session);
                 let offer = self.offers.remove(&session).flatten();
                 let description = self.description(offer.as_ref(), holds);
                 self.ua.accept_reinvite(at, session, description);
@@ -325,6 +327,7 @@ impl Phone {
                 stage: Stage::Dialling,
                 late_offer,
                 holds: false,
+                held: false,
             },
         );
         if self.restless && self.rng.random_ratio(1, 4) {
@@ -507,8 +510,8 @@ impl Phone {
                 }
             }
             UaEvent::ReinviteAnswered { session, .. } => {
+                let holds = self.agree(session);
                 let answer = if self.late_reinvites.remove(&session) == Some(true) {
-                    let holds = self.calls.get(&session).is_some_and(|call| call.holds);
                     let offer = self.ua.session_remote_sdp(session).cloned();
                     self.description(offer.as_ref(), holds)
                 } else {
@@ -529,11 +532,26 @@ impl Phone {
                     ClientOutcome::Timeout => Some(408),
                 }
             }
-            UaEvent::Progress { .. } | UaEvent::Acked { .. } | UaEvent::ReinviteFailed { .. } | UaEvent::Info { .. } => {}
+            // The session stays as it was (RFC 3261 s.14.1), and so does the phone.
+            UaEvent::ReinviteFailed { session, .. } => {
+                if let Some(call) = self.calls.get_mut(&session) {
+                    call.holds = call.held;
+                }
+            }
+            UaEvent::Progress { .. } | UaEvent::Acked { .. } | UaEvent::Info { .. } => {}
             UaEvent::ReinviteCancelled { .. } => {}
             UaEvent::Referred { refer, .. } => self.ua.refer_progress(at, refer, 603),
             UaEvent::Subscribed { .. } | UaEvent::SubscriptionRefreshed { .. } | UaEvent::SubscriptionEnded { .. } => {}
         }
+    }
+
+    /// An exchange is done, with what the phone says of hold in it.
+    fn agree(&mut self, session: SessionId) -> bool {
+        let Some(call) = self.calls.get_mut(&session) else {
+            return false;
+        };
+        call.held = call.holds;
+        call.holds
     }
 
     fn over(&mut self, session: SessionId, how: String) {
@@ -553,6 +571,7 @@ impl Phone {
                 stage: Stage::Ringing,
                 late_offer: false,
                 holds: false,
+                held: false,
             },
         );
         let manners = if self.retired {

@@ -208,6 +208,14 @@ impl MediaJoin {
         }
     }
 
+    /// The offer that is with this side, and which side's it is.
+    pub fn passed_to(&self, leg: LegId) -> Option<(LegId, &Bytes)> {
+        match &self.exchange {
+            Exchange::Passed { from, to, offer } if *to == leg => Some((*from, offer.as_ref()?)),
+            _ => None,
+        }
+    }
+
     /// What is under way, in a word, for logs.
     pub fn exchange_name(&self) -> &'static str {
         match self.exchange {

@@ -34,11 +34,8 @@ impl Conference {
                     self.changed();
                     self.accept_for_plane(leg, offer.is_some(), out);
                 } else {
-                    let passed = join.is_quiet();
-                    join.reoffered(leg, offer, out);
-                    if !passed || holds != Some(false) {
-                        return;
-                    }
+                    // Whether it resumes is known when the other side has answered.
+                    return join.reoffered(leg, offer, out);
                 }
             }
             _ if media == Some(LegMedia::Anchored) && !in_descent => {
@@ -124,6 +121,13 @@ impl Conference {
             LegEvent::Acked { sdp: Some(answer) } => Some((self.settings.direction)(answer).is_hold()),
             _ => None,
         };
+        let resumes = match &event {
+            LegEvent::ReinviteAnswered { sdp: Some(_) } => join
+                .passed_to(leg)
+                .filter(|(_, offer)| !(self.settings.direction)(offer).is_hold())
+                .map(|(from, _)| from),
+            _ => None,
+        };
         let went = match event {
             LegEvent::ReinviteAnswered { sdp } => join.reinvite_answered(leg, sdp, self.settings.same_media, out),
             LegEvent::ReinviteFailed { status } => join.reinvite_failed(leg, status, out),
@@ -134,6 +138,8 @@ impl Conference {
             self.release_pair(Cause::status(ReleasedBy::Network, status), now, out);
         } else if let Some(holds) = answered {
             self.device_holds(leg, holds, out);
+        } else if let Some(resumed) = resumes {
+            self.device_holds(resumed, false, out);
         }
     }
 

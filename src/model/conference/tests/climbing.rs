@@ -52,6 +52,16 @@ fn a_caller_that_has_the_answer_of_another_device_climbs_when_it_is_connected() 
 }
 
 #[test]
+fn a_device_resumes_when_the_other_one_has_followed() {
+    let resumes = "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked\n> 1: held bh\n> 1: acked\n> 0: re-failed 488\n\
+                   > 1: re-answered b+held\n> 1: reoffered b3";
+    check(&[
+        (resumes, "0: re-answered a3", "0: ACK; 1: re-200 a3; * resumed 1"),
+        (resumes, "0: re-failed 488", "1: re-488"),
+    ]);
+}
+
+#[test]
 fn a_party_that_came_for_nothing_is_released() {
     let called = "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked\n> make 2 c\n> 1: re-answered b2";
     check(&[(
