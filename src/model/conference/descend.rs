@@ -155,8 +155,11 @@ impl Conference {
             Some(_) if self.leg(descent.first).is_some() => {
                 acknowledge(out, descent.first, AckBody::Answer(Description::Anchored));
             }
-            Some(_) => self.set_media(descent.second, LegMedia::Abandoned { with_offer: true }),
-            None => self.set_media(descent.first, LegMedia::Abandoned { with_offer: false }),
+            asked => {
+                let leg = if asked.is_some() { descent.second } else { descent.first };
+                let (with_offer, has_port) = (asked.is_some(), true);
+                self.set_media(leg, LegMedia::Abandoned { with_offer, has_port });
+            }
         }
     }
 }

@@ -28,6 +28,12 @@ const ANSWER_MISSING: u16 = 488;
 /// s.14.1); this is for a device's re-INVITE that was on its way to us when we sent ours, and is refused by now.
 pub(super) const GLARES: u8 = 4;
 
+/// Where a side is that a re-INVITE of ours is with, when the join is over.
+const REOFFERED: LegMedia = LegMedia::Abandoned {
+    with_offer: true,
+    has_port: false,
+};
+
 /// What is under way.
 #[derive(Clone, Debug)]
 enum Exchange {
@@ -384,9 +390,10 @@ impl MediaJoin {
             }
             Exchange::Passed { offer, .. } => LegMedia::Abandoned {
                 with_offer: offer.is_some(),
+                has_port: false,
             },
-            Exchange::FirstReoffered { .. } if self.sides[0] == leg => LegMedia::Abandoned { with_offer: true },
-            Exchange::SecondReoffered { .. } if self.sides[1] == leg => LegMedia::Abandoned { with_offer: true },
+            Exchange::FirstReoffered { .. } if self.sides[0] == leg => REOFFERED,
+            Exchange::SecondReoffered { .. } if self.sides[1] == leg => REOFFERED,
             _ => LegMedia::Direct,
         }
     }

@@ -113,7 +113,13 @@ impl Conference {
         let [one, other] = join.sides();
         for freed in join.dissolve(|leg| self.leg(leg).is_some(), out) {
             if let Some(leg) = self.leg_mut(freed.leg) {
-                leg.media = freed.media;
+                leg.media = match (leg.media, freed.media) {
+                    (LegMedia::Leaving, LegMedia::Abandoned { with_offer, .. }) => LegMedia::Abandoned {
+                        with_offer,
+                        has_port: true,
+                    },
+                    (_, media) => media,
+                };
                 leg.shared = freed.shared;
                 leg.partner = Some(if freed.leg == one { other } else { one });
             }

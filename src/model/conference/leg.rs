@@ -39,8 +39,8 @@ pub(super) enum LegMedia {
     Direct,
     /// Past us again as soon as the pair's re-INVITE is answered; so long its port stays.
     Leaving,
-    /// Past us; a re-INVITE of a pair that is no more is out.
-    Abandoned { with_offer: bool },
+    /// Past us; a re-INVITE of a pair that is no more is out. Until it is answered the device may still be with its port, where it was.
+    Abandoned { with_offer: bool, has_port: bool },
     /// Past us; a 200 of a pair that is no more is out, and its ACK will bring an answer that nobody waits for.
     AbandonedAnswer,
     /// Past us; our re-INVITE with the plane's offer is out.
@@ -56,8 +56,13 @@ impl LegMedia {
     pub fn has_port(self) -> bool {
         matches!(
             self,
-            Self::Leaving | Self::Climbing { .. } | Self::Anchored | Self::LateAnswer
+            Self::Leaving | Self::Abandoned { has_port: true, .. } | Self::Climbing { .. } | Self::Anchored | Self::LateAnswer
         )
+    }
+
+    /// Whether it hears what is meant for it, as far as it is agreed.
+    pub fn listens(self) -> bool {
+        self.is_anchored() || matches!(self, Self::Leaving | Self::Abandoned { has_port: true, .. })
     }
 
     /// Whether its media goes to the plane, as far as it is agreed.

@@ -123,8 +123,7 @@ impl Conference {
 
     fn seat(&self, party: &Party) -> Seat {
         let leg = party.leg.and_then(|leg| self.leg(leg));
-        let listens = |leg: &&Leg| leg.media.is_anchored() || leg.media == LegMedia::Leaving;
-        let ear = leg.filter(listens).filter(|leg| self.matrix.has(leg.id));
+        let ear = leg.filter(|leg| leg.media.listens()).filter(|leg| self.matrix.has(leg.id));
         let voice = match party.phase {
             PartyPhase::Connected if party.held => Voice::Held,
             PartyPhase::Connected => leg

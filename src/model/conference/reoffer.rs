@@ -153,7 +153,7 @@ impl Conference {
                 self.acknowledge(leg, AckBody::Nothing, out);
                 self.set_media(leg, LegMedia::Anchored);
             }
-            (LegEvent::ReinviteAnswered { sdp: Some(_) }, LegMedia::Abandoned { with_offer: false }) => {
+            (LegEvent::ReinviteAnswered { sdp: Some(_) }, LegMedia::Abandoned { with_offer: false, .. }) => {
                 self.acknowledge(leg, AckBody::Answer(Description::Anchored), out);
                 self.set_media(leg, LegMedia::Anchored);
             }
@@ -169,6 +169,7 @@ impl Conference {
                 self.tell(leg, LegCommand::Reinvite { offer }, out);
             }
             (LegEvent::ReinviteFailed { status }, LegMedia::Climbing { .. }) => self.did_not_climb(leg, status),
+            (LegEvent::ReinviteFailed { .. }, LegMedia::Abandoned { has_port: true, .. }) => self.set_media(leg, LegMedia::Anchored),
             (LegEvent::ReinviteFailed { .. }, LegMedia::Abandoned { .. }) => self.set_media(leg, LegMedia::Direct),
             (LegEvent::Acked { .. }, LegMedia::AbandonedAnswer) => self.set_media(leg, LegMedia::Direct),
             (LegEvent::Acked { sdp: Some(answer) }, LegMedia::LateAnswer) => {

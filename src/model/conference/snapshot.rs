@@ -211,9 +211,9 @@ impl Conference {
     fn media_place(&self, leg: &Leg) -> MediaPlace {
         let descends = self.ladder.descent.as_ref().is_some_and(|descent| descent.has_asked(leg.id));
         match leg.media {
-            LegMedia::Direct | LegMedia::Abandoned { .. } | LegMedia::AbandonedAnswer => MediaPlace::Direct,
             LegMedia::Anchored if !descends => MediaPlace::Anchored,
-            LegMedia::Anchored | LegMedia::Leaving | LegMedia::Climbing { .. } | LegMedia::LateAnswer => MediaPlace::Unsure,
+            media if media.has_port() => MediaPlace::Unsure,
+            _ => MediaPlace::Direct,
         }
     }
 }
