@@ -78,6 +78,10 @@ impl Call {
         for (id, key) in ringing.collect::<Vec<_>>() {
             self.end_ringing(id, key, now, out);
         }
+        if self.pending.is_none() {
+            // Two legs of a DN were one already, and what was to follow is dropped.
+            self.hold_as_devices_do(out);
+        }
     }
 
     /// Who is called has its time to answer, once more. Who calls is bounded by whom it calls.

@@ -169,7 +169,9 @@ impl Conference {
                 self.tell(leg, LegCommand::Reinvite { offer }, out);
             }
             (LegEvent::ReinviteFailed { status }, LegMedia::Climbing { .. }) => self.did_not_climb(leg, status),
-            (LegEvent::ReinviteFailed { .. }, LegMedia::Abandoned { has_port: true, .. }) => self.set_media(leg, LegMedia::Anchored),
+            (LegEvent::ReinviteFailed { .. }, LegMedia::Abandoned { has_port: true, .. }) => {
+                self.set_media(leg, LegMedia::Anchored)
+            }
             (LegEvent::ReinviteFailed { .. }, LegMedia::Abandoned { .. }) => self.set_media(leg, LegMedia::Direct),
             (LegEvent::Acked { .. }, LegMedia::AbandonedAnswer) => self.set_media(leg, LegMedia::Direct),
             (LegEvent::Acked { sdp: Some(answer) }, LegMedia::LateAnswer) => {

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::stage::*;
 use super::*;
 use crate::call::{conn, device, party, room};
-use crate::link::{MediaFlowState, OperationId, PartyProgress, PartyStatus};
+use crate::link::{MediaFlowState, OperationId, PartyProgress, PartyStatus, TransferTarget};
 use crate::request::{OnCall, OnCallWith, OnTwoCalls};
 
 fn anchor(now: Instant) -> crate::Anchor {
@@ -454,6 +454,29 @@ fn who_is_called_after_the_question_is_not_judged_by_the_answer() {
          carol EventReleased a1 ConferenceMember NoAnswer
          only bob EventError* 232
          link: audio",
+    );
+}
+
+#[test]
+fn who_holds_on_the_one_leg_of_two_calls_holds_both_when_their_transfer_is_dropped() {
+    let mut stage = Stage::talking().second_line();
+    stage.refuse = Some(0);
+    let target = TransferTarget::Party {
+        conference: SECOND,
+        party: A,
+    };
+    stage
+        .refers_from((CONFERENCE, B), target)
+        .holds_by_phone_at((CONFERENCE, B), true)
+        .forget();
+    stage.settle_move(false, false);
+    stage.forget();
+    assert!(stage.restart());
+    stage.says(
+        "bob EventHeld c1 Origination > carol Destination Ok
+         link: release 1
+         link: audit
+         link: audit",
     );
 }
 
