@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::joiner::Stage;
 use super::leave::Dismissal;
 use super::{Room, RoomOutput};
-use crate::link::{Cause, ReleasedBy};
+use crate::link::{Cause, LinkRequest, ReleasedBy};
 
 impl Room {
     /// When [`super::RoomInput::Timeout`] is due; `None` while nothing is. A timeout that comes early changes nothing.
@@ -47,7 +47,12 @@ impl Room {
             }
         }
         if self.closed && overdue(self.deadline) {
-            self.conferences.clear();
+            // A connector that is so late may have parties yet that nobody knows.
+            let silent = self.conferences.drain(..).filter(|conference| self.audits.iter().any(|(of, _)| of == conference));
+            out.extend(silent.map(|conference| {
+                let cause = Cause::normal(ReleasedBy::Server);
+                RoomOutput::Link(LinkRequest::ReleaseConference { conference, cause })
+            }));
             self.audits.clear();
             self.joiners.clear();
         }

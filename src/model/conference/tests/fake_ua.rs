@@ -59,7 +59,7 @@ struct FakeLeg {
     known: Life,
     ours: Ours,
     theirs: Theirs,
-    early_answers: usize,
+    early_answer: Option<Bytes>,
     /// What the device knows, ahead of what is queued.
     actual: Life,
     /// Our INVITE or re-INVITE that the device has not answered: whether it carries an offer.
@@ -140,6 +140,11 @@ impl FakeUa {
             fake.actual = Life::Over;
         }
         fake.delivered(event);
+    }
+
+    /// Whether the device has an answer already.
+    pub fn is_answered_early(&self, leg: LegId) -> bool {
+        self.legs.get(&leg.0).is_some_and(|fake| fake.early_answer.is_some())
     }
 
     /// What is agreed on this leg is not to be judged any more.
@@ -318,7 +323,7 @@ impl FakeLeg {
             known: Life::Early,
             ours: Ours::None,
             theirs: Theirs::None,
-            early_answers: 0,
+            early_answer: None,
             actual: Life::Early,
             asked_device: None,
             reinvite_held: None,
@@ -367,8 +372,8 @@ impl FakeLeg {
                 )?;
                 if answer.is_some() {
                     ensure(self.theirs == Theirs::Asked { with_offer: true }, "an answer to no offer")?;
-                    self.early_answers += 1;
-                    ensure(self.early_answers == 1, "a second early answer")?;
+                    ensure(self.early_answer.is_none(), "a second early answer")?;
+                    self.early_answer = meant(self.id, answer);
                 }
                 Ok(())
             }
@@ -379,7 +384,10 @@ impl FakeLeg {
                 )?;
                 ensure(sdp.is_some(), "a 200 without a description")?;
                 self.known = Life::Talking;
-                self.answer_device(&meant(self.id, sdp));
+                // The plane repeats the answer that the device has.
+                let plane = *sdp == Some(Description::Anchored);
+                let repeated = self.early_answer.take().filter(|_| plane);
+                self.answer_device(&repeated.or_else(|| meant(self.id, sdp)));
                 Ok(())
             }
             LegCommand::Reject { status } => {

@@ -146,7 +146,7 @@ impl World {
                 heard.push((leg, Refused::As(LegEvent::ReinviteFailed { status: 503 })));
                 command
             }
-            LegCommand::Accept { ref sdp } if anchored(sdp) && refused(&mut self.served) => {
+            LegCommand::Accept { ref sdp } if anchored(sdp) && !self.ua.is_answered_early(leg) && refused(&mut self.served) => {
                 heard.push((leg, Refused::ByPort));
                 LegCommand::Reject { status: 488 }
             }

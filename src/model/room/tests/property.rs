@@ -286,7 +286,7 @@ fn check(settings: RoomSettings, steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
 
     #[test]
     fn however_they_come_and_go_nobody_is_left_behind(
@@ -300,4 +300,23 @@ proptest! {
         let (pin, moderator_pin) = pins.unzip();
         check(RoomSettings { pin, moderator_pin, lobby, announce, max_parties, ..RoomSettings::default() }, &steps);
     }
+}
+
+#[test]
+fn whom_a_late_connector_has_is_released_when_a_room_is_forgotten() {
+    let steps = [
+        Step::Offer(1001),
+        Step::Offer(1003),
+        Step::Work,
+        Step::Work,
+        Step::Tell,
+        Step::Tell,
+        Step::Release(1003),
+        Step::Restart,
+        Step::Delete(1001),
+        Step::Pass(15_000),
+        Step::Pass(15_000),
+        Step::Pass(15_000),
+    ];
+    check(RoomSettings::default(), &steps);
 }
