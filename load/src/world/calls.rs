@@ -232,6 +232,9 @@ fn clock(time: SystemTime) -> String {
     )
 }
 
+/// The sides of a call.
+const NAMES: [&str; 3] = ["caller", "callee", "third"];
+
 impl World {
     /// Calls that are up, oldest first.
     pub fn calls_up(&self) -> Vec<CallId> {
@@ -392,13 +395,18 @@ impl World {
             Note::Ended { by_us } => {
                 let expected = by_us || call.phase == Phase::Releasing || call.is_ended_by_server(side);
                 self.leg_over(id, side);
-                if !expected {
-                    self.fail(id, "the server ended a leg that nobody hung up".into(), now);
+                if !expected && !self.is_let_go(id, side) {
+                    let name = NAMES.get(side).copied().unwrap_or_default();
+                    self.fail(
+                        id,
+                        format!("the server ended the leg of the {name}, which nobody hung up"),
+                        now,
+                    );
                 }
                 self.check_done(id);
             }
             Note::Failed(failure) => {
-                let name = ["caller", "callee", "third"].get(side).copied().unwrap_or_default();
+                let name = NAMES.get(side).copied().unwrap_or_default();
                 self.leg_over(id, side);
                 self.fail(id, format!("{name}: {failure}"), now);
                 self.check_done(id);

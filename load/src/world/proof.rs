@@ -13,7 +13,7 @@ use tandem_wire::model::ConnId;
 use tandem_wire::model::request::OnCall;
 
 use super::World;
-use super::calls::CallId;
+use super::calls::{Call, CallId};
 use super::desks::Asked;
 use super::verbs::{CONTROLLER, THIRD};
 use crate::cti::check::Standing;
@@ -128,6 +128,12 @@ impl World {
                 self.is_proven(id, now);
             }
         }
+    }
+
+    /// Whether this is the leg of a third party that was brought into the call when the server was killed: it has answered, and nobody
+    /// was told that it is in. What was under way is dropped, and that leg with it, which may be before the proof of the call begins.
+    pub(super) fn is_let_go(&self, id: CallId, side: usize) -> bool {
+        side == THIRD && self.calls.get(&id).is_some_and(Call::is_proving) && !self.is_third_in(id)
     }
 
     /// Whether the third party is in one of the two calls, whatever its phone knows of it.

@@ -6,6 +6,7 @@ use rsip::message::HeadersExt;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Receiver;
 
+use super::calls::Side;
 use super::*;
 use crate::call::tests::line;
 use crate::cti::desk::{Desk, FromDesk};
@@ -352,7 +353,7 @@ fn a_leg_that_the_server_ends_by_itself_is_a_failure() {
     bench.call_event("EventReleased", 1, &Value::Null);
     bench.call_event("EventReleased", 2, &Value::Null);
     let causes: Vec<&String> = bench.world.stats.failed.keys().collect();
-    assert_eq!(causes, ["the server ended a leg that nobody hung up"]);
+    assert_eq!(causes, ["the server ended the leg of the caller, which nobody hung up"]);
 }
 
 #[test]
@@ -491,6 +492,27 @@ fn a_call_that_was_up_at_a_kill_is_tried_after_it() {
 }
 
 #[test]
+fn who_was_brought_into_a_call_at_a_kill_may_be_let_go_and_nobody_else() {
+    for (killed, cause) in [
+        (true, None),
+        (false, Some("the server ended the leg of the third, which nobody hung up")),
+    ] {
+        let mut bench = Bench::new(0.0);
+        dialled_to_hold(&mut bench, None);
+        bench.world.phones.push(Phone::new(Rc::new(line(3)), 0));
+        let id = *bench.world.calls.keys().next().expect("a call");
+        let third = &mut bench.world.calls.get_mut(&id).expect("a call").sides[2];
+        *third = Side::reserve(2, Some(0));
+        (third.ours, third.answered_at) = (true, Some(bench.now));
+        if killed {
+            bench.killed();
+        }
+        bench.world.on_note(id, 2, Note::Ended { by_us: false }, bench.now);
+        assert_eq!(bench.world.calls[&id].failure(), cause);
+    }
+}
+
+#[test]
 fn a_call_that_a_kill_costs_is_told() {
     let mut bench = Bench::new(0.0);
     let [_, callee] = dialled_to_hold(&mut bench, None);
@@ -502,7 +524,7 @@ fn a_call_that_a_kill_costs_is_told() {
     bench.world.give_up(bench.now);
     let recovery = bench.world.end_recovery(bench.now);
     assert_eq!(recovery.lost.count, 1, "{:?}", recovery.lost);
-    assert!(recovery.lost.examples[0].contains("the server ended a leg"));
+    assert!(recovery.lost.examples[0].contains("the server ended the leg of the callee"));
     assert_eq!(bench.world.parties.open().len(), 2);
 }
 

@@ -48,7 +48,10 @@ impl Room {
         }
         if self.closed && overdue(self.deadline) {
             // A connector that is so late may have parties yet that nobody knows.
-            let silent = self.conferences.drain(..).filter(|conference| self.audits.iter().any(|(of, _)| of == conference));
+            let silent = self
+                .conferences
+                .drain(..)
+                .filter(|conference| self.audits.iter().any(|(of, _)| of == conference));
             out.extend(silent.map(|conference| {
                 let cause = Cause::normal(ReleasedBy::Server);
                 RoomOutput::Link(LinkRequest::ReleaseConference { conference, cause })
