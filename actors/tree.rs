@@ -357,6 +357,9 @@ fn grow_connector(
     };
     let mut shard = Shard::new(id, ua, plan.pool.clone(), plan.unix_millis);
     let legs = shard.recover(&records, plan.anchor, &plan.devices);
+    for id in shard.end_early(&records) {
+        journal.borrow_mut().remove(RecordKind::Early, &id);
+    }
     records.retain(|record| record.kind == RecordKind::Conference);
     let parts = ConnectorParts {
         shard: Rc::new(RefCell::new(shard)),

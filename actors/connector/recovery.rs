@@ -13,7 +13,7 @@ use std::sync::Arc;
 use actix::{Context, Handler};
 use serde::{Deserialize, Serialize};
 use tandem_model::{Anchor, ConferenceId, ConnectorId, LegId, PartyId};
-use tandem_sip::ua::{SessionId, SessionSnapshot};
+use tandem_sip::ua::{EarlySnapshot, SessionId, SessionSnapshot};
 
 use super::conference::ConferenceMessage;
 use super::connector_actor::{ConnectorActor, ConnectorMessage, ConnectorParts};
@@ -86,6 +86,26 @@ impl Shard {
         }
         legs
     }
+
+    /// Ends the calls of the process before that nobody had answered; gives the records of those that are over with it.
+    pub fn end_early(&mut self, records: &[Record]) -> Vec<Vec<u8>> {
+        let early = records.iter().filter(|record| record.kind == RecordKind::Early);
+        let over = early.filter(|record| {
+            let Some(id) = number(&record.id).map(SessionId) else {
+                return true;
+            };
+            let ended = decode::<EarlySnapshot>(record.kind, &record.value).map(|call| self.ua.end_early(now(), id, call));
+            match ended {
+                Some(Ok(takes_a_while)) => !takes_a_while,
+                Some(Err(error)) => {
+                    tracing::warn!(session = id.0, %error, "a call of the process before cannot be ended");
+                    true
+                }
+                None => true,
+            }
+        });
+        over.map(|record| record.id.clone()).collect()
+    }
 }
 
 impl Shard {
@@ -120,6 +140,9 @@ impl ConnectorParts {
         for (id, snapshot) in changes {
             put(&mut **journal, &mut shard, id, snapshot);
         }
+        for (id, call) in shard.ua.take_early_changes() {
+            put_early(&mut **journal, id, call.as_ref());
+        }
         for id in moved {
             if let Some(snapshot) = shard.ua.snapshot_of(id, self.anchor) {
                 put(&mut **journal, &mut shard, id, Some(snapshot));
@@ -129,6 +152,9 @@ impl ConnectorParts {
             for id in shard.ua.kept_sessions().collect::<Vec<_>>() {
                 let snapshot = shard.ua.snapshot_of(id, self.anchor);
                 put(&mut **journal, &mut shard, id, snapshot);
+            }
+            for id in shard.ua.kept_calls().collect::<Vec<_>>() {
+                put_early(&mut **journal, id, shard.ua.early_snapshot_of(id).as_ref());
             }
             for conference in shard.conference_ids() {
                 if let Some(actor) = shard.conference(conference) {
@@ -161,6 +187,15 @@ fn put(journal: &mut dyn crate::journal::Journal, shard: &mut Shard, id: Session
     };
     if let Some(value) = encode(&record) {
         journal.put(RecordKind::Session, &key, &value);
+    }
+}
+
+/// Keeps a call that has no final response, or forgets one that has.
+fn put_early(journal: &mut dyn crate::journal::Journal, id: SessionId, call: Option<&EarlySnapshot>) {
+    let key = id.0.to_be_bytes();
+    match call.and_then(encode) {
+        Some(value) => journal.put(RecordKind::Early, &key, &value),
+        None => journal.remove(RecordKind::Early, &key),
     }
 }
 

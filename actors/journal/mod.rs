@@ -88,6 +88,8 @@ kinds! {
     Dn = 20, "dn";
     /// What a connector signs flow tokens with.
     Edge = 10, "edge";
+    /// A SIP call without a final response, by its SessionId.
+    Early = 11, "early";
 }
 
 /// A record as the last process left it.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::crash::{dial, hang_up, stage, talks};
+use super::phone::Manners;
 use super::world::{World, in_virtual_time};
 
 /// Long enough for every restored session to be asked whether it is there.
@@ -30,6 +31,30 @@ fn who_talks_goes_on_talking() {
             dial(&mut world, 0, 1);
             world.run(Duration::from_secs(2)).await;
             assert!(all_talk(&world, &[0, 1]), "phones are still registered, and new calls work");
+        });
+    }
+}
+
+#[test]
+fn nobody_rings_or_waits_for_ever() {
+    for connectors in [1, 3] {
+        in_virtual_time(async move {
+            let mut world = stage(connectors).await;
+            world.phones[1].manners = Manners::Ring;
+            dial(&mut world, 0, 1);
+            world.run(Duration::from_secs(1)).await;
+            assert_eq!(world.phones[1].calls.len(), 1, "the callee rings");
+            world.kill_and_restart().await;
+            world.run(Duration::from_secs(2)).await;
+            let over = |phone: usize| {
+                world.phones[phone]
+                    .over
+                    .iter()
+                    .map(|(_, how)| how.as_str())
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!((over(0), over(1)), (vec!["480"], vec!["cancelled"]));
+            assert!(all_talk(&world, &[2, 3, 4, 5]), "nobody else has noticed");
         });
     }
 }

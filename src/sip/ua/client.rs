@@ -277,6 +277,24 @@ impl UserAgent {
         self.carry_out_client(now, key, actions, None);
     }
 
+    /// Takes up an INVITE of the process before that had a provisional response; nothing is sent.
+    pub(super) fn take_up_client(&mut self, key: ClientKey, user: ClientUser, flow: Flow, request: Bytes) {
+        let transaction = ClientTransaction {
+            machine: ClientMachine::Invite(ict::State::Proceeding),
+            user,
+            flow,
+            request,
+            ack: None,
+            accepted: SmallVec::new(),
+            spent_cseq: 0,
+            draft: None,
+            interval: Duration::ZERO,
+            sent: true,
+            heard: true,
+        };
+        self.clients.insert(key, Box::new(transaction));
+    }
+
     /// A response: finds its transaction by branch and CSeq method (RFC 3261 s.17.1.3).
     pub(super) fn receive_response(&mut self, now: Instant, flow: Flow, response: &Message) {
         let branch = response.top_via().ok().and_then(|via| ident::parse_branch(via.branch?));
@@ -485,7 +503,7 @@ fn ack_of_failure(request: &Bytes, response: &Message) -> Option<Bytes> {
 
 /// An ACK or CANCEL of the same transaction: top Via, Request-URI, Route, From, Call-ID and the CSeq number of the INVITE; the To of the
 /// response in an ACK (s.17.1.1.3), of the request in a CANCEL (s.9.1).
-fn hop_by_hop(invite: &Message, to: Option<&str>, method: Method, reason: Option<&str>) -> Option<Bytes> {
+pub(super) fn hop_by_hop(invite: &Message, to: Option<&str>, method: Method, reason: Option<&str>) -> Option<Bytes> {
     let to = to.or_else(|| invite.header(HeaderName::To))?;
     let cseq = format!("{} {method}", invite.cseq().ok()?.0);
     let mut request = RequestBuilder::new(method.as_str(), invite.uri()?)

@@ -32,6 +32,7 @@ pub mod api;
 mod answer;
 mod client;
 mod draft;
+mod early;
 mod ident;
 mod invite;
 mod outside;
@@ -64,6 +65,7 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 
 pub use api::*;
+pub use early::EarlySnapshot;
 pub use ident::{owner, tag_owner};
 pub use replaces::{may_replace, replaces_of};
 pub use restore::RestoreError;
@@ -115,6 +117,7 @@ pub struct UserAgent {
     /// Requests that the shell has to answer.
     requests: HashMap<ServerRequestId, (ServerKey, Message)>,
     sessions: Sessions,
+    early_changes: Vec<(SessionId, Option<EarlySnapshot>)>,
     by_tag: HashMap<u64, SessionId>,
     /// INVITEs that the process before answered and that have no ACK, for their copies; each is dropped with its session.
     answered: HashMap<Arc<str>, SessionId>,
@@ -156,6 +159,7 @@ impl UserAgent {
             merge_index: HashMap::new(),
             requests: HashMap::new(),
             sessions: Sessions::default(),
+            early_changes: Vec::new(),
             by_tag: HashMap::new(),
             answered: HashMap::new(),
             next_probe: None,

@@ -68,6 +68,9 @@ pub enum RestoreError {
     /// Its time was over meanwhile.
     #[error("its time is over")]
     Over,
+    /// The message that is kept of it is none.
+    #[error("its message cannot be read")]
+    Unreadable,
 }
 
 /// What a session has still to do since it came back.

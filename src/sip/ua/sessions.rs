@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use super::api::{Credentials, ResolveId, SessionId, SubscriptionId, UaEvent, UaOutput};
 use super::client::{ClientKey, ClientUser};
 use super::draft::{Body, Draft, Path};
+use super::early::KeptInvite;
 use super::prack::{Early, Reliable};
 use super::refresh::Keepalive;
 use super::restore::Restored;
@@ -202,6 +203,8 @@ pub(super) struct Session {
     pub restored: Option<Box<Restored>>,
     /// What the last snapshot said.
     pub kept: Option<Box<Kept>>,
+    /// The INVITE without a final response that is kept.
+    pub kept_invite: Option<KeptInvite>,
     /// It is on the list of those that may have changed.
     pub touched: bool,
 }
@@ -239,6 +242,7 @@ impl Session {
             infos: None,
             restored: None,
             kept: None,
+            kept_invite: None,
             touched: false,
         }
     }

@@ -185,7 +185,10 @@ impl UserAgent {
     pub fn take_changes(&mut self, anchor: Anchor) -> Vec<(SessionId, Option<SessionSnapshot>)> {
         let (touched, gone) = self.sessions.take_touched();
         let mut changes: Vec<_> = gone.into_iter().map(|id| (id, None)).collect();
+        let ended = self.sessions.take_gone_early().into_iter();
+        self.early_changes.extend(ended.map(|id| (id, None)));
         for id in touched {
+            self.note_early(id);
             let Some(session) = self.sessions.get(&id) else { continue };
             // One that waits for the answer to its BYE is kept as it was.
             if session.phase == Phase::Ending && session.closing {

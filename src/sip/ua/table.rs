@@ -18,6 +18,8 @@ pub(super) struct Sessions {
     touched: Vec<SessionId>,
     /// Kept ones that are gone.
     gone: Vec<SessionId>,
+    /// Those that are gone whose INVITE is kept.
+    gone_early: Vec<SessionId>,
 }
 
 impl Sessions {
@@ -37,15 +39,24 @@ impl Sessions {
     }
 
     /// A new one.
-    pub fn insert(&mut self, id: SessionId, session: Session) {
+    pub fn insert(&mut self, id: SessionId, mut session: Session) {
+        if self.tracked {
+            session.touched = true;
+            self.touched.push(id);
+        }
         self.by_id.insert(id, session);
     }
 
     /// One is over.
     pub fn remove(&mut self, id: &SessionId) {
-        let kept = self.by_id.remove(id).is_some_and(|session| session.kept.is_some());
-        if kept && self.tracked {
+        let Some(session) = self.by_id.remove(id).filter(|_| self.tracked) else {
+            return;
+        };
+        if session.kept.is_some() {
             self.gone.push(*id);
+        }
+        if session.kept_invite.is_some() {
+            self.gone_early.push(*id);
         }
     }
 
@@ -73,6 +84,18 @@ impl Sessions {
             }
         }
         (touched, std::mem::take(&mut self.gone))
+    }
+
+    /// Those that are gone whose INVITE is kept.
+    pub fn take_gone_early(&mut self) -> Vec<SessionId> {
+        std::mem::take(&mut self.gone_early)
+    }
+
+    /// Notes which INVITE of a session is kept, which is no change of it.
+    pub fn keep_invite(&mut self, id: SessionId, kept: Option<super::early::KeptInvite>) {
+        if let Some(session) = self.by_id.get_mut(&id) {
+            session.kept_invite = kept;
+        }
     }
 
     /// Notes what is kept of a session, which is no change of it.

@@ -31,7 +31,7 @@ pub const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 /// The wait before the first attempt to connect again; it doubles with each failure.
 pub const RETRY_FIRST: Duration = Duration::from_millis(100);
 /// The longest wait between two attempts.
-pub const RETRY_MOST: Duration = Duration::from_secs(5);
+pub const RETRY_MOST: Duration = Duration::from_secs(1);
 /// A connection that was up for so long has not failed: the wait begins anew.
 pub const STABLE: Duration = Duration::from_secs(5);
 /// The most that is acknowledged at once.
