@@ -2,7 +2,8 @@
 //! ([`tandem_sip::edge`]).
 //!
 //! There is one where the T-Server is in another process; in a server of one process nothing is ever looked up here. The T-Server says who
-//! the others are. Before it has, nothing is taken from anybody and nothing goes to anybody: what would have is left alone, to be sent again.
+//! the others are, which is kept: a connector that starts again while the T-Server is away knows them still. Before anybody has said it,
+//! nothing is taken from anybody and nothing goes to anybody: what would have is left alone, to be sent again.
 //!
 //! | a message | its way |
 //! |---|---|
@@ -52,7 +53,7 @@ struct Known {
     me: ConnectorId,
     edge: Edge,
     secrets: Secrets,
-    /// The T-Server has told who the others are.
+    /// The T-Server has told who the others are, or had told the process before.
     introduced: bool,
     /// Bounded by the links that are configured.
     others: BTreeMap<ConnectorId, Neighbour>,
@@ -92,6 +93,9 @@ pub struct Secrets {
 #[derive(Serialize, Deserialize)]
 struct EdgeRecord {
     secret: [u8; 32],
+    /// The others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    peers: Option<Vec<Peer>>,
 }
 
 impl Secrets {
@@ -100,7 +104,7 @@ impl Secrets {
         let kept = EdgeRecord::among(records).unwrap_or_else(|| {
             let mut secret = [0; 32];
             rng.fill_bytes(&mut secret);
-            let new = EdgeRecord { secret };
+            let new = EdgeRecord { secret, peers: None };
             let mut journal = journal.borrow_mut();
             new.put(&mut **journal);
             journal.commit();
@@ -142,7 +146,8 @@ pub enum Way {
 impl Neighbours {
     /// The T-Server of this process's connector is elsewhere: from now on there may be others.
     pub fn open(&self, me: ConnectorId, listeners: &[Listener], secrets: Secrets) {
-        let known = Known {
+        let before = secrets.kept.peers.clone();
+        let mut known = Known {
             me,
             edge: Edge::new(secrets.kept.secret, secrets.epoch, listeners.to_vec()),
             secrets,
@@ -150,6 +155,9 @@ impl Neighbours {
             others: BTreeMap::new(),
             rooms: HashMap::new(),
         };
+        if let Some(peers) = before {
+            known.meet(&peers);
+        }
         assert!(self.0.set(ShardedLock::new(known)).is_ok(), "a process has one edge");
     }
 
@@ -168,7 +176,7 @@ impl Neighbours {
         let mut known = known.write().unwrap_or_else(PoisonError::into_inner);
         let listeners = known.edge.listeners().to_vec();
         known.edge = Edge::new(kept.secret, known.secrets.epoch, listeners);
-        known.secrets.kept = kept;
+        known.secrets.kept.secret = kept.secret;
         known.meet_again();
     }
 
@@ -178,26 +186,17 @@ impl Neighbours {
     }
 
     /// These are all, and what is where.
-    pub fn introduce(&self, peers: Vec<Peer>, rooms: Vec<(DnId, ConnectorId)>) {
+    pub fn introduce(&self, peers: Vec<Peer>, rooms: Vec<(DnId, ConnectorId)>, journal: &mut dyn Journal) {
         let Some(known) = self.0.get() else { return };
         let mut known = known.write().unwrap_or_else(PoisonError::into_inner);
-        known.introduced = true;
-        for other in known.others.values_mut() {
-            (other.up, other.available) = (false, false);
-        }
-        for peer in peers {
-            let hops = peer.listens.iter().filter_map(hop).collect();
-            let other = Neighbour {
-                hops,
-                up: true,
-                available: peer.available,
-            };
-            known.others.insert(peer.connector, other);
-        }
+        known.meet(&peers);
         known.rooms = rooms.into_iter().collect();
         let up = known.others.values().filter(|other| other.up).count();
         tracing::info!(others = up, occupied_rooms = known.rooms.len(), "the other connectors");
-        known.meet_again();
+        if known.secrets.kept.peers.as_ref() != Some(&peers) {
+            known.secrets.kept.peers = Some(peers);
+            known.secrets.kept.put(journal);
+        }
     }
 
     /// Whether that is the address of a connector.
@@ -259,6 +258,24 @@ impl Neighbours {
 }
 
 impl Known {
+    /// These are those that can be reached now.
+    fn meet(&mut self, peers: &[Peer]) {
+        self.introduced = true;
+        for other in self.others.values_mut() {
+            (other.up, other.available) = (false, false);
+        }
+        for peer in peers {
+            let hops = peer.listens.iter().filter_map(hop).collect();
+            let other = Neighbour {
+                hops,
+                up: true,
+                available: peer.available,
+            };
+            self.others.insert(peer.connector, other);
+        }
+        self.meet_again();
+    }
+
     /// The edge takes from all that were told of.
     fn meet_again(&mut self) {
         let hops = self.others.values().flat_map(|other| &other.hops);

@@ -42,7 +42,10 @@ impl ConnectorActor {
             }
             ConnectorRequest::Return => self.drain_message(DrainMessage::Return, ctx),
             ConnectorRequest::Restore { records, end } => self.given_back(records, end, ctx),
-            ConnectorRequest::Peers { peers, rooms } => self.parts.directory.neighbours.introduce(peers, rooms),
+            ConnectorRequest::Peers { peers, rooms } => {
+                let mut journal = self.parts.journal.borrow_mut();
+                self.parts.directory.neighbours.introduce(peers, rooms, &mut **journal);
+            }
             ConnectorRequest::ForgetContact { dn, uri } => {
                 // Unbounded post: one for each device that has moved.
                 self.parts.registrar.do_send(RegistrarMessage::Forget { dn, uri });

@@ -57,6 +57,27 @@ impl Journal for Lost {
     }
 }
 
+/// Gives out what it is told.
+#[derive(Default, Clone)]
+struct Kept(Rc<RefCell<Vec<Record>>>);
+
+impl Journal for Kept {
+    fn put(&mut self, kind: RecordKind, id: &[u8], value: &[u8]) {
+        let (id, value) = (id.to_vec(), value.to_vec());
+        self.0.borrow_mut().push(Record { kind, id, value });
+    }
+
+    fn remove(&mut self, _: RecordKind, _: &[u8]) {}
+
+    fn remove_below(&mut self, _: RecordKind, _: &[u8]) {}
+
+    fn commit(&mut self) {}
+
+    fn is_back(&mut self) -> bool {
+        false
+    }
+}
+
 fn listeners() -> [Listener; 2] {
     [Transport::Udp, Transport::Tcp].map(|transport| Listener {
         id: ListenerId(u16::from(transport == Transport::Tcp)),
@@ -87,13 +108,13 @@ fn peer(connector: ConnectorId) -> Peer {
 
 fn acquainted() -> Neighbours {
     let neighbours = strangers();
-    neighbours.introduce(vec![peer(GONE)], Vec::new());
+    neighbours.introduce(vec![peer(GONE)], Vec::new(), &mut Lost);
     meet(&neighbours, Vec::new());
     neighbours
 }
 
 fn meet(neighbours: &Neighbours, rooms: Vec<(DnId, ConnectorId)>) {
-    neighbours.introduce(vec![peer(OTHER), peer(DRAINED)], rooms);
+    neighbours.introduce(vec![peer(OTHER), peer(DRAINED)], rooms, &mut Lost);
 }
 
 fn room() -> DnId {
@@ -343,27 +364,13 @@ fn a_connector_that_is_drained_hands_new_calls_on() {
     assert_eq!(scene.goes(&request("CANCEL", "1002", "", &[])), OTHER, "after its INVITE");
     assert_eq!(scene.goes(&request("OPTIONS", "1002", "", &[])), ME);
     assert_eq!(scene.goes(&request("REGISTER", "1002", "", &[])), ME);
-    scene.neighbours.introduce(vec![peer(DRAINED)], Vec::new());
+    scene.neighbours.introduce(vec![peer(DRAINED)], Vec::new(), &mut Lost);
     scene.memory = Memory::default();
     assert_eq!(scene.goes(&request("INVITE", "1002", "", &[])), ME, "nobody else can");
 }
 
 #[test]
 fn tokens_of_the_process_before_and_of_a_lost_journal_are_good() {
-    #[derive(Default, Clone)]
-    struct Kept(Rc<RefCell<Vec<Record>>>);
-    impl Journal for Kept {
-        fn put(&mut self, kind: RecordKind, id: &[u8], value: &[u8]) {
-            let (id, value) = (id.to_vec(), value.to_vec());
-            self.0.borrow_mut().push(Record { kind, id, value });
-        }
-        fn remove(&mut self, _: RecordKind, _: &[u8]) {}
-        fn remove_below(&mut self, _: RecordKind, _: &[u8]) {}
-        fn commit(&mut self) {}
-        fn is_back(&mut self) -> bool {
-            false
-        }
-    }
     let kept = Kept::default();
     let journal: SharedJournal = Rc::new(RefCell::new(Box::new(kept.clone())));
     let start = |records: &[Record], seed| {
@@ -409,7 +416,32 @@ fn tokens_of_the_process_before_and_of_a_lost_journal_are_good() {
     assert!(matches!(reaches(&lost, &route), Way::On(_)));
     kept.0.take();
     lost.keep_again(&mut **journal.borrow_mut());
-    assert_eq!(*kept.0.borrow(), records);
+    let again = start(&kept.0.take(), 4);
+    assert!(matches!(reaches(&again, &route), Way::On(_)));
+}
+
+#[test]
+fn the_others_are_known_again_without_the_t_server() {
+    let kept = Kept::default();
+    let journal: SharedJournal = Rc::new(RefCell::new(Box::new(kept.clone())));
+    let start = |records: &[Record]| {
+        let neighbours = Neighbours::default();
+        let secrets = Secrets::recover(&journal, records, StdRng::seed_from_u64(1));
+        neighbours.open(ME, &listeners(), secrets);
+        neighbours
+    };
+    let peers = vec![peer(OTHER), peer(DRAINED)];
+    let before = start(&[]);
+    kept.0.take();
+    before.introduce(peers.clone(), vec![(room(), OTHER)], &mut **journal.borrow_mut());
+    let records = kept.0.take();
+    before.introduce(peers, Vec::new(), &mut **journal.borrow_mut());
+    assert!(kept.0.borrow().is_empty(), "the same ones");
+    let after = start(&records);
+    assert!(after.takes_from(sip_of(OTHER).ip()) && after.is_at(sip_of(DRAINED)));
+    let mut scene = Scene::new(after);
+    assert_eq!(scene.goes(&request("BYE", "1002", &tag(OTHER), &[])), OTHER);
+    assert!(!start(&[]).is_at(sip_of(OTHER)), "without a journal nobody is known");
 }
 
 #[test]
