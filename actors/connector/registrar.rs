@@ -20,6 +20,7 @@
 //! have to tell other connectors of the device when this one is gone.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix::{Actor, Context, Handler, Message, Supervised};
 use tandem_model::anchor::unix_micros;
@@ -97,6 +98,8 @@ pub enum RegistrarMessage {
         dn: DnId,
         /// Its Contact.
         uri: Arc<str>,
+        /// When the registration that is over ends, in seconds since 1970; one that ends later was made since.
+        expires_at: u64,
     },
     /// Panic, to test the supervision.
     #[cfg(feature = "fault-injection")]
@@ -201,8 +204,9 @@ impl RegistrarActor {
         true
     }
 
-    fn forget(&self, dn: DnId, uri: &str) {
-        if self.parts.machine.borrow_mut().forget(now(), dn.as_str(), uri) {
+    fn forget(&self, dn: DnId, uri: &str, expires_at: u64) {
+        let is_over = |at: Instant| unix_micros(self.parts.anchor, at) / 1_000_000 <= expires_at;
+        if self.parts.machine.borrow_mut().forget(now(), dn.as_str(), uri, is_over) {
             self.keep();
             self.publish(vec![dn]);
         }
@@ -403,8 +407,8 @@ impl Handler<RegistrarMessage> for RegistrarActor {
                 self.hand_over(&dn);
                 pass_on(&self.parts.directory, to, received);
             }
-            RegistrarMessage::Forget { dn, uri } => {
-                self.forget(dn, &uri);
+            RegistrarMessage::Forget { dn, uri, expires_at } => {
+                self.forget(dn, &uri, expires_at);
                 self.arm(ctx);
             }
             #[cfg(feature = "fault-injection")]

@@ -46,9 +46,9 @@ impl ConnectorActor {
                 let mut journal = self.parts.journal.borrow_mut();
                 self.parts.directory.neighbours.introduce(peers, rooms, &mut **journal);
             }
-            ConnectorRequest::ForgetContact { dn, uri } => {
+            ConnectorRequest::ForgetContact { dn, uri, expires_at } => {
                 // Unbounded post: one for each device that has moved.
-                self.parts.registrar.do_send(RegistrarMessage::Forget { dn, uri });
+                self.parts.registrar.do_send(RegistrarMessage::Forget { dn, uri, expires_at });
             }
         }
     }

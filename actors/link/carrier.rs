@@ -10,7 +10,7 @@ use crate::now;
 
 /// What the session wants that only its actor can do.
 #[derive(Debug)]
-pub(super) enum Wish<In> {
+pub enum Wish<In> {
     /// A connection.
     Connect,
     /// The link is up.
@@ -22,7 +22,7 @@ pub(super) enum Wish<In> {
 }
 
 /// A session and its connection.
-pub(super) struct Carrier<Out, In> {
+pub struct Carrier<Out, In> {
     pub(super) session: Session<Out, In>,
     config: SessionConfig,
     meters: LinkMeters,

@@ -11,6 +11,7 @@
 //!
 //! * [`remote`]: the T-Server's end. It connects, and connects again.
 //! * [`server`]: the connector's end. It listens, and serves one T-Server at a time.
+//! * [`endpoint`]: what both ends are: a session in a slot, a connection, a timer.
 //! * [`connection`]: the tasks that read and write one connection.
 //! * [`transport`]: TCP and TLS.
 //! * [`meters`]: what is counted.
@@ -27,6 +28,7 @@ use crate::tserver::{ConnectorLinkActor, LinkMessage, Notify};
 
 mod carrier;
 pub mod connection;
+mod endpoint;
 pub(crate) mod meters;
 mod reach;
 pub mod remote;

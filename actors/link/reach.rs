@@ -47,8 +47,8 @@ impl Node {
 pub struct Told {
     /// How many devices of the DN can be called now.
     pub reachable: u32,
-    /// The connectors that had a device before which is elsewhere now, and its Contact.
-    pub left: Vec<(ConnectorId, Arc<str>)>,
+    /// The connectors that had a device before which is elsewhere now, and how they had told of it.
+    pub left: Vec<(ConnectorId, DnContact)>,
 }
 
 impl Reach {
@@ -98,7 +98,11 @@ impl Reach {
                     return true;
                 };
                 let is_here = !is_review || old.expires_at <= contact.expires_at;
-                left.push((if is_here { *home } else { connector }, contact.uri.clone()));
+                left.push(if is_here {
+                    (*home, old.clone())
+                } else {
+                    (connector, contact.clone())
+                });
                 if is_here {
                     there.retain(|old| old.uri != contact.uri);
                 }
@@ -324,7 +328,7 @@ mod tests {
             false,
         );
         let told = reach.told(&dn, SECOND, vec![contact("sip:1@a", false)], NOW, false);
-        assert_eq!((told.reachable, told.left), (2, vec![(FIRST, "sip:1@a".into())]));
+        assert_eq!((told.reachable, told.left), (2, vec![(FIRST, contact("sip:1@a", false))]));
         assert_eq!(reach.elsewhere(&dn, SECOND, NOW), [contact("sip:1@b", false)]);
     }
 
@@ -338,10 +342,10 @@ mod tests {
         };
         reach.told(&dn, SECOND, vec![newer.clone()], NOW, false);
         let told = reach.told(&dn, FIRST, vec![older.clone()], NOW, true);
-        assert_eq!((told.reachable, told.left), (1, vec![(FIRST, older.uri.clone())]));
+        assert_eq!((told.reachable, told.left), (1, vec![(FIRST, older.clone())]));
         assert_eq!((reach.connector_of(&dn, POOL), reach.homes_at(FIRST)), (Some(SECOND), vec![]));
         let told = reach.told(&dn, FIRST, vec![older], NOW, false);
-        assert_eq!((told.reachable, told.left), (1, vec![(SECOND, newer.uri)]));
+        assert_eq!((told.reachable, told.left), (1, vec![(SECOND, newer)]));
         assert_eq!((reach.connector_of(&dn, POOL), reach.homes_at(SECOND)), (Some(FIRST), vec![]));
     }
 

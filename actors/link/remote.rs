@@ -1,39 +1,27 @@
 //! The T-Server's end of a link to a connector in another process.
 //!
-//! Place: permanent child of the T-Server side, one per remote connector, beside its [`ConnectorLinkActor`]. The session lives in a slot:
-//! a crash costs the message that caused it and breaks the connection off, which is then resumed. Escalation starts a new session, and
-//! that brings a synchronisation.
+//! Place: child of the T-Server side, one per remote connector, beside its [`ConnectorLinkActor`]. How it keeps its session and comes back
+//! from a crash: [`Endpoint`].
 //!
 //! | message | from | effect |
 //! |---|---|---|
 //! | [`LinkMessage`] | connector link | a request for the connector |
 //! | `Dialled` | its own task | the connection that was asked for, or that there is none |
-//! | [`ConnectionEvent`] | the connection's tasks | into the session |
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::Arc;
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Supervised};
+use actix::{Addr, AsyncContext, Context, Handler, Message};
 use tandem_model::ConnectorId;
 use tandem_model::link::{Cause, LinkNotification, LinkRequest, ReleasedBy};
 use tandem_wire::link::{SendError, SessionConfig};
 
-use super::carrier::{Carrier, Wish};
-use super::connection::{self, ConnectionEvent};
+use super::carrier::Wish;
+use super::endpoint::{End, Endpoint};
 use super::transport::{Dialler, Stream};
 use super::{LinkChanged, Unsent};
-use crate::alarm::{Alarm, Alarmed};
 use crate::directory::Directory;
 use crate::kind::{ActorKind, Waiting};
-use crate::now;
-use crate::supervision::{ChildSpec, Escalation, Slot, escalate_if_due, supervise};
 use crate::tserver::{ConnectorLinkActor, LinkMessage, Notify};
-
-/// Bounded by what calls post; see there.
-const SPEC: ChildSpec = ChildSpec::permanent(ActorKind::ConnectorLink, 65_536);
-
-type Session = Carrier<LinkRequest, LinkNotification>;
 
 /// What the actor is made from.
 pub struct RemoteLinkParts {
@@ -48,12 +36,11 @@ pub struct RemoteLinkParts {
 }
 
 /// The actor.
-pub struct RemoteLink {
-    connector: ConnectorId,
-    directory: Arc<Directory>,
+pub type RemoteLink = Endpoint<TServerEnd>;
+
+/// What is the T-Server's own of it.
+pub struct TServerEnd {
     dialler: Dialler,
-    carrier: Slot<Session>,
-    alarm: Alarm,
 }
 
 /// The connection that was asked for.
@@ -68,47 +55,14 @@ impl RemoteLink {
     /// Starts it on the current arbiter.
     pub fn supervise(parts: RemoteLinkParts) -> Addr<Self> {
         let label = format!("{} ({})", parts.session.identity.name, parts.dialler);
-        let actor = Self {
-            connector: parts.connector,
-            directory: parts.directory,
-            dialler: parts.dialler,
-            carrier: Rc::new(RefCell::new(Carrier::new(parts.session, label))),
-            alarm: Alarm::default(),
-        };
-        supervise(SPEC, actor)
-    }
-
-    /// Does what the session wants, and arms the timer.
-    fn turn(&mut self, ctx: &mut Context<Self>) {
-        let wishes = self.carrier.borrow_mut().turn();
-        let mut notifications = Vec::new();
-        for wish in wishes {
-            match wish {
-                Wish::Connect => self.dial(ctx),
-                Wish::Deliver(notification) => notifications.push(notification),
-                Wish::Up { resumed } => {
-                    self.pass_on(&mut notifications);
-                    self.changed(LinkChanged::Up { resumed });
-                }
-                Wish::Down => {
-                    self.pass_on(&mut notifications);
-                    self.changed(LinkChanged::Down);
-                }
-            }
-        }
-        self.pass_on(&mut notifications);
-        self.arm(ctx);
-    }
-
-    fn arm(&mut self, ctx: &mut Context<Self>) {
-        let due = self.carrier.borrow().session.next_timeout();
-        self.alarm.set_latest(due, ctx);
+        let end = TServerEnd { dialler: parts.dialler };
+        Self::launch(parts.connector, parts.directory, parts.session, label, end)
     }
 
     fn dial(&self, ctx: &mut Context<Self>) {
         let (id, dialler, addr) = (
             self.carrier.borrow_mut().new_connection(),
-            self.dialler.clone(),
+            self.end.dialler.clone(),
             ctx.address(),
         );
         actix_rt::spawn(async move {
@@ -174,41 +128,31 @@ impl RemoteLink {
     }
 }
 
-impl Actor for RemoteLink {
-    type Context = Context<Self>;
+impl End for TServerEnd {
+    type Out = LinkRequest;
+    type In = LinkNotification;
 
-    fn started(&mut self, ctx: &mut Context<Self>) {
-        self.arm(ctx);
+    fn fulfil(link: &mut RemoteLink, wishes: Vec<Wish<LinkNotification>>, ctx: &mut Context<RemoteLink>) {
+        let mut notifications = Vec::new();
+        for wish in wishes {
+            match wish {
+                Wish::Connect => link.dial(ctx),
+                Wish::Deliver(notification) => notifications.push(notification),
+                Wish::Up { resumed } => {
+                    link.pass_on(&mut notifications);
+                    link.changed(LinkChanged::Up { resumed });
+                }
+                Wish::Down => {
+                    link.pass_on(&mut notifications);
+                    link.changed(LinkChanged::Down);
+                }
+            }
+        }
+        link.pass_on(&mut notifications);
     }
-}
 
-impl Alarmed for RemoteLink {
-    fn alarm(&mut self) -> &mut Alarm {
-        &mut self.alarm
-    }
-
-    fn ring(&mut self, ctx: &mut Context<Self>) {
-        self.carrier.borrow_mut().session.timeout(now());
-        self.turn(ctx);
-    }
-}
-
-impl Supervised for RemoteLink {
-    fn restarting(&mut self, ctx: &mut Context<Self>) {
-        escalate_if_due(self);
-        self.alarm = Alarm::default();
-        self.carrier.borrow_mut().break_off();
-        self.turn(ctx);
-    }
-}
-
-impl Escalation for RemoteLink {
-    fn escalate(&mut self) {
-        let mut carrier = self.carrier.borrow_mut();
-        tracing::error!(link = carrier.label(), "the link starts a new session");
-        carrier.start_over();
-        drop(carrier);
-        self.changed(LinkChanged::Down);
+    fn is_lost(link: &RemoteLink) {
+        link.changed(LinkChanged::Down);
     }
 }
 
@@ -225,40 +169,14 @@ impl Handler<Dialled> for RemoteLink {
     type Result = ();
 
     fn handle(&mut self, message: Dialled, ctx: &mut Context<Self>) {
-        let mut carrier = self.carrier.borrow_mut();
         match message.stream {
-            Ok(stream) => {
-                #[cfg(feature = "fault-injection")]
-                let stream = crate::fault::link::through_faults(stream, &self.directory, self.connector);
-                carrier.connected(message.id, connection::start(stream, message.id, ctx.address()));
-            }
+            Ok(stream) => self.attach(message.id, stream, ctx),
             Err(error) => {
+                let mut carrier = self.carrier.borrow_mut();
                 tracing::debug!(link = carrier.label(), %error, "no connection");
                 carrier.closed(message.id);
             }
         }
-        drop(carrier);
         self.turn(ctx);
-    }
-}
-
-impl Handler<ConnectionEvent> for RemoteLink {
-    type Result = ();
-
-    fn handle(&mut self, event: ConnectionEvent, ctx: &mut Context<Self>) {
-        match event {
-            ConnectionEvent::Received { id, bytes } => self.carrier.borrow_mut().received(id, &bytes),
-            ConnectionEvent::Closed { id } => self.carrier.borrow_mut().closed(id),
-        }
-        self.turn(ctx);
-    }
-}
-
-#[cfg(feature = "fault-injection")]
-impl Handler<crate::tserver::Inject> for RemoteLink {
-    type Result = ();
-
-    fn handle(&mut self, _: crate::tserver::Inject, _: &mut Context<Self>) {
-        panic!("injected into a remote link");
     }
 }

@@ -1,23 +1,19 @@
 //! The connector's end of a link: it listens for its T-Server.
 //!
-//! Place: permanent child of the connector's arbiter. The session lives in a slot: a crash costs the message that caused it and breaks
-//! the connection off, which the T-Server resumes. Escalation starts as a new instance, and that brings a synchronisation.
+//! Place: child of the connector's arbiter. How it keeps its session and comes back from a crash: [`Endpoint`].
 //!
 //! | message | from | effect |
 //! |---|---|---|
 //! | [`Notify`] | connector, registrar | notifications for the T-Server |
 //! | `Candidate` | the listener's tasks | a connection that has greeted: it is taken, or refused with an error |
-//! | [`ConnectionEvent`] | the connection's tasks | into the session |
 //! | [`QueryUnacknowledged`] | gateway | what the T-Server may not have yet |
 //!
 //! A second T-Server is refused while the first one is alive. Its coming makes sure of that: the first one is polled, and has to answer.
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Supervised};
+use actix::{Addr, Context, Handler, Message};
 use bytes::{Bytes, BytesMut};
 use tandem_model::ConnectorId;
 use tandem_model::link::{Cause, LinkNotification, LinkRequest, ReleasedBy};
@@ -28,27 +24,20 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-use super::carrier::{Carrier, Wish};
-use super::connection::{self, ConnectionEvent};
+use super::carrier::Wish;
+use super::endpoint::{End, Endpoint};
 use super::post_to_connector;
 use super::transport::{Accepting, Acceptor, Incoming, Listener, Stream};
-use crate::alarm::{Alarm, Alarmed};
 use crate::connector::ConnectorMessage;
 use crate::directory::Directory;
 use crate::kind::{ActorKind, Waiting};
 use crate::now;
-use crate::supervision::{ChildSpec, Escalation, Slot, escalate_if_due, supervise};
 use crate::tserver::Notify;
-
-/// Bounded by what the connector and its conferences post; see there.
-const SPEC: ChildSpec = ChildSpec::permanent(ActorKind::ConnectorLink, 65_536);
 
 /// The most connections that have not greeted.
 const GREETING_MOST: usize = 16;
 /// After an error of the listening socket (out of descriptors) it is left alone for so long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
-
-type Session = Carrier<LinkNotification, LinkRequest>;
 
 /// What the actor is made from.
 pub struct LinkServerParts {
@@ -65,12 +54,10 @@ pub struct LinkServerParts {
 }
 
 /// The actor.
-pub struct LinkServer {
-    connector: ConnectorId,
-    directory: Arc<Directory>,
-    carrier: Slot<Session>,
-    alarm: Alarm,
-}
+pub type LinkServer = Endpoint<ConnectorEnd>;
+
+/// What is the connector's own of it.
+pub struct ConnectorEnd;
 
 /// Asks how many messages the T-Server has not acknowledged.
 #[derive(Debug, Message)]
@@ -92,40 +79,9 @@ impl LinkServer {
     pub fn supervise(parts: LinkServerParts) -> std::io::Result<Addr<Self>> {
         let listener = parts.listener.listen()?;
         let label = parts.session.identity.name.to_string();
-        let actor = Self {
-            connector: parts.connector,
-            directory: parts.directory,
-            carrier: Rc::new(RefCell::new(Carrier::new(parts.session, label))),
-            alarm: Alarm::default(),
-        };
-        let addr = supervise(SPEC, actor);
+        let addr = Self::launch(parts.connector, parts.directory, parts.session, label, ConnectorEnd);
         actix_rt::spawn(accept(listener, parts.acceptor, addr.clone()));
         Ok(addr)
-    }
-
-    /// Does what the session wants, and arms the timer.
-    fn turn(&mut self, ctx: &mut Context<Self>) {
-        loop {
-            let wishes = self.carrier.borrow_mut().turn();
-            if wishes.is_empty() {
-                break;
-            }
-            for wish in wishes {
-                match wish {
-                    Wish::Deliver(request) => self.request(request),
-                    Wish::Up { resumed } => {
-                        self.directory.set_links_up(1);
-                        if !resumed {
-                            self.post(ConnectorMessage::Synchronise);
-                        }
-                    }
-                    Wish::Down => self.directory.set_links_up(0),
-                    Wish::Connect => {}
-                }
-            }
-        }
-        let due = self.carrier.borrow().session.next_timeout();
-        self.alarm.set_latest(due, ctx);
     }
 
     fn post(&self, message: ConnectorMessage) {
@@ -253,36 +209,28 @@ async fn refuse(mut stream: Stream, reason: &str) {
     .await;
 }
 
-impl Actor for LinkServer {
-    type Context = Context<Self>;
-}
+impl End for ConnectorEnd {
+    type Out = LinkNotification;
+    type In = LinkRequest;
 
-impl Alarmed for LinkServer {
-    fn alarm(&mut self) -> &mut Alarm {
-        &mut self.alarm
+    fn fulfil(link: &mut LinkServer, wishes: Vec<Wish<LinkRequest>>, _: &mut Context<LinkServer>) {
+        for wish in wishes {
+            match wish {
+                Wish::Deliver(request) => link.request(request),
+                Wish::Up { resumed } => {
+                    link.directory.set_links_up(1);
+                    if !resumed {
+                        link.post(ConnectorMessage::Synchronise);
+                    }
+                }
+                Wish::Down => link.directory.set_links_up(0),
+                Wish::Connect => {}
+            }
+        }
     }
 
-    fn ring(&mut self, ctx: &mut Context<Self>) {
-        self.carrier.borrow_mut().session.timeout(now());
-        self.turn(ctx);
-    }
-}
-
-impl Supervised for LinkServer {
-    fn restarting(&mut self, ctx: &mut Context<Self>) {
-        escalate_if_due(self);
-        self.alarm = Alarm::default();
-        self.carrier.borrow_mut().break_off();
-        self.turn(ctx);
-    }
-}
-
-impl Escalation for LinkServer {
-    fn escalate(&mut self) {
-        let mut carrier = self.carrier.borrow_mut();
-        tracing::error!(link = carrier.label(), "the link starts a new session");
-        carrier.start_over();
-        self.directory.set_links_up(0);
+    fn is_lost(link: &LinkServer) {
+        link.directory.set_links_up(0);
     }
 }
 
@@ -290,35 +238,18 @@ impl Handler<Candidate> for LinkServer {
     type Result = ();
 
     fn handle(&mut self, candidate: Candidate, ctx: &mut Context<Self>) {
-        let mut carrier = self.carrier.borrow_mut();
-        match carrier.session.admits(&candidate.hello, now()) {
+        let admitted = self.carrier.borrow_mut().session.admits(&candidate.hello, now());
+        match admitted {
             Ok(()) => {
-                let id = carrier.new_connection();
-                let stream = candidate.stream;
-                #[cfg(feature = "fault-injection")]
-                let stream = crate::fault::link::through_faults(stream, &self.directory, self.connector);
-                let writer = connection::start(stream, id, ctx.address());
-                carrier.connected(id, writer);
-                carrier.received(id, &candidate.bytes);
+                let id = self.carrier.borrow_mut().new_connection();
+                self.attach(id, candidate.stream, ctx);
+                self.carrier.borrow_mut().received(id, &candidate.bytes);
             }
             Err(reason) => {
                 let instance = candidate.hello.identity.instance;
-                tracing::warn!(link = carrier.label(), %instance, reason, "a T-Server was refused");
+                tracing::warn!(link = self.carrier.borrow().label(), %instance, reason, "a T-Server was refused");
                 actix_rt::spawn(async move { refuse(candidate.stream, &reason).await });
             }
-        }
-        drop(carrier);
-        self.turn(ctx);
-    }
-}
-
-impl Handler<ConnectionEvent> for LinkServer {
-    type Result = ();
-
-    fn handle(&mut self, event: ConnectionEvent, ctx: &mut Context<Self>) {
-        match event {
-            ConnectionEvent::Received { id, bytes } => self.carrier.borrow_mut().received(id, &bytes),
-            ConnectionEvent::Closed { id } => self.carrier.borrow_mut().closed(id),
         }
         self.turn(ctx);
     }
@@ -340,14 +271,5 @@ impl Handler<QueryUnacknowledged> for LinkServer {
 
     fn handle(&mut self, _: QueryUnacknowledged, _: &mut Context<Self>) -> u64 {
         self.carrier.borrow().session.unacknowledged()
-    }
-}
-
-#[cfg(feature = "fault-injection")]
-impl Handler<crate::tserver::Inject> for LinkServer {
-    type Result = ();
-
-    fn handle(&mut self, _: crate::tserver::Inject, _: &mut Context<Self>) {
-        panic!("injected into a link server");
     }
 }

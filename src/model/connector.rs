@@ -99,6 +99,8 @@ pub enum ConnectorRequest {
         dn: DnId,
         /// Its Contact.
         uri: Arc<str>,
+        /// When that registration ends, in seconds since 1970. One that ends later was made since, and stays.
+        expires_at: u64,
     },
     /// Who is in a conference that is dialled into, for its subscribers (RFC 4575).
     Roster {

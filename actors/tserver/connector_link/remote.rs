@@ -59,10 +59,10 @@ impl ConnectorLinkActor {
         self.remote.stale.remove(dn);
         let (now, is_review) = (self.switch.unix_seconds(), self.remote.is_reviewed);
         let told = self.switch.reach_mut().told(dn, self.connector, contacts, now, is_review);
-        for (connector, uri) in told.left {
+        for (connector, DnContact { uri, expires_at, .. }) in told.left {
             let dn = dn.clone();
             self.switch
-                .tell_connector(connector, ConnectorRequest::ForgetContact { dn, uri });
+                .tell_connector(connector, ConnectorRequest::ForgetContact { dn, uri, expires_at });
         }
         told.reachable
     }

@@ -205,10 +205,11 @@ impl Registrar {
         changed.into_iter().collect()
     }
 
-    /// Takes a binding away: its device is registered elsewhere. Whether there was one.
-    pub fn forget(&mut self, now: Instant, aor: &str, uri: &str) -> bool {
+    /// Takes a binding away whose end says that it is meant: its device is registered elsewhere. Whether there was one.
+    pub fn forget(&mut self, now: Instant, aor: &str, uri: &str, is_meant: impl Fn(Instant) -> bool) -> bool {
         let before = self.alive(aor, now);
-        let left: Vec<_> = before.iter().filter(|stored| *stored.binding.uri != *uri).cloned().collect();
+        let stays = |stored: &&Stored| *stored.binding.uri != *uri || !is_meant(stored.binding.expires_at);
+        let left: Vec<_> = before.iter().filter(stays).cloned().collect();
         let forgot = left.len() < before.len();
         if forgot {
             self.replace(aor, left);

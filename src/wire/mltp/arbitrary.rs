@@ -147,7 +147,7 @@ fn connector_request() -> impl Strategy<Value = ConnectorRequest> {
     });
     prop_oneof![
         (vec(peer, 0..3), vec((dn(), connector()), 0..3)).prop_map(|(peers, rooms)| ConnectorRequest::Peers { peers, rooms }),
-        (dn(), text()).prop_map(|(dn, uri)| ConnectorRequest::ForgetContact { dn, uri }),
+        (dn(), text(), any::<u64>()).prop_map(|(dn, uri, expires_at)| ConnectorRequest::ForgetContact { dn, uri, expires_at }),
         (dn(), vec(roster_entry(), 0..3)).prop_map(|(dn, entries)| ConnectorRequest::Roster { dn, entries }),
         (vec(record(), 0..3), any::<bool>()).prop_map(|(records, end)| ConnectorRequest::Restore { records, end }),
         option::of(any::<u64>()).prop_map(|deadline_ms| ConnectorRequest::Suspend { deadline_ms }),

@@ -24,9 +24,10 @@ pub(super) fn request_name(request: &ConnectorRequest) -> &'static str {
 pub(super) fn write_request(request: &ConnectorRequest, writer: &mut FrameWriter<'_>) {
     match request {
         ConnectorRequest::Peers { peers, rooms } => write_json(writer, &(peers, rooms)),
-        ConnectorRequest::ForgetContact { dn, uri } => {
+        ConnectorRequest::ForgetContact { dn, uri, expires_at } => {
             writer.text("dn", dn.as_str());
             writer.text("contact", uri);
+            writer.plain("expires-at", expires_at);
         }
         ConnectorRequest::Roster { dn, entries } => {
             writer.text("dn", dn.as_str());
@@ -54,6 +55,7 @@ pub(super) fn read_request(fields: Fields<'_>) -> Result<ConnectorRequest, Messa
         "FORGET_CONTACT" => ConnectorRequest::ForgetContact {
             dn: fields.dn("dn")?,
             uri: fields.text("contact")?,
+            expires_at: fields.number("expires-at")?,
         },
         "ROSTER" => ConnectorRequest::Roster {
             dn: fields.dn("dn")?,
