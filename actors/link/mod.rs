@@ -28,7 +28,7 @@ use crate::tserver::{ConnectorLinkActor, LinkMessage, Notify};
 
 mod carrier;
 pub mod connection;
-mod endpoint;
+pub mod endpoint;
 pub(crate) mod meters;
 mod reach;
 pub mod remote;
