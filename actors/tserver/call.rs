@@ -277,7 +277,7 @@ impl CallActor {
 }
 
 /// Nothing is kept of a group any more.
-fn forgotten(group: ConnId) -> Entry {
+pub(super) fn forgotten(group: ConnId) -> Entry {
     Entry {
         kind: RecordKind::Call,
         id: group.0,
@@ -426,6 +426,25 @@ impl Handler<QueryCallSummary> for CallActor {
 mod tests {
     use super::super::event_log::tests::{Scene, in_a_system};
     use super::*;
+
+    #[test]
+    fn a_call_that_crashes_too_often_is_not_kept() {
+        in_a_system(async {
+            let scene = Scene::new();
+            let group = scene.call(1);
+            let call = scene.switch.directory.call(group).expect("a call");
+            scene.until(|kept| kept.has(RecordKind::Call, group.0)).await;
+            for _ in 0..8 {
+                call.do_send(CallMessage::Crash);
+            }
+            // Removals are written with the next record.
+            let other = scene.call(2);
+            scene
+                .until(|kept| kept.has(RecordKind::Call, other.0) && !kept.has(RecordKind::Call, group.0))
+                .await;
+            assert!(scene.switch.directory.call(group).is_none());
+        });
+    }
 
     #[test]
     fn a_call_that_crashes_while_it_is_taken_over_stays_kept_until_the_other_one_has_it() {

@@ -554,6 +554,8 @@ impl Switch {
         let crashed = !matches!(reason, DownReason::Normal);
         if crashed {
             tracing::error!(conn_id = %group, "call crashed; its parties are released");
+            // One that had no chance to do so itself.
+            call::forgotten(group).put(&mut **self.journal.borrow_mut());
         }
         for conference in gone.conferences {
             let owner = self.by_conference.borrow_mut().remove(&conference);
