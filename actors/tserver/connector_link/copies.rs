@@ -155,6 +155,11 @@ impl Copies {
         kept.sessions
     }
 
+    /// Whether it has told of nothing yet.
+    fn is_empty(&self) -> bool {
+        self.0.borrow().records.is_empty()
+    }
+
     /// The connector tells what is to be kept. With `end`, everything was told.
     fn told(&self, records: Vec<CopiedRecord>, end: bool) {
         let kept = &mut *self.0.borrow_mut();
@@ -285,7 +290,12 @@ impl ConnectorLinkActor {
         if !is_empty {
             return self.completed();
         }
-        tracing::warn!(connector = %self.connector, "the connector has come back without what it had kept: it gets the copy");
+        match self.copies.is_empty() {
+            true => tracing::info!(connector = %self.connector, "the connector has kept nothing yet"),
+            false => {
+                tracing::warn!(connector = %self.connector, "the connector has come back without what it had kept: it gets the copy");
+            }
+        }
         let (copies, directory, connector, link) = (
             self.copies.clone(),
             self.switch.directory.clone(),
