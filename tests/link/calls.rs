@@ -1,39 +1,24 @@
 //! Calls across the link: the T-Server's requests, the phones' own doings, and what is logged of both.
 
 use tandem_wire::ClientRequest;
-use tandem_wire::model::EventName::{
-    EventDNBackInService, EventDialing, EventEstablished, EventHeld, EventReleased, EventRetrieved, EventRinging,
-};
-use tandem_wire::model::request::{OnCall, OnCallWith, OnTwoCalls};
+use tandem_wire::model::EventName::{EventDialing, EventEstablished, EventReleased, EventRinging};
+use tandem_wire::model::request::{OnCallWith, OnTwoCalls};
 
-use super::Split;
-use crate::golden::stage::{dn, on_call, on_two, with};
+use super::stage::{Split, connect, hold, log_of, make_call, retrieve};
+use crate::golden::stage::{dn, on_two, with};
 use crate::rig::cti::Desk;
-use crate::rig::handset::Handset;
 
 #[tokio::test]
 async fn a_desktop_makes_holds_and_transfers_calls_of_phones_at_a_connector() {
-    let split = Split::start(&["1001", "1002", "1003"], "", "").await;
-    let numbers = ["1001", "1002", "1003"].map(dn);
-    let mut desk = Desk::on(split.http, &numbers.each_ref().map(String::as_str)).await;
-    let alice = Handset::register("1001", split.sip).await;
-    desk.expect(EventDNBackInService, &dn("1001")).await;
-    let bob = Handset::register("1002", split.sip).await;
-    desk.expect(EventDNBackInService, &dn("1002")).await;
-    let carol = Handset::register("1003", split.sip).await;
-    desk.expect(EventDNBackInService, &dn("1003")).await;
+    let at = [("1001", 0), ("1002", 0), ("1003", 0)];
+    let (split, [alice, bob, carol], mut desk) = Split::set(1, at).await;
 
     // The desktop makes a call: the caller's phone first.
-    desk.request(ClientRequest::make_call(&dn("1001"), "1002")).await;
-    let at_alice = alice.takes().await;
-    let at_bob = bob.takes().await;
-    let main = Desk::call_of(&desk.expect(EventEstablished, &dn("1002")).await);
+    let (main, at_alice, at_bob) = make_call(&mut desk, &alice, &bob).await;
 
     // On hold and back.
-    desk.request(on_call(OnCall::HoldCall, "1001", main)).await;
-    desk.expect(EventHeld, &dn("1001")).await;
-    desk.request(on_call(OnCall::RetrieveCall, "1001", main)).await;
-    desk.expect(EventRetrieved, &dn("1001")).await;
+    hold(&mut desk, "1001", main).await;
+    retrieve(&mut desk, "1001", main).await;
 
     // A consultation, and the transfer.
     desk.request(with(OnCallWith::InitiateTransfer, "1001", main, "1003")).await;
@@ -53,13 +38,8 @@ async fn a_desktop_makes_holds_and_transfers_calls_of_phones_at_a_connector() {
 
 #[tokio::test]
 async fn phones_call_each_other_and_messages_are_logged_without_what_is_sensitive() {
-    let mut split = Split::start(&["1001", "1002"], "", "").await;
-    let alice = Handset::register("1001", split.sip).await;
-    let bob = Handset::register("1002", split.sip).await;
-    let mut desk = Desk::on(split.http, &[&dn("1001"), &dn("1002")]).await;
-    let there = alice.dials("1002").await;
-    let here = bob.takes().await;
-    alice.is_answered(there).await;
+    let (mut split, [alice, bob], mut desk) = Split::set(1, [("1001", 0), ("1002", 0)]).await;
+    let (there, here) = connect(&alice, &bob).await;
     desk.expect(EventRinging, &dn("1002")).await;
     let call = Desk::call_of(&desk.expect(EventEstablished, &dn("1001")).await);
     let answer = desk.ask(ClientRequest::send_dtmf(&dn("1001"), call, "47114711")).await;
@@ -67,9 +47,8 @@ async fn phones_call_each_other_and_messages_are_logged_without_what_is_sensitiv
     bob.hangs_up(here).await;
     alice.is_over(there).await;
     split.has_calls(0).await;
-    assert!(split.tserver.is_running() && split.connector.is_running());
-    for program in [&split.tserver, &split.connector] {
-        let log = std::fs::read_to_string(&program.log).expect("a log");
+    assert!(split.tserver.is_running() && split.connectors[0].program.is_running());
+    for log in [log_of(&split.tserver), split.connectors[0].log()] {
         for line in ["SEND_DIGITS * MLTP/1.0", "data: **** (length:8)", "PARTY_CREATED * MLTP/1.0"] {
             assert!(log.contains(line), "no {line} in\n{log}");
         }
