@@ -3,13 +3,13 @@
 
 use tandem_wire::ClientRequest;
 use tandem_wire::model::EventName::{
-    EventAbandoned, EventDNBackInService, EventDialing, EventEstablished, EventHeld, EventPartyChanged, EventReleased,
-    EventRetrieved, EventRinging,
+    EventAbandoned, EventDNBackInService, EventEstablished, EventHeld, EventPartyChanged, EventReleased, EventRetrieved,
+    EventRinging,
 };
 use tandem_wire::model::request::{OnCallWith, OnTwoCalls};
 
-use super::stage::{Split, connect, hear, hold, make_call, retrieve, talk};
-use crate::golden::stage::{dn, on_two, with};
+use super::stage::{Split, connect, consult, hear, hold, make_call, retrieve, talk};
+use crate::golden::stage::{dn, on_two};
 use crate::rig::cti::Desk;
 use crate::rig::handset::Handset;
 use crate::rig::sip::{Dialog, SDP, Socket, tag_of};
@@ -72,10 +72,7 @@ async fn a_call_is_transferred_and_one_becomes_a_conference_over_three_connector
     let at_bob = bob.dials("1001").await;
     let at_alice = alice.takes().await;
     let main = Desk::call_of(&desk.expect(EventEstablished, &dn("1001")).await);
-    desk.request(with(OnCallWith::InitiateTransfer, "1001", main, "1003")).await;
-    let consultation = Desk::call_of(&desk.expect(EventDialing, &dn("1001")).await);
-    let at_carol = carol.takes().await;
-    desk.expect(EventEstablished, &dn("1003")).await;
+    let (consultation, at_carol) = consult(&mut desk, OnCallWith::InitiateTransfer, "1001", main, &carol).await;
     desk.request(on_two(OnTwoCalls::CompleteTransfer, "1001", main, consultation))
         .await;
     desk.expect(EventReleased, &dn("1001")).await;
@@ -83,10 +80,7 @@ async fn a_call_is_transferred_and_one_becomes_a_conference_over_three_connector
     desk.expect(EventPartyChanged, &dn("1002")).await;
 
     // What is left becomes a conference of three.
-    desk.request(with(OnCallWith::InitiateConference, "1002", main, "1001")).await;
-    let consultation = Desk::call_of(&desk.expect(EventDialing, &dn("1002")).await);
-    let at_alice = alice.takes().await;
-    desk.expect(EventEstablished, &dn("1001")).await;
+    let (consultation, at_alice) = consult(&mut desk, OnCallWith::InitiateConference, "1002", main, &alice).await;
     desk.request(on_two(OnTwoCalls::CompleteConference, "1002", main, consultation))
         .await;
     hear([

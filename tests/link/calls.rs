@@ -1,11 +1,11 @@
 //! Calls across the link: the T-Server's requests, the phones' own doings, and what is logged of both.
 
 use tandem_wire::ClientRequest;
-use tandem_wire::model::EventName::{EventDialing, EventEstablished, EventReleased, EventRinging};
+use tandem_wire::model::EventName::{EventEstablished, EventReleased, EventRinging};
 use tandem_wire::model::request::{OnCallWith, OnTwoCalls};
 
-use super::stage::{Split, connect, hold, log_of, make_call, retrieve};
-use crate::golden::stage::{dn, on_two, with};
+use super::stage::{Split, connect, consult, hold, log_of, make_call, retrieve};
+use crate::golden::stage::{dn, on_two};
 use crate::rig::cti::Desk;
 
 #[tokio::test]
@@ -21,10 +21,7 @@ async fn a_desktop_makes_holds_and_transfers_calls_of_phones_at_a_connector() {
     retrieve(&mut desk, "1001", main).await;
 
     // A consultation, and the transfer.
-    desk.request(with(OnCallWith::InitiateTransfer, "1001", main, "1003")).await;
-    let consultation = Desk::call_of(&desk.expect(EventDialing, &dn("1001")).await);
-    let at_carol = carol.takes().await;
-    desk.expect(EventEstablished, &dn("1003")).await;
+    let (consultation, at_carol) = consult(&mut desk, OnCallWith::InitiateTransfer, "1001", main, &carol).await;
     desk.request(on_two(OnTwoCalls::CompleteTransfer, "1001", main, consultation))
         .await;
     desk.expect(EventReleased, &dn("1001")).await;

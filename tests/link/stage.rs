@@ -8,12 +8,12 @@ use std::process::Command;
 use serde_json::Value;
 use tandem_wire::ClientRequest;
 use tandem_wire::model::ConnId;
-use tandem_wire::model::EventName::{EventDNBackInService, EventEstablished, EventHeld, EventRetrieved};
-use tandem_wire::model::request::OnCall;
+use tandem_wire::model::EventName::{EventDNBackInService, EventDialing, EventEstablished, EventHeld, EventRetrieved};
+use tandem_wire::model::request::{OnCall, OnCallWith};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-use crate::golden::stage::{dn, on_call};
+use crate::golden::stage::{dn, on_call, with};
 use crate::rig::cti::Desk;
 use crate::rig::handset::{CallNumber, Handset};
 use crate::rig::program::Program;
@@ -250,6 +250,21 @@ pub async fn hold(desk: &mut Desk, number: &str, call: ConnId) {
 pub async fn retrieve(desk: &mut Desk, number: &str, call: ConnId) {
     desk.request(on_call(OnCall::RetrieveCall, number, call)).await;
     desk.expect(EventRetrieved, &dn(number)).await;
+}
+
+/// A desk consults a phone out of a call, and the phone picks up: the consultation, and the call at the phone.
+pub async fn consult(
+    desk: &mut Desk,
+    operation: OnCallWith,
+    number: &str,
+    main: ConnId,
+    target: &Handset,
+) -> (ConnId, CallNumber) {
+    desk.request(with(operation, number, main, &target.name)).await;
+    let consultation = Desk::call_of(&desk.expect(EventDialing, &dn(number)).await);
+    let there = target.takes().await;
+    desk.expect(EventEstablished, &target.dn()).await;
+    (consultation, there)
 }
 
 /// Waits until each of these has heard the voices of these in its call.

@@ -125,6 +125,15 @@ impl MediaJoin {
         }
     }
 
+    /// The same where it is not known what `second` has: it is told in any case.
+    pub fn renewed(first: LegId, second: LegId, known: [Bytes; 2], out: &mut Vec<ConferenceOutput>) -> Self {
+        let ours = Reoffer::send(first, known[1].clone(), true, out);
+        Self {
+            exchange: Exchange::FirstReoffered { offered: None, ours },
+            ..Self::quiet([first, second], known.map(Some))
+        }
+    }
+
     /// Each side has the other's description, `known`.
     pub fn quiet(sides: [LegId; 2], known: [Option<Bytes>; 2]) -> Self {
         let exchange = Exchange::Quiet;

@@ -186,8 +186,14 @@ impl Conference {
         let (Some(offered), Some(description)) = (shared(stayed, moved), shared(moved, stayed)) else {
             return false;
         };
-        if is_anchored(moved) {
+        let unsure = [moved, stayed].map(|leg| self.leg(leg).is_some_and(|leg| leg.unsure));
+        let was_anchored = is_anchored(moved);
+        if was_anchored {
             self.set_media(moved, LegMedia::Leaving);
+        }
+        if unsure[1] || (unsure[0] && !was_anchored) {
+            self.join = Some(MediaJoin::renewed(moved, stayed, [offered, description], out));
+        } else if was_anchored {
             self.join = Some(MediaJoin::restored(moved, stayed, offered, description, out));
         } else {
             self.join = Some(MediaJoin::quiet([moved, stayed], [Some(offered), Some(description)]));

@@ -88,6 +88,8 @@ pub(super) struct Leg {
     /// The device's description that was last passed on, and to which leg.
     pub shared: Option<Bytes>,
     pub partner: Option<LegId>,
+    /// What its device agreed to last is not known: its process was killed in an exchange. Until it has answered a re-INVITE.
+    pub unsure: bool,
     /// The plane had no answer for it when it should have one; its media is nowhere.
     pub unserved: bool,
     /// Where its media went before the re-INVITE that the plane was to answer last, and whether its device held: for the case that the
@@ -108,6 +110,7 @@ impl Leg {
             acked: false,
             shared: None,
             partner: None,
+            unsure: false,
             unserved: false,
             before_answer: None,
         }

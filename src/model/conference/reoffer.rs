@@ -111,6 +111,11 @@ impl Conference {
             leg.acked = true;
             leg.before_answer = None;
         }
+        if matches!(event, LegEvent::ReinviteAnswered { .. })
+            && let Some(leg) = self.leg_mut(leg)
+        {
+            leg.unsure = false;
+        }
         let Some(join) = self.join.as_mut().filter(|join| join.peer(leg).is_some()) else {
             if !self.descent_went_on(leg, &event, out) {
                 self.leg_went_on(leg, event, now, out);

@@ -114,6 +114,7 @@ impl Conference {
                 MediaPlace::Direct | MediaPlace::Unsure => LegMedia::Direct,
             },
             acked: true,
+            unsure: party.media == MediaPlace::Unsure,
             shared,
             partner,
             unserved: party.unserved,

@@ -195,6 +195,15 @@ fn a_climb_is_made_again_and_so_is_the_way_back() {
 }
 
 #[test]
+fn what_a_device_has_agreed_to_is_not_guessed() {
+    let refused = format!("{}\n> 1: re-failed 488", crashed(HALF));
+    check(&[
+        (&refused, "0: re-answered a", "0: ACK; 1: re-INVITE a; 0 closed"),
+        (&format!("{HALF}\n> 1: re-failed 488"), "0: re-answered a", "0: ACK; 0 closed"),
+    ]);
+}
+
+#[test]
 fn an_operation_that_is_asked_for_again_is_answered_again() {
     check_crashed(&[
         (ANCHORED, "audio 1 0=music", "* done 1"),
