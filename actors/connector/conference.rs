@@ -33,7 +33,8 @@ use tandem_model::link::{LinkNotification, OperationId};
 use tandem_model::{ConferenceId, ConnectorId, LegId, PartyId};
 
 use super::anchors::{Anchors, AnchorsSnapshot, Heard, LegMedia, Resolved};
-use super::connector_actor::{ConnectorActor, ConnectorMessage};
+use super::connector_actor::ConnectorActor;
+use super::message::ConnectorMessage;
 use crate::alarm::{Alarm, Alarmed};
 use crate::directory::Directory;
 use crate::journal::{Kept, RecordKind, SharedJournal};

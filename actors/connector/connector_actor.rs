@@ -32,20 +32,20 @@ use tandem_media::endpoint::Capabilities;
 use tandem_model::conference::{ConferenceInput, ConferenceSettings, OFFERED_LEG, OfferedCall};
 use tandem_model::leg::{LegCommand, LegEvent, ReferId};
 use tandem_model::link::{Cause, LinkNotification, LinkRequest, ReleasedBy};
-use tandem_model::{Anchor, ConferenceId, DnId, LegId, PartyId};
-use tandem_sip::flow::{ConnectionId, Flow, Hop};
+use tandem_model::{Anchor, ConferenceId, LegId, PartyId};
+use tandem_sip::flow::{ConnectionId, Flow};
 use tandem_sip::identity::{self, PassThrough};
 use tandem_sip::message::{Message, Method, Uri};
 use tandem_sip::ua::{
-    IncomingInvite, ReplacesDialog, ResolveId, ServerRequestId, SessionId, UaEvent, UaOutput, UaStats, UserAgent,
+    IncomingInvite, ResolveId, ServerRequestId, SessionId, UaEvent, UaOutput, UaStats, UserAgent,
 };
 
 use super::admission::{Admission, Authenticator};
-use super::conference::{ConferenceActor, ConferenceMessage, Moving};
+use super::conference::ConferenceMessage;
 use super::copies::Restoring;
-use super::drain::DrainMessage;
 use super::edge::{self, Passed};
 use super::legs::{self, CONVERSATION_ID, RETRY_AFTER_SECONDS};
+use super::message::{ConnectorMessage, ConnectorSummary, QueryConnector, Received};
 use super::meters::PoolMeters;
 use super::recovery::Joining;
 use super::registrar::{RegisterRequest, RegistrarActor, RegistrarMessage};
@@ -55,14 +55,12 @@ use super::{subscriptions, target};
 use crate::alarm::{Alarm, Alarmed};
 use crate::devices::Devices;
 use crate::directory::Directory;
-use crate::ingress::Backlog;
 use crate::journal::{Mirror, Record, SharedJournal};
-use crate::kind::{ActorKind, Waiting};
+use crate::kind::ActorKind;
 use crate::media::Media;
 use crate::metrics::Metrics;
 use crate::network::{Network, Resolve};
 use crate::now;
-use crate::sharding::ShardState;
 use crate::supervision::{ChildSpec, Escalation, Slot, escalate_if_due};
 
 #[cfg(feature = "fault-injection")]
@@ -73,122 +71,6 @@ pub(super) const INTERNAL_ERROR: &str = "SIP;cause=500;text=\"Internal error\"";
 
 /// The party of a call that came in.
 const OFFERED_PARTY: PartyId = PartyId(1);
-
-/// One SIP message and the way it came.
-#[derive(Clone, Debug)]
-pub struct Received {
-    /// The way.
-    pub flow: Flow,
-    /// The message.
-    pub message: Message,
-}
-
-/// What a connector is told.
-#[derive(Debug, actix::Message)]
-#[rtype(result = "()")]
-#[allow(missing_docs, reason = "the table in the module's documentation says it")]
-pub enum ConnectorMessage {
-    Received {
-        batch: Vec<Received>,
-        backlog: Backlog,
-        waiting: Waiting,
-    },
-    Link {
-        request: LinkRequest,
-        waiting: Waiting,
-    },
-    Synchronise,
-    Legs {
-        conference: ConferenceId,
-        commands: Vec<(LegId, LegCommand)>,
-        /// For the T-Server side, when the commands are carried out and kept.
-        notifications: Vec<LinkNotification>,
-        waiting: Waiting,
-    },
-    GiveAway {
-        conference: ConferenceId,
-        leg: LegId,
-        moving: Box<Moving>,
-    },
-    EndAway {
-        conference: ConferenceId,
-    },
-    SendAfter {
-        conference: ConferenceId,
-        leg: LegId,
-        event: LegEvent,
-    },
-    RosterChanged(DnId),
-    Locate {
-        dialog: ReplacesDialog,
-        asking: Addr<ConferenceActor>,
-        conference: ConferenceId,
-        leg: LegId,
-        refer: ReferId,
-        to: Arc<str>,
-    },
-    Respond {
-        id: ServerRequestId,
-        status: u16,
-        headers: Vec<(Arc<str>, Arc<str>)>,
-    },
-    Resolved {
-        id: ResolveId,
-        hops: Vec<Hop>,
-    },
-    FlowFailed {
-        flow: Flow,
-        connection: Option<ConnectionId>,
-    },
-    ConferenceOver {
-        conference: ConferenceId,
-    },
-    ConferenceDown {
-        conference: ConferenceId,
-    },
-    /// A conference came back from what it kept of itself, with these legs: what else was its is ended.
-    LegsKept {
-        conference: ConferenceId,
-        legs: Vec<LegId>,
-    },
-    EndAll,
-    Drain(DrainMessage),
-    /// Panic, to test the supervision.
-    #[cfg(feature = "fault-injection")]
-    Crash,
-    /// Stand still until [`crate::fault::Faults`] says that it is enough.
-    #[cfg(feature = "fault-injection")]
-    Pause {
-        whole_thread: bool,
-    },
-    /// Panic at the next event of the user agent.
-    #[cfg(feature = "fault-injection")]
-    CrashAtEvent,
-    /// The registrar is to panic.
-    #[cfg(feature = "fault-injection")]
-    CrashRegistrar,
-    /// A conference is to panic.
-    #[cfg(feature = "fault-injection")]
-    CrashConference(ConferenceId),
-}
-
-/// Asks for a [`ConnectorSummary`].
-#[derive(Debug, actix::Message)]
-#[rtype(result = "ConnectorSummary")]
-pub struct QueryConnector;
-
-/// A connector as `GET /v1/connectors` shows it.
-#[derive(Clone, Debug, actix::MessageResponse)]
-pub struct ConnectorSummary {
-    /// Which.
-    pub id: u16,
-    /// Live conferences.
-    pub conferences: usize,
-    /// What the SIP layer holds.
-    pub stats: UaStats,
-    /// Whether it owns DNs.
-    pub state: ShardState,
-}
 
 /// What the actor is made from, and made from again.
 #[derive(Clone)]

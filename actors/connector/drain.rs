@@ -23,7 +23,8 @@ use tandem_model::{ConnectorId, DnId};
 use tandem_sip::message::{Message, Uri};
 use tandem_sip::registrar::Bindings;
 
-use super::connector_actor::{ConnectorActor, ConnectorMessage, Received};
+use super::connector_actor::ConnectorActor;
+use super::message::{ConnectorMessage, Received};
 use super::registrar::RegistrarMessage;
 use crate::directory::Directory;
 use crate::ingress::{Backlog, Place, place_of};

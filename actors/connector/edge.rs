@@ -11,7 +11,8 @@ use tandem_sip::flow::Flow;
 use tandem_sip::message::{Message, Method};
 
 use super::Shard;
-use super::connector_actor::{ConnectorActor, Received};
+use super::connector_actor::ConnectorActor;
+use super::message::Received;
 use crate::metrics::Metrics;
 use crate::neighbours::{Here, Way};
 use crate::now;

@@ -16,7 +16,8 @@ use tandem_model::{Anchor, ConferenceId, ConnectorId, LegId, PartyId};
 use tandem_sip::ua::{EarlySnapshot, SessionId, SessionSnapshot};
 
 use super::conference::ConferenceMessage;
-use super::connector_actor::{ConnectorActor, ConnectorMessage, ConnectorParts};
+use super::connector_actor::{ConnectorActor, ConnectorParts};
+use super::message::ConnectorMessage;
 use super::registrar::RegistrarMessage;
 use super::shard::{LocalDescription, Shard};
 use crate::devices::Devices;

@@ -31,8 +31,8 @@ use tandem_sip::flow::{ConnectionId, Flow};
 use tandem_sip::registrar::{Binding, Bindings, Register, RegisterOutcome, Registrar};
 use tandem_sip::ua::ServerRequestId;
 
-use super::connector_actor::{ConnectorMessage, Received};
 use super::drain::{DrainMessage, pass_on};
+use super::message::{ConnectorMessage, Received};
 use crate::alarm::{Alarm, Alarmed};
 use crate::directory::Directory;
 use crate::journal::{Record, RecordKind, SharedJournal, decode, encode};

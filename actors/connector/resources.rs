@@ -9,7 +9,8 @@ use tandem_model::link::LinkNotification;
 use tandem_model::{ConferenceId, ConnectorId, LegId};
 
 use super::conference::{self, ConferenceActor, ConferenceMessage};
-use super::connector_actor::{ConnectorActor, ConnectorMessage, INTERNAL_ERROR};
+use super::connector_actor::{ConnectorActor, INTERNAL_ERROR};
+use super::message::ConnectorMessage;
 use super::shard::Ready;
 use crate::now;
 use crate::supervision::{DownReason, launch_transient};

@@ -18,7 +18,8 @@ use tandem_sip::message::{Message, Uri};
 use tandem_sip::ua::{DialogState, ReplacesDialog, SessionId, may_replace, replaces_of};
 
 use super::conference::{ConferenceActor, ConferenceMessage, Moving};
-use super::connector_actor::{ConnectorActor, ConnectorMessage, INTERNAL_ERROR};
+use super::connector_actor::{ConnectorActor, INTERNAL_ERROR};
+use super::message::ConnectorMessage;
 use super::target;
 use crate::now;
 
