@@ -14,7 +14,7 @@
 //! * [`endpoint`]: what both ends are: a session in a slot, a connection, a timer.
 //! * [`connection`]: the tasks that read and write one connection.
 //! * [`transport`]: TCP and TLS.
-//! * [`meters`]: what is counted.
+//! * `meters`: what is counted.
 //!
 //! Invariant: that of [`tandem_wire::link`]. What it adds: a T-Server that is not connected makes no new party, and a connector that is
 //! not connected takes no new call; both are told at once instead of waiting for a link that may never come.
