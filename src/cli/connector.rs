@@ -6,10 +6,8 @@ use std::process::ExitCode;
 use clap::Args;
 use tandem_config::Config;
 
-use super::serve::{ServeArgs, StopSignals, operate, prepare, refuse};
-use crate::boot::reload::Sources;
+use super::serve::{ServeArgs, Started, run_until_signalled};
 use crate::boot::{Connector, Which};
-use crate::telemetry::MetricsPages;
 
 /// Arguments of `tandem connector`.
 #[derive(Debug, Args)]
@@ -31,27 +29,16 @@ pub fn run(args: &ConnectorArgs) -> ExitCode {
         name: args.name.clone(),
         http: args.http,
     };
-    match prepare(&args.serve) {
-        Ok((config, metrics)) => actix_rt::System::new().block_on(serve(&config, &which, args.serve.sources(), metrics)),
-        Err(code) => code,
-    }
-}
-
-async fn serve(config: &Config, which: &Which, sources: Sources, metrics: MetricsPages) -> ExitCode {
-    let Ok(mut signals) = StopSignals::listen_or_tell() else {
-        return ExitCode::FAILURE;
-    };
-    let connector = match Connector::start(config, which, sources, metrics).await {
-        Ok(connector) => connector,
-        Err(error) => return refuse(&error),
-    };
-    let (name, link) = (&which.name, connector.link_address);
-    // Scripts wait for this line; it is the only one on standard output.
-    match connector.http_address {
-        Some(http) => println!("ready: connector {name}, link on {link}, HTTP on {http}"),
-        None => println!("ready: connector {name}, link on {link}"),
-    }
-    operate(&connector.administration, &mut signals).await;
-    connector.stop().await;
-    ExitCode::SUCCESS
+    run_until_signalled(&args.serve, async |config: &Config, sources, metrics| {
+        let connector = Connector::start(config, &which, sources, metrics).await?;
+        let (name, link) = (&which.name, connector.link_address);
+        Ok(Started {
+            ready_line: match connector.http_address {
+                Some(http) => format!("ready: connector {name}, link on {link}, HTTP on {http}"),
+                None => format!("ready: connector {name}, link on {link}"),
+            },
+            administration: connector.administration.clone(),
+            end: connector.stop(),
+        })
+    })
 }

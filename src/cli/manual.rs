@@ -1,19 +1,53 @@
-//! What `--help` says below the options of the commands that serve: signals, pages, files and exit codes, as a manual page has them.
+//! What `--help` says below the options of the commands that serve: signals, pages, files and exit codes, as a manual page has them. What
+//! more than one of them says stands here once.
+
+const RELOADS: &str = "\
+SIGHUP
+      Reads the configuration again. What needs no restart is in force at
+      once; the log says of each key which it is";
+
+const CTI_PAGES: &str = "\
+PAGES (cti.bind; keys: [[cti.api_key]])
+  /v1/cti
+      the CTI protocol (WebSocket)";
+
+const DESCRIPTION: &str = "\
+/openapi.json
+      the description of these";
+
+const ENVIRONMENT: &str = "\
+ENVIRONMENT
+  TANDEM_SECTION__KEY sets one option over the file: TANDEM_LOG__FILTER=debug.";
+
+const NOTIFICATIONS: &str = "\
+SERVICE MANAGER
+  NOTIFY_SOCKET and WATCHDOG_USEC as of sd_notify(3): READY, RELOADING,
+  STOPPING, WATCHDOG";
+
+const CTI_READY: &str = "\
+OUTPUT
+  One line on standard output when it is ready: `ready: CTI and HTTP on
+  ADDRESS:PORT`.";
+
+const ENDED: &str = "\
+EXIT STATUS
+  0  ended as it was asked to
+  1  it could not start: a configuration that is not valid";
+
+const REFUSED: &str = "2  the command line is wrong";
 
 /// Of `tandem serve`.
-pub const SERVE: &str = "\
+pub fn serve() -> String {
+    format!(
+        "\
 SIGNALS
   SIGTERM, SIGINT
       Drains: no call starts (503 with Retry-After; MakeCall gets an error),
       live calls stay until they end, at most server.drain_timeout_s. A second
       one ends what is left with a BYE.
-  SIGHUP
-      Reads the configuration again. What needs no restart is in force at
-      once; the log says of each key which it is.
+  {RELOADS}.
 
-PAGES (cti.bind; keys: [[cti.api_key]])
-  /v1/cti
-      the CTI protocol (WebSocket)
+{CTI_PAGES}
   /livez, /healthz, /readyz, /metrics
       health and Prometheus metrics; no key, unless http.metrics_require_key
   /v1/calls, /v1/dns, /v1/connectors
@@ -22,28 +56,24 @@ PAGES (cti.bind; keys: [[cti.api_key]])
       all events, as server-sent events (scopes read and cti)
   /v1/admin/drain, /v1/admin/reload
       administration (scope admin)
-  /openapi.json
-      the description of these
+  {DESCRIPTION}
 
-ENVIRONMENT
-  TANDEM_SECTION__KEY sets one option over the file: TANDEM_LOG__FILTER=debug.
+{ENVIRONMENT}
 
-SERVICE MANAGER
-  NOTIFY_SOCKET and WATCHDOG_USEC as of sd_notify(3): READY, RELOADING,
-  STOPPING, WATCHDOG. Unit: config/tandem.service.
+{NOTIFICATIONS}. Unit: config/tandem.service.
 
-OUTPUT
-  One line on standard output when it is ready: `ready: CTI and HTTP on
-  ADDRESS:PORT`. The log goes to standard error.
+{CTI_READY} The log goes to standard error.
 
-EXIT STATUS
-  0  ended as it was asked to
-  1  it could not start: a configuration that is not valid, a port that is
+{ENDED}, a port that is
      taken, a journal that another process has
-  2  the command line is wrong";
+  {REFUSED}"
+    )
+}
 
 /// Of `tandem tserver`.
-pub const TSERVER: &str = "\
+pub fn tserver() -> String {
+    format!(
+        "\
 It connects to every [[link]] of the configuration, and again when that
 breaks: each is a connector, a process started with `tandem connector --name
 NAME`. DNs are spread over those that can be reached; calls that live go on
@@ -56,14 +86,10 @@ SIGNALS
       A call that only rings then has ended. While no T-Server is there,
       connectors refuse new calls with 503. To let all calls end first, POST
       /v1/admin/drain.
-  SIGHUP
-      Reads the configuration again. What needs no restart is in force at
-      once; the log says of each key which it is, or that it is of connectors
+  {RELOADS}, or that it is of connectors
       (`not here`).
 
-PAGES (cti.bind; keys: [[cti.api_key]])
-  /v1/cti
-      the CTI protocol (WebSocket)
+{CTI_PAGES}
   /livez, /healthz
       whether the event path turns; no key
   /readyz
@@ -77,47 +103,43 @@ PAGES (cti.bind; keys: [[cti.api_key]])
       each connector: Running, Suspending, Suspended or Disconnected, what it
       holds, how many DNs it owns. A DN has one owner
   /v1/admin/drain
-      POST {\"connector\": 0} gives its DNs to others; its calls end by
+      POST {{\"connector\": 0}} gives its DNs to others; its calls end by
       themselves, or after `deadline_s`. DELETE ?connector=0 takes it back.
       Without a connector: no call starts, and this process ends when the last
       one has ended
   /v1/admin/reload
       POST reads the configuration again
-  /openapi.json
-      the description of these
+  {DESCRIPTION}
 
-ENVIRONMENT
-  TANDEM_SECTION__KEY sets one option over the file: TANDEM_LOG__FILTER=debug.
+{ENVIRONMENT}
 
-SERVICE MANAGER
-  NOTIFY_SOCKET and WATCHDOG_USEC as of sd_notify(3): READY, RELOADING,
-  STOPPING, WATCHDOG. Unit: config/tandem-tserver.service.
+{NOTIFICATIONS}. Unit: config/tandem-tserver.service.
 
 FILES
   Its journal is in the directory `tserver` of [journal] dir, so that
   connectors can have the same configuration.
 
-OUTPUT
-  One line on standard output when it is ready: `ready: CTI and HTTP on
-  ADDRESS:PORT`. Links come up later. The log goes to standard error.
+{CTI_READY} Links come up later. The log goes to standard error.
 
-EXIT STATUS
-  0  ended as it was asked to
-  1  it could not start: a configuration that is not valid or has no
+{ENDED} or has no
      [[link]], a port that is taken, a journal that another process has
-  2  the command line is wrong
+  {REFUSED}
 
 EXAMPLES
   tandem tserver --config tandem.toml
-  curl -H 'Authorization: Bearer KEY' -d '{\"connector\": 0}' \\
-      http://127.0.0.1:8088/v1/admin/drain";
+  curl -H 'Authorization: Bearer KEY' -d '{{\"connector\": 0}}' \\
+      http://127.0.0.1:8088/v1/admin/drain"
+    )
+}
 
 /// Of `tandem connector`.
-pub const CONNECTOR: &str = "\
+pub fn connector() -> String {
+    format!(
+        "\
 It listens on its [[link]] for its T-Server, which connects to it, and serves
 SIP on every [[sip.listener]]. Connectors of one host have the same
 configuration; what has to differ is given with --set or in the environment
-(TANDEM_SIP__LISTENER='[{transport=\"udp\", bind=\"...\"}]').
+(TANDEM_SIP__LISTENER='[{{transport=\"udp\", bind=\"...\"}}]').
 
 SIGNALS
   SIGTERM, SIGINT
@@ -126,9 +148,7 @@ SIGNALS
       none; live calls stay, under the control of their desktops, until they
       end. Then it exits. At server.drain_timeout_s, or at a second signal,
       what is left is ended with a BYE.
-  SIGHUP
-      Reads the configuration again. What needs no restart is in force at
-      once; the log says of each key which it is, or that it is of the
+  {RELOADS}, or that it is of the
       T-Server (`not here`).
 
 PAGES (--http, or http_bind of its [[link]]; keys: [[cti.api_key]])
@@ -142,19 +162,15 @@ PAGES (--http, or http_bind of its [[link]]; keys: [[cti.api_key]])
   /v1/connectors
       itself: Running, Suspending or Suspended, and what it holds (scope read)
   /v1/admin/drain
-      POST drains as SIGTERM does, DELETE takes that back; with {\"connector\":
-      N}, its own number, it is drained and does not exit (scope admin)
+      POST drains as SIGTERM does, DELETE takes that back; with {{\"connector\":
+      N}}, its own number, it is drained and does not exit (scope admin)
   /v1/admin/reload
       POST reads the configuration again (scope admin)
-  /openapi.json
-      the description of these
+  {DESCRIPTION}
 
-ENVIRONMENT
-  TANDEM_SECTION__KEY sets one option over the file: TANDEM_LOG__FILTER=debug.
+{ENVIRONMENT}
 
-SERVICE MANAGER
-  NOTIFY_SOCKET and WATCHDOG_USEC as of sd_notify(3): READY, RELOADING,
-  STOPPING, WATCHDOG, EXTEND_TIMEOUT_USEC while it drains. Unit:
+{NOTIFICATIONS}, EXTEND_TIMEOUT_USEC while it drains. Unit:
   config/tandem-connector@.service.
 
 FILES
@@ -166,15 +182,15 @@ OUTPUT
   on ADDRESS:PORT`, and where there are pages `, HTTP on ADDRESS:PORT` after
   it. The log goes to standard error.
 
-EXIT STATUS
-  0  ended as it was asked to
-  1  it could not start: a configuration that is not valid or has no [[link]]
+{ENDED} or has no [[link]]
      of that name, a port that is taken, a journal that another process has
-  2  the command line is wrong
+  {REFUSED}
 
 EXAMPLES
   tandem connector --name connector1 --config tandem.toml --http 127.0.0.1:9101
-  curl http://127.0.0.1:9101/readyz";
+  curl http://127.0.0.1:9101/readyz"
+    )
+}
 
 #[cfg(test)]
 mod tests {
@@ -213,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_manual_fits_a_terminal_and_the_options_that_it_names_are_there() {
-        for text in [super::SERVE, super::TSERVER, super::CONNECTOR] {
+        for text in [super::serve(), super::tserver(), super::connector()] {
             assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
             let words = text.split(|c: char| !(c.is_ascii_lowercase() || "._".contains(c)));
             let sections = ["cti.", "http.", "server."];

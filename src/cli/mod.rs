@@ -29,13 +29,13 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the server: T-Server and connectors in one process.
-    #[command(after_long_help = manual::SERVE)]
+    #[command(after_long_help = manual::serve())]
     Serve(serve::ServeArgs),
     /// Run the T-Server side alone: CTI and HTTP, with its connectors in other processes (`[[link]]`).
-    #[command(after_long_help = manual::TSERVER)]
+    #[command(after_long_help = manual::tserver())]
     Tserver(serve::ServeArgs),
     /// Run one connector alone: SIP and media, with its T-Server in another process.
-    #[command(after_long_help = manual::CONNECTOR)]
+    #[command(after_long_help = manual::connector())]
     Connector(connector::ConnectorArgs),
     /// Run the demo: a server on loopback, simulated phones, calls in a loop, one line per event.
     Demo(demo::DemoArgs),

@@ -1,7 +1,10 @@
 //! `tandem serve`: the server, until a signal ends it.
 
+use std::fmt::Display;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -37,16 +40,67 @@ impl ServeArgs {
     }
 }
 
-/// Runs the server.
-pub fn run(args: &ServeArgs) -> ExitCode {
-    match prepare(args) {
-        Ok((config, metrics)) => actix_rt::System::new().block_on(serve(&config, args.sources(), metrics)),
-        Err(code) => code,
+/// A process that has been started.
+pub(super) struct Started<E> {
+    /// The line that says that it is ready.
+    pub ready_line: String,
+    /// What signals do to it.
+    pub administration: Arc<Administration>,
+    /// Ends it, when it is awaited.
+    pub end: E,
+}
+
+impl<E: Future<Output = ()>> Started<E> {
+    /// One with CTI and HTTP at this address.
+    pub fn with_cti(address: SocketAddr, administration: Arc<Administration>, end: E) -> Self {
+        Self {
+            ready_line: format!("ready: CTI and HTTP on {address}"),
+            administration,
+            end,
+        }
     }
 }
 
+/// Runs the server.
+pub fn run(args: &ServeArgs) -> ExitCode {
+    run_until_signalled(args, async |config: &Config, sources, metrics| {
+        let server = Server::start_administered(config, sources, metrics).await?;
+        Ok(Started::with_cti(
+            server.cti_address,
+            server.administration.clone(),
+            server.stop(),
+        ))
+    })
+}
+
+/// Starts a process, and serves until a signal ends it.
+pub(super) fn run_until_signalled<E: Future<Output = ()>>(
+    args: &ServeArgs,
+    start: impl AsyncFnOnce(&Config, Sources, MetricsPages) -> Result<Started<E>, StartError>,
+) -> ExitCode {
+    let (config, metrics) = match prepare(args) {
+        Ok(prepared) => prepared,
+        Err(code) => return code,
+    };
+    actix_rt::System::new().block_on(async {
+        let mut signals = match StopSignals::listen() {
+            Ok(signals) => signals,
+            Err(error) => return refuse(&format!("signals: {error}")),
+        };
+        let started = match start(&config, args.sources(), metrics).await {
+            Ok(started) => started,
+            Err(error) => return refuse(&error),
+        };
+        // Scripts wait for this line; it is the only one on standard output.
+        println!("{}", started.ready_line);
+        operate(&started.administration, &mut signals).await;
+        started.end.await;
+        ExitCode::SUCCESS
+    })
+}
+
 /// What comes before every server: its configuration, logs and metrics.
-pub(super) fn prepare(args: &ServeArgs) -> Result<(Config, MetricsPages), ExitCode> {
+fn prepare(args: &ServeArgs) -> Result<(Config, MetricsPages), ExitCode> {
     let loaded = match Config::load(args.config.as_deref(), &args.sets, environment()) {
         Ok(loaded) => loaded,
         Err(problems) => return Err(super::config::refuse(&problems)),
@@ -54,10 +108,7 @@ pub(super) fn prepare(args: &ServeArgs) -> Result<(Config, MetricsPages), ExitCo
     let config = loaded.config;
     let metrics = match telemetry::install_logs(config.log.format, &config.log.filter).and_then(|()| MetricsPages::install()) {
         Ok(metrics) => metrics,
-        Err(error) => {
-            eprintln!("tandem: {error}");
-            return Err(ExitCode::FAILURE);
-        }
+        Err(error) => return Err(refuse(&error)),
     };
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
@@ -65,29 +116,14 @@ pub(super) fn prepare(args: &ServeArgs) -> Result<(Config, MetricsPages), ExitCo
     Ok((config, metrics))
 }
 
-async fn serve(config: &Config, sources: Sources, metrics: MetricsPages) -> ExitCode {
-    let Ok(mut signals) = StopSignals::listen_or_tell() else {
-        return ExitCode::FAILURE;
-    };
-    let server = match Server::start_administered(config, sources, metrics).await {
-        Ok(server) => server,
-        Err(error) => return refuse(&error),
-    };
-    // Scripts wait for this line; it is the only one on standard output.
-    println!("ready: CTI and HTTP on {}", server.cti_address);
-    operate(&server.administration, &mut signals).await;
-    server.stop().await;
-    ExitCode::SUCCESS
-}
-
 /// Says why nothing was started.
-pub(super) fn refuse(error: &StartError) -> ExitCode {
+fn refuse(error: &dyn Display) -> ExitCode {
     eprintln!("tandem: {error}");
     ExitCode::FAILURE
 }
 
 /// Does what signals ask for, and tells the service manager, until the process is to stop.
-pub(super) async fn operate(administration: &Administration, signals: &mut StopSignals) {
+async fn operate(administration: &Administration, signals: &mut StopSignals) {
     let notify = Notify::from_environment();
     notify.ready("Running");
     tokio::select! {
@@ -142,11 +178,6 @@ impl StopSignals {
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
         })
-    }
-
-    /// The same; where that fails, it is said why.
-    pub(super) fn listen_or_tell() -> Result<Self, ()> {
-        Self::listen().map_err(|error| eprintln!("tandem: signals: {error}"))
     }
 
     /// Waits for one.
