@@ -36,9 +36,7 @@ use tandem_model::{Anchor, ConferenceId, LegId, PartyId};
 use tandem_sip::flow::{ConnectionId, Flow};
 use tandem_sip::identity::{self, PassThrough};
 use tandem_sip::message::{Message, Method, Uri};
-use tandem_sip::ua::{
-    IncomingInvite, ResolveId, ServerRequestId, SessionId, UaEvent, UaOutput, UaStats, UserAgent,
-};
+use tandem_sip::ua::{IncomingInvite, ResolveId, ServerRequestId, SessionId, UaEvent, UaOutput, UaStats, UserAgent};
 
 use super::admission::{Admission, Authenticator};
 use super::conference::ConferenceMessage;

@@ -521,7 +521,11 @@ impl Phone {
             }
             UaEvent::Failed { session, status, .. } => self.over(session, status.to_string()),
             UaEvent::Cancelled { session, .. } => self.over(session, "cancelled".into()),
-            UaEvent::Ended { session, .. } => self.over(session, "ended".into()),
+            UaEvent::Ended { session, by_peer, .. } => {
+                // What it says of an end that it comes to by itself is not heard either.
+                self.unheard |= !by_peer && (self.dark || self.cut_off);
+                self.over(session, "ended".into());
+            }
             UaEvent::Request { id, request, .. } => {
                 let status = if request.method() == Some(Method::Options) { 200 } else { 405 };
                 self.ua.respond(at, id, status, &[], None);
