@@ -128,9 +128,23 @@ impl UserAgent {
         session.dialogs.iter().any(|dialog| dialog.matches(request)).then_some(id)
     }
 
+    /// Whether a datagram may have overtaken the response that makes its dialog: a callee that has answered asks for something, or hangs up.
+    /// It comes again; 481 would end the call for the callee, and for nobody else.
+    fn is_ahead_of_answer(&self, flow: Flow, request: &Message) -> bool {
+        let tag = request.to().ok().and_then(|to| ident::parse_tag(to.tag()?));
+        let session = tag
+            .filter(|(shard, _)| *shard == self.config.shard)
+            .and_then(|(_, key)| self.sessions.get(self.by_tag.get(&key)?));
+        let calls = session.is_some_and(|session| session.phase == Phase::Calling && request.call_id() == Some(&session.call_id));
+        calls && !flow.transport.is_reliable()
+    }
+
     /// A request with a To tag.
     pub(super) fn receive_within(&mut self, now: Instant, flow: Flow, request: Message, method: &Method) {
         let Some(id) = self.session_of(&request) else {
+            if self.is_ahead_of_answer(flow, &request) {
+                return self.drop_message();
+            }
             return self.receive_in_subscription(now, flow, request, method);
         };
         let Some(session) = self.sessions.get_mut(&id) else { return };

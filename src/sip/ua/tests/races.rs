@@ -1,6 +1,8 @@
 //! What crosses on the wire (RFC 3261 s.9, 13.3.1.4, 14.1, 15; RFC 5407; RFC 6026), and what is lost there.
 
+use super::peer::*;
 use super::rig::*;
+use super::survival::from_callee;
 use crate::message::{Message, Method};
 
 fn lose_first(count: usize, from: usize, fits: impl Fn(&Message) -> bool + 'static) -> Lose {
@@ -34,6 +36,29 @@ fn a_200_that_crosses_a_cancel_is_acknowledged_and_ended() {
         ),
         (1, 1, 1, 0)
     );
+}
+
+#[test]
+fn what_overtakes_the_200_comes_again_after_it() {
+    for method in [Method::Bye, Method::Info, Method::Refer] {
+        let mut peer = Peer::new();
+        let session = peer.agent.invite(peer.now, invite_to("sip:bob@10.0.0.9"));
+        let (_, invite) = peer.one();
+        let ahead = || from_callee(&invite, method.clone(), "ahead", 1).finish();
+        peer.deliver(ahead());
+        assert_eq!(
+            peer.lines(),
+            [""; 0],
+            "{method}: its callee would take 481 for the end of the call"
+        );
+        peer.respond(&invite, 200, "b", &[]);
+        peer.sent();
+        peer.agent.ack(peer.now, session, None);
+        assert_eq!(peer.lines(), ["ACK"]);
+        peer.deliver(ahead());
+        let lines = peer.lines();
+        assert!(!lines.is_empty() && !lines.contains(&"481".to_owned()), "{method}: {lines:?}");
+    }
 }
 
 #[test]

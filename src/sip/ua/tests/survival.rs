@@ -55,7 +55,7 @@ pub(super) fn call(peer: &mut Peer, headers: &[(&str, &str)]) -> (SessionId, Mes
 }
 
 /// A request of the peer in the dialog that our INVITE made.
-fn from_callee(invite: &Message, method: Method, branch: &str, cseq: u32) -> Request {
+pub(super) fn from_callee(invite: &Message, method: Method, branch: &str, cseq: u32) -> Request {
     let mut request = Request::new(method, branch)
         .to(invite.header(HeaderName::From).unwrap())
         .cseq(cseq);
