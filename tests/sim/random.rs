@@ -11,6 +11,9 @@ use super::world::in_virtual_time;
 /// How many seeds a run plays by default.
 const SEEDS: u64 = 100;
 
+/// Those with kills that once failed: each had found something that no other test finds.
+const ONCE_FAILED_KILLED: [u64; 8] = [1_385, 1_509, 4_565, 7_447, 7_851, 9_377, 9_816, 12_863];
+
 /// What all seeds together led to.
 #[derive(Default)]
 struct Total {
@@ -35,8 +38,8 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-/// Plays one seed where the environment names it, else so many.
-fn play_all<F: Future<Output = Outcome>>(default: u64, play: fn(u64) -> F) {
+/// Plays one seed where the environment names it, else so many, and those that once failed.
+fn play_all<F: Future<Output = Outcome>>(default: u64, once_failed: &[u64], play: fn(u64) -> F) {
     if let Some(seed) = number("TANDEM_SIM_SEED") {
         let played = catch_unwind(AssertUnwindSafe(|| in_virtual_time(play(seed))));
         for line in LAST.take().iter().flat_map(|wire| wire.transcript()) {
@@ -53,6 +56,11 @@ fn play_all<F: Future<Output = Outcome>>(default: u64, play: fn(u64) -> F) {
     let first = number("TANDEM_SIM_FIRST").unwrap_or(0);
     let (next, total) = (AtomicU64::new(first), Total::default());
     let failed = Mutex::new(Vec::new());
+    for seed in once_failed {
+        if catch_unwind(AssertUnwindSafe(|| in_virtual_time(play(*seed)))).is_err() {
+            failed.lock().unwrap_or_else(PoisonError::into_inner).push(*seed);
+        }
+    }
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -91,22 +99,22 @@ fn play_all<F: Future<Output = Outcome>>(default: u64, play: fn(u64) -> F) {
 
 #[test]
 fn every_call_of_every_seed_ends_once_for_everyone_and_nothing_is_left() {
-    play_all(SEEDS, play);
+    play_all(SEEDS, &[], play);
 }
 
 #[test]
 fn the_rules_hold_when_actors_panic() {
-    play_all(SEEDS / 4, play_stormy);
+    play_all(SEEDS / 4, &[], play_stormy);
 }
 
 #[test]
 fn the_rules_hold_when_the_server_is_killed() {
-    play_all(SEEDS / 4, play_killed);
+    play_all(SEEDS / 4, &ONCE_FAILED_KILLED, play_killed);
 }
 
 #[test]
 fn the_rules_hold_when_processes_lose_each_other() {
-    play_all(SEEDS / 4, play_split);
+    play_all(SEEDS / 4, &[], play_split);
 }
 
 #[test]
