@@ -25,8 +25,12 @@ use crate::message::{HeaderName, Message, Method};
 use crate::session;
 use crate::transaction::timer::Timer;
 
-/// How often a re-INVITE is tried again after 491.
+/// How often a re-INVITE is tried again after 491, or after 500 with Retry-After.
 const MAX_GLARES: u8 = 5;
+/// The seconds that a peer may ask for, which has an INVITE open: "between 0 and 10" (s.14.2).
+const MAX_RETRY_AFTER: u64 = 10;
+/// The least that is waited where it asks for 0.
+const MIN_BACKOFF: Duration = Duration::from_millis(200);
 
 impl UserAgent {
     /// Sends a re-INVITE; without an offer the peer is asked for one. Waits for an ACK that is due, and for a session refresh of ours; while
@@ -126,7 +130,7 @@ impl UserAgent {
             200..300 => self.on_reinvite_success(now, id, key, flow, response),
             491 => self.on_glare(now, id),
             408 | 481 => self.dialog_lost(now, id, status),
-            _ => self.reinvite_failed(now, id, status),
+            _ => self.put_off_or_failed(now, id, response),
         }
     }
 
@@ -172,15 +176,34 @@ impl UserAgent {
         let tens = self.rng.random_range(0..=190u64);
         let Some(session) = self.live(id) else { return };
         let wait = if session.outgoing { 2_100 + tens * 10 } else { tens * 10 };
-        let Some(reinvite) = session.reinvite.as_mut() else { return };
+        self.back_off(now, id, Duration::from_millis(wait), 491);
+    }
+
+    /// 500 with a Retry-After of 10 s at most: the peer has not answered the one before yet (s.14.2), which this process may have inherited. Any
+    /// other refusal is one.
+    pub(super) fn put_off_or_failed(&mut self, now: Instant, id: SessionId, response: &Message) {
+        let status = response.status().unwrap_or(500);
+        let after = response
+            .header(HeaderName::RetryAfter)
+            .and_then(|value| value.split([';', ' ', '(']).next()?.trim().parse().ok())
+            .filter(|seconds| status == 500 && *seconds <= MAX_RETRY_AFTER);
+        match after {
+            Some(seconds) => self.back_off(now, id, Duration::from_secs(seconds).max(MIN_BACKOFF), status),
+            None => self.reinvite_failed(now, id, status),
+        }
+    }
+
+    fn back_off(&mut self, now: Instant, id: SessionId, wait: Duration, status: u16) {
+        let Some(reinvite) = self.live(id).and_then(|session| session.reinvite.as_mut()) else {
+            return;
+        };
         reinvite.glares += 1;
         if reinvite.glares > MAX_GLARES {
-            return self.reinvite_failed(now, id, 491);
+            return self.reinvite_failed(now, id, status);
         }
         reinvite.stage = Stage::Backoff;
         self.timers.stop(Owner::Session(id), Timer::C);
-        self.timers
-            .start(Owner::Session(id), Timer::Glare, now + Duration::from_millis(wait));
+        self.timers.start(Owner::Session(id), Timer::Glare, now + wait);
     }
 
     pub(super) fn glare_over(&mut self, now: Instant, id: SessionId) {

@@ -233,7 +233,7 @@ impl UserAgent {
                 session.allows_update = false;
                 self.reinvite_failed(now, id, status);
             }
-            _ => self.reinvite_failed(now, id, status),
+            _ => self.put_off_or_failed(now, id, response),
         }
     }
 

@@ -254,6 +254,43 @@ fn a_second_invite_of_the_peer_while_its_first_is_open_gets_500() {
 }
 
 #[test]
+fn an_offer_that_the_peer_puts_off_is_made_again() {
+    let mut peer = Peer::new();
+    let (session, _) = peer.talk();
+    peer.agent.reinvite(peer.now, session, other_sdp(1));
+    let (_, first) = peer.one();
+    peer.respond(&first, 500, "", &[("Retry-After", "2 (busy);duration=9")]);
+    assert_eq!(peer.lines(), ["ACK"]);
+    peer.wait(ms(1_900));
+    assert_eq!(peer.lines(), [""; 0]);
+    peer.wait(ms(200));
+    let (_, second) = peer.one();
+    assert!(second.is(&Method::Invite) && second.cseq().unwrap().0 > first.cseq().unwrap().0);
+    peer.respond(&second, 200, "", &[]);
+    peer.sent();
+    assert!(peer.events.last().is_some_and(|event| reinvite_answered(event).is_some()));
+}
+
+#[test]
+fn an_offer_that_is_refused_or_put_off_too_often_has_failed() {
+    let zero = ("Retry-After", "0");
+    for (headers, sent) in [(&[][..], 1), (&[("Retry-After", "120")], 1), (&[zero], 6)] {
+        let mut peer = Peer::new();
+        let (session, _) = peer.talk();
+        peer.agent.reinvite(peer.now, session, other_sdp(1));
+        for _ in 0..sent {
+            assert_eq!(peer.events.last().and_then(reinvite_failed), None);
+            let (_, invite) = peer.one();
+            peer.respond(&invite, 500, "", headers);
+            assert_eq!(peer.lines(), ["ACK"]);
+            peer.wait(ms(300));
+        }
+        assert_eq!(peer.lines(), [""; 0]);
+        assert_eq!(peer.events.last().and_then(reinvite_failed), Some(500));
+    }
+}
+
+#[test]
 fn a_cancelled_reinvite_is_over_when_the_shell_has_answered_it() {
     for (late, answer) in [(false, true), (true, true), (false, false)] {
         let mut peer = Peer::new();
