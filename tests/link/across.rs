@@ -121,6 +121,7 @@ async fn a_call_that_rings_is_picked_up_by_a_phone_of_a_third_connector() {
     let there = alice.dials("1002").await;
     let at_bob = bob.rings().await;
     desk.expect(EventRinging, &dn("1002")).await;
+    alice.hears_ringing(there).await;
     let replaces = format!("Replaces: {};early-only\r\nRequire: replaces\r\n", bob.replaces(at_bob));
     let at_carol = carol.invites("1002", &replaces).await;
     carol.is_answered(at_carol).await;
@@ -141,6 +142,7 @@ async fn what_is_passed_on_is_judged_by_where_it_began() {
     let there = alice.dials("1002").await;
     let at_bob = bob.rings().await;
     desk.expect(EventRinging, &dn("1002")).await;
+    alice.hears_ringing(there).await;
     let replaces = format!("Replaces: {}\r\n", bob.replaces(at_bob));
     for (address, status) in [("127.0.0.2", 401), ("127.0.0.1", 200)] {
         let socket = Socket::bind(address).await;

@@ -53,6 +53,7 @@ async fn a_call_that_rings_is_picked_up_by_another_phone() {
     let there = alice.dials("1002").await;
     let at_bob = bob.rings().await;
     stage.event(EventRinging, "1002").await;
+    alice.hears_ringing(there).await;
     // As the phones of a group see it in a dialog event package.
     let replaces = format!("Replaces: {};early-only\r\nRequire: replaces\r\n", bob.replaces(at_bob));
     let at_carol = carol.invites("1002", &replaces).await;

@@ -114,6 +114,8 @@ struct Call {
     reinvite: Option<(u32, String)>,
     /// The final status of each re-INVITE of ours, in their order.
     reinvited: Vec<u16>,
+    /// The other side's phone was said to ring.
+    alerting: bool,
     /// What NOTIFYs told about our REFER, and the status of the REFER itself.
     transfer: Vec<u16>,
     refer: Option<(u32, u16)>,
@@ -261,6 +263,11 @@ impl Handset {
         let call = self.rings().await;
         self.picks_up(call).await;
         call
+    }
+
+    /// Waits until it is told that the phone it calls rings: the server has an early dialog there by then.
+    pub async fn hears_ringing(&self, call: CallNumber) {
+        self.until("ringing", |state| state.calls[call].alerting.then_some(())).await;
     }
 
     /// Waits until a call it made is answered.
@@ -501,6 +508,7 @@ impl Call {
             version: 0,
             reinvite: None,
             reinvited: Vec::new(),
+            alerting: false,
             transfer: Vec::new(),
             refer: None,
             answer_due: false,

@@ -192,6 +192,7 @@ fn provisional(phone: &Shared, response: &Message, number: CallNumber) -> Option
     let mut state = phone.state();
     let call = &mut state.calls[number];
     if call.stage == Stage::Calling {
+        call.alerting |= response.status() == Some(180);
         call.described(&response.body);
     }
     if !response.header("Require").contains("100rel") {
