@@ -237,7 +237,11 @@ impl DnActor {
                 actix::dev::SendError::Closed(_) => no_call(),
             });
         }
-        let call = self.parts.switch.directory.call(conn_id).ok_or_else(no_call)?;
+        // Of two calls the consultation knows what became of the other one.
+        let calls = [Some(conn_id), request.other_conn_id()];
+        let mut calls = calls.into_iter().flatten();
+        let call = calls.find_map(|conn_id| self.parts.switch.directory.call(conn_id));
+        let call = call.ok_or_else(no_call)?;
         call.try_send(CallMessage::Input(CallInput::Request { requestor, request }))
             .map_err(|error| match error {
                 actix::dev::SendError::Full(_) => {

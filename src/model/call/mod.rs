@@ -502,12 +502,24 @@ impl Call {
     /// connector is done.
     fn asking(&self, request: &Request) -> Result<(ConnId, DeviceKey), TError> {
         let conn_id = request.conn_id().ok_or(TErrorCode::UnsupportedOperation)?;
-        let conn = self.conn(conn_id).ok_or(TErrorCode::InvalidConnId)?;
         let this_dn = request
             .this_dn()
             .ok_or(TError::new(TErrorCode::InvalidAttribute, "thisDn is missing"))?;
+        let conn = self
+            .conn(conn_id)
+            .ok_or_else(|| self.why_no_call(request, conn_id, this_dn))?;
         let device = self.party_of(conn, this_dn).ok_or_else(|| not_on_call(this_dn, conn_id))?;
         Ok((conn_id, device))
+    }
+
+    /// Clients name two calls in either order: the one that is gone may be what a consultation of theirs was about.
+    fn why_no_call(&self, request: &Request, gone: ConnId, this_dn: &DnId) -> TError {
+        let consultation = request.other_conn_id().and_then(|other| self.conn(other));
+        let about = consultation.filter(|conn| conn.consultation.is_some_and(|consultation| consultation.main == gone));
+        match about.and_then(|conn| self.party_of(conn, this_dn)) {
+            Some(_) => TErrorCode::DisconnectedCall.into(),
+            None => TError::new(TErrorCode::InvalidConnId, format!("connId: there is no call {gone}")),
+        }
     }
 
     /// The device by which a DN of ours takes part in a call, as its clients know.

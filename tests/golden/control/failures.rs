@@ -1,10 +1,10 @@
 //! Consultations that come to nothing, and parties that leave in the middle (ch. 9.1, 9.5).
 
-use tandem_wire::model::ConnId;
 use tandem_wire::model::EventName::{EventReleased, EventRinging};
-use tandem_wire::model::request::{OnCall, OnCallWith};
+use tandem_wire::model::request::{OnCall, OnCallWith, OnTwoCalls};
+use tandem_wire::model::{ConnId, MergeType};
 
-use crate::golden::stage::{Stage, on_call, with};
+use crate::golden::stage::{Stage, merge, on_call, on_two, with};
 use crate::rig::cti::Desk;
 use crate::rig::handset::Handset;
 use crate::rig::server::Setup;
@@ -152,6 +152,69 @@ async fn the_caller_hangs_up_during_a_consultation() {
                         "EventReleased call-2 Ok",
                     ],
                 ),
+                (
+                    "1003",
+                    &[
+                        "EventRinging call-2 Ok",
+                        "EventEstablished call-2 Ok",
+                        "EventReleased call-2 Ok",
+                    ],
+                ),
+            ],
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn what_is_left_of_two_calls_cannot_be_completed_in_either_order() {
+    let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
+    let [alice, bob, carol] = &phones;
+    let (main, _, _) = stage.talk(alice, bob).await;
+    let (consult, ringing) = stage.consults(OnCallWith::InitiateTransfer, "1002", main, carol).await;
+    alice.hangs_up(0).await;
+    stage.event(EventReleased, "1002").await;
+    for (one, two) in [(main, consult), (consult, main)] {
+        for operation in [
+            OnTwoCalls::CompleteTransfer,
+            OnTwoCalls::CompleteConference,
+            OnTwoCalls::ReconnectCall,
+            OnTwoCalls::AlternateCall,
+        ] {
+            stage.is_refused(on_two(operation, "1002", one, two), 237).await;
+        }
+        stage.is_refused(merge(MergeType::ForTransfer, "1002", one, two), 237).await;
+    }
+    carol.hangs_up(ringing).await;
+    bob.is_over(0).await;
+    stage.event(EventReleased, "1003").await;
+    stage
+        .is_refused(on_two(OnTwoCalls::CompleteTransfer, "1002", main, consult), 56)
+        .await;
+    let refused = |request: &str, code: u32| format!("EventError*{request} error={code}");
+    let all = [
+        "CompleteTransfer",
+        "CompleteConference",
+        "ReconnectCall",
+        "AlternateCall",
+        "MergeCalls",
+    ];
+    let refusals: Vec<String> = all.iter().chain(&all).map(|request| refused(request, 237)).collect();
+    let last = refused("CompleteTransfer", 56);
+    let mut to_bob = vec![
+        "EventHeld call-1 Ok",
+        "EventDialing*InitiateTransfer call-2 Ok type=Consult",
+        "EventEstablished call-2 Ok",
+        "EventReleased call-1 Ok",
+    ];
+    to_bob.extend(refusals.iter().map(String::as_str));
+    to_bob.extend(["EventReleased call-2 Ok", &last]);
+    stage
+        .ends(
+            "consultation_without_its_main_call",
+            &[alice, bob, carol],
+            &[
+                ("1001", &["EventReleased call-1 Ok"]),
+                ("1002", &to_bob),
                 (
                     "1003",
                     &[

@@ -218,6 +218,25 @@ fn a_held_caller_who_hangs_up_leaves_the_consultation_a_call_of_its_own() {
 }
 
 #[test]
+fn a_consultation_without_its_main_call_is_told_so_in_either_order() {
+    let mut stage = Stage::consulted();
+    stage.hangs_up(ALICE).forget();
+    for operation in [
+        OnTwoCalls::CompleteTransfer,
+        OnTwoCalls::CompleteConference,
+        OnTwoCalls::AlternateCall,
+        OnTwoCalls::ReconnectCall,
+        OnTwoCalls::MergeCalls(crate::MergeType::ForConference),
+    ] {
+        for (one, two) in [(CONSULT, CONN), (CONN, CONSULT)] {
+            stage.two(operation, BOB, one, two).says("only bob EventError* 237");
+        }
+        // Who is not on the consultation is told nothing of it.
+        stage.two(operation, ALICE, CONN, CONSULT).says("only alice EventError* 56");
+    }
+}
+
+#[test]
 fn the_controller_who_hangs_up_ends_both_calls() {
     let mut stage = Stage::consulting();
     stage.hangs_up(BOB).says(

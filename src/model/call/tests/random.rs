@@ -146,7 +146,8 @@ impl Stage {
         let pick = |n: usize, byte: u8| usize::from(byte) % n.max(1);
         let dn = PEOPLE[pick(5, a)];
         let mut conns: Vec<ConnId> = self.call.conn_ids().collect();
-        conns.extend([OTHER, ConnId(1)]);
+        // Two that are or will be gone, and one that never was.
+        conns.extend([CONN, OTHER, ConnId(1)]);
         let (one, two) = (conns[pick(conns.len() - 1, b)], conns[pick(conns.len(), c)]);
         let number = NUMBERS[pick(7, c)];
         let known = self.known();
