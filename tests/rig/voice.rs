@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tandem_media::tone::{Tone, share_of};
@@ -87,6 +87,10 @@ struct Shared {
     /// The keys that are still to be pressed, and how many packets of the first one are sent.
     keys: VecDeque<u8>,
     sent: u16,
+    /// The other line of a conference of the phone's own: what comes here is said there as well.
+    other: Option<Weak<Mutex<Shared>>>,
+    /// What came on the other line, to be said here.
+    guest: VecDeque<i16>,
 }
 
 impl Voice {
@@ -103,6 +107,12 @@ impl Voice {
     pub fn set(&self, destination: Option<SocketAddr>, listens: bool) {
         let mut shared = lock(&self.shared);
         (shared.destination, shared.listens) = (destination, listens);
+    }
+
+    /// Two lines of one phone become a conference that the phone mixes by itself.
+    pub fn mixes_with(&self, other: &Self) {
+        lock(&self.shared).other = Some(Arc::downgrade(&other.shared));
+        lock(&other.shared).other = Some(Arc::downgrade(&self.shared));
     }
 
     /// Who was heard in the last stretch of this length. Where next to nothing came: silence.
@@ -167,7 +177,11 @@ async fn run(socket: UdpSocket, tone_hz: f64, shared: Arc<Mutex<Shared>>) {
     loop {
         tokio::select! {
             _ = ticks.tick() => {
-                let payload: Vec<u8> = tone.by_ref().take(FRAME_SAMPLES).map(g711::encode_mulaw).collect();
+                let payload: Vec<u8> = {
+                    let mut shared = lock(&shared);
+                    let own = tone.by_ref().take(FRAME_SAMPLES);
+                    own.map(|sample| sample.saturating_add(shared.guest.pop_front().unwrap_or(0))).map(g711::encode_mulaw).collect()
+                };
                 header.sequence = header.sequence.wrapping_add(1);
                 header.timestamp = header.timestamp.wrapping_add(FRAME_SAMPLES as u32);
                 let (destination, key) = {
@@ -188,7 +202,19 @@ async fn run(socket: UdpSocket, tone_hz: f64, shared: Arc<Mutex<Shared>>) {
                     let _ = socket.send_to(&packet, destination).await;
                 }
             }
-            Ok((length, _)) = socket.recv_from(&mut packet) => lock(&shared).take(&packet[..length]),
+            Ok((length, _)) = socket.recv_from(&mut packet) => {
+                let (other, came) = {
+                    let mut shared = lock(&shared);
+                    (shared.other.clone(), shared.take(&packet[..length]))
+                };
+                // One lock at a time: the other line does the same.
+                if let Some(other) = other.and_then(|other| other.upgrade()) {
+                    let mut other = lock(&other);
+                    other.guest.extend(came);
+                    let late = other.guest.len().saturating_sub(4 * FRAME_SAMPLES);
+                    other.guest.drain(..late);
+                }
+            }
         }
     }
 }
@@ -212,16 +238,20 @@ impl Shared {
         Some((age, [code, end | 10, high, low]))
     }
 
-    fn take(&mut self, packet: &[u8]) {
-        let Ok((header, payload)) = rtp::parse(packet) else { return };
+    /// What of this packet is sound.
+    fn take(&mut self, packet: &[u8]) -> Vec<i16> {
+        let Ok((header, payload)) = rtp::parse(packet) else {
+            return Vec::new();
+        };
         match header.payload_type {
             0 if self.listens => {
                 let now = Instant::now();
-                let samples = payload.iter().map(|code| g711::decode_mulaw(*code)).collect();
-                self.heard.push_back((now, samples));
+                let samples: Vec<i16> = payload.iter().map(|code| g711::decode_mulaw(*code)).collect();
+                self.heard.push_back((now, samples.clone()));
                 while self.heard.front().is_some_and(|(at, _)| now - *at > MEMORY) {
                     self.heard.pop_front();
                 }
+                return samples;
             }
             // One event has one timestamp, however many packets it has (RFC 4733 s.2.3).
             EVENT if self.last_digit != Some(header.timestamp) => {
@@ -231,5 +261,6 @@ impl Shared {
             }
             _ => {}
         }
+        Vec::new()
     }
 }

@@ -1,7 +1,7 @@
 //! What a phone does by itself is told like what a desktop asks for, without a ReferenceID: transfers by REFER, pickup by Replaces,
-//! forwarding by 302. None of the phones here takes a REFER: the server carries it out.
+//! forwarding by 302, a conference of its own. None of the phones here takes a REFER: the server carries it out.
 
-use tandem_wire::model::EventName::{EventDialing, EventEstablished, EventPartyChanged, EventReleased};
+use tandem_wire::model::EventName::{EventDialing, EventEstablished, EventPartyChanged, EventReleased, EventRetrieved};
 
 use crate::golden::stage::Stage;
 
@@ -117,6 +117,59 @@ async fn a_phone_transfers_attended() {
                         "EventEstablished call-2 Ok",
                         "EventPartyChanged call-1 Transferred other=1001 third=1002/TransferredBy previous=call-2",
                         "EventReleased call-1 Ok",
+                    ],
+                ),
+            ],
+        )
+        .await;
+}
+
+/// Nothing on the wire tells a conference that the phone mixes from two lines that are in talk, so it is told as what the server sees.
+#[tokio::test]
+async fn a_conference_that_a_phone_mixes_by_itself_is_two_calls() {
+    let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
+    let [alice, bob, carol] = &phones;
+    stage.talk(alice, bob).await;
+    bob.holds(0).await;
+    let second = bob.dials("1003").await;
+    let at_carol = carol.takes().await;
+    bob.is_answered(second).await;
+    stage.event(EventEstablished, "1003").await;
+    stage.hear(&[(alice, "sound"), (bob, "1003"), (carol, "1002")]).await;
+    bob.resumes(0).await;
+    stage.event(EventRetrieved, "1002").await;
+    bob.conferences(0, second);
+    stage
+        .hear(&[(alice, "1002 1003"), (bob, "1001 1003"), (carol, "1001 1002")])
+        .await;
+    carol.hangs_up(at_carol).await;
+    bob.is_over(second).await;
+    stage.hear(&[(alice, "1002"), (bob, "1001"), (carol, "")]).await;
+    bob.hangs_up(0).await;
+    alice.is_over(0).await;
+    stage
+        .ends(
+            "device_own_conference",
+            &[alice, bob, carol],
+            &[
+                ("1001", &["EventReleased call-1 Ok other=1002"]),
+                (
+                    "1002",
+                    &[
+                        "EventHeld call-1 Ok other=1001",
+                        "EventDialing call-2 Ok as=Origination other=1003",
+                        "EventEstablished call-2 Ok other=1003",
+                        "EventRetrieved call-1 Ok as=Destination other=1001/Origination",
+                        "EventReleased call-2 Ok other=1003",
+                        "EventReleased call-1 Ok other=1001",
+                    ],
+                ),
+                (
+                    "1003",
+                    &[
+                        "EventRinging call-2 Ok as=Destination other=1002",
+                        "EventEstablished call-2 Ok other=1002",
+                        "EventReleased call-2 Ok other=1002",
                     ],
                 ),
             ],

@@ -358,6 +358,12 @@ impl Handset {
         }
     }
 
+    /// Makes a conference of two calls that it mixes by itself: each hears the other.
+    pub fn conferences(&self, call: CallNumber, other: CallNumber) {
+        let state = self.shared.state();
+        state.calls[call].voice.mixes_with(&state.calls[other].voice);
+    }
+
     /// Asks for a transfer of a call to a number; gives the last status that it is told of it.
     pub async fn transfers(&self, call: CallNumber, to: &str) -> u16 {
         self.refers(call, &format!("<sip:{to}@tandem.local>")).await
