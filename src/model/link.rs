@@ -179,7 +179,8 @@ pub enum LinkRequest {
         /// The party.
         party: PartyId,
     },
-    /// Ask a ringing device to answer. Without effect on one that does not ring or cannot; the party shows what came of it.
+    /// Ask the devices of a party that is called to answer: those that ring now, and each other one as soon as it does. Without effect
+    /// on one that cannot; the party shows what came of it.
     AnswerParty {
         /// The conference.
         conference: ConferenceId,

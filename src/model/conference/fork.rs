@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::leg::{Invited, Leg, LegMedia, LegPhase};
+use super::leg::{Invited, LegMedia, LegPhase};
 use super::party::PartyPhase;
 use super::{Conference, ConferenceOutput};
 use crate::leg::{Description, LegCommand};
@@ -91,6 +91,7 @@ impl Conference {
             self.notify(LinkNotification::PartyAlerting { conference, party: id }, out);
         }
         self.tell_caller_progress(leg, early, out);
+        self.tell_to_answer(id, out);
     }
 
     /// Passes ringing (once) and the early media of the first fork that has any (once) to the caller. Another fork's is left out:
@@ -131,14 +132,6 @@ impl Conference {
             },
             out,
         );
-    }
-
-    /// The T-Server side wants a ringing device to answer by itself.
-    pub(super) fn let_answer(&self, id: PartyId, out: &mut Vec<ConferenceOutput>) {
-        let rings = |leg: &&Leg| leg.party == id && leg.phase == LegPhase::Calling && leg.rang;
-        for leg in self.legs.iter().filter(rings) {
-            self.tell(leg.id, LegCommand::Talk, out);
-        }
     }
 
     /// A leg failed, or ended before it was answered; it is no longer in the conference.

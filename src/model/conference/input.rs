@@ -131,7 +131,7 @@ pub enum ConferenceInput {
         /// The matrix.
         plan: AudioPlan,
     },
-    /// The T-Server side wants a ringing device to answer.
+    /// The T-Server side wants a party that is called to answer.
     AnswerParty {
         /// The party.
         party: PartyId,

@@ -83,6 +83,8 @@ pub(super) struct Leg {
     pub early: Option<Bytes>,
     /// It sent 18x.
     pub rang: bool,
+    /// It was told to answer.
+    pub told: bool,
     /// The ACK of its 200 is known to be there: our own, or the device's.
     pub acked: bool,
     /// The device's description that was last passed on, and to which leg.
@@ -107,6 +109,7 @@ impl Leg {
             media: LegMedia::Direct,
             early: None,
             rang: false,
+            told: false,
             acked: false,
             shared: None,
             partner: None,

@@ -31,7 +31,7 @@
 //! | a call begins | `offered`, `make_party`, `fork`, `answer`, `connect`, `third_party` |
 //! | offers and answers | `join` (the direct pair), `reoffer` (devices), `ladder` (up), `descend` (down) |
 //! | who hears whom | `plan` (what it means), `matrix` (what is commanded) |
-//! | what is asked | `operation`, `digits`, `transfer`, `moving`, `info`, `audit` |
+//! | what is asked | `operation`, `talk`, `digits`, `transfer`, `moving`, `info`, `audit` |
 //! | ends | `release`, `timeout` |
 //! | what outlives a crash | `snapshot`, `restore` |
 //!
@@ -169,6 +169,7 @@ mod release;
 mod reoffer;
 mod restore;
 mod snapshot;
+mod talk;
 #[cfg(test)]
 mod tests;
 mod third_party;

@@ -38,6 +38,8 @@ pub(super) struct Party {
     pub early_media_of: Option<LegId>,
     /// The best failure among the party's forks so far.
     pub best_failure: Option<Failure>,
+    /// The T-Server side wants it to answer: each of its devices is told so when it rings.
+    pub to_answer: bool,
     /// Its device put the call on hold.
     pub held: bool,
     /// The T-Server side wants it here though it is alone.
@@ -59,6 +61,7 @@ impl Party {
             ringing_told: false,
             early_media_of: None,
             best_failure: None,
+            to_answer: false,
             held: false,
             kept: false,
             flow: MediaFlowState::Unknown,

@@ -252,7 +252,9 @@ pub enum Talk {
     Sent,
     /// The device said that it does not take it: use an auto-answer header on a new INVITE, or let the user answer.
     Unsupported,
-    /// There is no dialog with the device (it has not sent a provisional response with a tag), or the session is over.
+    /// There is no dialog with the device yet (it has not sent a provisional response with a tag): it goes out with the first one.
+    Later,
+    /// There is none to come: the session is over, or an incoming one that we have not answered.
     NoDialog,
 }
 

@@ -238,6 +238,7 @@ impl UserAgent {
             Taken::Again => self.stats.retransmissions_received += 1,
             Taken::Early => self.drop_message(),
         }
+        self.talk_if_wanted(now, id);
     }
 
     /// An early dialog for each To tag (s.12.1.2).

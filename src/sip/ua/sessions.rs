@@ -195,6 +195,8 @@ pub(super) struct Session {
     /// Transfers and subscriptions in its dialog (RFC 5057).
     pub usages: SmallVec<[SubscriptionId; 1]>,
     pub takes_talk: TakesTalk,
+    /// It is to be asked to answer as soon as there is a dialog.
+    pub talk_wanted: bool,
     /// The last INVITE of ours that was accepted.
     pub accepted: Option<AcceptedInvite>,
     /// INFOs of ours under way.
@@ -238,6 +240,7 @@ impl Session {
             closing: false,
             usages: SmallVec::new(),
             takes_talk: TakesTalk::default(),
+            talk_wanted: false,
             accepted: None,
             infos: None,
             restored: None,

@@ -46,16 +46,21 @@ impl TakesTalk {
 }
 
 impl UserAgent {
-    /// Asks the device of a session to answer (while it rings), or to take the call off hold.
+    /// Asks the device of a session to answer (while it rings), or to take the call off hold. One whose provisional responses have made no
+    /// dialog yet (no To tag, RFC 3261 s.12.1) is asked as soon as there is one.
     pub fn talk(&mut self, now: Instant, id: SessionId) -> Talk {
         let Some(session) = self.commanded(id) else {
             return Talk::NoDialog;
         };
-        if session.phase == Phase::Ringing || session.dialogs.is_empty() {
-            return Talk::NoDialog;
-        }
         if session.takes_talk == TakesTalk::No {
             return Talk::Unsupported;
+        }
+        session.talk_wanted = session.phase == Phase::Calling && session.dialogs.is_empty();
+        if session.talk_wanted {
+            return Talk::Later;
+        }
+        if session.phase == Phase::Ringing {
+            return Talk::NoDialog;
         }
         let Some(mut draft) = self.in_dialog(id, Method::Notify, None) else {
             return Talk::NoDialog;
@@ -65,6 +70,15 @@ impl UserAgent {
         }
         self.launch(now, draft, ClientUser::Talk(id));
         Talk::Sent
+    }
+
+    /// A provisional response may have made the dialog that is waited for.
+    pub(super) fn talk_if_wanted(&mut self, now: Instant, id: SessionId) {
+        if let Some(session) = self.live(id)
+            && std::mem::take(&mut session.talk_wanted)
+        {
+            self.talk(now, id);
+        }
     }
 
     /// Notes what a response of the peer says about it.

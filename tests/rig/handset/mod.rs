@@ -46,6 +46,8 @@ pub struct Abilities {
     pub talk: bool,
     /// It invites with an offer; without, the other side has to make one.
     pub offers: bool,
+    /// It says that it rings as soon as it is called; without, when the test lets it ([`Handset::says_it_rings`]).
+    pub rings_at_once: bool,
 }
 
 impl Default for Abilities {
@@ -53,6 +55,7 @@ impl Default for Abilities {
         Self {
             talk: true,
             offers: true,
+            rings_at_once: true,
         }
     }
 }
@@ -93,6 +96,8 @@ struct State {
 
 struct Call {
     incoming: bool,
+    /// It has said 180.
+    has_rung: bool,
     stage: Stage,
     call_id: String,
     local: String,
@@ -246,6 +251,13 @@ impl Handset {
             Some(next)
         })
         .await
+    }
+
+    /// Says 180 to a call that came in.
+    pub async fn says_it_rings(&self, call: CallNumber) {
+        let invite = self.invite(call);
+        self.shared.state().calls[call].has_rung = true;
+        self.shared.reply(&invite, "180 Ringing", &self.shared.contact(), "").await;
     }
 
     /// Picks up a call that rings.
@@ -497,6 +509,7 @@ impl Call {
     fn new(call_id: &str, local: &str, remote: &str, target: &str, voice: Arc<Voice>) -> Self {
         Self {
             incoming: false,
+            has_rung: false,
             stage: Stage::Calling,
             call_id: call_id.into(),
             local: local.into(),

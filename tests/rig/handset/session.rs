@@ -85,13 +85,19 @@ async fn on_call(phone: &Arc<Shared>, invite: &Message) {
         let (local, remote) = (inside(invite.header("To")), inside(invite.header("From")));
         let mut call = Call::new(invite.header("Call-ID"), &local, &remote, invite.contact(), voice);
         call.incoming = true;
+        call.has_rung = phone.abilities.rings_at_once;
         call.stage = Stage::Ringing;
         call.remote_tag = tag_of(invite.header("From")).to_owned();
         call.routes = invite.all("Record-Route").map(str::to_owned).collect();
         call.invite = Some(invite.clone());
         state.calls.push(call);
     }
-    phone.reply(invite, "180 Ringing", &phone.contact(), "").await;
+    let status = if phone.abilities.rings_at_once {
+        "180 Ringing"
+    } else {
+        "100 Trying"
+    };
+    phone.reply(invite, status, &phone.contact(), "").await;
 }
 
 async fn on_reinvite(phone: &Arc<Shared>, request: &Message, call: CallNumber) {
@@ -102,10 +108,14 @@ async fn on_reinvite(phone: &Arc<Shared>, request: &Message, call: CallNumber) {
             return;
         }
         let call = &state.calls[call];
-        (call.stage == Stage::Ringing, call.reinvite.is_some() || call.answer_due)
+        let ringing = (call.stage == Stage::Ringing).then_some(call.has_rung);
+        (ringing, call.reinvite.is_some() || call.answer_due)
     };
-    if ringing {
+    if let Some(has_rung) = ringing {
         // The INVITE came again before its answer.
+        if !has_rung {
+            return phone.reply(request, "100 Trying", "", "").await;
+        }
         return phone.reply(request, "180 Ringing", &phone.contact(), "").await;
     }
     if busy {

@@ -111,9 +111,69 @@ fn a_ringing_device_is_asked_to_answer() {
         (CALLING, "answer 1", ""),
         (RINGING, "answer 1", "1: NOTIFY talk"),
         (RINGING, "answer 0", ""),
+        (RINGING, "answer 9", ""),
         (TALK, "answer 1", ""),
         (ENDED, "answer 1", ""),
     ]);
+}
+
+const TO_ANSWER: &str = "> offered 0 a\n> make 1 b1,b2\n> answer 1";
+
+#[test]
+fn a_wish_that_comes_before_the_device_rings_is_told_when_it_does() {
+    check(&[
+        (TO_ANSWER, "1: progress 180", "* alerting 1; 0: 180; 1: NOTIFY talk"),
+        (TO_ANSWER, "1: progress 183 e", "* alerting 1; 0: 183 e; 1: NOTIFY talk"),
+        (TO_ANSWER, "1: progress 199", ""),
+        (TO_ANSWER, "1: failed 486", ""),
+        (
+            TO_ANSWER,
+            "1: answered b",
+            "1: ACK; 0: 200 b; 2: CANCEL elsewhere; * connected 1; * connected 0",
+        ),
+        ("> make 0 a1\n> answer 0", "1: progress 180", "* alerting 0; 1: NOTIFY talk"),
+    ]);
+}
+
+#[test]
+fn every_device_of_the_party_is_told_to_answer_once() {
+    let mut scene = Scene::run(TO_ANSWER);
+    assert_eq!(scene.step("1: progress 180"), "* alerting 1; 0: 180; 1: NOTIFY talk");
+    assert_eq!(scene.step("1: progress 180"), "");
+    assert_eq!(scene.step("2: progress 180"), "2: NOTIFY talk");
+    assert_eq!(scene.step("2: progress 183 e"), "0: 183 e");
+    assert_eq!(
+        scene.step("2: answered b"),
+        "2: ACK; 0: 200 b; 1: CANCEL elsewhere; * connected 1; * connected 0"
+    );
+    assert_eq!(scene.step("1: progress 180"), "");
+}
+
+#[test]
+fn a_second_wish_is_told_again() {
+    let mut scene = Scene::run(RINGING);
+    assert_eq!(scene.step("answer 1"), "1: NOTIFY talk");
+    assert_eq!(scene.step("answer 1"), "1: NOTIFY talk");
+    assert_eq!(scene.step("2: progress 180"), "2: NOTIFY talk");
+}
+
+#[test]
+fn a_wish_outlives_a_crash_of_the_conference() {
+    // Whoever is called when the process is killed is called no more, and nobody's wish is kept then (`recovery`). A conference that crashed
+    // alone goes on from a clone.
+    let mut scene = Scene::run(TO_ANSWER);
+    scene.conference = scene.conference.clone();
+    assert_eq!(scene.step("1: progress 180"), "* alerting 1; 0: 180; 1: NOTIFY talk");
+}
+
+#[test]
+fn a_wish_is_its_partys_alone() {
+    let mut scene = Scene::run(TALK);
+    scene.step("make 2 c");
+    scene.step("make 3 d");
+    scene.step("answer 2");
+    assert_eq!(scene.step("3: progress 180"), "* alerting 3");
+    assert_eq!(scene.step("2: progress 180"), "* alerting 2; 2: NOTIFY talk");
 }
 
 #[test]

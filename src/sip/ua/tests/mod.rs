@@ -14,6 +14,7 @@ mod strays;
 mod subscriptions;
 mod survival;
 mod survival_property;
+mod talk;
 mod timers;
 mod transfer;
 mod update;

@@ -571,53 +571,6 @@ proptest::proptest! {
     }
 }
 
-/// (headers of the 180, what comes of it)
-#[test]
-fn a_ringing_phone_is_asked_to_answer_unless_it_said_that_it_does_not_listen() {
-    let table: &[(&[(&str, &str)], Talk)] = &[
-        (&[], Talk::Sent),
-        (&[("Allow-Events", "hold, talk")], Talk::Sent),
-        (&[("Allow-Events", "presence")], Talk::Unsupported),
-        (&[("Allow", "INVITE, NOTIFY")], Talk::Sent),
-        (&[("Allow", "INVITE, BYE")], Talk::Unsupported),
-        (&[("Allow", "INVITE, BYE"), ("u", "talk")], Talk::Sent),
-    ];
-    for (headers, expected) in table {
-        let mut peer = Peer::new();
-        let session = peer.agent.invite(peer.now, invite_to(&format!("sip:bob@{PEER}")));
-        assert_eq!(peer.agent.talk(peer.now, session), Talk::NoDialog);
-        let invite = peer.one().1;
-        peer.respond(&invite, 180, "ringing", headers);
-        peer.sent();
-        assert_eq!(peer.agent.talk(peer.now, session), *expected, "{headers:?}");
-        if *expected == Talk::Sent {
-            let notify = peer.one().1;
-            assert_eq!(
-                (notify.header(HeaderName::Event), notify.to().unwrap().tag()),
-                (Some("talk"), Some("ringing"))
-            );
-            assert!(notify.header(HeaderName::SubscriptionState).is_some() && notify.contact().is_some());
-            peer.respond(&notify, 481, "ringing", &[]);
-        }
-        peer.respond(&invite, 200, "ringing", &[]);
-        peer.sent();
-        assert!(peer.events.iter().any(|event| answered(event).is_some()), "the call goes on");
-        assert_eq!(peer.agent.stats().talks_refused, u64::from(*expected == Talk::Sent));
-    }
-}
-
-#[test]
-fn nobody_is_asked_to_answer_his_own_call_or_one_that_is_over() {
-    let mut peer = Peer::new();
-    peer.deliver(Request::new(Method::Invite, "in").finish());
-    peer.sent();
-    let ringing = peer.events.iter().find_map(incoming).unwrap();
-    assert_eq!(peer.agent.talk(peer.now, ringing), Talk::NoDialog);
-    peer.agent.reject(peer.now, ringing, 486, &[]);
-    assert_eq!(peer.agent.talk(peer.now, ringing), Talk::NoDialog);
-    assert_eq!(peer.lines(), ["486"]);
-}
-
 #[test]
 fn notifications_that_come_unasked_do_no_harm() {
     let mut peer = Peer::new();
