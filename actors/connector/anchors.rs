@@ -51,7 +51,7 @@ pub struct LegMedia {
     is_ports: bool,
     /// `device` is an offer that is not answered yet.
     is_open: bool,
-    /// The answer that went out with a provisional response: the final one repeats it (RFC 3261 s.13.2.1).
+    /// The answer that went out with a provisional response, or to an UPDATE since: the final one repeats it (RFC 3261 s.13.2.1).
     early: Option<Bytes>,
     asked: Option<Asked>,
     anchor: Option<Anchor>,
@@ -172,7 +172,6 @@ impl Anchors {
             }
             LegEvent::Reoffered { offer, .. } => {
                 let entry = self.legs.entry(leg).or_default();
-                entry.early = None;
                 entry.is_open = offer.is_some();
                 if offer.is_some() {
                     entry.device.clone_from(offer);
@@ -277,7 +276,12 @@ impl Anchors {
                 ),
             },
             LegCommand::AcceptReinvite { sdp: Some(sdp) } => match self.answer(leg, sdp) {
-                Some(sdp) => Resolved::Send(LegCommand::AcceptReinvite { sdp: Some(sdp.into()) }),
+                Some(sdp) => {
+                    if let Some(entry) = self.legs.get_mut(&leg).filter(|entry| entry.early.is_some()) {
+                        entry.early = Some(sdp.clone());
+                    }
+                    Resolved::Send(LegCommand::AcceptReinvite { sdp: Some(sdp.into()) })
+                }
                 None => instead(
                     [LegCommand::RejectReinvite { status: NOT_ACCEPTABLE }],
                     [Heard::Media(MediaEvent::Refused)],

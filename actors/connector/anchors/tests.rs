@@ -15,6 +15,7 @@ const LEG: LegId = LegId(1);
 const CONFERENCE: ConferenceId = ConferenceId(7);
 const DEVICE: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.5\r\ns=-\r\nc=IN IP4 192.0.2.5\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8 0\r\n";
 const VIDEO_TOO: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.5\r\ns=-\r\nc=IN IP4 192.0.2.5\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8 0\r\nm=video 4002 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n";
+const MOVED: &str = "v=0\r\no=- 1 2 IN IP4 192.0.2.5\r\ns=-\r\nc=IN IP4 192.0.2.5\r\nt=0 0\r\nm=audio 4010 RTP/AVP 8 0\r\n";
 const STRANGE: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.5\r\ns=-\r\nc=IN IP4 192.0.2.5\r\nt=0 0\r\nm=audio 4000 RTP/AVP 18\r\n";
 
 /// What was asked of the plane, in order.
@@ -141,6 +142,13 @@ fn accept() -> LegCommand {
     }
 }
 
+fn reoffered(offer: &Bytes) -> LegEvent {
+    LegEvent::Reoffered {
+        offer: Some(offer.clone()),
+        direction: Direction::SendRecv,
+    }
+}
+
 #[test]
 fn a_leg_that_climbs_offers_a_port_in_the_terms_of_its_session() {
     let (mut anchors, notes) = anchors();
@@ -192,6 +200,32 @@ fn an_offer_is_answered_and_the_final_answer_repeats_the_early_one() {
     ));
     assert_eq!(said(anchors.resolve(LEG, accept())), early);
     assert_eq!(notes.taken(), ["open 1 of 7", "set 1 Pcma 192.0.2.5:4000"]);
+}
+
+#[test]
+fn the_final_answer_repeats_what_an_update_got() {
+    let moved = sdp(MOVED);
+    let (mut anchors, notes) = anchors();
+    anchors.offered(LEG, Some(&sdp(DEVICE)));
+    let progress = LegCommand::Progress {
+        status: 183,
+        answer: Some(Description::Anchored),
+    };
+    said(anchors.resolve(LEG, progress));
+    anchors.heard(LEG, &reoffered(&moved));
+    let refusal = LegCommand::RejectReinvite { status: 491 };
+    assert!(matches!(anchors.resolve(LEG, refusal), Resolved::Send(_)));
+    anchors.heard(LEG, &reoffered(&moved));
+    let accepted = LegCommand::AcceptReinvite {
+        sdp: Some(Description::Anchored),
+    };
+    let answer = said(anchors.resolve(LEG, accepted));
+    assert!(anchors.heard(LEG, &LegEvent::Acked { sdp: None }).is_none());
+    assert_eq!(said(anchors.resolve(LEG, accept())), answer, "no offer of ours");
+    assert_eq!(
+        notes.taken(),
+        ["open 1 of 7", "set 1 Pcma 192.0.2.5:4000", "set 1 Pcma 192.0.2.5:4010"]
+    );
 }
 
 #[test]

@@ -51,6 +51,7 @@ impl Conference {
         let offer = party.offer.take();
         if let Some(leg) = self.leg_mut(leg) {
             leg.phase = LegPhase::Talking;
+            leg.before_answer = None;
         }
         Some((leg, offer))
     }

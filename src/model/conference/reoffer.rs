@@ -66,12 +66,17 @@ impl Conference {
         self.tell(leg, LegCommand::AcceptReinvite { sdp }, out);
     }
 
-    /// The first party of a third-party call describes itself anew: what was kept of it may be offered no more, and what was offered to
-    /// the second one may lead nowhere. One that holds, or does not say where it is, has nothing to offer.
+    /// The first party describes itself anew. Of a third-party call: what was kept of it may be offered no more, and what was offered to
+    /// the second one may lead nowhere; one that holds, or does not say where it is, has nothing to offer. A caller that waits has an offer
+    /// whatever it says, as its INVITE had: without one its 200 would ask for one.
     fn renew_kept_offer(&mut self, leg: LegId, offer: Option<&Bytes>, holds: bool) {
         let (alone, same_media) = (self.parties.len() == 1, self.settings.same_media);
         if let Some(first) = self.parties.first_mut().filter(|first| first.leg == Some(leg)) {
             let kept = first.offer.take();
+            if first.phase == PartyPhase::Offered {
+                first.offer = offer.cloned().or(kept);
+                return;
+            }
             first.offer = kept
                 .zip(offer)
                 .filter(|_| !holds)
@@ -233,6 +238,7 @@ impl Conference {
                 }
                 self.device_holds(leg, held, out);
             }
+            (LegPhase::Incoming, _, Some((before, _))) => entry.media = before,
             (LegPhase::Talking, LegMedia::Climbing { .. }, None) => self.did_not_climb(leg, NOT_ACCEPTABLE),
             (LegPhase::Talking, LegMedia::Anchored | LegMedia::LateAnswer, None) if first_answer => {
                 self.remove_leg(leg);

@@ -52,6 +52,35 @@ fn a_caller_that_has_the_answer_of_another_device_climbs_when_it_is_connected() 
 }
 
 #[test]
+fn a_caller_of_the_plane_changes_its_offer_before_the_answer() {
+    let ringing = "> set anchored\n> offered 0 a\n> make 1 b\n> 1: progress 183 e";
+    let changed = "> set anchored\n> offered 0 a\n> make 1 b\n> 1: progress 183 e\n> 0: reoffered a2\n> 0: acked";
+    let answered = format!("{changed}\n> 1: answered");
+    let refused = "> set anchored\n> offered 0 a\n> make 1 b\n> 1: progress 183 e\n> 0: reoffered a2\n> 0: refused";
+    check(&[
+        (ringing, "0: reoffered a2", "0: re-200 PLANE"),
+        (ringing, "0: held a2", "0: re-200 PLANE"),
+        (
+            changed,
+            "1: answered",
+            "1: ACK; 0: 200 PLANE; * connected 1; * connected 0; 1 hears 0",
+        ),
+        (&answered, "0: acked", ""),
+        (
+            &answered,
+            "0: refused",
+            "* released 0 Network 488; 1: BYE; * released 1 Server; 1 closed; 0 closed; * ended",
+        ),
+        (
+            refused,
+            "1: answered",
+            "1: ACK; 0: 200 PLANE; * connected 1; * connected 0; 1 hears 0",
+        ),
+        (refused, "0: reoffered a3", "0: re-200 PLANE"),
+    ]);
+}
+
+#[test]
 fn a_device_resumes_when_the_other_one_has_followed() {
     let resumes = "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked\n> 1: held bh\n> 1: acked\n> 0: re-failed 488\n\
                    > 1: re-answered b+held\n> 1: reoffered b3";
