@@ -244,6 +244,9 @@ impl CallActor {
                 account(&record);
                 closed.push(conn_id);
             }
+            CallOutput::DataLeftOut { conn_id, error } => {
+                tracing::warn!(%conn_id, %error, "a phone merged two calls, the user data of the one that ended is left out");
+            }
             CallOutput::Absorb(wanted) => self.absorb(wanted, ctx),
             // No request comes any more; those that wait are answered, and then it stops.
             CallOutput::Finished => ctx.address().do_send(CallMessage::Stop),

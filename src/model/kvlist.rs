@@ -1,5 +1,6 @@
 //! Key-value lists: user data, extensions, reasons, treatment parameters. The order of keys is kept.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{self, MapAccess, Visitor};
@@ -82,6 +83,15 @@ impl KvList {
     pub fn merge(&mut self, other: &KvList) {
         for (key, value) in &other.0 {
             self.set(key.clone(), value.clone());
+        }
+    }
+
+    /// Does here what made `after` of `before`: sets each pair that was set or changed, removes each key that was removed.
+    pub fn merge_changes(&mut self, before: &KvList, after: &KvList) {
+        let (was, is): (HashMap<_, _>, HashMap<_, _>) = (before.iter().collect(), after.iter().collect());
+        self.0.retain(|(key, _)| is.contains_key(&**key) || !was.contains_key(&**key));
+        for (key, value) in after.iter().filter(|(key, value)| was.get(key) != Some(value)) {
+            self.set(key, value.clone());
         }
     }
 
@@ -176,6 +186,26 @@ mod tests {
         let mut list: KvList = [("b", "1"), ("a", "2")].into_iter().collect();
         list.set("b", "3");
         assert_eq!(serde_json::to_string(&list).unwrap(), r#"{"b":"3","a":"2"}"#);
+    }
+
+    #[test]
+    fn changes_are_done_to_a_list_that_has_changed_too() {
+        let list = |pairs: &[(&str, &str)]| pairs.iter().copied().collect::<KvList>();
+        let before = list(&[
+            ("kept", "1"),
+            ("changed", "1"),
+            ("deleted", "1"),
+            ("gone", "1"),
+            ("both", "1"),
+        ]);
+        let after = list(&[("kept", "1"), ("changed", "2"), ("gone", "1"), ("both", "2"), ("added", "2")]);
+        let mut here = list(&[("deleted", "3"), ("kept", "3"), ("changed", "1"), ("both", "3"), ("own", "3")]);
+        here.merge_changes(&before, &after);
+        let expected = [("kept", "3"), ("changed", "2"), ("both", "2"), ("own", "3"), ("added", "2")];
+        assert_eq!(here, list(&expected));
+        let mut all = list(&[("own", "3")]);
+        all.merge_changes(&KvList::new(), &after);
+        assert_eq!(all.len(), 6, "with nothing before, all of it was set");
     }
 
     #[test]

@@ -25,11 +25,19 @@ pub(super) enum Stage {
 }
 
 /// What a consultation is for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct Consultation {
     pub(super) main: ConnId,
     /// A conference, else a transfer.
     pub(super) conference: bool,
+    /// The main call's user data when the consultation took a copy of it: what differs from it was done in the consultation. Records of
+    /// before it was kept have none, so all of it was.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub(super) copied: Arc<KvList>,
+}
+
+fn is_empty(list: &Arc<KvList>) -> bool {
+    list.is_empty()
 }
 
 /// A call.

@@ -22,6 +22,8 @@ pub(super) struct Consult {
     pub(super) target: DeviceKey,
     ids: Box<CallIds>,
     dialled: Arc<str>,
+    /// The main call's user data, and what becomes of it in the consultation.
+    copied: Arc<KvList>,
     user_data: KvList,
     tells_flow: bool,
 }
@@ -32,7 +34,7 @@ impl Call {
         let asking = self.dn_of(at.1).ok_or(TErrorCode::PartyNotOnCall)?;
         let leg = self.leg_options(&asking, &with.other_dn, &with.extensions)?;
         flow::check(&with.extensions)?;
-        let (called, user_data) = self.check_consult(at, &with)?;
+        let (called, copied, user_data) = self.check_consult(at, &with)?;
         let ids = self.spare.take().ok_or(TErrorCode::Internal)?;
         let room = self
             .device(at.1)
@@ -45,6 +47,7 @@ impl Call {
             target,
             ids,
             dialled: shortened(&with.other_dn).into(),
+            copied,
             user_data,
             tells_flow: flow::is_asked(&with.extensions),
         };
@@ -61,7 +64,7 @@ impl Call {
         Ok(())
     }
 
-    fn check_consult(&self, (id, key): (ConnId, DeviceKey), with: &With) -> Result<(Called, KvList), TError> {
+    fn check_consult(&self, (id, key): (ConnId, DeviceKey), with: &With) -> Result<(Called, Arc<KvList>, KvList), TError> {
         let conn = self.conn(id).ok_or(TErrorCode::InvalidConnId)?;
         let party = conn.party(key).ok_or(TErrorCode::PartyNotOnCall)?;
         if !party.talks() || conn.stage != Stage::Talking {
@@ -69,16 +72,18 @@ impl Call {
         }
         let consults = conn
             .consultation
+            .as_ref()
             .is_some_and(|consultation| self.conn(consultation.main).is_some());
         if consults || self.conns_of(key).len() > 1 {
             let text = "a consultation beside a consultation is not supported";
             return Err(TError::new(TErrorCode::InvalidCallState, text));
         }
         let called = self.called_for(id, key, &with.other_dn)?;
-        let mut user_data = KvList::clone(&conn.user_data);
+        let copied = conn.user_data.clone();
+        let mut user_data = KvList::clone(&copied);
         user_data.merge(&with.user_data);
         user_data::check_size(&user_data, self.settings.user_data_limit_bytes)?;
-        Ok((called, user_data))
+        Ok((called, copied, user_data))
     }
 
     /// Whom a party of a call wants in addition. Nobody is called into a call twice: the events of the two could not be told apart.
@@ -115,6 +120,7 @@ impl Call {
         conn.consultation = Some(Consultation {
             main,
             conference: consult.conference,
+            copied: consult.copied,
         });
         conn.parties.push(Party::new(by, DnRole::Origination));
         conn.parties.push(Party::new(consult.target, DnRole::Destination));

@@ -184,7 +184,7 @@ impl Call {
         let Some(conn) = self.conn(id) else { return };
         let told = Told {
             third: conn.party(key).and_then(|party| party.arrival.third.clone()),
-            previous: conn.consultation.map(|consultation| consultation.main),
+            previous: conn.consultation.as_ref().map(|consultation| consultation.main),
             requestor: self.joiner(id, key).and_then(Asker::requestor),
             ..Told::new(EventName::EventRinging, PartyState::Alerting, state)
         };

@@ -191,6 +191,14 @@ pub enum CallOutput {
         /// How it went.
         record: CallRecord,
     },
+    /// The call did not take the user data of one that was merged into it by a phone: it would have been too much. Nobody can be told but
+    /// whoever reads the log.
+    DataLeftOut {
+        /// The ConnID of the call that goes on.
+        conn_id: ConnId,
+        /// Why.
+        error: TError,
+    },
     /// Another group is needed here, whole: answered by [`CallInput::Absorbed`].
     Absorb(Wanted),
     /// The group is over and may be forgotten.
@@ -515,7 +523,11 @@ impl Call {
     /// Clients name two calls in either order: the one that is gone may be what a consultation of theirs was about.
     fn why_no_call(&self, request: &Request, gone: ConnId, this_dn: &DnId) -> TError {
         let consultation = request.other_conn_id().and_then(|other| self.conn(other));
-        let about = consultation.filter(|conn| conn.consultation.is_some_and(|consultation| consultation.main == gone));
+        let about = consultation.filter(|conn| {
+            conn.consultation
+                .as_ref()
+                .is_some_and(|consultation| consultation.main == gone)
+        });
         match about.and_then(|conn| self.party_of(conn, this_dn)) {
             Some(_) => TErrorCode::DisconnectedCall.into(),
             None => TError::new(TErrorCode::InvalidConnId, format!("connId: there is no call {gone}")),

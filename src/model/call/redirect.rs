@@ -47,9 +47,8 @@ impl Call {
         self.check_hops(id, &called)?;
         let staying = self.conn(id).map(|conn| conn.others(key)).unwrap_or_default();
         self.check_regrouping(Regrouping::RouteCall, key, staying, Some(&called.target))?;
-        if !with.user_data.is_empty() {
-            self.take_user_data(id, &with.user_data);
-        }
+        let user_data = self.user_data_with(id, &with.user_data)?;
+        self.replace_user_data(id, user_data);
         let passed_on = PassedOn {
             state: CallState::Redirected,
             requestor: Some(with.requestor),

@@ -13,10 +13,10 @@ use super::events::Told;
 use super::make::Called;
 use super::operation::{Asker, Op, Pending, Step};
 use super::party::{Arrival, Joining, Party};
-use super::{Call, CallOutput, With, user_data, wrong_state};
+use super::{Call, CallOutput, With, wrong_state};
 use crate::link::Cause;
 use crate::numbering::Regrouping;
-use crate::{CallState, ConnId, DnRole, EventName, KvList, PartyState, TError, TErrorCode};
+use crate::{CallState, ConnId, DnRole, EventName, PartyState, TError, TErrorCode};
 
 /// A party that is called into a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,11 +44,9 @@ impl Call {
         let asking = self.dn_of(at.1).ok_or(TErrorCode::PartyNotOnCall)?;
         let leg = self.leg_options(&asking, &with.other_dn, &with.extensions)?;
         let called = self.called_for(at.0, at.1, &with.other_dn)?;
-        let mut user_data = self.conn(at.0).map(|conn| KvList::clone(&conn.user_data)).unwrap_or_default();
-        user_data.merge(&with.user_data);
-        user_data::check_size(&user_data, self.settings.user_data_limit_bytes)?;
+        let user_data = self.user_data_with(at.0, &with.user_data)?;
         self.begin_single_step(at, called, transfer, Asker::Client(with.requestor), now)?;
-        self.take_user_data(at.0, &with.user_data);
+        self.replace_user_data(at.0, user_data);
         if let Some(pending) = &mut self.pending {
             pending.reasons = with.reasons;
         }

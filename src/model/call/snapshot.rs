@@ -207,7 +207,7 @@ impl ConnSnapshot {
             origin: conn.origin,
             destination: conn.destination,
             parties: conn.parties.iter().map(PartySnapshot::of).collect(),
-            consultation: conn.consultation,
+            consultation: conn.consultation.clone(),
             started: unix_micros(anchor, conn.started),
             answered: conn.answered.map(|answered| unix_micros(anchor, answered)),
             direct: conn.direct,

@@ -62,7 +62,7 @@ impl Call {
             return Err(TError::new(TErrorCode::InvalidConnId, "the two calls are one"));
         }
         let Some(conn) = self.conn(other_conn_id) else {
-            let consultation = self.conn(at.0).and_then(|conn| conn.consultation);
+            let consultation = self.conn(at.0).and_then(|conn| conn.consultation.as_ref());
             if consultation.is_some_and(|consultation| consultation.main == other_conn_id) {
                 return Err(TErrorCode::DisconnectedCall.into());
             }
@@ -101,7 +101,7 @@ impl Call {
     /// The main call is the one that the other one consults about; without that relation the one on hold; else the older one.
     pub(super) fn main_and_other(&self, one: At, two: At) -> (At, At) {
         let consults = |of: At, about: At| {
-            let consultation = self.conn(of.0).and_then(|conn| conn.consultation);
+            let consultation = self.conn(of.0).and_then(|conn| conn.consultation.as_ref());
             consultation.is_some_and(|consultation| consultation.main == about.0)
         };
         let held = |at: At| self.party(at.0, at.1).is_some_and(|party| party.state == PartyState::Held);
@@ -221,6 +221,11 @@ impl Call {
         out: &mut Vec<CallOutput>,
     ) -> Result<(), TError> {
         let step = self.check_merge(main, other, transfer)?;
+        // What a phone has promised its user is done; a client can make room and ask again.
+        if asker.requestor().is_some() {
+            let other = self.conn(other.0).ok_or(TErrorCode::InvalidConnId)?;
+            self.merged_user_data(main.0, other)?;
+        }
         let merge = Merge {
             other: other.0,
             other_by: other.1,
@@ -332,11 +337,23 @@ impl Call {
             return;
         };
         let asker = pending.asker;
+        let user_data = match self.merged_user_data(main, &other) {
+            Ok(user_data) => Some(user_data),
+            // It grew since the request.
+            Err(error) if asker.requestor().is_some() => {
+                self.pending = Some(pending);
+                return self.fail(error, None, out);
+            }
+            Err(error) => {
+                out.push(CallOutput::DataLeftOut { conn_id: main, error });
+                None
+            }
+        };
         let coming = other.others(merge.other_by);
         let there = self.conn(main).map(|conn| conn.others(by)).unwrap_or_default();
         let role = self.party(main, by).map_or(DnRole::Unknown, |party| party.role);
         let who = self.dn_of(by);
-        let changed = self.take_user_data(main, &other.user_data);
+        let changed = user_data.is_some_and(|user_data| self.replace_user_data(main, user_data));
         let state = if merge.transfer {
             CallState::Transferred
         } else {
@@ -372,6 +389,11 @@ impl Call {
             self.tell_known(main, *key, told, out);
         }
         self.conns.retain(|conn| conn.id != other.id);
+        // Who consulted about the call that ended does so about the one it ended in.
+        let consultations = self.conns.iter_mut().filter_map(|conn| conn.consultation.as_mut());
+        for consultation in consultations.filter(|consultation| consultation.main == other.id) {
+            consultation.main = main;
+        }
         if changed {
             self.tell_user_data(main, who.map(|dn| (dn, by_role)), None, out);
         }

@@ -1,7 +1,12 @@
 //! User data: attach, update, delete (T-Library reference ch. 12). Each change is told to every party with the whole new list.
+//!
+//! A consultation begins with a copy of the main call's data, and from then on each call has its own. At completion the main call takes
+//! what was set, changed or deleted in the consultation since, and keeps what it did itself; a key that both changed has the value of the
+//! consultation, which is the later stage of the conversation. A call that is no consultation about the main one is taken with all it has.
 
 use std::sync::Arc;
 
+use super::conn::Conn;
 use super::device::DeviceKey;
 use super::events::Told;
 use super::{Call, CallOutput};
@@ -16,9 +21,7 @@ impl Call {
         pairs: &KvList,
         out: &mut Vec<CallOutput>,
     ) -> Result<(), TError> {
-        let mut user_data = self.user_data_of(at.0);
-        user_data.merge(pairs);
-        check_size(&user_data, self.settings.user_data_limit_bytes)?;
+        let user_data = self.user_data_with(at.0, pairs)?;
         self.set_user_data(at, requestor, user_data, out)
     }
 
@@ -57,9 +60,7 @@ impl Call {
     ) -> Result<(), TError> {
         let role = self.party(id, by).map_or(DnRole::Unknown, |party| party.role);
         let third = self.dn_of(by).map(|dn| (dn, role));
-        if let Some(conn) = self.conn_mut(id) {
-            conn.user_data = Arc::new(user_data);
-        }
+        self.replace_user_data(id, user_data);
         self.tell_user_data(id, third, Some((by, requestor)), out);
         Ok(())
     }
@@ -86,18 +87,32 @@ impl Call {
         }
     }
 
-    /// Takes the data of a call that ends into this one, later keys win; says whether that changed anything. A list that would be too
-    /// large stays as it was.
-    pub(super) fn take_user_data(&mut self, id: ConnId, from: &KvList) -> bool {
+    /// The data of a call with these pairs set.
+    pub(super) fn user_data_with(&self, id: ConnId, pairs: &KvList) -> Result<KvList, TError> {
         let mut user_data = self.user_data_of(id);
-        let before = user_data.clone();
-        user_data.merge(from);
-        if user_data == before || check_size(&user_data, self.settings.user_data_limit_bytes).is_err() {
+        user_data.merge(pairs);
+        check_size(&user_data, self.settings.user_data_limit_bytes)?;
+        Ok(user_data)
+    }
+
+    /// The data of a main call when another one ends in it.
+    pub(super) fn merged_user_data(&self, main: ConnId, other: &Conn) -> Result<KvList, TError> {
+        let consultation = other.consultation.as_ref();
+        let Some(consultation) = consultation.filter(|consultation| consultation.main == main) else {
+            return self.user_data_with(main, &other.user_data);
+        };
+        let mut user_data = self.user_data_of(main);
+        user_data.merge_changes(&consultation.copied, &other.user_data);
+        check_size(&user_data, self.settings.user_data_limit_bytes)?;
+        Ok(user_data)
+    }
+
+    /// Says whether that changed anything.
+    pub(super) fn replace_user_data(&mut self, id: ConnId, user_data: KvList) -> bool {
+        let Some(conn) = self.conn_mut(id).filter(|conn| *conn.user_data != user_data) else {
             return false;
-        }
-        if let Some(conn) = self.conn_mut(id) {
-            conn.user_data = Arc::new(user_data);
-        }
+        };
+        conn.user_data = Arc::new(user_data);
         true
     }
 }

@@ -1,9 +1,10 @@
-//! The user data of a consultation: a copy of the main call's and what the request adds, merged at completion (ch. 9.5, 9.6, 12).
+//! The user data of a consultation: a copy of the main call's and what the request adds. At completion the main call takes what was set,
+//! changed or deleted there, and keeps what it did itself (ch. 9.5, 9.6, 9.7, 12).
 
 use tandem_wire::ClientRequest;
 use tandem_wire::model::EventName::{EventAttachedDataChanged, EventEstablished, EventPartyChanged};
-use tandem_wire::model::KvList;
 use tandem_wire::model::request::{OnCallWith, OnTwoCalls};
+use tandem_wire::model::{ConnId, KvList};
 
 use crate::golden::stage::{Stage, dn, on_two, with};
 use crate::rig::cti::Desk;
@@ -71,4 +72,162 @@ async fn what_was_attached_to_a_consultation_is_the_callers_after_the_transfer()
             ],
         )
         .await;
+}
+
+/// Both calls have {status, gone, both, dropped}; then each goes its own way: the main call sets `status` and `both` and deletes `gone`,
+/// the consultation sets `both` and `case` and deletes `dropped`.
+async fn grown_apart(stage: &mut Stage, main: ConnId, consult: ConnId) {
+    stage
+        .asks(ClientRequest::update_user_data(
+            &dn("1001"),
+            main,
+            pairs(&[("status", "new"), ("both", "main")]),
+        ))
+        .await;
+    stage.asks(ClientRequest::delete_user_data(&dn("1001"), main, "gone")).await;
+    stage
+        .asks(ClientRequest::update_user_data(
+            &dn("1003"),
+            consult,
+            pairs(&[("both", "consultation"), ("case", "77")]),
+        ))
+        .await;
+    stage
+        .asks(ClientRequest::delete_user_data(&dn("1003"), consult, "dropped"))
+        .await;
+}
+
+const BEFORE: [(&str, &str); 4] = [("status", "old"), ("gone", "x"), ("both", "old"), ("dropped", "x")];
+const ALL: &str = "data=status:new,both:consultation,case:77";
+
+#[tokio::test]
+async fn what_the_main_call_did_during_a_consultation_outlives_the_transfer() {
+    let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
+    let [alice, bob, carol] = &phones;
+    let (main, _, _) = stage.talk(alice, bob).await;
+    stage
+        .asks(ClientRequest::attach_user_data(&dn("1002"), main, pairs(&BEFORE)))
+        .await;
+    let (consult, ringing) = stage.consults(OnCallWith::InitiateTransfer, "1002", main, carol).await;
+    grown_apart(&mut stage, main, consult).await;
+    stage.begins();
+    stage.asks(on_two(OnTwoCalls::CompleteTransfer, "1002", main, consult)).await;
+    stage.event(EventAttachedDataChanged, "1003").await;
+    alice.hangs_up(0).await;
+    carol.is_over(ringing).await;
+    stage
+        .ends(
+            "data_of_both_calls_after_a_transfer",
+            &[alice, bob, carol],
+            &[
+                (
+                    "1001",
+                    &[
+                        &format!("EventPartyChanged call-2 Transferred {ALL}"),
+                        &format!("EventAttachedDataChanged call-2 third=1002/TransferredBy {ALL}"),
+                        &format!("EventReleased call-2 {ALL}"),
+                    ],
+                ),
+                (
+                    "1002",
+                    &[
+                        "EventReleased*CompleteTransfer call-1 data=status:old,gone:x,both:consultation,case:77",
+                        &format!("EventReleased call-2 {ALL}"),
+                    ],
+                ),
+                (
+                    "1003",
+                    &[
+                        &format!("EventPartyChanged call-2 Transferred previous=call-1 {ALL}"),
+                        &format!("EventAttachedDataChanged call-2 third=1002/TransferredBy {ALL}"),
+                        &format!("EventReleased call-2 {ALL}"),
+                    ],
+                ),
+            ],
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn what_the_main_call_did_during_a_consultation_outlives_the_conference() {
+    let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
+    let [alice, bob, carol] = &phones;
+    let (main, _, _) = stage.talk(alice, bob).await;
+    stage
+        .asks(ClientRequest::attach_user_data(&dn("1002"), main, pairs(&BEFORE)))
+        .await;
+    let (consult, ringing) = stage.consults(OnCallWith::InitiateConference, "1002", main, carol).await;
+    grown_apart(&mut stage, main, consult).await;
+    stage.begins();
+    stage
+        .asks(on_two(OnTwoCalls::CompleteConference, "1002", main, consult))
+        .await;
+    stage.event(EventAttachedDataChanged, "1003").await;
+    bob.hangs_up(0).await;
+    alice.hangs_up(0).await;
+    carol.is_over(ringing).await;
+    let changed = format!("EventAttachedDataChanged call-2 third=1002/ConferencedBy {ALL}");
+    let deleted = format!("EventPartyDeleted call-2 {ALL}");
+    let released = format!("EventReleased call-2 {ALL}");
+    let added = format!("EventPartyAdded call-2 Conferenced {ALL}");
+    stage
+        .ends(
+            "data_of_both_calls_after_a_conference",
+            &[alice, bob, carol],
+            &[
+                ("1001", &[&added, &changed, &deleted, &released]),
+                (
+                    "1002",
+                    &[
+                        "EventReleased*CompleteConference call-1 data=status:old,gone:x,both:consultation,case:77",
+                        &format!("EventRetrieved call-2 {ALL}"),
+                        &added,
+                        &changed,
+                        &released,
+                    ],
+                ),
+                (
+                    "1003",
+                    &[
+                        &format!("EventPartyChanged call-2 Conferenced previous=call-1 {ALL}"),
+                        &changed,
+                        &deleted,
+                        &released,
+                    ],
+                ),
+            ],
+        )
+        .await;
+}
+
+/// As much as fits once, and not twice.
+fn bulk(key: &str) -> KvList {
+    let value = "x".repeat(40_000);
+    [(key, value.as_str())].into_iter().collect()
+}
+
+#[tokio::test]
+async fn a_transfer_is_refused_where_the_data_of_both_calls_is_too_much_for_one() {
+    let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
+    let [alice, bob, carol] = &phones;
+    let (main, _, _) = stage.talk(alice, bob).await;
+    let (consult, ringing) = stage.consults(OnCallWith::InitiateTransfer, "1002", main, carol).await;
+    stage
+        .asks(ClientRequest::attach_user_data(&dn("1001"), main, bulk("main")))
+        .await;
+    stage
+        .asks(ClientRequest::attach_user_data(&dn("1003"), consult, bulk("consultation")))
+        .await;
+    stage
+        .is_refused(on_two(OnTwoCalls::CompleteTransfer, "1002", main, consult), 223)
+        .await;
+    stage.hear(&[(alice, "sound"), (bob, "1003"), (carol, "1002")]).await;
+    stage.asks(ClientRequest::delete_user_data(&dn("1001"), main, "main")).await;
+    stage.begins();
+    stage.asks(on_two(OnTwoCalls::CompleteTransfer, "1002", main, consult)).await;
+    stage.event(EventAttachedDataChanged, "1001").await;
+    alice.hangs_up(0).await;
+    carol.is_over(ringing).await;
+    stage.server.idle().await;
+    stage.server.alive().await;
 }

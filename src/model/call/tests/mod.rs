@@ -7,6 +7,7 @@ mod direct;
 mod extensions;
 mod flows;
 mod hold;
+mod merged_data;
 mod phone;
 mod property;
 mod random;
@@ -273,6 +274,7 @@ fn line(output: &CallOutput) -> String {
         CallOutput::Link(other) => format!("link: {other:?}"),
         CallOutput::Closed { record, .. } => format!("finished {} {}", record.direction, record.outcome.name()),
         CallOutput::Opened { conn_id } => format!("opened {:x}", conn_id.0),
+        CallOutput::DataLeftOut { .. } => "data left out".to_owned(),
         CallOutput::Absorb(wanted) => format!("absorb {wanted:?}"),
         CallOutput::Finished => "finished".to_owned(),
     }

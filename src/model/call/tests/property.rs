@@ -121,7 +121,7 @@ impl Watch {
             CallOutput::Link(_) => assert_eq!(self.finished, 0),
             CallOutput::Closed { record, .. } => assert_eq!(record.talk.is_some(), record.outcome == Outcome::Answered),
             CallOutput::Finished => self.finished += 1,
-            CallOutput::Opened { .. } | CallOutput::Absorb(_) => unreachable!("nobody consults"),
+            CallOutput::Opened { .. } | CallOutput::Absorb(_) | CallOutput::DataLeftOut { .. } => unreachable!("nobody consults"),
         }
     }
 

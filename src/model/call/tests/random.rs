@@ -70,7 +70,7 @@ impl Watch {
                 assert_eq!(record.talk.is_some(), record.outcome == Outcome::Answered);
             }
             CallOutput::Finished => self.finished = true,
-            CallOutput::Link(_) | CallOutput::Absorb(_) => {}
+            CallOutput::Link(_) | CallOutput::Absorb(_) | CallOutput::DataLeftOut { .. } => {}
         }
     }
 

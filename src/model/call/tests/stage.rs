@@ -727,6 +727,7 @@ fn shown(output: &CallOutput) -> Option<String> {
         CallOutput::Link(LinkRequest::AuditEnd | LinkRequest::Connector(_)) => Some("link: of no conference".to_owned()),
         CallOutput::Opened { conn_id } => Some(format!("opened {}", conn(*conn_id))),
         CallOutput::Closed { conn_id, record } => Some(format!("closed {} {}", conn(*conn_id), record.outcome.name())),
+        CallOutput::DataLeftOut { .. } => Some("data left out".to_owned()),
         CallOutput::Absorb(_) => Some("absorb".to_owned()),
         CallOutput::Finished => Some("finished".to_owned()),
     }
