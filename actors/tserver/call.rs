@@ -201,6 +201,8 @@ impl CallActor {
             let spare = self.switch.spare(self.machine.ids().conference);
             self.machine.handle(CallInput::Spare(Box::new(spare)), now(), &mut self.out);
         }
+        self.machine
+            .handle(CallInput::Wishes(self.switch.wishes()), now(), &mut self.out);
         // A copy costs about a microsecond.
         self.crash.handling = Some((input.clone(), Box::new(self.machine.clone())));
         #[cfg(feature = "fault-injection")]
@@ -376,6 +378,7 @@ fn name_of(input: &CallInput) -> &'static str {
         CallInput::Make(_) => "make",
         CallInput::Offered(_) => "offered",
         CallInput::Spare(_) => "spare",
+        CallInput::Wishes(_) => "wishes",
         CallInput::Request { .. } => "request",
         CallInput::Link(_) => "link",
         CallInput::Absorbed(_) => "absorbed",

@@ -18,7 +18,9 @@ use std::rc::Rc;
 
 use actix::{Actor, Addr, Context, Handler, Message, MessageResult, Supervised};
 use tandem_model::call::{CallInput, Make};
+use tandem_model::dn::wish::{InForce, Wish, WishChange};
 use tandem_model::dn::{Dn, DnFacts, DnInput, DnOutput, DnSettings};
+use tandem_model::event_log::Subscription;
 use tandem_model::numbering::DnConfig;
 use tandem_model::room::RoomInput;
 use tandem_model::{AddressInfoType, ClientId, DnId, Event, EventName, RegisterMode, Request, Requestor, TError, TErrorCode};
@@ -51,7 +53,7 @@ pub enum DnMessage {
     },
     ClientGone(ClientId),
     /// The client was registered before the server restarted, and may resume.
-    Restored(ClientId, RegisterMode),
+    Restored(ClientId, RegisterMode, Wish),
     /// Panic, to test the supervision.
     #[cfg(feature = "fault-injection")]
     Crash,
@@ -90,7 +92,7 @@ impl DnParts {
     /// A DN without devices and clients. Where the server has kept something, clients of the process before may go on: they believe what
     /// that one told them last.
     pub fn new(config: DnConfig, switch: Rc<Switch>, link_up: bool) -> Self {
-        let mut dn = Dn::new(config.dn.clone(), config.kind, DnSettings::default());
+        let mut dn = empty(&config, &switch);
         let restarted = DnInput::Restarted {
             in_service: switch.was_in_service(&config.dn) || (link_up && dn.in_service()),
             link_up,
@@ -100,6 +102,12 @@ impl DnParts {
         let machine = Slot::new(dn.into());
         Self { config, machine, switch }
     }
+}
+
+/// A DN without devices and clients.
+fn empty(config: &DnConfig, switch: &Switch) -> Dn {
+    let direct_calls = switch.numbering.direct_calls(&config.dn);
+    Dn::new(config.dn.clone(), config.kind, DnSettings::default()).with_direct_calls(direct_calls)
 }
 
 /// The actor.
@@ -142,11 +150,13 @@ impl DnActor {
             let dn = || self.parts.config.dn.clone();
             match output {
                 DnOutput::Event(event) => self.publish(*event),
-                DnOutput::Registered { requestor, facts } => self.post_log(EventLogMessage::Subscribe {
+                DnOutput::Registered { requestor, facts, wish } => self.post_log(EventLogMessage::Subscribe(Subscription {
                     requestor,
                     dn: dn(),
                     facts,
-                }),
+                    wish,
+                })),
+                DnOutput::InForce(in_force) => self.parts.switch.heed(&self.parts.config.dn, in_force),
                 DnOutput::Unregistered { requestor } => self.post_log(EventLogMessage::Unsubscribe { requestor, dn: dn() }),
                 DnOutput::Refused { requestor, error } => self.refuse(requestor, error),
                 DnOutput::Accepted { requestor } => {
@@ -168,9 +178,17 @@ impl DnActor {
         #[cfg(feature = "fault-injection")]
         assert!(!std::mem::take(&mut self.fragile), "injected into a DN by a request");
         let input = match &request {
-            Request::RegisterAddress { register_mode, .. } => DnInput::RegisterCheck {
-                requestor,
-                mode: *register_mode,
+            Request::RegisterAddress {
+                register_mode,
+                extensions,
+                ..
+            } => match WishChange::from_extensions(extensions) {
+                Ok(wish) => DnInput::RegisterCheck {
+                    requestor,
+                    mode: *register_mode,
+                    wish,
+                },
+                Err(error) => return self.refuse(requestor, error),
             },
             Request::UnregisterAddress { .. } => DnInput::Unregister { requestor },
             Request::MakeCall { .. } => DnInput::MakeCallCheck { requestor },
@@ -302,10 +320,9 @@ impl Supervised for DnActor {
 impl Escalation for DnActor {
     fn escalate(&mut self) {
         tracing::error!("a DN starts without clients");
-        let config = &self.parts.config;
-        self.parts
-            .machine
-            .replace(Dn::new(config.dn.clone(), config.kind, DnSettings::default()));
+        let (config, switch) = (&self.parts.config, &self.parts.switch);
+        self.parts.machine.replace(empty(config, switch));
+        switch.heed(&config.dn, InForce::default());
         let contacts = self.parts.switch.directory.locations.bindings(&config.dn).len();
         self.apply(DnInput::Contacts(u32::try_from(contacts).unwrap_or(u32::MAX)), None);
     }
@@ -329,7 +346,7 @@ impl Handler<DnMessage> for DnActor {
             DnMessage::Review => self.apply(DnInput::Review, None),
             DnMessage::Link { up } => self.apply(DnInput::Link { up }, None),
             DnMessage::ClientGone(client) => self.apply(DnInput::ClientGone(client), None),
-            DnMessage::Restored(client, mode) => self.apply(DnInput::Restored { client, mode }, None),
+            DnMessage::Restored(client, mode, wish) => self.apply(DnInput::Restored { client, mode, wish }, None),
             #[cfg(feature = "fault-injection")]
             DnMessage::Crash => panic!("injected into a DN"),
             #[cfg(feature = "fault-injection")]

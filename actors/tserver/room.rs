@@ -106,6 +106,7 @@ impl RoomActor {
     fn apply(&mut self, input: RoomInput, ctx: &mut Context<Self>) {
         let _in_span = self.span.clone().entered();
         let mut out = Vec::new();
+        self.machine.handle(RoomInput::Wishes(self.switch.wishes()), now(), &mut out);
         self.machine.handle(input, now(), &mut out);
         self.carry_out(out, ctx);
     }

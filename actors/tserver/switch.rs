@@ -18,6 +18,7 @@ use rand::rngs::StdRng;
 use tandem_model::anchor::unix_micros;
 use tandem_model::call::{Call, CallIds, CallInput, CallOutput, CallSettings, CallSnapshot, Wanted};
 use tandem_model::connector::ConnectorRequest;
+use tandem_model::dn::wish::{InForce, Wishes};
 use tandem_model::link::{Cause, LinkRequest, PartyTarget, ReleasedBy};
 use tandem_model::numbering::{DEFAULT_POOL, Numbering};
 use tandem_model::{Anchor, CallUuid, ConferenceId, ConnId, ConnectorId, DnId};
@@ -136,6 +137,8 @@ pub struct Switch {
     reach: RefCell<Reach>,
     /// The DNs that clients believe to be in service.
     in_service: RefCell<HashSet<DnId>>,
+    /// What clients ask of their DNs.
+    wishes: RefCell<Wishes>,
     /// Whether clients were told that a connector can be reached.
     connected: Cell<bool>,
     /// Conferences that are dialled into.
@@ -164,6 +167,7 @@ impl Switch {
             draining: parts.draining,
             resumed: Cell::new(false),
             reach: RefCell::new(Reach::new(parts.remote_pools)),
+            wishes: RefCell::default(),
             connected: Cell::new(false),
             rooms: Rooms::default(),
         })
@@ -335,6 +339,16 @@ impl Switch {
     /// Whether clients believe that a DN is in service.
     pub fn was_in_service(&self, dn: &DnId) -> bool {
         self.in_service.borrow().contains(dn)
+    }
+
+    /// What clients ask of their DNs, as it is now.
+    pub fn wishes(&self) -> Wishes {
+        self.wishes.borrow().clone()
+    }
+
+    /// The clients of a DN ask for something else now. Their registrations keep it.
+    pub fn heed(&self, dn: &DnId, in_force: InForce) {
+        self.wishes.borrow_mut().set(dn, in_force);
     }
 
     /// Clients are told of the service of a DN: it is kept with the next commit, which their event waits for.

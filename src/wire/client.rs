@@ -97,7 +97,9 @@ pub struct ClientRequest {
     #[serde(skip_serializing_if = "KvList::is_empty")]
     #[schemars(default, schema_with = "crate::schema::list")]
     pub reasons: KvList,
-    /// What the request adds beyond the fixed attributes.
+    /// What the request adds beyond the fixed attributes. RegisterAddress: `handle-direct-calls` (`true`, `false`, `on-login`) and
+    /// `handle-direct-calls-media` (`all`, `av`, `im`) override the DN's settings until the client is gone or unregisters; of several
+    /// clients the last one that asked is heeded.
     #[serde(skip_serializing_if = "KvList::is_empty")]
     #[schemars(default, schema_with = "crate::schema::list")]
     pub extensions: KvList,
@@ -542,7 +544,8 @@ pub struct EventFrame {
     #[serde(default)]
     #[schemars(schema_with = "crate::schema::list")]
     pub user_data: Option<KvList>,
-    /// What the event adds beyond the fixed attributes.
+    /// What the event adds beyond the fixed attributes. EventRegistered and EventAddressInfo: `in-service`, and for an Extension
+    /// `handle-direct-calls` and `handle-direct-calls-media` as they are now.
     #[serde(default)]
     #[schemars(schema_with = "crate::schema::list")]
     pub extensions: KvList,

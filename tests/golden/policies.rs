@@ -1,12 +1,15 @@
 //! What calls may be: without any DN of ours (`allow-pass-through-calls`, seed 002 lines 2410-2445), and reported or not
 //! (`handle-direct-calls`, lines 2330-2408). And how the pool of conference resources takes a load (lines 1285-1305, 2118-2167).
 
-use tandem_wire::ClientRequest;
+use std::time::Instant;
+
 use tandem_wire::model::EventName::{EventEstablished, EventPartyAdded, EventReleased};
 use tandem_wire::model::request::{OnCallWith, OnTwoCalls};
-use tandem_wire::model::{ConnId, EventName};
+use tandem_wire::model::{ConnId, EventName, KvList};
+use tandem_wire::{ClientRequest, EventFrame};
 
 use super::stage::{Stage, dn, on_two, with};
+use crate::rig::cti::Desk;
 use crate::rig::handset::Handset;
 use crate::rig::ports::free_port;
 use crate::rig::server::{Server, Setup};
@@ -182,6 +185,82 @@ async fn each_dn_says_whether_its_direct_calls_are_handled() {
         ("1002", &[]),
     ];
     stage.ends("direct_calls_by_dn", &[&alice, &bob], &expected).await;
+}
+
+/// What an answer says of how direct calls are handled.
+fn setting(answer: &EventFrame) -> [&str; 2] {
+    ["handle-direct-calls", "handle-direct-calls-media"].map(|key| answer.extensions.text(key).unwrap_or_default())
+}
+
+/// Seed 002 lines 2361-2386.
+#[tokio::test]
+async fn a_desktop_overrides_how_direct_calls_are_handled_for_as_long_as_it_is_there() {
+    let setup = Setup::new().trusted_phone("1001").trusted_phone("1002");
+    let server = setup
+        .tables("[[conference_dn]]\ndn = \"sip:5000@tandem.local\"")
+        .start()
+        .await;
+    let alice = Handset::register("1001", server.sip).await;
+    let bob = Handset::register("1002", server.sip).await;
+    let mut stage = Stage::before(server, &["1001", "1002", "5000"]).await;
+    let register = || ClientRequest::register_address(&dn("1001"));
+    let mut desk = Desk::open(stage.server.http).await;
+    assert_eq!(setting(&desk.ask(register()).await), ["true", "all"]);
+    let wish = KvList::from_iter([("handle-direct-calls", "false")]);
+    assert_eq!(setting(&desk.ask(register().extensions(wish)).await), ["false", "all"]);
+    let wrong = KvList::from_iter([("handle-direct-calls", "never")]);
+    assert_eq!(desk.ask(register().extensions(wrong)).await.error_code, Some(53));
+
+    direct([&alice, &bob], &mut stage).await;
+    let dialled = alice.dials("5000").await;
+    alice.is_answered(dialled).await;
+    stage.event(EventEstablished, "5000").await;
+    alice.hangs_up(dialled).await;
+    stage.event(EventReleased, "5000").await;
+
+    // It is away, and the server was as well; it may come back, so what it asked for holds.
+    stage.server.killed_and_started().await;
+    let (mut stage, _) = stage.comes_back().await;
+    let query = || ClientRequest::query_address(&dn("1001"));
+    assert_eq!(setting(&stage.asks(query()).await), ["false", "all"]);
+    direct([&alice, &bob], &mut stage).await;
+
+    let (mut desk, answer) = desk.comes_back(stage.server.http).await;
+    assert_eq!(answer.resume.as_deref(), Some("delta"));
+    desk.request(ClientRequest::close_server()).await;
+    desk.close_code().await;
+    let deadline = Instant::now() + wait::SOON;
+    while setting(&stage.asks(query()).await) != ["true", "all"] {
+        assert!(
+            Instant::now() < deadline,
+            "the desktop said goodbye, and what it asked for holds"
+        );
+    }
+    direct([&alice, &bob], &mut stage).await;
+    let of_bob = |call: &str| ["EventRinging", "EventEstablished", "EventReleased"].map(|name| format!("{name} call-{call} Ok"));
+    let of_bob: Vec<String> = ["1", "3", "4"].into_iter().flat_map(of_bob).collect();
+    let of_bob: Vec<&str> = of_bob.iter().map(String::as_str).collect();
+    let expected: [(&str, &[&str]); 3] = [
+        (
+            "1001",
+            &[
+                "EventDialing call-4 Ok as=Origination other=1002/Destination",
+                "EventEstablished call-4 Ok",
+                "EventHeld call-4 Ok",
+                "EventReleased call-4 Ok",
+            ],
+        ),
+        ("1002", &of_bob),
+        (
+            "5000",
+            &[
+                "EventEstablished call-2 Ok as=Destination other=1001/Origination",
+                "EventPartyDeleted call-2 Ok as=ConferenceMember other=1001/DeletedParty third=1001/DeletedBy",
+                "EventReleased call-2 Ok",
+            ],
+        ),
+    ];
+    stage.ends("direct_calls_overridden", &[&alice, &bob], &expected).await;
 }
 
 /// The pool's figures: ready and in use now; taken ready, made, retired so far.

@@ -166,11 +166,7 @@ pub enum EventLogMessage {
         requestor: Requestor,
         event: Box<Event>,
     },
-    Subscribe {
-        requestor: Requestor,
-        dn: DnId,
-        facts: DnFacts,
-    },
+    Subscribe(Subscription),
     Unsubscribe {
         requestor: Requestor,
         dn: DnId,
@@ -325,12 +321,8 @@ impl EventLogActor {
             EventLogMessage::Asked { client, asked } => log.asked(client, asked),
             EventLogMessage::Unanswered(requestor) => log.unanswered(requestor, time, out),
             EventLogMessage::Answer { requestor, event } => log.answer(requestor, *event, time, out),
-            EventLogMessage::Subscribe { requestor, dn, facts } => {
-                let subscription = Subscription {
-                    requestor,
-                    dn: dn.clone(),
-                    facts,
-                };
+            EventLogMessage::Subscribe(subscription) => {
+                let (requestor, dn) = (subscription.requestor, subscription.dn.clone());
                 if !log.subscribe(subscription, time, out) {
                     // The client left while the DN took it in.
                     self.tell_dn(&dn, DnMessage::ClientGone(requestor.client));
@@ -427,9 +419,9 @@ impl EventLogActor {
     fn restore_registrations(&mut self) {
         let time = self.time();
         let registrations = self.parts.machine.borrow().registrations();
-        for (client, dn, mode) in registrations {
+        for (client, dn, mode, wish) in registrations {
             if self.parts.directory.dn(&dn).is_some() {
-                self.tell_dn(&dn, DnMessage::Restored(client, mode));
+                self.tell_dn(&dn, DnMessage::Restored(client, mode, wish));
                 continue;
             }
             let requestor = Requestor {
@@ -615,7 +607,7 @@ impl Escalation for EventLogActor {
             sink.close(close::INTERNAL, "the event log was restarted");
         }
         parts.watchers.close_all(close::INTERNAL, "the event log was restarted");
-        for (client, dn, _) in old.registrations() {
+        for (client, dn, _, _) in old.registrations() {
             self.tell_dn(&dn, DnMessage::ClientGone(client));
         }
         self.behind.clear();

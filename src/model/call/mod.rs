@@ -71,6 +71,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use crate::dn::wish::Wishes;
 use crate::link::{CallOffered, LinkNotification, LinkRequest};
 use crate::numbering::Numbering;
 use crate::request::{OnCall, OnCallWith};
@@ -141,6 +142,8 @@ pub enum CallInput {
     Offered(CallOffered),
     /// What the next consultation call is to be called; kept until there is one.
     Spare(Box<CallIds>),
+    /// What clients ask of their DNs at this time; counts for the next input.
+    Wishes(Wishes),
     /// A client asks for something about a call of this group.
     Request {
         /// Who.
@@ -316,6 +319,8 @@ pub struct Call {
     /// Of the first call.
     ids: CallIds,
     spare: Option<Box<CallIds>>,
+    /// Of the clients of DNs, as the input came.
+    wishes: Wishes,
     numbering: Arc<Numbering>,
     settings: CallSettings,
     phase: Phase,
@@ -340,6 +345,7 @@ impl Call {
         Self {
             ids,
             spare: None,
+            wishes: Wishes::default(),
             numbering,
             settings,
             phase: Phase::New,
@@ -361,6 +367,10 @@ impl Call {
             CallInput::Make(make) => self.make(*make, now, out),
             CallInput::Offered(offered) => self.offered(offered, now, out),
             CallInput::Spare(ids) => self.spare = Some(ids),
+            CallInput::Wishes(wishes) => {
+                self.wishes = wishes;
+                return;
+            }
             CallInput::Request { requestor, request } => self.request(requestor, request, now, out),
             CallInput::Link(notification) => self.link(notification, now, out),
             CallInput::Absorbed(other) => self.absorbed(other, now, out),
@@ -372,6 +382,7 @@ impl Call {
             self.advance(now, out);
             self.finish_if_over(out);
         }
+        self.wishes = Wishes::default();
     }
 
     /// When [`CallInput::Timeout`] is due; `None` while the connector owes nothing. A timeout that comes early changes nothing.

@@ -84,11 +84,14 @@ impl Call {
         }
     }
 
-    /// A DN whose direct calls are not handled has no events of one (`handle-direct-calls`, seed 002 lines 2330-2356, 2394-2408). Nobody is
-    /// logged in as an agent here, so `on-login` is never.
+    /// A DN whose direct calls are not handled has no events of one (`handle-direct-calls`, seed 002 lines 2330-2356, 2394-2408), be it
+    /// configured so or because its desktop asks for that (lines 2361-2386). Nobody is logged in as an agent here, so `on-login` is never.
     pub(super) fn silence(&mut self, id: ConnId, key: DeviceKey) {
         let silent = match self.device(key).map(|device| &device.target) {
-            Some(PartyTarget::Dn(dn)) => !self.numbering.direct_calls(dn).handles_audio(false),
+            Some(PartyTarget::Dn(dn)) => {
+                let setting = self.numbering.direct_calls(dn).under(self.wishes.of(dn).direct);
+                !setting.handles_audio(false)
+            }
             _ => false,
         };
         if let Some(party) = self.party_mut(id, key) {

@@ -1,4 +1,4 @@
-//! One DN: whether it is in service, and which clients are registered on it and how.
+//! One DN: whether it is in service, which clients are registered on it and how, and what they ask of it meanwhile ([`wish`]).
 //!
 //! States: out of service ⇄ in service. An Extension is in service while the link to its connector is up and at least one device is
 //! registered; a Trunk and a Conference while the link is up. Clients hear of each change once (EventDNOutOfService, EventDNBackInService).
@@ -9,11 +9,13 @@
 
 #[cfg(test)]
 mod tests;
+pub mod wish;
 
 use smallvec::SmallVec;
 
-use crate::numbering::DnKind;
+use crate::numbering::{DirectCalls, DnKind, HANDLE_DIRECT_CALLS};
 use crate::{AddressType, ClientId, DnId, Event, EventName, KvValue, RegisterMode, Requestor, TError, TErrorCode};
+use wish::{InForce, Wish, WishChange};
 
 /// The extension of EventDNOutOfService and EventDNBackInService that says why.
 const CAUSE: &str = "cause";
@@ -56,6 +58,8 @@ pub enum DnInput {
         requestor: Requestor,
         /// How it wants to share the DN.
         mode: RegisterMode,
+        /// What it asks of the DN from now on.
+        wish: WishChange,
     },
     /// A client no longer wants to be registered.
     Unregister {
@@ -70,6 +74,8 @@ pub enum DnInput {
         client: ClientId,
         /// How it shares the DN.
         mode: RegisterMode,
+        /// What it asks of the DN.
+        wish: Wish,
     },
     /// A client wants to make a call from it.
     MakeCallCheck {
@@ -94,7 +100,11 @@ pub enum DnOutput {
         requestor: Requestor,
         /// What EventRegistered says of the DN.
         facts: DnFacts,
+        /// What the client asks of the DN; the event log keeps it with the registration.
+        wish: Wish,
     },
+    /// What clients ask of it is something else now. Comes before the answer to whoever asked.
+    InForce(InForce),
     /// The client is no longer registered: the event log answers with EventUnregistered.
     Unregistered {
         /// Who.
@@ -123,6 +133,16 @@ pub struct DnFacts {
     pub in_service: bool,
     /// How many devices are registered for it.
     pub contacts: u32,
+    /// For an Extension: which of its direct calls are handled now.
+    pub direct_calls: Option<DirectCalls>,
+}
+
+/// A client that is registered.
+#[derive(Clone, Copy, Debug)]
+struct Registered {
+    client: ClientId,
+    mode: RegisterMode,
+    wish: Wish,
 }
 
 /// The machine. See the module.
@@ -137,7 +157,11 @@ pub struct Dn {
     told: bool,
     /// Whether every device was heard of; not yet after a restart.
     settled: bool,
-    clients: SmallVec<[(ClientId, RegisterMode); 2]>,
+    clients: SmallVec<[Registered; 2]>,
+    /// Which direct calls are handled where no client asks for anything else.
+    direct_calls: DirectCalls,
+    /// What holds because clients ask for it.
+    in_force: InForce,
 }
 
 impl Dn {
@@ -152,7 +176,14 @@ impl Dn {
             told: kind != DnKind::Extension,
             settled: true,
             clients: SmallVec::new(),
+            direct_calls: DirectCalls::default(),
+            in_force: InForce::default(),
         }
+    }
+
+    /// The same, with other settings for direct calls.
+    pub fn with_direct_calls(self, direct_calls: DirectCalls) -> Self {
+        Self { direct_calls, ..self }
     }
 
     /// Its name.
@@ -174,6 +205,7 @@ impl Dn {
             },
             in_service: self.in_service(),
             contacts: self.contacts,
+            direct_calls: (self.kind == DnKind::Extension).then(|| self.direct_calls.under(self.in_force.direct)),
         }
     }
 
@@ -191,23 +223,37 @@ impl Dn {
             }
             DnInput::Review => self.settle(out),
             DnInput::Link { up } => self.change(out, |dn| dn.link_up = up),
-            DnInput::RegisterCheck { requestor, mode } => {
+            DnInput::RegisterCheck { requestor, mode, wish } => {
                 // What this client is told of the service has to be what the others believe: the next event is for all of them.
                 self.settle(out);
-                out.push(match self.register(requestor.client, mode) {
-                    Ok(facts) => DnOutput::Registered { requestor, facts },
+                let registered = self.register(requestor.client, mode, wish);
+                self.heed(out);
+                out.push(match registered {
+                    Ok(wish) => DnOutput::Registered {
+                        requestor,
+                        facts: self.facts(),
+                        wish,
+                    },
                     Err(error) => DnOutput::Refused { requestor, error },
                 });
             }
-            DnInput::Unregister { requestor } => out.push(match self.unregister(requestor.client) {
-                Ok(()) => DnOutput::Unregistered { requestor },
-                Err(error) => DnOutput::Refused { requestor, error },
-            }),
-            DnInput::ClientGone(client) => self.clients.retain(|(other, _)| *other != client),
-            DnInput::Restored { client, mode } => {
+            DnInput::Unregister { requestor } => {
+                let unregistered = self.unregister(requestor.client);
+                self.heed(out);
+                out.push(match unregistered {
+                    Ok(()) => DnOutput::Unregistered { requestor },
+                    Err(error) => DnOutput::Refused { requestor, error },
+                });
+            }
+            DnInput::ClientGone(client) => {
+                self.forget(client);
+                self.heed(out);
+            }
+            DnInput::Restored { client, mode, wish } => {
                 // It stood beside the others before, so there is nothing to refuse.
-                self.clients.retain(|(other, _)| *other != client);
-                self.clients.push((client, mode));
+                self.forget(client);
+                self.clients.push(Registered { client, mode, wish });
+                self.heed(out);
             }
             DnInput::MakeCallCheck { requestor } => {
                 let checked = self.check_client(requestor.client).and_then(|()| self.check_in_service());
@@ -252,10 +298,10 @@ impl Dn {
         event
     }
 
-    /// Registering again changes the mode.
-    fn register(&mut self, client: ClientId, mode: RegisterMode) -> Result<DnFacts, TError> {
-        let others = self.clients.iter().filter(|(other, _)| *other != client);
-        let clash = others.map(|(_, theirs)| *theirs).any(|theirs| match mode {
+    /// Registering again changes the mode, and what it asks of the DN where it says anything of that.
+    fn register(&mut self, client: ClientId, mode: RegisterMode, change: WishChange) -> Result<Wish, TError> {
+        let others = self.clients.iter().filter(|other| other.client != client);
+        let clash = others.map(|other| other.mode).any(|theirs| match mode {
             RegisterMode::Monitor => false,
             RegisterMode::Share => theirs == RegisterMode::Private,
             RegisterMode::Private => theirs != RegisterMode::Monitor,
@@ -264,39 +310,67 @@ impl Dn {
             let text = format!("another client is registered on {}, one of the two wants it Private", self.dn);
             return Err(TError::new(TErrorCode::ResourceSeized, text));
         }
-        let full = self.clients.len() >= self.settings.max_clients;
-        match self.clients.iter_mut().find(|(other, _)| *other == client) {
-            Some((_, theirs)) => *theirs = mode,
-            None if full => {
-                let text = format!(
-                    "{} clients are registered on {}, no more are allowed",
-                    self.clients.len(),
-                    self.dn
-                );
-                return Err(TError::new(TErrorCode::TooManyRequests, text));
-            }
-            None => self.clients.push((client, mode)),
+        if change.direct.is_some() && self.kind != DnKind::Extension {
+            let text = format!("extensions.{HANDLE_DIRECT_CALLS}: {} is no Extension", self.dn);
+            return Err(TError::new(TErrorCode::InvalidAttribute, text));
         }
-        Ok(self.facts())
+        let before = self.clients.iter().find(|other| other.client == client);
+        if before.is_none() && self.clients.len() >= self.settings.max_clients {
+            let text = format!(
+                "{} clients are registered on {}, no more are allowed",
+                self.clients.len(),
+                self.dn
+            );
+            return Err(TError::new(TErrorCode::TooManyRequests, text));
+        }
+        let wish = self.changed(before.map(|before| before.wish).unwrap_or_default(), change);
+        let registered = Registered { client, mode, wish };
+        match self.clients.iter_mut().find(|other| other.client == client) {
+            Some(before) => *before = registered,
+            None => self.clients.push(registered),
+        }
+        Ok(wish)
+    }
+
+    /// What is asked for now comes after all that others asked.
+    fn changed(&self, wish: Wish, change: WishChange) -> Wish {
+        let asked = self.clients.iter().filter_map(|other| other.wish.direct);
+        let last = asked.map(|(place, _)| place).max().unwrap_or_default();
+        Wish {
+            direct: change.direct.map(|direct| (last.saturating_add(1), direct)).or(wish.direct),
+        }
+    }
+
+    /// Says what holds now, where that is something else.
+    fn heed(&mut self, out: &mut Vec<DnOutput>) {
+        let in_force = InForce::of(self.clients.iter().map(|client| &client.wish));
+        if std::mem::replace(&mut self.in_force, in_force) != in_force {
+            out.push(DnOutput::InForce(in_force));
+        }
     }
 
     fn unregister(&mut self, client: ClientId) -> Result<(), TError> {
-        let before = self.clients.len();
-        self.clients.retain(|(other, _)| *other != client);
-        if self.clients.len() == before {
-            Err(self.not_registered())
-        } else {
+        if self.forget(client) {
             Ok(())
+        } else {
+            Err(self.not_registered())
         }
     }
 
+    /// Whether it was there.
+    fn forget(&mut self, client: ClientId) -> bool {
+        let before = self.clients.len();
+        self.clients.retain(|other| other.client != client);
+        self.clients.len() != before
+    }
+
     fn check_client(&self, client: ClientId) -> Result<(), TError> {
-        let seized = |(other, mode): &(ClientId, RegisterMode)| *other != client && *mode == RegisterMode::Private;
+        let seized = |other: &Registered| other.client != client && other.mode == RegisterMode::Private;
         if self.clients.iter().any(seized) {
             let text = format!("another client holds {} as Private", self.dn);
             return Err(TError::new(TErrorCode::ResourceSeized, text));
         }
-        if self.clients.iter().any(|(other, _)| *other == client) {
+        if self.clients.iter().any(|other| other.client == client) {
             Ok(())
         } else {
             Err(self.not_registered())

@@ -1,7 +1,9 @@
 //! Tests of the DN machine: service state and registrations, input by input.
 
+use super::wish::Wishes;
 use super::*;
-use crate::ReferenceId;
+use crate::numbering::{DirectMedia, DirectOverride, HANDLE_DIRECT_CALLS_MEDIA, HandleDirectCalls};
+use crate::{KvList, ReferenceId};
 
 const ALICE: &str = "sip:alice@tandem.local";
 
@@ -22,6 +24,10 @@ fn said(dn: &mut Dn, input: DnInput) -> String {
     let line = |output: &DnOutput| match output {
         DnOutput::Event(event) => format!("{} {}", event.name, event.extensions.text("cause").unwrap()),
         DnOutput::Registered { facts, .. } => format!("registered {} {}", facts.address_type, facts.in_service),
+        DnOutput::InForce(in_force) => {
+            let held = DirectCalls::default().under(in_force.direct);
+            format!("direct {} {}", held.handle.name(), held.media.name())
+        }
         DnOutput::Unregistered { .. } => "unregistered".to_owned(),
         DnOutput::Accepted { .. } => "accepted".to_owned(),
         DnOutput::Refused { error, .. } => error.code.number().to_string(),
@@ -30,8 +36,14 @@ fn said(dn: &mut Dn, input: DnInput) -> String {
 }
 
 fn register(dn: &mut Dn, client: u64, mode: RegisterMode) -> String {
+    register_with(dn, client, mode, &[])
+}
+
+fn register_with(dn: &mut Dn, client: u64, mode: RegisterMode, extensions: &[(&str, &str)]) -> String {
+    let extensions = KvList::from_iter(extensions.iter().copied());
+    let wish = WishChange::from_extensions(&extensions).unwrap();
     let requestor = requestor(client);
-    said(dn, DnInput::RegisterCheck { requestor, mode })
+    said(dn, DnInput::RegisterCheck { requestor, mode, wish })
 }
 
 fn make_call(dn: &mut Dn, client: u64) -> String {
@@ -118,6 +130,7 @@ fn a_registration_from_before_a_restart_holds_without_a_word() {
     let restored = |mode| DnInput::Restored {
         client: ClientId(1),
         mode,
+        wish: Wish::default(),
     };
     assert_eq!(said(&mut dn, restored(RegisterMode::Share)), "");
     assert_eq!(said(&mut dn, restored(RegisterMode::Private)), "");
@@ -225,7 +238,105 @@ fn who_registers_before_the_devices_are_heard_of_believes_what_the_others_do() {
     let register = DnInput::RegisterCheck {
         requestor: requestor(1),
         mode: RegisterMode::Share,
+        wish: WishChange::default(),
     };
     assert!(said(&mut dn, register).starts_with("EventDNOutOfService unregistered"));
     assert_eq!(said(&mut dn, DnInput::Contacts(1)), "EventDNBackInService registered");
+}
+
+fn wants(dn: &mut Dn, client: u64, handle: &str) -> String {
+    register_with(dn, client, RegisterMode::Share, &[(HANDLE_DIRECT_CALLS, handle)])
+}
+
+/// What EventRegistered says.
+fn setting(dn: &Dn) -> (&'static str, &'static str) {
+    let held = dn.facts().direct_calls.unwrap();
+    (held.handle.name(), held.media.name())
+}
+
+/// Seed 002 lines 2369, 2377-2386.
+#[test]
+fn a_client_overrides_how_direct_calls_are_handled_while_it_is_registered() {
+    let mut dn = extension();
+    assert_eq!(setting(&dn), ("true", "all"));
+    let both = [(HANDLE_DIRECT_CALLS, "false"), (HANDLE_DIRECT_CALLS_MEDIA, "im")];
+    let said_then = register_with(&mut dn, 1, RegisterMode::Share, &both);
+    assert_eq!(said_then, "direct false im, registered DN false", "before the answer");
+    assert_eq!(setting(&dn), ("false", "im"));
+    assert_eq!(register(&mut dn, 1, RegisterMode::Monitor), "registered DN false", "it stays");
+    assert_eq!(register(&mut dn, 2, RegisterMode::Share), "registered DN false");
+    assert_eq!(said(&mut dn, DnInput::ClientGone(ClientId(2))), "");
+    assert_eq!(said(&mut dn, DnInput::ClientGone(ClientId(1))), "direct true all");
+    assert_eq!(wants(&mut dn, 1, "on-login"), "direct on-login all, registered DN false");
+    let unregister = DnInput::Unregister { requestor: requestor(1) };
+    assert_eq!(said(&mut dn, unregister), "direct true all, unregistered");
+}
+
+#[test]
+fn a_false_setting_is_overridden_too_and_what_is_not_named_stays_configured() {
+    let configured = DirectCalls {
+        handle: HandleDirectCalls::Never,
+        media: DirectMedia { av: true, im: false },
+    };
+    let mut dn = extension().with_direct_calls(configured);
+    assert_eq!(setting(&dn), ("false", "av"));
+    wants(&mut dn, 1, "true");
+    assert_eq!(setting(&dn), ("true", "av"));
+    register_with(&mut dn, 1, RegisterMode::Share, &[(HANDLE_DIRECT_CALLS_MEDIA, "all")]);
+    assert_eq!(setting(&dn), ("false", "all"), "the last request counts as a whole");
+}
+
+#[test]
+fn of_several_desktops_the_last_one_that_asked_is_heeded_and_then_the_one_before() {
+    let mut dn = extension();
+    wants(&mut dn, 1, "false");
+    wants(&mut dn, 2, "on-login");
+    assert_eq!(setting(&dn).0, "on-login");
+    assert_eq!(wants(&mut dn, 1, "false"), "direct false all, registered DN false", "again");
+    assert_eq!(said(&mut dn, DnInput::ClientGone(ClientId(1))), "direct on-login all");
+    assert_eq!(said(&mut dn, DnInput::ClientGone(ClientId(2))), "direct true all");
+}
+
+#[test]
+fn what_a_refused_registration_asks_is_not_heeded() {
+    let mut dn = extension();
+    register(&mut dn, 1, RegisterMode::Private);
+    assert_eq!(wants(&mut dn, 2, "false"), "42");
+    assert_eq!(setting(&dn).0, "true");
+    let mut trunk = Dn::new("sip:pstn@tandem.local".into(), DnKind::Trunk, DnSettings::default());
+    assert_eq!(wants(&mut trunk, 1, "false"), "53");
+    assert_eq!((trunk.clients(), trunk.facts().direct_calls), (0, None));
+}
+
+#[test]
+fn overrides_from_before_a_restart_hold_in_the_order_in_which_they_were_asked_for() {
+    let mut dn = extension();
+    wants(&mut dn, 2, "false");
+    wants(&mut dn, 1, "on-login");
+    let kept: Vec<Registered> = dn.clients.to_vec();
+    for order in [[0, 1], [1, 0]] {
+        let mut again = extension();
+        for at in order {
+            let Registered { client, mode, wish } = kept[at];
+            said(&mut again, DnInput::Restored { client, mode, wish });
+        }
+        assert_eq!(setting(&again).0, "on-login", "{order:?}");
+        said(&mut again, DnInput::ClientGone(ClientId(1)));
+        assert_eq!(setting(&again).0, "false", "{order:?}");
+    }
+}
+
+#[test]
+fn wishes_are_looked_up_by_dn_and_copies_stay_as_they_were() {
+    let direct = DirectOverride {
+        handle: Some(HandleDirectCalls::Never),
+        media: None,
+    };
+    let (alice, bob) = (DnId::new(ALICE), DnId::new("sip:bob@tandem.local"));
+    let mut wishes = Wishes::default();
+    wishes.set(&alice, InForce { direct });
+    let before = wishes.clone();
+    wishes.set(&alice, InForce::default());
+    assert_eq!((before.of(&alice), before.of(&bob)), (InForce { direct }, InForce::default()));
+    assert_eq!(wishes.of(&alice), InForce::default());
 }

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use crate::dn::wish::Wish;
 use crate::{ClientId, ConnId, DnId, EventName, ReferenceId, RegisterMode, TError, TErrorCode};
 
 /// Who a client says it is: a digest of its application's name and its key. Only the same may resume.
@@ -45,6 +46,7 @@ pub(super) enum Feed {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Registration {
     pub(super) mode: RegisterMode,
+    pub(super) wish: Wish,
     pub(super) note: u64,
 }
 

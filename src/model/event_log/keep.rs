@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::client::{Client, Feed, Identity, OpenClient, Outstanding, Registration};
 use super::entries::{Limits, Logged, Recipient, Recipients};
 use super::{Delivery, EventLog};
+use crate::dn::wish::Wish;
 use crate::{ClientId, ConnId, DnId, Event, EventName, RegisterMode};
 
 /// Sequences and numbers are set aside this many at a time, so that not each one is written down.
@@ -87,6 +88,9 @@ pub enum NoteRecord {
         dn: DnId,
         /// And how.
         mode: RegisterMode,
+        /// What it asks of the DN.
+        #[serde(default, skip_serializing_if = "is_default")]
+        wish: Wish,
     },
     /// It waits for an answer.
     Asked(Outstanding),
@@ -263,8 +267,13 @@ impl EventLog {
             return self.changes.push(Change::Remove(Key::Note(id, number)));
         };
         match record {
-            NoteRecord::Registered { dn, mode } => {
-                client.dns.insert(dn.clone(), Registration { mode, note: number });
+            NoteRecord::Registered { dn, mode, wish } => {
+                let registration = Registration {
+                    mode,
+                    wish,
+                    note: number,
+                };
+                client.dns.insert(dn.clone(), registration);
                 self.subscribers.entry(dn).or_default().insert(id);
             }
             NoteRecord::Asked(asked) => client.outstanding.push((number, asked)),
@@ -444,11 +453,17 @@ fn notes_of(id: ClientId, client: &Client) -> impl Iterator<Item = Kept> {
         let record = NoteRecord::Registered {
             dn: dn.clone(),
             mode: registration.mode,
+            wish: registration.wish,
         };
         Kept::Note(id, registration.note, record)
     });
     let asked = client.outstanding.iter();
     registered.chain(asked.map(move |(number, asked)| Kept::Note(id, *number, NoteRecord::Asked(asked.clone()))))
+}
+
+/// What is left out, as it is what a missing field means.
+fn is_default(wish: &Wish) -> bool {
+    *wish == Wish::default()
 }
 
 fn micros(time: SystemTime) -> u64 {

@@ -31,6 +31,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::dn::DnFacts;
+use crate::dn::wish::Wish;
 use crate::{
     CallState, ClientId, ConnId, DnId, Event, EventName, KvList, KvValue, PartyState, ReferenceId, RegisterMode, Requestor,
 };
@@ -68,6 +69,8 @@ pub struct Subscription {
     pub dn: DnId,
     /// What the DN is.
     pub facts: DnFacts,
+    /// What the client asks of the DN.
+    pub wish: Wish,
 }
 
 /// The distributor. See the module.
@@ -179,15 +182,20 @@ impl EventLog {
     /// Registers a client on a DN and answers with EventRegistered, which carries the calls on the DN. `false`: the client is gone
     /// since the DN has accepted it, and the DN is to be told ([`crate::dn::DnInput::ClientGone`]).
     pub fn subscribe(&mut self, subscription: Subscription, now: SystemTime, out: &mut Vec<Delivery>) -> bool {
-        let Subscription { requestor, dn, facts } = subscription;
+        let Subscription {
+            requestor,
+            dn,
+            facts,
+            wish,
+        } = subscription;
         let Some(client) = self.clients.get_mut(&requestor.client) else {
             return false;
         };
         let known = client.dns.get(&dn).copied();
         let asked = client.asked_mode(requestor.reference_id, &dn);
         let mode = asked.or(known.map(|known| known.mode)).unwrap_or(RegisterMode::Share);
-        if known.is_none_or(|known| known.mode != mode) {
-            self.note_registration(requestor.client, &dn, mode);
+        if known.is_none_or(|known| (known.mode, known.wish) != (mode, wish)) {
+            self.note_registration(requestor.client, &dn, mode, wish);
         }
         self.subscribers.entry(dn.clone()).or_default().insert(requestor.client);
         let event = self.address_event(EventName::EventRegistered, dn, facts);
@@ -423,11 +431,15 @@ impl EventLog {
         self.trim(now);
     }
 
-    fn note_registration(&mut self, id: ClientId, dn: &DnId, mode: RegisterMode) {
-        let record = NoteRecord::Registered { dn: dn.clone(), mode };
+    fn note_registration(&mut self, id: ClientId, dn: &DnId, mode: RegisterMode, wish: Wish) {
+        let record = NoteRecord::Registered {
+            dn: dn.clone(),
+            mode,
+            wish,
+        };
         let note = self.put_note(id, record);
         let Some(client) = self.clients.get_mut(&id) else { return };
-        if let Some(before) = client.dns.insert(dn.clone(), Registration { mode, note }) {
+        if let Some(before) = client.dns.insert(dn.clone(), Registration { mode, wish, note }) {
             self.changes.push(Change::Remove(Key::Note(id, before.note)));
         }
     }
@@ -451,6 +463,9 @@ impl EventLog {
         };
         snapshot::describe(calls, &mut event.extensions);
         event.extensions.set("in-service", KvValue::Int(facts.in_service.into()));
+        if let Some(direct_calls) = facts.direct_calls {
+            direct_calls.describe(&mut event.extensions);
+        }
         event.this_dn = Some(dn);
         event
     }

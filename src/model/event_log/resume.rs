@@ -21,6 +21,7 @@ use std::time::SystemTime;
 
 use super::client::{Client, Feed, OpenClient};
 use super::{Delivery, EventLog, GivenUp, Identity};
+use crate::dn::wish::Wish;
 use crate::request::Resume;
 use crate::{ClientId, DnId, Event, EventName, RegisterMode, Requestor};
 
@@ -253,11 +254,11 @@ impl EventLog {
         self.lost.len()
     }
 
-    /// What the clients are registered on, and how; for DNs that have forgotten it.
-    pub fn registrations(&self) -> Vec<(ClientId, DnId, RegisterMode)> {
+    /// What the clients are registered on, how, and what they ask of it; for DNs that have forgotten it.
+    pub fn registrations(&self) -> Vec<(ClientId, DnId, RegisterMode, Wish)> {
         let of = |(id, client): (&ClientId, &Client)| {
             let dns = client.dns.iter();
-            dns.map(|(dn, registration)| (*id, dn.clone(), registration.mode))
+            dns.map(|(dn, registration)| (*id, dn.clone(), registration.mode, registration.wish))
                 .collect::<Vec<_>>()
         };
         self.clients.iter().flat_map(of).collect()

@@ -10,6 +10,7 @@
 mod builder;
 mod calling;
 mod dialled;
+mod direct;
 mod pattern;
 mod pool;
 #[cfg(test)]
@@ -26,9 +27,10 @@ use pattern::Pattern;
 
 pub use builder::{NumberingBuilder, NumberingError};
 pub use calling::{CALLING_METHOD, CPN_DIGITS, Calling, CallingMethod, CallingPolicy, DestinationRule, DialPlan, RuleError};
+pub use direct::{DirectCalls, DirectMedia, DirectOverride, HANDLE_DIRECT_CALLS, HANDLE_DIRECT_CALLS_MEDIA, HandleDirectCalls};
 pub use pattern::PatternError;
 pub use pool::{DEFAULT_POOL, PoolPolicy};
-pub use topology::{DirectCalls, DirectMedia, HandleDirectCalls, PassThrough, Regrouping, Standing};
+pub use topology::{PassThrough, Regrouping, Standing};
 
 /// What kind of thing a DN is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

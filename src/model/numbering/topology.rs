@@ -1,5 +1,4 @@
-//! Which calls T-Server keeps hold of: pass-through calls, which have no party of ours left (seed 002 lines 2410-2439), and direct calls,
-//! which a DN's own client makes or gets (seed 002 lines 2330-2402).
+//! Which calls T-Server keeps hold of when no party of ours is left: pass-through calls (seed 002 lines 2410-2439).
 //!
 //! Pure questions: who takes part is for the caller to say. Users of another switch and unmonitored users cannot be told apart (seed 002
 //! line 2439): both are external.
@@ -70,64 +69,6 @@ impl PassThrough {
     }
 }
 
-/// When calls of a DN's own client are handled (`handle-direct-calls`).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
-pub enum HandleDirectCalls {
-    /// Always.
-    #[default]
-    Always,
-    /// Never.
-    Never,
-    /// While an agent is logged in there.
-    OnLogin,
-}
-
-/// Which media of them are handled (`handle-direct-calls-media`).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct DirectMedia {
-    /// Audio and video.
-    pub av: bool,
-    /// Instant messages.
-    pub im: bool,
-}
-
-impl Default for DirectMedia {
-    /// All.
-    fn default() -> Self {
-        Self { av: true, im: true }
-    }
-}
-
-/// Which direct calls of a DN are handled: the DN's own setting, else the application's; a client may override both for its session
-/// (seed 002 lines 2369-2388).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
-pub struct DirectCalls {
-    /// When.
-    pub handle: HandleDirectCalls,
-    /// Which media.
-    pub media: DirectMedia,
-}
-
-impl DirectCalls {
-    /// Whether a direct audio call is handled.
-    pub fn handles_audio(self, agent_logged_in: bool) -> bool {
-        self.media.av && self.handles(agent_logged_in)
-    }
-
-    /// Whether a direct exchange of messages is handled.
-    pub fn handles_messages(self, agent_logged_in: bool) -> bool {
-        self.media.im && self.handles(agent_logged_in)
-    }
-
-    fn handles(self, agent_logged_in: bool) -> bool {
-        match self.handle {
-            HandleDirectCalls::Always => true,
-            HandleDirectCalls::Never => false,
-            HandleDirectCalls::OnLogin => agent_logged_in,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::Standing::{External, OtherServer, Ours};
@@ -168,17 +109,5 @@ mod tests {
             assert_eq!(PassThrough::None.check(request, [External, Ours]), Ok(()));
             assert_eq!(PassThrough::All.check(request, [External, External]), Ok(()));
         }
-    }
-
-    #[test]
-    fn direct_calls_are_handled_always_never_or_while_somebody_is_logged_in() {
-        let of = |handle, media| DirectCalls { handle, media };
-        let im = DirectMedia { av: false, im: true };
-        assert!(DirectCalls::default().handles_audio(false) && DirectCalls::default().handles_messages(false));
-        assert!(!of(HandleDirectCalls::Never, DirectMedia::default()).handles_audio(true));
-        let on_login = of(HandleDirectCalls::OnLogin, DirectMedia::default());
-        assert!(on_login.handles_audio(true) && !on_login.handles_audio(false));
-        let messages = of(HandleDirectCalls::Always, im);
-        assert!(messages.handles_messages(false) && !messages.handles_audio(false));
     }
 }

@@ -72,10 +72,19 @@ impl Room {
         };
         let number = self.numbering.dn(&dn).and_then(|config| config.extension_number.clone());
         let ani = number.unwrap_or_else(|| if external { dn.user().into() } else { dn.as_str().into() });
+        // A phone that dials the conference makes a direct call (`handle-direct-calls`, seed 002 lines 2332, 2394-2402).
+        let handled = || {
+            self.numbering
+                .direct_calls(&dn)
+                .under(self.wishes.of(&dn).direct)
+                .handles_audio(false)
+        };
+        let silent = !external && !handled();
         Joiner {
             dn,
             name: name.filter(|name| bearable(name)),
             external,
+            silent,
             place: (offered.conference, offered.party),
             stage: Stage::Connecting,
             reported: Reported::Dialing,

@@ -93,7 +93,7 @@ impl Room {
             dn: joiner.dn.clone(),
             role: DnRole::ConferenceMember,
             state: party_state(joiner),
-            external: joiner.external,
+            external: !joiner.is_reported(),
         };
         CallSummary {
             conn_id: self.ids.conn_id,
@@ -111,7 +111,7 @@ impl Room {
         out.push(RoomOutput::RosterChanged { version: self.version });
     }
 
-    /// Reports what has become of a joiner. An external one comes to it in silence.
+    /// Reports what has become of a joiner. One that clients are not told about comes to it in silence.
     pub(super) fn report(
         &self,
         index: usize,
@@ -121,7 +121,7 @@ impl Room {
         requestor: Option<Requestor>,
         out: &mut Vec<RoomOutput>,
     ) {
-        if !self.joiners[index].external {
+        if self.joiners[index].is_reported() {
             let event = self.joiner_event(index, name, state, call_state);
             out.push(RoomOutput::Event { event, requestor });
         }
@@ -226,7 +226,7 @@ impl Room {
         }
         for other in 0..self.joiners.len() {
             let joiner = &self.joiners[other];
-            if other == index || !joiner.is_inside() || joiner.external {
+            if other == index || !joiner.is_inside() || !joiner.is_reported() {
                 continue;
             }
             let state = party_state(joiner);
@@ -247,7 +247,7 @@ impl Room {
 
     /// The terminal event of a joiner.
     pub(super) fn tell_release(&mut self, index: usize, how: &Dismissal, out: &mut Vec<RoomOutput>) {
-        if self.joiners[index].external {
+        if !self.joiners[index].is_reported() {
             return;
         }
         let mut event = self.joiner_event(index, EventName::EventReleased, PartyState::Null, how.state);
@@ -272,7 +272,10 @@ impl Room {
                 .filter(|(_, by)| by == dn && by != left)
                 .map(|(requestor, _)| *requestor)
         };
-        let staying = self.joiners.iter().filter(|joiner| joiner.is_inside() && !joiner.external);
+        let staying = self
+            .joiners
+            .iter()
+            .filter(|joiner| joiner.is_inside() && joiner.is_reported());
         for dn in std::iter::once(&self.dn).chain(staying.map(|joiner| &joiner.dn)) {
             let event = self.deletion(dn, index, deleter);
             out.push(RoomOutput::Event {

@@ -57,6 +57,8 @@ pub(super) struct Joiner {
     pub(super) name: Option<Arc<str>>,
     /// Whether it is none of our DNs: it gets no events.
     pub(super) external: bool,
+    /// Its direct calls are not handled: it gets no events either.
+    pub(super) silent: bool,
     /// Where it is.
     pub(super) place: (ConferenceId, PartyId),
     /// How far it is.
@@ -112,6 +114,11 @@ impl Joiner {
     /// Whether its terminal event is told.
     pub(super) fn is_told(&self) -> bool {
         self.reported == Reported::Released
+    }
+
+    /// Whether clients are told about it.
+    pub(super) fn is_reported(&self) -> bool {
+        !self.external && !self.silent
     }
 
     /// Internal for a DN of ours, Inbound for a call through a trunk.

@@ -39,6 +39,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::call::CallIds;
+use crate::dn::wish::Wishes;
 use crate::link::{CallOffered, LinkNotification, LinkRequest, OperationId};
 use crate::numbering::Numbering;
 use crate::{ConferenceId, DnId, Event, PartyId, Request, Requestor};
@@ -129,6 +130,8 @@ impl Default for RoomSettings {
 pub enum RoomInput {
     /// A device or a trunk calls the conference DN, in a conference of its own.
     Offered(CallOffered),
+    /// What clients ask of their DNs at this time; counts for the next input.
+    Wishes(Wishes),
     /// A client asks for something about this call, on behalf of a party or of the conference DN.
     Request {
         /// Who.
@@ -183,6 +186,8 @@ pub struct Room {
     dn: DnId,
     numbering: Arc<Numbering>,
     settings: Arc<RoomSettings>,
+    /// Of the clients of DNs, as the input came.
+    wishes: Wishes,
     /// In the order of their coming.
     joiners: Vec<Joiner>,
     /// Where those inside are.
@@ -213,6 +218,7 @@ impl Room {
             dn,
             numbering,
             settings,
+            wishes: Wishes::default(),
             joiners: Vec::new(),
             conference: None,
             conferences: Vec::new(),
@@ -233,6 +239,10 @@ impl Room {
     pub fn handle(&mut self, input: RoomInput, now: Instant, out: &mut Vec<RoomOutput>) {
         match input {
             RoomInput::Offered(offered) => self.offered(offered, now, out),
+            RoomInput::Wishes(wishes) => {
+                self.wishes = wishes;
+                return;
+            }
             RoomInput::Request { requestor, request } => self.request(requestor, request, now, out),
             RoomInput::Link(notification) => self.link(notification, now, out),
             RoomInput::LinkLost(conference) => self.conference_ended(conference, now, out),
@@ -240,6 +250,7 @@ impl Room {
             RoomInput::Timeout => self.timed_out(now, out),
         }
         self.close_if_empty(now, out);
+        self.wishes = Wishes::default();
     }
 
     /// What the call is called.

@@ -54,7 +54,7 @@ impl Room {
         if *this_dn == self.dn {
             return Ok(Asking::Room);
         }
-        let asks = |joiner: &super::Joiner| joiner.dn == *this_dn && !joiner.external && !joiner.is_told();
+        let asks = |joiner: &super::Joiner| joiner.dn == *this_dn && joiner.is_reported() && !joiner.is_told();
         let index = self.joiners.iter().position(asks);
         index.map(Asking::Party).ok_or_else(|| not_there(this_dn))
     }

@@ -43,6 +43,8 @@ pub(super) struct JoinerSnapshot {
     pub name: Option<Arc<str>>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub external: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub silent: bool,
     pub place: (ConferenceId, PartyId),
     pub stage: StageSnapshot,
     #[serde(default, skip_serializing_if = "is_default")]
@@ -149,6 +151,7 @@ impl JoinerSnapshot {
             dn: joiner.dn.clone(),
             name: joiner.name.clone(),
             external: joiner.external,
+            silent: joiner.silent,
             place: joiner.place,
             stage,
             established: joiner.reported == Reported::Established,
@@ -167,6 +170,7 @@ impl JoinerSnapshot {
             dn: self.dn,
             name: self.name,
             external: self.external,
+            silent: self.silent,
             place: self.place,
             stage: match self.stage {
                 StageSnapshot::Connecting => Stage::Connecting,

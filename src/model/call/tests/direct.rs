@@ -3,7 +3,8 @@
 use super::extensions::made;
 use super::stage::*;
 use super::*;
-use crate::numbering::{DirectCalls, DirectMedia, HandleDirectCalls};
+use crate::dn::wish::InForce;
+use crate::numbering::{DirectCalls, DirectMedia, DirectOverride, HandleDirectCalls, PassThrough};
 use crate::request::OnCall;
 
 fn handled(handle: HandleDirectCalls, media: DirectMedia) -> Arc<Numbering> {
@@ -59,6 +60,45 @@ fn each_dn_has_its_own_setting() {
          link: make 2 bob as alice
          alice EventNetworkReached a1 Origination > bob Destination Ok
          alice EventEstablished a1 Origination > bob Destination Ok",
+    );
+}
+
+/// A desktop asks for another setting of its DN.
+fn asking(dn: &str, handle: HandleDirectCalls) -> Wishes {
+    let direct = DirectOverride {
+        handle: Some(handle),
+        media: None,
+    };
+    let mut wishes = Wishes::default();
+    wishes.set(&dn.into(), InForce { direct });
+    wishes
+}
+
+/// Seed 002 lines 2361-2386.
+#[test]
+fn what_its_desktop_asks_for_counts_before_the_setting_of_a_dn() {
+    let by_wish = |numbering, wishes| {
+        let from = CallerId::Extension(ALICE.into());
+        let mut stage = Stage::calling_as_wished(numbering, wishes, (CONN, CONFERENCE), from, "bob");
+        stage.answers(BOB);
+        stage
+    };
+    by_wish(many(PassThrough::All), asking(ALICE, HandleDirectCalls::Never)).says(
+        "link: make 2 bob as alice
+         bob EventRinging a1 Destination > alice Origination Ok
+         bob EventEstablished a1 Destination > alice Origination Ok",
+    );
+    let never = handled(HandleDirectCalls::Never, DirectMedia::default());
+    let mut stage = by_wish(never, asking(BOB, HandleDirectCalls::Always));
+    stage.says(
+        "link: make 2 bob as alice
+         bob EventRinging a1 Destination > alice Origination Ok
+         bob EventEstablished a1 Destination > alice Origination Ok",
+    );
+    stage.wishes = Wishes::default();
+    stage.on(OnCall::HoldCall, BOB, CONN).says(
+        "link: audio
+         bob EventHeld* a1 Destination > alice Origination Ok",
     );
 }
 

@@ -9,9 +9,12 @@ use proptest::prelude::*;
 use super::stage::*;
 use super::*;
 use crate::EventName;
+use crate::dn::wish::InForce;
 use crate::event_log::EventLog;
 use crate::link::{OperationId, TransferTarget};
-use crate::numbering::{CallingMethod, CallingPolicy, DestinationRule, DialPlan, DirectCalls, HandleDirectCalls, PassThrough};
+use crate::numbering::{
+    CallingMethod, CallingPolicy, DestinationRule, DialPlan, DirectCalls, DirectOverride, HandleDirectCalls, PassThrough,
+};
 use crate::request::{OnCall, OnCallWith, OnTwoCalls};
 
 const PEOPLE: [&str; 5] = [ALICE, BOB, CAROL, DAVE, ERIN];
@@ -350,6 +353,24 @@ fn numbering_of(policy: u8) -> Arc<Numbering> {
     }
 }
 
+/// Some clients ask that direct calls are handled, or are not.
+fn wishes_of(policy: u8) -> Wishes {
+    let mut wishes = Wishes::default();
+    let handled = |handle| {
+        let direct = DirectOverride {
+            handle: Some(handle),
+            media: None,
+        };
+        InForce { direct }
+    };
+    if policy >= 4 {
+        wishes.set(&ALICE.into(), handled(HandleDirectCalls::Never));
+        wishes.set(&BOB.into(), handled(HandleDirectCalls::Always));
+        wishes.set(&DAVE.into(), handled(HandleDirectCalls::OnLogin));
+    }
+    wishes
+}
+
 fn run(second: bool, inbound: bool, policy: u8, steps: Vec<(u8, u8, u8, u8)>, lost: bool) {
     let from = if inbound {
         from_pstn()
@@ -357,10 +378,12 @@ fn run(second: bool, inbound: bool, policy: u8, steps: Vec<(u8, u8, u8, u8)>, lo
         CallerId::Extension(ALICE.into())
     };
     let mut watch = Watch::new();
-    let numbering = numbering_of(policy);
-    let mut stage = Stage::calling_by(numbering.clone(), (CONN, CONFERENCE), from, "bob");
+    let (numbering, wishes) = (numbering_of(policy % 4), wishes_of(policy));
+    let first = (CONN, CONFERENCE);
+    let mut stage = Stage::calling_as_wished(numbering.clone(), wishes.clone(), first, from, "bob");
     if second {
-        let mut other = Stage::calling_by(numbering, (OTHER, SECOND), CallerId::Extension(BOB.into()), "carol");
+        let from = CallerId::Extension(BOB.into());
+        let mut other = Stage::calling_as_wished(numbering, wishes, (OTHER, SECOND), from, "carol");
         other.answers(CAROL);
         stage.live.extend(other.live.clone());
         watch.see_all(&mut other.out);
@@ -407,7 +430,7 @@ proptest! {
     fn one_end_for_each_party_and_one_answer_for_each_request(
         second: bool,
         inbound: bool,
-        policy in 0u8..4,
+        policy in 0u8..8,
         answered in proptest::bool::weighted(0.8),
         consults in proptest::bool::weighted(0.5),
         steps in proptest::collection::vec(any::<(u8, u8, u8, u8)>(), 0..50),

@@ -102,6 +102,8 @@ pub(super) struct Stage {
     pub(super) reference: u32,
     /// Other groups that may be absorbed.
     pub(super) others: Vec<Stage>,
+    /// What clients ask of their DNs.
+    pub(super) wishes: Wishes,
 }
 
 fn ids(conn: ConnId, conference: ConferenceId) -> CallIds {
@@ -133,6 +135,7 @@ impl Stage {
             pickups: 0,
             reference: 0,
             others: Vec::new(),
+            wishes: Wishes::default(),
         }
     }
 
@@ -142,14 +145,21 @@ impl Stage {
     }
 
     /// The same under another policy.
-    pub(super) fn calling_by(
+    pub(super) fn calling_by(numbering: Arc<Numbering>, at: (ConnId, ConferenceId), from: CallerId, dialled: &str) -> Self {
+        Self::calling_as_wished(numbering, Wishes::default(), at, from, dialled)
+    }
+
+    /// The same where clients ask for something.
+    pub(super) fn calling_as_wished(
         numbering: Arc<Numbering>,
+        wishes: Wishes,
         (conn, conference): (ConnId, ConferenceId),
         from: CallerId,
         dialled: &str,
     ) -> Self {
         let mut stage = Self::empty(conn, conference);
         stage.call.numbering = numbering;
+        stage.wishes = wishes;
         let dn = match &from {
             CallerId::Extension(dn) => dn.clone(),
             CallerId::Trunk { number, .. } => number.clone(),
@@ -216,6 +226,7 @@ impl Stage {
         while !inputs.is_empty() {
             let input = inputs.remove(0);
             let mut out = Vec::new();
+            self.call.handle(CallInput::Wishes(self.wishes.clone()), self.now, &mut out);
             self.call.handle(input, self.now, &mut out);
             inputs.extend(self.carry_out(out));
         }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::numbering::DirectCalls;
 use crate::{AddressType, CallType, MediaType};
 
 const ALICE: &str = "sip:alice@tandem.local";
@@ -29,6 +30,7 @@ fn facts() -> DnFacts {
         address_type: AddressType::DN,
         in_service: true,
         contacts: 1,
+        direct_calls: Some(DirectCalls::default()),
     }
 }
 
@@ -69,6 +71,7 @@ impl Rig {
             requestor: requestor(client),
             dn: dn.into(),
             facts: facts(),
+            wish: Wish::default(),
         };
         self.log.subscribe(subscription, NOW, &mut self.out)
     }
@@ -213,7 +216,7 @@ fn registering_shows_the_calls_that_are_there() {
         );
         assert_eq!(
             serde_json::to_string(&event.extensions).unwrap(),
-            r#"{"conn-1":"0000000000000a01","ct-1":1,"mt-1":0,"ps-1":12,"conn-2":"0000000000000a02","ct-2":1,"mt-2":0,"ps-2":10,"in-service":1}"#
+            r#"{"conn-1":"0000000000000a01","ct-1":1,"mt-1":0,"ps-1":12,"conn-2":"0000000000000a02","ct-2":1,"mt-2":0,"ps-2":10,"in-service":1,"handle-direct-calls":"true","handle-direct-calls-media":"all"}"#
         );
     }
     rig.publish(EventName::EventAbandoned, ALICE, 0xa02, PartyState::Null);

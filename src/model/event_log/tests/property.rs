@@ -124,6 +124,7 @@ impl Town {
                     requestor: requestor(self.desks[desk].client),
                     dn: DNS[dn].into(),
                     facts: facts(),
+                    wish: Wish::default(),
                 };
                 assert!(self.log.subscribe(subscription, self.now, &mut out));
             }

@@ -5,6 +5,7 @@ use super::*;
 use crate::TErrorCode;
 use crate::event_log::keep::{Journal, apply};
 use crate::event_log::watch::Start;
+use crate::numbering::{DirectMedia, DirectOverride};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -97,7 +98,7 @@ fn a_client_resumes_over_a_restart_with_all_that_it_missed() {
     kept.crash();
     assert_eq!(
         kept.house.rig.log.registrations(),
-        [(desk.client, DnId::new(ALICE), RegisterMode::Share)]
+        [(desk.client, DnId::new(ALICE), RegisterMode::Share, Wish::default())]
     );
     kept.house.dial(ALICE);
     let again = kept.house.open(1, from(last), at(6));
@@ -106,6 +107,40 @@ fn a_client_resumes_over_a_restart_with_all_that_it_missed() {
     assert_eq!(copies.len(), 3);
     assert_eq!(copies[..2], [(last, last), (last, last + 1)]);
     assert_eq!(copies[2].0, last + 1, "the chain goes on over the restart");
+}
+
+#[test]
+fn what_a_client_asks_of_a_dn_is_kept_with_its_registration() {
+    let mut kept = Housed::new(Limits::default());
+    let desk = kept.house.desk(1, &[ALICE]);
+    let of_media = |av| DirectOverride {
+        handle: None,
+        media: Some(DirectMedia { av, im: true }),
+    };
+    let wishes = [(1, of_media(true)), (1, of_media(false)), (2, of_media(false))];
+    for wish in wishes.map(|direct| Wish { direct: Some(direct) }) {
+        let subscription = Subscription {
+            requestor: requestor(desk.client.0),
+            dn: ALICE.into(),
+            facts: facts(),
+            wish,
+        };
+        let Rig { log, out } = &mut kept.house.rig;
+        assert!(log.subscribe(subscription, NOW, out));
+        kept.crash();
+        assert_eq!(
+            kept.house.rig.log.registrations(),
+            [(desk.client, DnId::new(ALICE), RegisterMode::Share, wish)]
+        );
+    }
+}
+
+/// A registration that an earlier version has kept.
+#[test]
+fn a_note_without_a_wish_is_read() {
+    let text = format!(r#"{{"Registered":{{"dn":"{ALICE}","mode":"Share"}}}}"#);
+    let note: keep::NoteRecord = serde_json::from_str(&text).expect("a note");
+    assert_eq!(serde_json::to_string(&note).expect("a note"), text);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::*;
 use crate::TErrorCode;
 use crate::link::{AudioSource, OperationId, Tone};
+use crate::numbering::DirectCalls;
 use crate::room::{PROMPT_ENTER_PIN, PROMPT_WRONG_PIN, RosterState};
 
 fn prompt_of(out: &[RoomOutput]) -> Option<AudioSource> {
@@ -206,6 +207,41 @@ fn callers_from_outside_come_in_in_silence() {
     let roster = scene.room.roster();
     assert_eq!(roster[0].name.as_deref(), Some("Carl"));
     assert!(roster[0].external);
+}
+
+/// `handle-direct-calls` (seed 002 lines 2330-2402): who dials a conference makes a direct call.
+#[test]
+fn a_dn_whose_direct_calls_are_not_handled_comes_in_in_silence() {
+    let mut scene = Scene::new(settings());
+    scene.wishes = asking(1002, HandleDirectCalls::Never);
+    assert_eq!(told(&scene.offer(1001)), ["Dialing 1001"]);
+    assert_eq!(told(&scene.connect(1001)), ["Established 1001", "Established meeting"]);
+    let silent = scene.join(1002);
+    let joined: Vec<_> = told(&scene.out).into_iter().skip(3).collect();
+    assert_eq!(joined, ["PartyAdded meeting", "PartyAdded 1001"]);
+    assert_eq!(scene.room.roster().len(), 2, "it is there all the same");
+    scene.wishes = asking(1002, HandleDirectCalls::Always);
+    assert_eq!(told(&scene.ask(release(&dn(1002)))), ["Error! 1002"], "as it came in");
+    let snapshot = scene.room.snapshot().expect("a room");
+    let (numbering, settings) = (scene.room.numbering.clone(), scene.room.settings.clone());
+    scene.room = Room::restore(snapshot, numbering, settings, scene.now, &mut Vec::new());
+    assert_eq!(told(&scene.released(silent)), ["PartyDeleted meeting", "PartyDeleted 1001"]);
+}
+
+#[test]
+fn a_configured_setting_silences_joiners_unless_their_desktops_ask_for_events() {
+    let mut scene = Scene::new(settings());
+    let never = DirectCalls {
+        handle: HandleDirectCalls::Never,
+        ..DirectCalls::default()
+    };
+    let extensions = [1001, 1002].map(|user| DnConfig::extension(dn(user)));
+    let builder = Numbering::builder().domain("tandem.local").direct_calls(never);
+    let built = extensions.into_iter().fold(builder, |builder, dn| builder.dn(dn)).build();
+    scene.room.numbering = Arc::new(built.expect("a sound numbering"));
+    scene.wishes = asking(1002, HandleDirectCalls::Always);
+    assert!(told(&scene.offer(1001)).is_empty());
+    assert_eq!(told(&scene.offer(1002)), ["Dialing 1002"]);
 }
 
 #[test]

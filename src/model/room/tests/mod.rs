@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use super::{Pin, Room, RoomInput, RoomOutput, RoomSettings};
 use crate::call::CallIds;
+use crate::dn::wish::{InForce, Wishes};
 use crate::link::{CallOffered, CallerId, Cause, LinkNotification, LinkRequest, ReleasedBy};
-use crate::numbering::{DnConfig, Numbering};
+use crate::numbering::{DirectOverride, DnConfig, HandleDirectCalls, Numbering};
 use crate::request::{OnCall, OnCallWith};
 use crate::{CallUuid, ClientId, ConferenceId, ConnId, DnId, Event, EventName, KvList, PartyId, ReferenceId, Request, Requestor};
 
@@ -88,6 +89,8 @@ struct Scene {
     room: Room,
     now: Instant,
     out: Vec<RoomOutput>,
+    /// What clients ask of their DNs.
+    wishes: Wishes,
 }
 
 impl Scene {
@@ -96,12 +99,14 @@ impl Scene {
             room: room(settings),
             now: Instant::now(),
             out: Vec::new(),
+            wishes: Wishes::default(),
         }
     }
 
     /// What an input brings out.
     fn give(&mut self, input: RoomInput) -> Vec<RoomOutput> {
         let mut out = Vec::new();
+        self.room.handle(RoomInput::Wishes(self.wishes.clone()), self.now, &mut out);
         self.room.handle(input, self.now, &mut out);
         self.out.extend(out.iter().cloned());
         out
@@ -192,6 +197,17 @@ fn move_of(out: &[RoomOutput]) -> Option<(crate::link::OperationId, (ConferenceI
 }
 
 /// The events as `NAME thisDn` with a star where they answer a request, in order; `dn` without its host.
+/// The desktop of this one asks that its direct calls are handled so.
+fn asking(user: u32, handle: HandleDirectCalls) -> Wishes {
+    let direct = DirectOverride {
+        handle: Some(handle),
+        media: None,
+    };
+    let mut wishes = Wishes::default();
+    wishes.set(&dn(user), InForce { direct });
+    wishes
+}
+
 fn told(out: &[RoomOutput]) -> Vec<String> {
     let line = |event: &Event, star: &str| {
         let this = event.this_dn.as_ref().map_or("-", |dn| dn.user());

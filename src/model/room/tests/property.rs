@@ -27,6 +27,7 @@ enum Step {
     Restart,
     LinkRestored,
     Account(usize),
+    Handle(u32, bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -48,6 +49,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Clear),
         1 => Just(Step::Restart),
         1 => Just(Step::LinkRestored),
+        1 => (1001_u32..1005, any::<bool>()).prop_map(|(user, on)| Step::Handle(user, on)),
         2 => (0_usize..6).prop_map(Step::Account),
     ]
 }
@@ -188,6 +190,8 @@ impl Play {
             Step::LinkRestored => self.give(RoomInput::LinkRestored),
             Step::Account(at) => self.connector.tell_account(at),
             Step::Restart => self.restart(),
+            Step::Handle(user, true) => self.scene.wishes = asking(user, HandleDirectCalls::Always),
+            Step::Handle(user, false) => self.scene.wishes = asking(user, HandleDirectCalls::Never),
         }
     }
 
