@@ -1,8 +1,8 @@
-//! `tandem journal`: what a journal holds, and whether it is whole. Reads only, takes no lock: a server may be at work.
+//! `tandem journal`: what journals hold, and whether they are whole. Reads only, takes no lock: a server may be at work.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -51,12 +51,15 @@ pub enum JournalCommand {
 /// Where the journal is.
 #[derive(Clone, PartialEq, Eq, Debug, Args)]
 pub struct Place {
-    /// The directory of the journal
+    /// The directory of the journal, or of the journals of several processes
     #[arg(long, value_name = "DIRECTORY")]
     dir: Option<PathBuf>,
     /// The configuration file that says where it is, as for `tandem serve`
     #[arg(long, value_name = "FILE", conflicts_with = "dir")]
     config: Option<PathBuf>,
+    /// Sets one option over the file and the environment, as for `tandem serve`
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE", conflicts_with = "dir")]
+    sets: Vec<String>,
 }
 
 impl Place {
@@ -64,7 +67,7 @@ impl Place {
         if let Some(dir) = &self.dir {
             return Ok(dir.clone());
         }
-        let loaded = Config::load(self.config.as_deref(), &[], environment());
+        let loaded = Config::load(self.config.as_deref(), &self.sets, environment());
         let config = loaded.map_err(|problems| super::config::refuse(&problems))?.config;
         look::directory_of(&config.journal).map_err(|error| failed(&error))
     }
@@ -99,20 +102,28 @@ pub fn run(command: &JournalCommand) -> ExitCode {
                 Ok(directory) => directory,
                 Err(code) => return code,
             };
-            let mut scopes = match look::inspect(&directory) {
-                Ok(scopes) => scopes,
+            let inspected = look::journals(&directory).and_then(|journals| {
+                let views: Result<Vec<_>, _> = journals.iter().map(|journal| look::inspect(journal)).collect();
+                Ok((views?, journals))
+            });
+            let (scopes, journals) = match inspected {
+                Ok(found) => found,
                 Err(error) => return failed(&error),
             };
+            let mut scopes: Vec<ScopeView> = scopes.into_iter().flatten().collect();
             scopes.retain(|view| scope.is_none_or(|only| view.scope == only));
+            if let Some(scope) = scope.filter(|_| scopes.is_empty()) {
+                return failed(&format!("{}: nothing is kept of {scope}", directory.display()));
+            }
             scopes.iter_mut().for_each(|view| wanted.retain(view));
             for problem in scopes.iter().flat_map(|view| &view.problems) {
                 eprintln!("{problem}");
             }
             let records = !summary;
             if *json {
-                super::config::print(&format!("{:#}\n", wanted.as_json(&directory, &scopes, records)))
+                super::config::print(&format!("{:#}\n", wanted.as_json(&directory, &journals, &scopes, records)))
             } else {
-                super::config::print(&wanted.as_text(&directory, &scopes, records))
+                super::config::print(&wanted.as_text(&journals, &scopes, records))
             }
         }
     }
@@ -138,7 +149,7 @@ fn by_kind(view: &ScopeView) -> BTreeMap<u8, (usize, usize)> {
     kinds
 }
 
-fn files(directory: &std::path::Path) -> (u64, u64) {
+fn files(directory: &Path) -> (u64, u64) {
     // A journal that was read a moment ago is there.
     look::extent(directory).unwrap_or_default()
 }
@@ -151,34 +162,45 @@ impl Wanted<'_> {
         });
     }
 
-    fn as_text(&self, directory: &std::path::Path, scopes: &[ScopeView], records: bool) -> String {
-        let (segments, bytes) = files(directory);
-        let mut text = format!(
-            "{}: format version {}, {segments} segments, {bytes} bytes in all\n",
-            directory.display(),
-            look::VERSION
-        );
-        for view in scopes {
+    fn as_text(&self, journals: &[PathBuf], scopes: &[ScopeView], records: bool) -> String {
+        let mut text = String::new();
+        for directory in journals {
+            let (segments, bytes) = files(directory);
+            let between = if text.is_empty() { "" } else { "\n" };
             // Writing into a String does not fail.
-            let _ = writeln!(text, "\n{}", view.scope);
-            for (kind, (count, bytes)) in by_kind(view) {
-                let _ = writeln!(text, "  {:12} {count:8} records {bytes:10} bytes", look::kind_name(kind));
-            }
-            for ((kind, id), value) in view.records.iter().filter(|_| records) {
-                let (name, id) = (look::kind_name(*kind), look::id_text(*kind, id));
-                let _ = writeln!(text, "  {name} {id}: {}", look::value(value, self.show_sensitive));
+            let _ = writeln!(
+                text,
+                "{between}{}: format version {}, {segments} segments, {bytes} bytes in all",
+                directory.display(),
+                look::VERSION
+            );
+            for view in scopes.iter().filter(|view| view.directory == *directory) {
+                self.write_scope(&mut text, view, records);
             }
         }
         text
     }
 
-    fn as_json(&self, directory: &std::path::Path, scopes: &[ScopeView], records: bool) -> Value {
-        let (segments, bytes) = files(directory);
+    fn write_scope(&self, text: &mut String, view: &ScopeView, records: bool) {
+        let _ = writeln!(text, "\n{}", view.scope);
+        for (kind, (count, bytes)) in by_kind(view) {
+            let _ = writeln!(text, "  {:12} {count:8} records {bytes:10} bytes", look::kind_name(kind));
+        }
+        for ((kind, id), value) in view.records.iter().filter(|_| records) {
+            let (name, id) = (look::kind_name(*kind), look::id_text(*kind, id));
+            let _ = writeln!(text, "  {name} {id}: {}", look::value(value, self.show_sensitive));
+        }
+    }
+
+    fn as_json(&self, directory: &Path, journals: &[PathBuf], scopes: &[ScopeView], records: bool) -> Value {
+        let extents = journals.iter().map(|journal| files(journal));
+        let (segments, bytes) = extents.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
         let scopes = scopes.iter().map(|view| {
             let kinds = by_kind(view).into_iter();
             let kinds = kinds.map(|(kind, (count, bytes))| (look::kind_name(kind), json!({ "records": count, "bytes": bytes })));
             let mut scope = json!({
                 "scope": view.scope.to_string(),
+                "directory": view.directory.display().to_string(),
                 "kinds": kinds.collect::<serde_json::Map<_, _>>(),
                 "problems": view.problems,
             });
@@ -206,17 +228,24 @@ impl Wanted<'_> {
 }
 
 fn verify(directory: PathBuf) -> ExitCode {
-    let verdict = match look::verify(&directory) {
-        Ok(verdict) => verdict,
+    let checked = look::journals(&directory).and_then(|journals| journals.iter().map(|journal| look::verify(journal)).collect());
+    let verdicts: Vec<look::Verdict> = match checked {
+        Ok(verdicts) => verdicts,
         Err(error) => return failed(&error),
     };
-    let notes = verdict.notes.iter().map(|note| format!("note: {note}"));
-    let lines: Vec<String> = verdict.checked.iter().cloned().chain(notes).collect();
-    let printed = super::config::print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>());
-    for wrong in &verdict.wrong {
-        eprintln!("{wrong}");
+    let lines: String = verdicts
+        .iter()
+        .flat_map(|verdict| {
+            let notes = verdict.notes.iter().map(|note| format!("note: {note}\n"));
+            verdict.checked.iter().map(|line| format!("{line}\n")).chain(notes)
+        })
+        .collect();
+    let printed = super::config::print(&lines);
+    let wrong: Vec<&String> = verdicts.iter().flat_map(|verdict| &verdict.wrong).collect();
+    for line in &wrong {
+        eprintln!("{line}");
     }
-    match verdict.wrong.len() {
+    match wrong.len() {
         0 => printed,
         1 => failed("1 problem found"),
         n => failed(&format!("{n} problems found")),

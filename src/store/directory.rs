@@ -31,6 +31,16 @@ pub struct Extent {
     pub bytes: u64,
 }
 
+impl Drop for Directory {
+    /// A process that is just being started has every file of this one open until it executes its program: closing the file is not enough.
+    fn drop(&mut self) {
+        if let Some(file) = lock(&self.held).take() {
+            // Closing it is next.
+            let _ = file.unlock();
+        }
+    }
+}
+
 impl Directory {
     /// Makes the directory where it is missing, and takes it for this process. Storage that cannot be written costs durability only: the
     /// directory may be taken later, with [`Directory::take`].

@@ -17,6 +17,8 @@ pub use super::shown::{id_matches, id_text, kind_name, value};
 
 /// What is kept of one scope.
 pub struct ScopeView {
+    /// The directory of its journal.
+    pub directory: PathBuf,
     /// Which.
     pub scope: Scope,
     /// The live records by kind and id.
@@ -25,7 +27,36 @@ pub struct ScopeView {
     pub problems: Vec<String>,
 }
 
-/// The live records of every scope there is in a directory.
+/// The journals in a directory: one in the directory itself (`tandem serve`), or one for each process below it (`tandem tserver` and
+/// `tandem connector`, run by one configuration). No journal at all is an error, for whoever looks expects one.
+pub fn journals(directory: &Path) -> Result<Vec<PathBuf>, String> {
+    let named = |error: io::Error| format!("{}: {error}", directory.display());
+    if !directory.is_dir() {
+        return Err(format!("{}: there is no such directory", directory.display()));
+    }
+    let mut candidates = vec![directory.to_owned()];
+    for entry in std::fs::read_dir(directory).map_err(named)?.flatten() {
+        if scope_named(&entry.file_name().to_string_lossy()).is_some() && entry.path().is_dir() {
+            candidates.push(entry.path());
+        }
+    }
+    let mut found = Vec::new();
+    for candidate in candidates {
+        if candidate.join(database::FILE).exists() || !segments(&candidate).map_err(named)?.is_empty() {
+            found.push(candidate);
+        }
+    }
+    found.sort();
+    if found.is_empty() {
+        return Err(format!(
+            "{}: there is no journal in it, and none of a process below it (tserver, connector-0, ...)",
+            directory.display()
+        ));
+    }
+    Ok(found)
+}
+
+/// The live records of every scope there is in the directory of a journal.
 pub fn inspect(directory: &Path) -> Result<Vec<ScopeView>, String> {
     let scopes = scopes(directory)?;
     Ok(scopes.into_iter().map(|scope| view(directory, scope)).collect())
@@ -54,6 +85,7 @@ fn view(directory: &Path, scope: Scope) -> ScopeView {
         None => Ok(Kept::default()),
     });
     ScopeView {
+        directory: directory.to_owned(),
         scope,
         problems: problems(directory, &live),
         records: live.records,

@@ -163,7 +163,11 @@ pub fn load(path: &Path) -> io::Result<Option<Vec<u8>>> {
 pub fn read<'a>(id: SegmentId, bytes: &'a [u8], mut take: impl FnMut(usize, Frame<'a>)) -> Result<Flaws, Refused> {
     let mut flaws = Flaws::default();
     let Some((header, _)) = bytes.split_first_chunk::<HEADER>() else {
-        // Killed while the file was made; nothing had been written into it.
+        // Killed while the file was made: it is empty, or has the beginning of its header, or after a loss of power zeros.
+        let begun = id.header().starts_with(bytes) || bytes.iter().all(|byte| *byte == 0);
+        if !begun {
+            return Err(Refused::Foreign);
+        }
         flaws.torn = (!bytes.is_empty()).then_some((0, bytes.len()));
         return Ok(flaws);
     };

@@ -102,6 +102,12 @@ fn verify_says_what_is_wrong_and_where() {
         code == 1 && err.contains("0007.seg: it is not a file of Tandem's journal"),
         "{err}"
     );
+    std::fs::write(&segment, "a short letter").expect("written");
+    let (code, _, err) = tandem(directory.path(), &["verify"]);
+    assert!(
+        code == 1 && err.contains("0007.seg: it is not a file of Tandem's journal"),
+        "{err}"
+    );
     let database = directory.path().join("journal.db");
     let mut bytes = std::fs::read(&database).expect("the database");
     let middle = bytes.len() / 2;
@@ -115,6 +121,51 @@ fn verify_says_what_is_wrong_and_where() {
 }
 
 #[test]
+fn the_journals_of_several_processes_are_found_below_their_directory() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let kept: Vec<_> = ["tserver", "connector-1"]
+        .map(|process| with_records(&directory.path().join(process)))
+        .into_iter()
+        .collect();
+    // What has the name of no process is somebody else's.
+    std::fs::create_dir(directory.path().join("archive")).expect("a directory");
+    let shown = inspected(directory.path(), &["--summary"]);
+    let directories: Vec<_> = (0..2).map(|scope| shown["scopes"][scope]["directory"].clone()).collect();
+    assert_eq!(
+        directories,
+        ["connector-1", "tserver"].map(|process| json!(directory.path().join(process))),
+        "{shown}"
+    );
+    let (code, text, _) = tandem(directory.path(), &["inspect", "--kind", "bindings"]);
+    assert_eq!(
+        (code, text.matches("bindings sip:1001@tandem.local: {").count()),
+        (0, 2),
+        "{text}"
+    );
+    let (code, _, err) = tandem(directory.path(), &["inspect", "--scope", "connector-7"]);
+    assert!(code == 1 && err.contains("nothing is kept of connector-7"), "{err}");
+    for (store, journal) in kept {
+        drop((journal, store));
+    }
+    let database = directory.path().join("connector-1/journal.db");
+    std::fs::write(&database, "not a database any more").expect("written");
+    let (code, out, err) = tandem(directory.path(), &["verify"]);
+    assert!(code == 1 && err.contains("connector-1/journal.db: "), "{err}");
+    assert!(out.contains("tserver/journal.db: 2 records"), "{out}");
+}
+
+#[test]
+fn the_configuration_says_where_the_journals_are() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let _kept = with_records(&directory.path().join("tserver"));
+    let set = format!("journal.dir={}", directory.path().display());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
+    command.args(["journal", "verify", "--set", &set]);
+    let (code, out, err) = program::run(&mut command, b"");
+    assert!(code == 0 && out.contains("operations"), "{out}{err}");
+}
+
+#[test]
 fn a_directory_that_is_not_there_is_told() {
     let directory = tempfile::tempdir().expect("a directory");
     for what in ["inspect", "verify"] {
@@ -122,6 +173,10 @@ fn a_directory_that_is_not_there_is_told() {
         assert!(code == 1 && err.contains("nothing: there is no such directory"), "{err}");
     }
     assert!(!directory.path().join("nothing").exists());
+    for what in ["inspect", "verify"] {
+        let (code, _, err) = tandem(directory.path(), &[what]);
+        assert!(code == 1 && err.contains("there is no journal in it"), "{err}");
+    }
     let (code, _, err) = tandem(directory.path(), &["inspect", "--scope", "alice"]);
     assert!(code == 2 && err.contains("connector-"), "{err}");
 }
