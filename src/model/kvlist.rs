@@ -102,6 +102,11 @@ impl KvList {
         self.0.len() != before
     }
 
+    /// Removes each key of `other`.
+    pub fn remove_all(&mut self, other: &KvList) {
+        self.0.retain(|(key, _)| other.value(key).is_none());
+    }
+
     /// Removes every pair.
     pub fn clear(&mut self) {
         self.0.clear();

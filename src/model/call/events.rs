@@ -144,7 +144,7 @@ impl Call {
             media_type: Some(MediaType::Voice),
             ani: conn.ani.clone(),
             dnis: conn.dnis.clone(),
-            user_data: Some(conn.user_data.clone()),
+            user_data: Some(self.user_data_seen_by(conn, device)),
             ..Event::new(name)
         };
         event.extensions.set(CONVERSATION_ID, &*conn.conversation_id);

@@ -176,7 +176,10 @@ impl Call {
                 self.consulting(pending, *consult, now, out);
             }
             Op::Merge(merge) => self.merged(pending, merge, now, out),
-            Op::SingleStep(step) => self.single_step_audio(pending, step, now, out),
+            Op::SingleStep(ref step) => {
+                let step = step.clone();
+                self.single_step_audio(pending, step, now, out);
+            }
             Op::Pickup(pickup) => self.picked_up(pending, pickup, now, out),
             Op::Digits | Op::Absorb(_) => {}
         }
@@ -184,13 +187,21 @@ impl Call {
 
     /// Ends the operation with an error; what it had begun is undone.
     pub(super) fn fail(&mut self, error: TError, cause: Option<&Cause>, out: &mut Vec<CallOutput>) {
+        if let Some(Pending {
+            op: Op::SingleStep(step),
+            conn,
+            ..
+        }) = &self.pending
+        {
+            // It leaves with the data that it was shown.
+            self.drop_joining(*conn, step.target, cause, out);
+        }
         let Some(pending) = self.pending.take() else { return };
         let dn = self.device(pending.by).map(|device| device.dn.clone());
         match &pending.op {
             Op::Consult(consult) => self
                 .devices
                 .retain(|device| device.key != consult.target || device.leg != Leg::NotMade),
-            Op::SingleStep(step) => self.drop_joining(pending.conn, step.target, cause, out),
             Op::Pickup(pickup) => {
                 self.drop_joining(pending.conn, pickup.target, cause, out);
                 if error.code != TErrorCode::CallRejected {

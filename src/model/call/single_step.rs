@@ -2,7 +2,7 @@
 //!
 //! The new party is called into the call while the others go on; it hears nobody and nobody hears it until it has answered. Only then
 //! does the controller leave (seed 002 line 3447). Until then the operation is in progress; where the new party does not answer, all is
-//! as it was.
+//! as it was. The user data of the request is shown to the new party from the beginning, and is the call's when it has answered.
 
 use std::time::Instant;
 
@@ -16,16 +16,18 @@ use super::party::{Arrival, Joining, Party};
 use super::{Call, CallOutput, With, wrong_state};
 use crate::link::Cause;
 use crate::numbering::Regrouping;
-use crate::{CallState, ConnId, DnRole, EventName, PartyState, TError, TErrorCode};
+use crate::{CallState, ConnId, DnRole, EventName, KvList, PartyState, TError, TErrorCode};
 
 /// A party that is called into a call.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(super) struct SingleStep {
     pub(super) target: DeviceKey,
     /// It takes the place of the one that asks.
     pub(super) transfer: bool,
     /// It has answered.
     pub(super) connected: bool,
+    /// What is set in the call's user data when it is done.
+    pub(super) user_data: KvList,
 }
 
 impl Call {
@@ -44,9 +46,11 @@ impl Call {
         let asking = self.dn_of(at.1).ok_or(TErrorCode::PartyNotOnCall)?;
         let leg = self.leg_options(&asking, &with.other_dn, &with.extensions)?;
         let called = self.called_for(at.0, at.1, &with.other_dn)?;
-        let user_data = self.user_data_with(at.0, &with.user_data)?;
+        self.user_data_with(at.0, &with.user_data)?;
         self.begin_single_step(at, called, transfer, Asker::Client(with.requestor), now)?;
-        self.replace_user_data(at.0, user_data);
+        if let Some(coming) = self.coming_user_data(at.0) {
+            *coming = with.user_data;
+        }
         if let Some(pending) = &mut self.pending {
             pending.reasons = with.reasons;
         }
@@ -97,6 +101,7 @@ impl Call {
             target,
             transfer,
             connected: false,
+            user_data: KvList::new(),
         };
         self.begin(Op::SingleStep(step), (id, by), asker, Step::Audio, now);
         Ok(())
@@ -123,9 +128,10 @@ impl Call {
     fn single_step_done(&mut self, pending: Pending, step: SingleStep, out: &mut Vec<CallOutput>) {
         let (id, by) = (pending.conn, pending.by);
         if step.transfer {
-            self.replaced(pending, step.target, CallState::Transferred, out);
+            self.replaced(pending, step, out);
             return;
         }
+        let changed = self.take_user_data(id, &step.user_data);
         let there = self.conn(id).map(|conn| conn.others(by)).unwrap_or_default();
         let Some(conn) = self.conn_mut(id) else { return };
         for party in &mut conn.parties {
@@ -139,17 +145,21 @@ impl Call {
         }
         let asked = pending.asker.requestor().map(|requestor| (requestor, pending.reasons));
         self.tell_added(id, by, step.target, by, asked, out);
+        if changed {
+            self.tell_user_data(id, self.dn_of(by).map(|dn| (dn, DnRole::AddedBy)), None, out);
+        }
         self.progress(pending.asker, 200, out);
     }
 
     /// The new party has the place of the one that asked: that one is released, the others are told.
-    pub(super) fn replaced(&mut self, pending: Pending, target: DeviceKey, state: CallState, out: &mut Vec<CallOutput>) {
-        let (id, by) = (pending.conn, pending.by);
+    fn replaced(&mut self, pending: Pending, step: SingleStep, out: &mut Vec<CallOutput>) {
+        let (id, by, target) = (pending.conn, pending.by, step.target);
+        let changed = self.take_user_data(id, &step.user_data);
         let told = Told {
             requestor: pending.asker.requestor(),
             reasons: pending.reasons,
             third: self.dn_of(target).map(|dn| (dn, DnRole::Destination)),
-            ..Told::new(EventName::EventReleased, PartyState::Null, state)
+            ..Told::new(EventName::EventReleased, PartyState::Null, CallState::Transferred)
         };
         self.tell_known(id, by, told, out);
         let who = self.dn_of(by);
@@ -159,7 +169,10 @@ impl Call {
             party.joining = None;
         }
         let there = conn.others(target);
-        self.tell_transferred(id, &there, who, out);
+        self.tell_transferred(id, &there, who.clone(), out);
+        if changed {
+            self.tell_user_data(id, who.map(|dn| (dn, DnRole::TransferredBy)), None, out);
+        }
         self.progress(pending.asker, 200, out);
     }
 
@@ -168,7 +181,7 @@ impl Call {
         let Some(pending) = self.pending.as_ref().filter(|pending| pending.conn == id) else {
             return false;
         };
-        let Op::SingleStep(step) = pending.op else { return false };
+        let Op::SingleStep(step) = &pending.op else { return false };
         if key == step.target {
             let error = error_of_call(verdict(cause, self.rings(key)).outcome);
             self.fail(error, Some(cause), out);
@@ -179,8 +192,9 @@ impl Call {
             return false;
         }
         // The phone that transfers has hung up, as phones do: the new party rings on for the one that is left.
+        let step = step.clone();
         let Some(pending) = self.pending.take() else { return false };
-        self.replaced(pending, step.target, CallState::Transferred, out);
+        self.replaced(pending, step, out);
         true
     }
 }

@@ -3,12 +3,16 @@
 //! A consultation begins with a copy of the main call's data, and from then on each call has its own. At completion the main call takes
 //! what was set, changed or deleted in the consultation since, and keeps what it did itself; a key that both changed has the value of the
 //! consultation, which is the later stage of the conversation. A call that is no consultation about the main one is taken with all it has.
+//!
+//! What a single-step operation brings along is shown to the party that it calls, and is the call's for the others when it is done. A key
+//! of it that is set or deleted before that stays as it was set or deleted: that came later.
 
 use std::sync::Arc;
 
 use super::conn::Conn;
 use super::device::DeviceKey;
 use super::events::Told;
+use super::operation::Op;
 use super::{Call, CallOutput};
 use crate::{CallState, ConnId, DnRole, EventName, KvList, KvValue, PartyState, Requestor, TError, TErrorCode};
 
@@ -22,6 +26,15 @@ impl Call {
         out: &mut Vec<CallOutput>,
     ) -> Result<(), TError> {
         let user_data = self.user_data_with(at.0, pairs)?;
+        let limit_bytes = self.settings.user_data_limit_bytes;
+        if let Some(coming) = self.coming_user_data(at.0) {
+            let mut left = coming.clone();
+            left.remove_all(pairs);
+            let mut all = user_data.clone();
+            all.merge(&left);
+            check_size(&all, limit_bytes)?;
+            *coming = left;
+        }
         self.set_user_data(at, requestor, user_data, out)
     }
 
@@ -35,6 +48,9 @@ impl Call {
     ) -> Result<(), TError> {
         let mut user_data = self.user_data_of(at.0);
         user_data.remove(key);
+        if let Some(coming) = self.coming_user_data(at.0) {
+            coming.remove(key);
+        }
         self.set_user_data(at, requestor, user_data, out)
     }
 
@@ -44,6 +60,9 @@ impl Call {
         requestor: Requestor,
         out: &mut Vec<CallOutput>,
     ) -> Result<(), TError> {
+        if let Some(coming) = self.coming_user_data(at.0) {
+            coming.clear();
+        }
         self.set_user_data(at, requestor, KvList::new(), out)
     }
 
@@ -105,6 +124,35 @@ impl Call {
         user_data.merge_changes(&consultation.copied, &other.user_data);
         check_size(&user_data, self.settings.user_data_limit_bytes)?;
         Ok(user_data)
+    }
+
+    /// What the operation in progress on a call brings into its user data.
+    pub(super) fn coming_user_data(&mut self, id: ConnId) -> Option<&mut KvList> {
+        let pending = self.pending.as_mut().filter(|pending| pending.conn == id)?;
+        match &mut pending.op {
+            Op::SingleStep(step) => Some(&mut step.user_data),
+            _ => None,
+        }
+    }
+
+    /// The user data as a party is to see it: one that is called into the call sees what it comes with.
+    pub(super) fn user_data_seen_by(&self, conn: &Conn, key: DeviceKey) -> Arc<KvList> {
+        let pending = self.pending.as_ref().filter(|pending| pending.conn == conn.id);
+        match pending.map(|pending| &pending.op) {
+            Some(Op::SingleStep(step)) if step.target == key && !step.user_data.is_empty() => {
+                let mut user_data = KvList::clone(&conn.user_data);
+                user_data.merge(&step.user_data);
+                Arc::new(user_data)
+            }
+            _ => conn.user_data.clone(),
+        }
+    }
+
+    /// Sets what fits, as was checked; says whether that changed anything.
+    pub(super) fn take_user_data(&mut self, id: ConnId, pairs: &KvList) -> bool {
+        let mut user_data = self.user_data_of(id);
+        user_data.merge(pairs);
+        self.replace_user_data(id, user_data)
     }
 
     /// Says whether that changed anything.

@@ -1,13 +1,17 @@
 //! The user data of a consultation: a copy of the main call's and what the request adds. At completion the main call takes what was set,
-//! changed or deleted there, and keeps what it did itself (ch. 9.5, 9.6, 9.7, 12).
+//! changed or deleted there, and keeps what it did itself (ch. 9.5, 9.6, 9.7, 12). And that of a single-step transfer or conference,
+//! which is the call's when the target has answered, and never where it does not (ch. 9.9, 9.10).
 
 use tandem_wire::ClientRequest;
-use tandem_wire::model::EventName::{EventAttachedDataChanged, EventEstablished, EventPartyChanged};
+use tandem_wire::model::EventName::{
+    EventAttachedDataChanged, EventEstablished, EventPartyAdded, EventPartyChanged, EventPartyDeleted, EventRinging,
+};
 use tandem_wire::model::request::{OnCallWith, OnTwoCalls};
 use tandem_wire::model::{ConnId, KvList};
 
 use crate::golden::stage::{Stage, dn, on_two, with};
 use crate::rig::cti::Desk;
+use crate::rig::handset::{CallNumber, Handset};
 
 fn pairs(pairs: &[(&str, &str)]) -> KvList {
     pairs.iter().copied().collect()
@@ -230,4 +234,207 @@ async fn a_transfer_is_refused_where_the_data_of_both_calls_is_too_much_for_one(
     carol.is_over(ringing).await;
     stage.server.idle().await;
     stage.server.alive().await;
+}
+
+/// Alice and Bob talk about customer 4711; Bob brings Carol in, about case 77. Carol rings, and Alice notes something.
+async fn single_step(operation: OnCallWith) -> (Stage, [Handset; 3], u32, CallNumber) {
+    let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
+    let [alice, bob, carol] = &phones;
+    let (call, _, _) = stage.talk(alice, bob).await;
+    let attach = ClientRequest::attach_user_data(&dn("1002"), call, pairs(&[("customer", "4711")]));
+    stage.asks(attach).await;
+    stage.begins();
+    let request = with(operation, "1002", call, "1003").user_data(pairs(&[("case", "77")]));
+    let reference = stage.sends(request).await;
+    let ringing = carol.rings().await;
+    stage.event(EventRinging, "1003").await;
+    let note = ClientRequest::attach_user_data(&dn("1001"), call, pairs(&[("note", "ok")]));
+    stage.asks(note).await;
+    stage.event(EventAttachedDataChanged, "1003").await;
+    (stage, phones, reference, ringing)
+}
+
+const CUSTOMER: &str = "data=customer:4711,note:ok";
+const CASE: &str = "data=customer:4711,note:ok,case:77";
+
+#[tokio::test]
+async fn data_of_a_single_step_transfer_is_the_calls_when_the_target_has_answered() {
+    let (mut stage, phones, _, ringing) = single_step(OnCallWith::SingleStepTransfer).await;
+    let [alice, bob, carol] = &phones;
+    carol.picks_up(ringing).await;
+    stage.event(EventPartyChanged, "1001").await;
+    bob.is_over(0).await;
+    alice.hangs_up(0).await;
+    carol.is_over(ringing).await;
+    let changed = format!("EventAttachedDataChanged call-1 third=1002/TransferredBy {CASE}");
+    stage
+        .ends(
+            "data_of_a_single_step_transfer",
+            &[alice, bob, carol],
+            &[
+                (
+                    "1001",
+                    &[
+                        &format!("EventAttachedDataChanged*AttachUserData call-1 third=1001 {CUSTOMER}"),
+                        &format!("EventPartyChanged call-1 Transferred {CASE}"),
+                        &changed,
+                        &format!("EventReleased call-1 {CASE}"),
+                    ],
+                ),
+                (
+                    "1002",
+                    &[
+                        &format!("EventAttachedDataChanged call-1 third=1001 {CUSTOMER}"),
+                        &format!("EventReleased*SingleStepTransfer call-1 Transferred {CASE}"),
+                    ],
+                ),
+                (
+                    "1003",
+                    &[
+                        "EventRinging call-1 Transferred data=customer:4711,case:77",
+                        &format!("EventAttachedDataChanged call-1 third=1001 {CASE}"),
+                        &format!("EventEstablished call-1 {CASE}"),
+                        &changed,
+                        &format!("EventReleased call-1 {CASE}"),
+                    ],
+                ),
+            ],
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn data_of_a_single_step_transfer_that_is_declined_never_was_the_calls() {
+    let (mut stage, phones, reference, ringing) = single_step(OnCallWith::SingleStepTransfer).await;
+    let [alice, bob, carol] = &phones;
+    carol.refuses(ringing, "603 Decline", "").await;
+    assert_eq!(stage.answer(reference).await.error_code, Some(233));
+    alice.hangs_up(0).await;
+    bob.is_over(0).await;
+    stage
+        .ends(
+            "data_of_a_single_step_transfer_declined",
+            &[alice, bob, carol],
+            &[
+                (
+                    "1001",
+                    &[
+                        &format!("EventAttachedDataChanged*AttachUserData call-1 {CUSTOMER}"),
+                        &format!("EventReleased call-1 Ok {CUSTOMER}"),
+                    ],
+                ),
+                (
+                    "1002",
+                    &[
+                        &format!("EventAttachedDataChanged call-1 {CUSTOMER}"),
+                        "EventError*SingleStepTransfer error=233",
+                        &format!("EventReleased call-1 Ok {CUSTOMER}"),
+                    ],
+                ),
+                (
+                    "1003",
+                    &[
+                        "EventRinging call-1 Transferred data=customer:4711,case:77",
+                        &format!("EventAttachedDataChanged call-1 {CASE}"),
+                        &format!("EventReleased call-1 {CASE}"),
+                    ],
+                ),
+            ],
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn data_of_a_single_step_conference_is_the_calls_when_the_target_has_answered() {
+    let (mut stage, phones, _, ringing) = single_step(OnCallWith::SingleStepConference).await;
+    let [alice, bob, carol] = &phones;
+    carol.picks_up(ringing).await;
+    stage.event(EventPartyAdded, "1002").await;
+    carol.hangs_up(ringing).await;
+    stage.event(EventPartyDeleted, "1002").await;
+    alice.hangs_up(0).await;
+    bob.is_over(0).await;
+    let changed = format!("EventAttachedDataChanged call-1 third=1002/AddedBy {CASE}");
+    let deleted = format!("EventPartyDeleted call-1 {CASE}");
+    let released = format!("EventReleased call-1 {CASE}");
+    stage
+        .ends(
+            "data_of_a_single_step_conference",
+            &[alice, bob, carol],
+            &[
+                (
+                    "1001",
+                    &[
+                        &format!("EventAttachedDataChanged*AttachUserData call-1 {CUSTOMER}"),
+                        &format!("EventPartyAdded call-1 Conferenced {CASE}"),
+                        &changed,
+                        &deleted,
+                        &released,
+                    ],
+                ),
+                (
+                    "1002",
+                    &[
+                        &format!("EventAttachedDataChanged call-1 {CUSTOMER}"),
+                        &format!("EventPartyAdded*SingleStepConference call-1 Conferenced {CASE}"),
+                        &changed,
+                        &deleted,
+                        &released,
+                    ],
+                ),
+                (
+                    "1003",
+                    &[
+                        "EventRinging*SingleStepConference call-1 data=customer:4711,case:77",
+                        &format!("EventAttachedDataChanged call-1 {CASE}"),
+                        &format!("EventEstablished call-1 Conferenced {CASE}"),
+                        &changed,
+                        &released,
+                    ],
+                ),
+            ],
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn data_of_a_single_step_conference_that_is_declined_never_was_the_calls() {
+    let (mut stage, phones, reference, ringing) = single_step(OnCallWith::SingleStepConference).await;
+    let [alice, bob, carol] = &phones;
+    carol.refuses(ringing, "486 Busy Here", "").await;
+    assert_eq!(stage.answer(reference).await.error_code, Some(231));
+    stage.hear(&[(alice, "1002"), (bob, "1001"), (carol, "")]).await;
+    alice.hangs_up(0).await;
+    bob.is_over(0).await;
+    stage
+        .ends(
+            "data_of_a_single_step_conference_declined",
+            &[alice, bob, carol],
+            &[
+                (
+                    "1001",
+                    &[
+                        &format!("EventAttachedDataChanged*AttachUserData call-1 {CUSTOMER}"),
+                        &format!("EventReleased call-1 Ok {CUSTOMER}"),
+                    ],
+                ),
+                (
+                    "1002",
+                    &[
+                        &format!("EventAttachedDataChanged call-1 {CUSTOMER}"),
+                        "EventError*SingleStepConference error=231",
+                        &format!("EventReleased call-1 Ok {CUSTOMER}"),
+                    ],
+                ),
+                (
+                    "1003",
+                    &[
+                        "EventRinging*SingleStepConference call-1 data=customer:4711,case:77",
+                        &format!("EventAttachedDataChanged call-1 {CASE}"),
+                        &format!("EventReleased call-1 {CASE}"),
+                    ],
+                ),
+            ],
+        )
+        .await;
 }

@@ -1,4 +1,4 @@
-//! The user data of two calls that become one.
+//! The user data that a consultation, a second call or a single-step operation brings into a call.
 
 use super::stage::*;
 use super::*;
@@ -284,4 +284,141 @@ fn a_redirection_with_too_much_data_is_refused() {
     }
     stage.ask(request).says("only bob EventError* 223");
     stage.has(CONN, &[("main", &bulk())]);
+}
+
+/// The call has {a, b}; Bob calls Carol into it with {b, c}, and she rings.
+fn bringing(operation: OnCallWith) -> Stage {
+    let mut stage = Stage::talking();
+    stage.attaches(BOB, CONN, &[("a", "0"), ("b", "0")]).forget();
+    let mut request = with_request(operation, BOB, CONN, "carol");
+    if let Request::OnCallWith { user_data, .. } = &mut request {
+        *user_data = [("b", "step"), ("c", "step")].into_iter().collect();
+    }
+    stage.ask(request);
+    stage
+}
+
+const SINGLE_STEPS: [OnCallWith; 2] = [OnCallWith::SingleStepTransfer, OnCallWith::SingleStepConference];
+
+impl Stage {
+    /// What each event told of user data, as `bob a:0,b:0`.
+    fn told_data(&mut self) -> Vec<String> {
+        let events = self.out.iter().filter_map(|output| match output {
+            CallOutput::Event { event, .. } | CallOutput::Answer { event, .. } => Some(event),
+            _ => None,
+        });
+        let told = events.filter_map(|event| {
+            let list = event.user_data.as_ref()?;
+            let pairs = list.iter().map(|(key, _)| format!("{key}:{}", list.text(key).unwrap_or("?")));
+            let pairs: Vec<String> = pairs.collect();
+            Some(format!(
+                "{} {} {}",
+                event.this_dn.as_ref()?.user(),
+                event.name,
+                pairs.join(",")
+            ))
+        });
+        let told = told.collect();
+        self.forget();
+        told
+    }
+}
+
+#[test]
+fn the_data_of_a_single_step_operation_is_the_targets_at_once_and_the_calls_when_it_has_answered() {
+    let mut stage = bringing(OnCallWith::SingleStepTransfer);
+    stage.has(CONN, &[("a", "0"), ("b", "0")]);
+    assert_eq!(stage.told_data(), ["carol EventRinging a:0,b:step,c:step"]);
+    stage.ask(Request::QueryCall {
+        this_dn: CAROL.into(),
+        conn_id: CONN,
+        call_info_type: crate::CallInfoType::StatusQuery,
+    });
+    assert_eq!(stage.told_data(), ["carol EventPartyInfo a:0,b:step,c:step"]);
+    stage.answers(CAROL);
+    assert_eq!(
+        stage.told_data(),
+        [
+            "carol EventEstablished a:0,b:step,c:step",
+            "bob EventReleased a:0,b:step,c:step",
+            "alice EventPartyChanged a:0,b:step,c:step",
+            "alice EventAttachedDataChanged a:0,b:step,c:step",
+            "carol EventAttachedDataChanged a:0,b:step,c:step",
+        ]
+    );
+    let mut stage = bringing(OnCallWith::SingleStepConference);
+    stage.answers(CAROL).has(CONN, &[("a", "0"), ("b", "step"), ("c", "step")]);
+    stage.lines.retain(|line| line.contains("AttachedData"));
+    stage.says(
+        "alice EventAttachedDataChanged a1 ConferenceMember by bob AddedBy Ok
+         bob EventAttachedDataChanged a1 ConferenceMember by bob AddedBy Ok
+         carol EventAttachedDataChanged a1 ConferenceMember by bob AddedBy Ok",
+    );
+}
+
+#[test]
+fn a_single_step_operation_that_fails_leaves_the_data_as_it_was() {
+    for operation in SINGLE_STEPS {
+        let mut stage = bringing(operation);
+        stage.forget().declines(CAROL, 603);
+        assert_eq!(stage.told_data()[0], "carol EventReleased a:0,b:step,c:step");
+        stage.has(CONN, &[("a", "0"), ("b", "0")]);
+        // Nobody answers: the connector says nothing either.
+        let mut stage = bringing(operation);
+        while let Some(at) = stage.call.next_timeout() {
+            stage.now = at;
+            stage.input(CallInput::Timeout);
+        }
+        stage.has(CONN, &[("a", "0"), ("b", "0")]);
+        // The process is lost.
+        let mut stage = bringing(operation);
+        assert!(stage.restart());
+        stage.has(CONN, &[("a", "0"), ("b", "0")]);
+        assert!(stage.call.coming_user_data(CONN).is_none());
+    }
+}
+
+#[test]
+fn a_controller_that_hangs_up_hands_the_call_on_with_the_data() {
+    let mut stage = bringing(OnCallWith::SingleStepTransfer);
+    stage.hangs_up(BOB).answers(CAROL);
+    stage.has(CONN, &[("a", "0"), ("b", "step"), ("c", "step")]);
+}
+
+#[test]
+fn what_is_set_or_deleted_while_the_target_rings_stays() {
+    for operation in SINGLE_STEPS {
+        let mut stage = bringing(operation);
+        stage.forget().attaches(CAROL, CONN, &[("b", "carol")]);
+        assert_eq!(
+            stage.told_data(),
+            [
+                "alice EventAttachedDataChanged a:0,b:carol",
+                "bob EventAttachedDataChanged a:0,b:carol",
+                "carol EventAttachedDataChanged a:0,b:carol,c:step",
+            ]
+        );
+        stage.deletes(CAROL, CONN, "c").attaches(ALICE, CONN, &[("own", "alice")]);
+        stage
+            .answers(CAROL)
+            .has(CONN, &[("a", "0"), ("b", "carol"), ("own", "alice")]);
+        let mut stage = bringing(operation);
+        stage.deletes_all(CAROL, CONN).answers(CAROL).has(CONN, &[]);
+    }
+}
+
+#[test]
+fn data_that_would_be_too_much_when_the_target_answers_is_refused() {
+    let mut stage = Stage::talking();
+    let mut request = with_request(OnCallWith::SingleStepTransfer, BOB, CONN, "carol");
+    if let Request::OnCallWith { user_data, .. } = &mut request {
+        user_data.set("step", bulk());
+    }
+    stage.ask(request).forget();
+    stage
+        .attaches(ALICE, CONN, &[("own", &bulk())])
+        .says("only alice EventError* 223");
+    stage.attaches(ALICE, CONN, &[("step", &bulk())]);
+    stage.attaches(ALICE, CONN, &[("own", "small")]);
+    stage.answers(CAROL).has(CONN, &[("step", &bulk()), ("own", "small")]);
 }
