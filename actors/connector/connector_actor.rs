@@ -53,7 +53,7 @@ use super::{subscriptions, target};
 use crate::alarm::{Alarm, Alarmed};
 use crate::devices::Devices;
 use crate::directory::Directory;
-use crate::journal::{Mirror, Record, SharedJournal};
+use crate::journal::{LOOK_AFTER, Mirror, Record, SharedJournal};
 use crate::kind::ActorKind;
 use crate::media::Media;
 use crate::metrics::Metrics;
@@ -511,6 +511,8 @@ impl Actor for ConnectorActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
+        // Where the journal is back everything is kept again.
+        ctx.run_interval(LOOK_AFTER, |connector, _| connector.parts.keep());
         self.refill(ctx);
     }
 }

@@ -16,6 +16,7 @@ mod mirror;
 use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -118,9 +119,13 @@ pub trait Journal {
     /// it does not, and calls go on all the same.
     fn commit(&mut self);
 
-    /// Whether storage had failed and works again, told once: whoever has records puts them all again.
+    /// Whether storage had failed and works again, told once: whoever has records puts them all again. To be asked every [`LOOK_AFTER`], for an
+    /// owner may have nothing to put for hours.
     fn is_back(&mut self) -> bool;
 }
+
+/// How often the owner of a journal asks whether it is back.
+pub const LOOK_AFTER: Duration = Duration::from_secs(1);
 
 /// A journal shared by the actors of an arbiter.
 pub type SharedJournal = Rc<RefCell<Box<dyn Journal>>>;

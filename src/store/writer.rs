@@ -233,7 +233,9 @@ impl Journal for SegmentJournal {
     }
 
     fn commit(&mut self) {
-        if self.buffer.is_empty() {
+        // When the time is over to put everything again, that is noted though nothing else is.
+        let is_over = |at: Instant| at <= Instant::now();
+        if self.buffer.is_empty() && !self.void_at.is_some_and(is_over) {
             return self.return_to_work();
         }
         let begun = Instant::now();

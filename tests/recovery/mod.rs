@@ -1,4 +1,5 @@
 //! SIGKILL and start: what the built binary has of its calls afterwards.
 
 mod calls;
+mod disk;
 mod voice;

@@ -2,6 +2,7 @@
 
 pub mod baresip;
 pub mod cti;
+pub mod disk;
 pub mod handset;
 pub mod http;
 pub mod metrics;

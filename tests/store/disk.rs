@@ -1,61 +1,12 @@
-//! Disks that are full or read-only, on a small file system of the test's own. Where it may not make one, it says so and is content.
+//! A journal on disks that are full or read-only.
 
-use std::fs::File;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use tandem_actors::journal::{Journal, JournalStore, RecordKind, Scope};
-use tempfile::TempDir;
 
 use super::restless;
+use crate::rig::disk::SmallDisk;
 use crate::rig::wait;
-
-struct SmallDisk {
-    directory: TempDir,
-}
-
-impl SmallDisk {
-    fn mount() -> Option<Self> {
-        let disk = Self {
-            directory: tempfile::tempdir().expect("a directory"),
-        };
-        let mounted = disk.run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "tandem-test"]));
-        if !mounted {
-            eprintln!("no file system may be mounted here: not tested");
-        }
-        mounted.then_some(disk)
-    }
-
-    fn remount(&self, how: &str) -> bool {
-        self.run(Command::new("mount").args(["-o", &format!("remount,{how}")]))
-    }
-
-    fn run(&self, command: &mut Command) -> bool {
-        let output = command.arg(self.directory.path()).output();
-        output.is_ok_and(|output| output.status.success())
-    }
-
-    fn journal(&self) -> PathBuf {
-        self.directory.path().join("journal")
-    }
-
-    /// Takes all the room there is; deleting the file gives it back.
-    fn fill(&self) -> PathBuf {
-        let path = self.directory.path().join("filler");
-        let mut file = File::create(&path).expect("a file");
-        let block = [0; 4096];
-        while file.write_all(&block).is_ok() {}
-        path
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: a journal may still be open. Where it was not mounted there is nothing to do.
-        self.run(Command::new("umount").arg("-l"));
-    }
-}
 
 fn values(directory: &Path) -> Vec<Vec<u8>> {
     let (_, records) = restless(directory).open(Scope::TServer);

@@ -31,7 +31,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use actix::{Actor, Addr, Context, Handler, Message, MessageResult, Supervised};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult, Supervised};
 use rand::Rng;
 use rand::rngs::StdRng;
 use tandem_model::dn::DnFacts;
@@ -51,7 +51,7 @@ use super::lobby::Refused;
 use super::room::RoomMessage;
 use crate::alarm::{Alarm, Alarmed};
 use crate::directory::Directory;
-use crate::journal::{Entry, Record, SharedJournal};
+use crate::journal::{Entry, LOOK_AFTER, Record, SharedJournal};
 use crate::kind::{ActorKind, Waiting};
 use crate::metrics::Metrics;
 use crate::now;
@@ -457,10 +457,8 @@ impl EventLogActor {
             if told || std::mem::take(&mut self.urgent) {
                 journal.commit();
             }
-            if journal.is_back() {
-                keep_all_again(&parts.directory);
-            }
         }
+        look_after_journal(parts);
         let connected = self.connected.as_ref();
         parts
             .connections
@@ -497,6 +495,12 @@ impl EventLogActor {
 }
 
 /// Storage works again after a failure: whoever has records puts them once more.
+fn look_after_journal(parts: &EventLogParts) {
+    if parts.journal.borrow_mut().is_back() {
+        keep_all_again(&parts.directory);
+    }
+}
+
 fn keep_all_again(directory: &Directory) {
     // Unbounded posts: one for each actor, when storage works again.
     if let Some(log) = directory.event_log() {
@@ -576,6 +580,10 @@ impl Actor for EventLogActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.run_interval(LOOK_AFTER, |log, _| {
+            look_after_journal(&log.parts);
+            log.parts.journal.borrow_mut().commit();
+        });
         if self.parts.is_fresh.replace(false) {
             self.restore_registrations();
             self.flush();

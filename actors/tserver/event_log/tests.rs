@@ -235,5 +235,8 @@ fn when_storage_works_again_calls_conferences_and_the_log_are_kept_again() {
         scene.noted.borrow_mut().fails_and_is_back();
         scene.publishes();
         scene.until(|noted| has(noted, 2)).await;
+        scene.noted.borrow_mut().fails_and_is_back();
+        // Nothing happens any more.
+        scene.until(|noted| has(noted, 2)).await;
     });
 }
