@@ -33,6 +33,8 @@ pub struct Trunk {
     pub credentials: Option<Credentials>,
     /// Addresses its calls come from.
     pub trusted_sources: Vec<IpNet>,
+    /// Whether what it says of who calls is believed, and it is told who calls that wants to be private.
+    pub trusted_identity: bool,
 }
 
 /// What is special about the legs of one DN, a device's or a trunk's.
@@ -160,6 +162,12 @@ impl Devices {
                 .iter()
                 .any(|address| address.port() == port && (address.ip() == ip || address.ip().is_unspecified()))
         })
+    }
+
+    /// The DN of a user at our first domain.
+    pub fn dn_of_user(&self, user: &str) -> Option<DnId> {
+        let domain = self.domains.first()?;
+        Some(DnId::new(&format!("sip:{user}@{domain}")))
     }
 
     /// The DN that a URI names: the user at our first domain where the host is ours, else the URI itself, without parameters.

@@ -367,6 +367,7 @@ mod tests {
             uri_parameters: "".into(),
             credentials: None,
             trusted_sources: vec!["192.0.2.7/32".parse().unwrap()],
+            trusted_identity: true,
         });
         let rate = SourceRateConfig::per_second(10);
         Ingress::new(Directory::new(), Arc::new(devices), 1, 100).limited(rate, vec!["127.0.0.0/8".parse().unwrap()])

@@ -393,6 +393,8 @@ pub struct Trunk {
     pub address: String,
     /// The networks its calls come from; none: it carries outgoing calls only.
     pub trusted_sources: Vec<IpNet>,
+    /// Whether who calls is told to it, and believed of it, where the caller wants to be private.
+    pub trusted_identity: bool,
     /// The user name for its challenges.
     pub username: Option<String>,
     /// The password for its challenges.

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tandem_model::DnId;
-use tandem_model::link::CallerId;
+use tandem_model::link::{CallerId, Presentation};
 use tandem_sip::digest::Algorithm;
-use tandem_sip::digest::server::{Challenger, Secret};
+use tandem_sip::digest::server::{Challenger, Secret, username_of};
 use tandem_sip::digest::throttle::{Throttle, ThrottleConfig, Verdict};
+use tandem_sip::identity::{Claims, Identity, Privacy, Trust};
 use tandem_sip::message::{HeaderName, Message, Uri};
 
-use crate::devices::{Devices, contains};
+use crate::devices::{Devices, Trunk, contains};
 use crate::metrics::Metrics;
 
 /// What becomes of a request.
@@ -31,8 +32,21 @@ pub enum Admission<T> {
     },
 }
 
+/// Who calls.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Caller {
+    /// The device, or the trunk and the number behind it.
+    pub id: CallerId,
+    /// How far that holds, and who may be shown it.
+    pub presentation: Presentation,
+    /// By which of its addresses a device wants to be known.
+    pub preferred: Option<DnId>,
+    /// The privacy that it asks for.
+    pub privacy: Privacy,
+}
+
 /// The caller of an INVITE that was let in.
-pub type Admitted = Admission<CallerId>;
+pub type Admitted = Admission<Caller>;
 
 /// Checks requests against devices and trunks.
 pub struct Authenticator {
@@ -53,25 +67,67 @@ impl Authenticator {
         }
     }
 
-    /// The caller of a new INVITE.
+    /// The caller of a new INVITE: of a trunk that is trusted with it, whom it asserts; of any other, whom From names; a device of ours is
+    /// itself, whatever it says (RFC 3325 s.5, s.6). More privacy than there is, where nothing less will do, is refused (RFC 3323 s.5).
     pub fn caller(&mut self, now: Instant, request: &Message, source: IpAddr) -> Admitted {
         let Ok(from) = request.from() else { return refuse(400) };
         let Ok(uri) = Uri::parse(from.uri) else { return refuse(400) };
         let dn = self.devices.dn_of(&uri);
-        if self.devices.device(&dn).is_none()
-            && let Some(trunk) = self.devices.trunk_from(source)
-        {
-            let name = from.display.filter(|name| !name.is_empty()).map(Arc::from);
-            return Admission::Admit(CallerId::Trunk {
-                trunk: trunk.dn.clone(),
-                number: dn,
-                name,
-            });
+        let admitted = match self.devices.trunk_from(source) {
+            Some(trunk) if self.devices.device(&dn).is_none() => Admission::Admit(self.through(trunk, request, dn)),
+            _ => self.calling_device(now, request, source, dn),
+        };
+        match admitted {
+            Admission::Admit(caller) if caller.privacy.asks_too_much() => refuse(500),
+            admitted => admitted,
         }
+    }
+
+    fn through(&self, trunk: &Trunk, request: &Message, from: DnId) -> Caller {
+        let trust = trust(trunk);
+        let claims = Claims::of(request, trust);
+        let called = |identity: &Identity| Uri::parse(&identity.uri).ok().map(|uri| self.devices.dn_of(&uri));
+        let known = claims.caller();
+        let id = CallerId::Trunk {
+            trunk: trunk.dn.clone(),
+            number: known.and_then(called).unwrap_or(from),
+            name: known.and_then(|identity| identity.display.clone()),
+        };
+        Caller {
+            id,
+            presentation: presentation(claims.privacy, trust),
+            preferred: None,
+            privacy: claims.privacy,
+        }
+    }
+
+    fn calling_device(&mut self, now: Instant, request: &Message, source: IpAddr, from: DnId) -> Admitted {
+        let claims = Claims::of(request, Trust::Untrusted);
+        let wish = claims.preferred.as_ref().and_then(|identity| Uri::parse(&identity.uri).ok());
+        let preferred = wish.map(|uri| self.devices.dn_of(&uri));
+        let dn = if claims.from.as_ref().is_some_and(Identity::is_anonymous) {
+            self.behind_anonymous(request, preferred.as_ref()).unwrap_or(from)
+        } else {
+            from
+        };
         match self.device(now, request, source, dn) {
-            Admission::Admit(dn) => Admission::Admit(CallerId::Extension(dn)),
+            Admission::Admit(dn) => Admission::Admit(Caller {
+                preferred: preferred.filter(|preferred| *preferred != dn),
+                id: CallerId::Extension(dn),
+                // Who has proved to be this DN is vouched for by us.
+                presentation: presentation(claims.privacy, Trust::Trusted),
+                privacy: claims.privacy,
+            }),
             Admission::Refuse { status, headers } => Admission::Refuse { status, headers },
         }
+    }
+
+    /// The device of ours that calls without a name: the one that it prefers to be, or whose password it brings. It has yet to prove it.
+    fn behind_anonymous(&self, request: &Message, preferred: Option<&DnId>) -> Option<DnId> {
+        let user = request.header(HeaderName::Authorization).and_then(username_of);
+        let proving = user.and_then(|user| self.devices.dn_of_user(&user));
+        let mut known = [preferred.cloned(), proving].into_iter().flatten();
+        known.find(|dn| self.devices.device(dn).is_some())
     }
 
     /// The device that registers, or sends any other request, as `dn`.
@@ -143,6 +199,24 @@ pub fn algorithms(configured: &[tandem_config::DigestAlgorithm]) -> Vec<Algorith
             tandem_config::DigestAlgorithm::Md5 => Algorithm::Md5,
         })
         .collect()
+}
+
+/// Whether a trunk is trusted with who calls.
+pub(super) fn trust(trunk: &Trunk) -> Trust {
+    if trunk.trusted_identity {
+        Trust::Trusted
+    } else {
+        Trust::Untrusted
+    }
+}
+
+/// Where From is made anonymous at the caller's wish, who it was must not be read in another header either: "user" brings "id" along.
+fn presentation(mut privacy: Privacy, vouched: Trust) -> Presentation {
+    privacy.id |= privacy.user;
+    Presentation {
+        unasserted: vouched == Trust::Untrusted,
+        privacy: privacy.value().map(Arc::from),
+    }
 }
 
 fn refuse<T>(status: u16) -> Admission<T> {

@@ -271,8 +271,8 @@ impl ConnectorActor {
                 .authenticator
                 .borrow_mut()
                 .caller(now(), &invite.request, self.source(&invite.request, invite.flow));
-        let from = match admitted {
-            Admission::Admit(from) => from,
+        let caller = match admitted {
+            Admission::Admit(caller) => caller,
             Admission::Refuse { status, headers } => {
                 return self.parts.shard.borrow_mut().ua.turn_away(now(), session, status, &headers);
             }
@@ -289,20 +289,25 @@ impl ConnectorActor {
             return self.parts.shard.borrow_mut().ua.turn_away(now(), session, 503, &later);
         }
         let id = self.parts.shard.borrow_mut().new_conference_id();
-        let anchored = self.parts.devices.is_anchored(from.dn());
+        // Whose address is not to be seen sends its media to us, and we send it on (RFC 3323 s.4.2, "session").
+        let anchored = self.parts.devices.is_anchored(caller.id.dn()) || caller.presentation.hides_media();
         let actor = self.start_conference(id, anchored, ctx);
         let mut shard = self.parts.shard.borrow_mut();
         shard.limit_forwards(id, invite.request.max_forwards().ok().flatten());
         let description = shard.new_description();
         shard.add_session(session, id, OFFERED_LEG, OFFERED_PARTY, description);
+        let mut headers = self.parts.pass_through.select(&invite.request);
+        headers.retain(|(name, _)| !caller.privacy.takes_away(name));
         let offered = OfferedCall {
-            from,
+            from: caller.id,
+            presentation: caller.presentation,
+            preferred: caller.preferred,
             dialled,
             conversation_id: invite.request.header_named(CONVERSATION_ID).map(Arc::from),
             sip_call_id: Arc::from(invite.request.call_id().unwrap_or_default()),
             replaces,
             diverted_by: identity::diverted_by(&invite.request),
-            headers: self.parts.pass_through.select(&invite.request),
+            headers,
         };
         let input = ConferenceInput::Offered {
             party: OFFERED_PARTY,
@@ -370,7 +375,7 @@ impl ConnectorActor {
             (Some(actor), _) => actor,
             // Only a conference that the T-Server side made can be new; one that a connector made has ended.
             (None, LinkRequest::MakeParty(make)) if id.maker() == ConferenceId::TSERVER => {
-                let anchored = self.parts.devices.is_anchored(make.target.dn());
+                let anchored = self.parts.devices.is_anchored(make.target.dn()) || make.presentation.hides_media();
                 self.start_conference(id, anchored, ctx)
             }
             // What it would end has ended; say so again, for the one who asked may not know.

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use tandem_model::leg::{AckBody, Description, Direction, LegCommand, LegEvent};
-use tandem_model::{ConferenceId, DnId, LegId};
+use tandem_model::leg::{AckBody, ContactVia, Description, Direction, LegCommand, LegEvent};
+use tandem_model::link::Presentation;
+use tandem_model::{ConferenceId, LegId};
+use tandem_sip::identity::{self, Identity, IdentityStyle, Presented, Privacy, Trust};
 use tandem_sip::session;
 use tandem_sip::ua::{Invite, ReferKey, SessionId, UaEvent};
 
-use super::{Shard, target};
+use super::{Shard, admission, target};
 use crate::devices::Devices;
 use crate::location::Locations;
 
@@ -99,8 +101,14 @@ pub fn carry_out(
 ) -> Option<LegEvent> {
     if let LegCommand::Invite { contact, .. } = &command {
         let invite = target::invitation(devices, locations, contact);
-        let headers = devices.headers(contact.via.dn());
-        return make_leg(shard, invite, headers, now, conference, leg, command);
+        let side = Side {
+            headers: devices.headers(contact.via.dn()),
+            trust: match &contact.via {
+                ContactVia::Trunk(dn) => devices.trunk(dn).map_or(Trust::Untrusted, admission::trust),
+                ContactVia::Binding(_) | ContactVia::Elsewhere { .. } => Trust::Untrusted,
+            },
+        };
+        return make_leg(shard, invite, &side, now, conference, leg, command);
     }
     // A command that crossed the end of its leg has nobody to go to.
     let session = shard.session_of(conference, leg)?;
@@ -154,11 +162,19 @@ pub fn carry_out(
     None
 }
 
+/// To whom a new leg goes.
+struct Side<'a> {
+    /// The headers that stand in every INVITE sent there.
+    headers: &'a [(Arc<str>, Arc<str>)],
+    /// Whether it is trusted with who calls. A device is not: a person reads what it shows.
+    trust: Trust,
+}
+
 /// Sends the INVITE of a new leg; `invite` is blank but for the way to the device, `None` where that is gone.
 fn make_leg(
     shard: &mut Shard,
     invite: Option<Invite>,
-    own_headers: &[(Arc<str>, Arc<str>)],
+    side: &Side<'_>,
     now: Instant,
     conference: ConferenceId,
     leg: LegId,
@@ -170,6 +186,7 @@ fn make_leg(
         offer,
         caller,
         caller_name,
+        presentation,
         auto_answer,
         conversation_id,
         headers,
@@ -184,11 +201,16 @@ fn make_leg(
     let Some(mut invite) = invite else {
         return Some(failed(480));
     };
-    invite.from = (Arc::from(caller.as_str()), caller_name);
-    invite.headers.extend(identity_headers(&caller));
+    let caller = Identity {
+        uri: Arc::from(caller.as_str()),
+        display: caller_name,
+    };
+    let presented = presented(&caller, &presentation, side.trust);
+    invite.from = presented.from;
+    invite.headers.extend(presented.headers);
     invite.headers.push(("Max-Forwards".into(), max_forwards.to_string().into()));
     invite.headers.push((CONVERSATION_ID.into(), conversation_id.clone()));
-    invite.headers.extend(own_headers.iter().cloned());
+    invite.headers.extend(side.headers.iter().cloned());
     invite.headers.extend(headers);
     if auto_answer {
         invite.headers.extend(auto_answer_headers());
@@ -241,8 +263,15 @@ fn inactive_answer(shard: &mut Shard, session: SessionId) -> Option<Bytes> {
     local(shard, session, answer.into())
 }
 
-fn identity_headers(caller: &DnId) -> [(Arc<str>, Arc<str>); 1] {
-    [("P-Asserted-Identity".into(), format!("<{caller}>").into())]
+/// How the caller stands on a leg (RFC 3323, RFC 3325).
+fn presented(caller: &Identity, presentation: &Presentation, receiver: Trust) -> Presented {
+    let privacy = presentation.privacy.as_deref().map(Privacy::parse).unwrap_or_default();
+    let style = if presentation.unasserted {
+        IdentityStyle::FromOnly
+    } else {
+        IdentityStyle::Asserted
+    };
+    identity::present(caller, privacy, receiver, style)
 }
 
 /// The headers that phones of several makers take as "answer by yourself" (RFC 5373, and the two older conventions).

@@ -363,6 +363,10 @@ options! {
          (`sip:127.0.0.1:5090;transport=udp`). A name without a port is looked up with NAPTR and SRV.";
     "trunk[].trusted_sources" Trunk, list(&CidrBlock, 0, 64), Value("[]"), AfterRestart, "":
         "The networks its calls come from; they are not challenged. None: the trunk carries outgoing calls only.";
+    "trunk[].trusted_identity" Trunk, Boolean, Value("true"), AfterRestart, "RFC 3325 s.2.3":
+        "Whether it is of our trust domain: who calls is taken from its P-Asserted-Identity (or Remote-Party-ID), and it is told who calls in \
+         P-Asserted-Identity, with the caller's Privacy. Towards one that is not, a caller that asks for privacy is anonymous, and what it says \
+         of a caller stands in From alone.";
     "trunk[].username" Trunk, Text { min: 1, max: 128 }, Absent, AfterRestart, "RFC 3261 s.22.2": "The user name for its challenges.";
     "trunk[].password" Trunk, Secret { min: 1, max: 256 }, Absent, AfterRestart, "RFC 3261 s.22.2": "The password for its challenges.";
     "trunk[].password_file" Trunk, File, Absent, AfterRestart, "":

@@ -237,6 +237,7 @@ fn trunk_of(trunk: &tandem_config::Trunk) -> Result<Trunk, String> {
         uri_parameters: transport.into(),
         credentials,
         trusted_sources: trunk.trusted_sources.clone(),
+        trusted_identity: trunk.trusted_identity,
     })
 }
 

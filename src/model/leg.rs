@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::link::{Headers, Tone};
+use crate::link::{Headers, Presentation, Tone};
 use crate::{DnId, LegId, PartyId};
 
 /// What stands for us in an offer or answer.
@@ -176,6 +176,8 @@ pub enum LegCommand {
         caller: DnId,
         /// With which name.
         caller_name: Option<Arc<str>>,
+        /// How far that identity holds, and who may be shown it.
+        presentation: Presentation,
         /// Add the auto-answer headers.
         auto_answer: bool,
         /// The call's Conversation-ID.

@@ -126,6 +126,9 @@ pub struct MakeParty {
     pub caller: DnId,
     /// The caller's display name, where there is one.
     pub caller_name: Option<Arc<str>>,
+    /// How far that identity holds, and who may be shown it.
+    #[serde(default)]
+    pub presentation: Presentation,
     /// Ask the device to answer by itself (Call-Info `answer-after=0`, Alert-Info `auto-answer`).
     pub auto_answer: bool,
     /// Give up after this long without an answer, in milliseconds.
@@ -262,6 +265,13 @@ pub struct CallOffered {
     pub party: PartyId,
     /// The DN that calls: an Extension of ours, or the Trunk DN it came through.
     pub from: CallerId,
+    /// How far that identity holds, and who may be shown it.
+    #[serde(default)]
+    pub presentation: Presentation,
+    /// By which of its addresses a device of ours wants to be known (P-Preferred-Identity). It is a wish: the T-Server side knows which
+    /// addresses are its own.
+    #[serde(default)]
+    pub preferred: Option<DnId>,
     /// The number as dialled (user part, or a whole URI where its host is not ours).
     pub dialled: Arc<str>,
     /// The Conversation-ID that the INVITE carried, if any.
@@ -276,6 +286,39 @@ pub struct CallOffered {
     pub headers: Headers,
 }
 
+/// How far the identity of a caller holds, and who may be shown it (RFC 3323, RFC 3325). Whether a device or a trunk is trusted with it
+/// is for the connector that has its leg to know.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct Presentation {
+    /// Nobody that we trust vouches for it: it is shown as what somebody says, and asserted to no one.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unasserted: bool,
+    /// The privacy that was asked for, as a Privacy header has it (`id;critical`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privacy: Option<Arc<str>>,
+}
+
+impl Presentation {
+    /// Whether the caller is to be nobody for those who are not trusted.
+    pub fn hides_caller(&self) -> bool {
+        self.asks("id", "user") && !self.asks("none", "none")
+    }
+
+    /// Whether the addresses of its media are to be hidden too.
+    pub fn hides_media(&self) -> bool {
+        self.asks("session", "session") && !self.asks("none", "none")
+    }
+
+    fn asks(&self, one: &str, other: &str) -> bool {
+        let mut values = self.privacy.iter().flat_map(|privacy| privacy.split(';')).map(str::trim);
+        values.any(|value| value.eq_ignore_ascii_case(one) || value.eq_ignore_ascii_case(other))
+    }
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 /// Who calls.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum CallerId {
@@ -285,7 +328,7 @@ pub enum CallerId {
     Trunk {
         /// The Trunk DN.
         trunk: DnId,
-        /// The calling number as the trunk gave it: a SIP URI.
+        /// The calling number: a SIP or tel URI, asserted by a trunk that is trusted with it, else as From has it.
         number: DnId,
         /// The display name, where there was one.
         name: Option<Arc<str>>,

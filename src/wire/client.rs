@@ -505,7 +505,7 @@ pub struct EventFrame {
     /// The dialled number, as dialled.
     #[serde(default)]
     pub dnis: Option<String>,
-    /// The calling number.
+    /// The calling number; also where the caller asked for privacy, which keeps it from devices and strangers.
     #[serde(default)]
     pub ani: Option<String>,
     /// What the DN is (EventRegistered, EventAddressInfo).

@@ -82,6 +82,19 @@ impl Phone {
         attempt
     }
 
+    /// Dials as whom it wants to be, with these header lines.
+    pub async fn dials_as(&self, from: &str, user: &str, more: &str) -> Attempt {
+        let uri = format!("sip:{user}@tandem.local");
+        let attempt = Attempt {
+            dialog: Dialog::new(from, &uri, self.socket.address),
+            branch: fresh(),
+            uri,
+        };
+        let Attempt { dialog, uri, branch } = &attempt;
+        self.send(dialog.request_with("INVITE", uri, 1, "", branch, more, SDP)).await;
+        attempt
+    }
+
     async fn send_in(&self, attempt: &Attempt, method: &str, body: &str) {
         let Attempt { dialog, uri, branch } = attempt;
         self.send(dialog.request_with(method, uri, 1, "", branch, "", body)).await;

@@ -3,6 +3,7 @@
 
 mod devices;
 mod http;
+mod identity;
 mod refusals;
 mod server;
 mod shards;

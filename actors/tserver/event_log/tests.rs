@@ -12,7 +12,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tandem_model::call::{CallInput, CallSettings};
 use tandem_model::event_log::Limits;
-use tandem_model::link::{CallOffered, CallerId};
+use tandem_model::link::{CallOffered, CallerId, Presentation};
 use tandem_model::numbering::{DnConfig, Numbering};
 use tandem_model::room::RoomSettings;
 use tandem_model::{ConferenceId, ConnId, ConnectorId, DnId, Event, EventName, PartyId};
@@ -196,6 +196,8 @@ fn offered(number: u64, dialled: &str) -> CallOffered {
         conversation_id: None,
         sip_call_id: "".into(),
         replaces: None,
+        presentation: Presentation::default(),
+        preferred: None,
         diverted_by: None,
         headers: Vec::new(),
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::back_to_back::Mask;
-use crate::link::{Cause, Headers, MediaFlowState, OperationId, PartyTarget, ReleasedBy};
+use crate::link::{Cause, Headers, MediaFlowState, OperationId, PartyTarget, Presentation, ReleasedBy};
 use crate::numbering::Calling;
 use crate::{ConferenceId, DnId, PartyId};
 
@@ -76,6 +76,10 @@ pub(super) struct Device {
     pub(super) mask: Option<Mask>,
     /// What its leg carries besides what the call passes on.
     pub(super) headers: Headers,
+    /// How far its identity holds, and who may be shown it: whomever it calls, and whoever is called for it.
+    pub(super) presentation: Presentation,
+    /// The address of its own by which it wants to be known.
+    pub(super) preferred: Option<DnId>,
 }
 
 impl Device {
@@ -97,6 +101,8 @@ impl Device {
             calling: Calling::default(),
             mask: None,
             headers: Headers::new(),
+            presentation: Presentation::default(),
+            preferred: None,
         }
     }
 
@@ -130,6 +136,11 @@ impl Device {
     fn is_coming_to(&self, conference: ConferenceId, id: PartyId) -> bool {
         self.moving
             .is_some_and(|moving| (moving.conference, moving.id) == (conference, id))
+    }
+
+    /// How its identity is shown, and by which address of its own where it wants one.
+    pub(super) fn shown(&self) -> (Presentation, Option<DnId>) {
+        (self.presentation.clone(), self.preferred.clone())
     }
 
     /// The DN in whose right it dials: the Trunk DN for whoever is behind it.

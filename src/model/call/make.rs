@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::conn::{Conn, Stage};
-use super::device::{DeviceKey, Leg};
+use super::device::{Device, DeviceKey, Leg};
 use super::events::Told;
 use super::headers::LegOptions;
 use super::party::Party;
 use super::{Call, CallOutput, Phase, flow, headers, user_data};
-use crate::link::{LinkRequest, MakeParty, PartyTarget};
+use crate::link::{LinkRequest, MakeParty, PartyTarget, Presentation};
 use crate::numbering::{Destination, DnKind, Numbering};
 use crate::{
     CallState, CallType, ConnId, DnId, DnRole, EventName, KvList, MakeCallType, PartyState, Request, Requestor, TError,
@@ -168,6 +168,9 @@ impl Call {
         out: &mut Vec<CallOutput>,
     ) {
         let deadline = self.answer_deadline(now);
+        let Some((mut presentation, preferred)) = self.device(shown).map(Device::shown) else {
+            return;
+        };
         let Some(shown) = self.dn_of(shown) else { return };
         let Some(device) = self.device_mut(key) else { return };
         device.leg = Leg::Made;
@@ -186,7 +189,11 @@ impl Call {
         let number = config.and_then(|config| config.extension_number.as_deref());
         // The other switch knows our extension numbers, not our user names.
         let hidden = identity.is_some();
-        let caller = match (identity, number) {
+        if hidden {
+            // What the configuration or the client says stands in the place of the caller: there is nothing of that one to hide.
+            presentation = Presentation::default();
+        }
+        let caller = match (identity.or(preferred), number) {
             (Some(identity), _) => identity,
             (None, Some(number)) if external => DnId::new(&format!("sip:{number}@{}", self.numbering.default_domain())),
             _ => self.numbering.sip_uri(&shown),
@@ -204,6 +211,7 @@ impl Call {
             target,
             caller,
             caller_name,
+            presentation,
             auto_answer,
             ring_timeout_ms: self.settings.ring_timeout_ms,
             conversation_id: call.conversation_id.clone(),

@@ -12,6 +12,7 @@ use super::make::{Called, MAX_TEXT, NotCalled, called, calling_number, shortened
 use super::party::Party;
 use super::{Call, CallOutput, Phase};
 use crate::link::{CallOffered, CallerId, Cause, PartyTarget, ReleasedBy};
+use crate::numbering::Destination;
 use crate::{CallState, CallType, ConnId, DnId, DnRole, EventName, PartyId, PartyState};
 
 /// How an unknown caller is called (RFC 3261 s.8.1.1.3, RFC 3323 s.4.1).
@@ -37,6 +38,7 @@ impl Call {
         if let Some(conversation_id) = offered.conversation_id.filter(|text| is_bearable(text)) {
             self.ids.conversation_id = conversation_id;
         }
+        let preferred = self.preferred(&offered.from, offered.preferred);
         let caller = self.caller(offered.from);
         let (destination, refused) = match called(&self.numbering, &offered.dialled, &caller.calling) {
             Ok(called) => (called, None),
@@ -47,6 +49,7 @@ impl Call {
         let origin = self.add_device(offered.conference, offered.party, caller.called);
         if let Some(device) = self.device_mut(origin) {
             device.leg = Leg::Made;
+            (device.presentation, device.preferred) = (offered.presentation, preferred);
         }
         let id = PartyId(if offered.party == PartyId(1) { 2 } else { 1 });
         let room = self.room_mut(offered.conference);
@@ -97,6 +100,16 @@ impl Call {
         if let Some(party) = self.party_mut(id, key) {
             party.silent = silent;
         }
+    }
+
+    /// The address that a device of ours wants to be known by, where it is its own (RFC 3325 s.6).
+    pub(super) fn preferred(&self, from: &CallerId, wish: Option<DnId>) -> Option<DnId> {
+        let (CallerId::Extension(dn), Some(wish)) = (from, wish) else {
+            return None;
+        };
+        let known = self.numbering.resolve(wish.as_str(), Some(dn));
+        let is_own = is_bearable(wish.as_str()) && known == Destination::Extension(dn.clone());
+        is_own.then(|| DnId::new(&format!("sip:{}@{}", wish.user(), self.numbering.default_domain())))
     }
 
     pub(super) fn caller(&self, from: CallerId) -> Caller {

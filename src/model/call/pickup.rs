@@ -38,6 +38,7 @@ impl Call {
                 cause: Cause::status(ReleasedBy::Server, 481),
             }));
         }
+        let preferred = self.preferred(&offered.from, offered.preferred);
         let caller = self.caller(offered.from);
         let dn = caller.called.dn.clone();
         let target = self.add_device(offered.conference, offered.party, caller.called);
@@ -46,6 +47,7 @@ impl Call {
         room.next_party = offered.party.0.wrapping_add(1);
         if let Some(device) = self.device_mut(target) {
             device.leg = Leg::Made;
+            (device.presentation, device.preferred) = (offered.presentation, preferred);
         }
         let found = offered.replaces.and_then(|(conference, party)| {
             let mut devices = self.devices.iter().filter(|device| device.is_up() && device.key != target);

@@ -167,6 +167,8 @@ impl DeviceSnapshot {
             calling: self.calling.restore(),
             rings: self.rings,
             headers: self.headers,
+            presentation: self.presentation,
+            preferred: self.preferred,
             ..Device::new(self.key, self.conference, self.id, self.dn, target)
         }
     }

@@ -22,7 +22,7 @@ use super::room::Room;
 use super::transfer::Merge;
 use super::{Call, CallIds, Phase};
 use crate::anchor::unix_micros;
-use crate::link::{Headers, MediaFlowState, PartyTarget, TransferId};
+use crate::link::{Headers, MediaFlowState, PartyTarget, Presentation, TransferId};
 use crate::numbering::{Calling, CallingMethod};
 use crate::{Anchor, CallType, CallUuid, ConferenceId, ConnId, DnId, DnRole, KvList, PartyId, PartyState};
 
@@ -124,6 +124,10 @@ pub(super) struct DeviceSnapshot {
     pub rings: bool,
     #[serde(default, skip_serializing_if = "is_default")]
     pub headers: Headers,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub presentation: Presentation,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub preferred: Option<DnId>,
 }
 
 /// How a device is called.
@@ -255,6 +259,8 @@ impl DeviceSnapshot {
             },
             rings: called && device.rings,
             headers: if called { device.headers.clone() } else { Headers::new() },
+            presentation: device.presentation.clone(),
+            preferred: device.preferred.clone(),
         }
     }
 }

@@ -6,9 +6,10 @@ use bytes::Bytes;
 
 use crate::leg::{Contact, Direction, LegCommand, LegEvent, MediaCommand, MediaEvent};
 use crate::link::{
-    AudioPlan, CallerId, Cause, Headers, LinkNotification, MakeParty, MediaFlowState, OperationId, TransferId, TransferTarget,
+    AudioPlan, CallerId, Cause, Headers, LinkNotification, MakeParty, MediaFlowState, OperationId, Presentation, TransferId,
+    TransferTarget,
 };
-use crate::{ConferenceId, LegId, PartyId};
+use crate::{ConferenceId, DnId, LegId, PartyId};
 
 /// How conferences behave. The same for every conference of a connector.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +63,10 @@ impl Default for ConferenceSettings {
 pub struct OfferedCall {
     /// The DN that calls.
     pub from: CallerId,
+    /// How far that identity holds, and who may be shown it.
+    pub presentation: Presentation,
+    /// By which of its addresses a device wants to be known.
+    pub preferred: Option<DnId>,
     /// The number as dialled.
     pub dialled: Arc<str>,
     /// The Conversation-ID that the INVITE carried, if any.

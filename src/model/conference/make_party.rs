@@ -44,6 +44,7 @@ impl Conference {
                 offer: offer.clone(),
                 caller: request.caller.clone(),
                 caller_name: request.caller_name.clone(),
+                presentation: request.presentation.clone(),
                 auto_answer: request.auto_answer,
                 conversation_id: request.conversation_id.clone(),
                 headers: request.headers.clone(),

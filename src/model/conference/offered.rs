@@ -38,6 +38,8 @@ impl Conference {
                 conference: self.id,
                 party,
                 from: call.from,
+                presentation: call.presentation,
+                preferred: call.preferred,
                 dialled: call.dialled,
                 conversation_id: call.conversation_id,
                 sip_call_id: call.sip_call_id,

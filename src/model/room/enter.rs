@@ -95,6 +95,7 @@ impl Room {
             asking: false,
             tone_until: None,
             admitted: None,
+            hidden: offered.presentation.hides_caller(),
             ani: Some(ani),
             dnis: if bearable(&offered.dialled) {
                 offered.dialled

@@ -56,8 +56,10 @@ pub enum RosterState {
 }
 
 impl Room {
-    /// Who is there, in the order of their coming. Those who have not given their PIN yet are nobody.
+    /// Who is there, in the order of their coming, as devices may see it: who does not want to be known is one of the anonymous
+    /// (RFC 4575 s.5.6). Those who have not given their PIN yet are nobody.
     pub fn roster(&self) -> Vec<RosterEntry> {
+        let mut hidden = 0u32;
         let entry = |joiner: &Joiner| {
             let state = match (&joiner.stage, joiner.held) {
                 (Stage::Lobby, _) => RosterState::Waiting,
@@ -70,9 +72,14 @@ impl Room {
             } else {
                 RosterRole::Participant
             };
+            let (mut dn, mut name) = (joiner.dn.clone(), joiner.name.clone());
+            if joiner.hidden {
+                hidden += 1;
+                (dn, name) = (DnId::new(&format!("sip:anonymous{hidden}@anonymous.invalid")), None);
+            }
             Some(RosterEntry {
-                dn: joiner.dn.clone(),
-                name: joiner.name.clone(),
+                dn,
+                name,
                 external: joiner.external,
                 role,
                 state,

@@ -79,6 +79,8 @@ pub(super) struct Joiner {
     pub(super) tone_until: Option<Instant>,
     /// Who admitted it, and on behalf of which DN.
     pub(super) admitted: Option<(Requestor, DnId)>,
+    /// Those who are not trusted are not to know who it is: other devices are not.
+    pub(super) hidden: bool,
     /// The calling number.
     pub(super) ani: Option<Arc<str>>,
     /// The number as it was dialled.

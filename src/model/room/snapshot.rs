@@ -56,6 +56,8 @@ pub(super) struct JoinerSnapshot {
     #[serde(default, skip_serializing_if = "is_default")]
     pub held: bool,
     #[serde(default, skip_serializing_if = "is_default")]
+    pub hidden: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub ani: Option<Arc<str>>,
     pub dnis: Arc<str>,
     pub conversation: Arc<str>,
@@ -158,6 +160,7 @@ impl JoinerSnapshot {
             moderator: joiner.moderator,
             muted: joiner.muted,
             held: joiner.held,
+            hidden: joiner.hidden,
             ani: joiner.ani.clone(),
             dnis: joiner.dnis.clone(),
             conversation: joiner.conversation_id.clone(),
@@ -199,6 +202,7 @@ impl JoinerSnapshot {
             asking: false,
             tone_until: None,
             admitted: None,
+            hidden: self.hidden,
             ani: self.ani,
             dnis: self.dnis,
             conversation_id: self.conversation,

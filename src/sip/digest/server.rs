@@ -47,6 +47,12 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// As whom the sender of an Authorization header wants to be known. Nothing is proved by that.
+pub fn username_of(authorization: &str) -> Option<Arc<str>> {
+    let params = Params::parse(authorization).ok()?;
+    params.require("username").ok().map(Arc::from)
+}
+
 /// Who sent a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Authenticated {

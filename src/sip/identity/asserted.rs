@@ -51,8 +51,15 @@ impl Identity {
         Uri::parse(&self.uri).is_ok_and(|uri| uri.scheme == Scheme::Tel)
     }
 
-    fn is_anonymous(&self) -> bool {
+    /// Whether this is the caller who wants to be nobody.
+    pub fn is_anonymous(&self) -> bool {
         Uri::parse(&self.uri).is_ok_and(|uri| uri.host.eq_ignore_ascii_case("anonymous.invalid"))
+    }
+
+    /// Whether the other one is the same number or user, at whatever host.
+    fn is_user_of(&self, other: &Self) -> bool {
+        let user = |identity: &Self| Some(Uri::parse(&identity.uri).ok()?.user?.to_ascii_lowercase());
+        user(self).is_some_and(|known| user(other) == Some(known))
     }
 }
 
@@ -73,23 +80,48 @@ pub struct Privacy {
     pub history: bool,
     /// `critical`: rather fail than go without.
     pub critical: bool,
+    /// A value that nobody here knows was asked for.
+    pub unknown: bool,
 }
 
 impl Privacy {
-    /// The Privacy headers of a message; values that nobody knows are left out.
+    /// The Privacy headers of a message.
     pub fn of(message: &Message) -> Self {
         let mut privacy = Self::default();
-        let values = message.headers(HeaderName::Privacy).flat_map(|value| value.split([';', ',']));
-        for value in values {
-            if let Some((_, flag)) = privacy
-                .flags()
-                .into_iter()
-                .find(|(name, _)| name.eq_ignore_ascii_case(value.trim()))
-            {
-                *flag = true;
-            }
+        for value in message.headers(HeaderName::Privacy) {
+            privacy.add(value);
         }
         privacy
+    }
+
+    /// The value of a Privacy header. Of values that nobody knows only that there was one is kept.
+    pub fn parse(value: &str) -> Self {
+        let mut privacy = Self::default();
+        privacy.add(value);
+        privacy
+    }
+
+    fn add(&mut self, value: &str) {
+        for value in value.split([';', ',']).map(str::trim).filter(|value| !value.is_empty()) {
+            let mut known = false;
+            for (name, flag) in self.flags() {
+                if name.eq_ignore_ascii_case(value) {
+                    (*flag, known) = (true, true);
+                }
+            }
+            self.unknown |= !known;
+        }
+    }
+
+    /// Whether more is asked for than there is, and nothing less will do (RFC 3323 s.5: "MUST send a 500").
+    pub fn asks_too_much(self) -> bool {
+        self.critical && self.unknown
+    }
+
+    /// Whether a header of the caller's is one that "user" or "header" takes away (RFC 3323 s.4.1, s.5.1).
+    pub fn takes_away(self, name: &str) -> bool {
+        let told = ["Call-Info", "Organization", "Subject", "Reply-To", "In-Reply-To", "Warning"];
+        !self.none && (self.user || self.header) && told.iter().any(|told| told.eq_ignore_ascii_case(name))
     }
 
     /// Whether the caller's identity is to be withheld from those who are not trusted.
@@ -135,9 +167,12 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Reads a request.
+    /// Reads a request. Who calls as "anonymous" is taken to mean it: the identity that is asserted in its place is not shown either, unless
+    /// `none` says so. Where From has the name of the number that is asserted, it is that one's name.
     pub fn of(request: &Message, sender: Trust) -> Self {
+        let from = request.from().ok().and_then(|from| Identity::of(&from));
         let mut privacy = Privacy::of(request);
+        privacy.id |= from.as_ref().is_some_and(Identity::is_anonymous);
         let mut asserted = Vec::new();
         if sender == Trust::Trusted {
             asserted = identities(request, HeaderName::PAssertedIdentity);
@@ -148,10 +183,16 @@ impl Claims {
                 privacy.id |= hidden;
             }
         }
+        if let (Some(identity), Some(from)) = (asserted.first_mut(), &from)
+            && identity.display.is_none()
+            && identity.is_user_of(from)
+        {
+            identity.display.clone_from(&from.display);
+        }
         Self {
             asserted,
             preferred: identities(request, HeaderName::PPreferredIdentity).into_iter().next(),
-            from: request.from().ok().and_then(|from| Identity::of(&from)),
+            from,
             privacy,
         }
     }
@@ -231,16 +272,17 @@ pub struct Presented {
 }
 
 /// Presents a caller to a side. Where the caller is hidden, From is anonymous; the identity itself goes to a trusted side only, with the
-/// Privacy that keeps it there (RFC 3325 s.7), and to no other.
+/// Privacy that keeps it there (RFC 3325 s.7), and to no other. A caller of whom nothing is known is asserted to nobody.
 pub fn present(caller: &Identity, privacy: Privacy, receiver: Trust, style: IdentityStyle) -> Presented {
-    let hidden = privacy.hides_caller();
+    let unknown = caller.is_anonymous();
+    let hidden = unknown || privacy.hides_caller();
     let from = if hidden {
         (ANONYMOUS_URI.into(), Some(ANONYMOUS_NAME.into()))
     } else {
         (caller.uri.clone(), caller.display.clone())
     };
     let mut headers = Headers::new();
-    if !hidden || receiver == Trust::Trusted {
+    if !unknown && (!hidden || receiver == Trust::Trusted) {
         headers.extend(identity_header(caller, hidden, style));
     }
     if let Some(value) = privacy.value() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tandem_model::link::{LinkNotification, LinkRequest, MakeParty, PartyTarget};
+use tandem_model::link::{LinkNotification, LinkRequest, MakeParty, PartyTarget, Presentation};
 use tandem_model::{ConferenceId, DnId, PartyId};
 
 use super::session::Session;
@@ -42,6 +42,10 @@ fn the_examples_of_the_readme_are_what_is_sent() {
         },
         caller: DnId::new("sip:1001@tandem.local"),
         caller_name: Some("Alice".into()),
+        presentation: Presentation {
+            unasserted: false,
+            privacy: Some("id".into()),
+        },
         auto_answer: false,
         ring_timeout_ms: 60_000,
         conversation_id: "Tandem-1".into(),

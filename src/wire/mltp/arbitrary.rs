@@ -11,7 +11,8 @@ use tandem_model::connector::{
 };
 use tandem_model::link::{
     AudioPlan, AudioSource, CallOffered, CallerId, Cause, Headers, Hearing, LinkNotification, LinkRequest, MakeParty,
-    MediaFlowState, OperationId, PartyProgress, PartyStatus, PartyTarget, ReleasedBy, Tone, TransferId, TransferTarget,
+    MediaFlowState, OperationId, PartyProgress, PartyStatus, PartyTarget, Presentation, ReleasedBy, Tone, TransferId,
+    TransferTarget,
 };
 use tandem_model::room::{RosterEntry, RosterRole, RosterState};
 use tandem_model::{ConferenceId, ConnectorId, DnId, PartyId};
@@ -88,18 +89,25 @@ fn make() -> impl Strategy<Value = MakeParty> {
     ];
     let ids = (conference(), party(), any::<bool>(), any::<u64>());
     let words = (dn(), option::of(text()), text(), headers());
-    (ids, target, words, vec(contact(), 0..3)).prop_map(|(ids, target, words, elsewhere)| MakeParty {
-        elsewhere,
-        conference: ids.0,
-        party: ids.1,
-        target,
-        caller: words.0,
-        caller_name: words.1,
-        auto_answer: ids.2,
-        ring_timeout_ms: ids.3,
-        conversation_id: words.2,
-        headers: words.3,
+    (ids, target, words, vec(contact(), 0..3), presentation()).prop_map(|(ids, target, words, elsewhere, presentation)| {
+        MakeParty {
+            elsewhere,
+            presentation,
+            conference: ids.0,
+            party: ids.1,
+            target,
+            caller: words.0,
+            caller_name: words.1,
+            auto_answer: ids.2,
+            ring_timeout_ms: ids.3,
+            conversation_id: words.2,
+            headers: words.3,
+        }
     })
+}
+
+fn presentation() -> impl Strategy<Value = Presentation> {
+    (any::<bool>(), option::of(text())).prop_map(|(unasserted, privacy)| Presentation { unasserted, privacy })
 }
 
 fn contact() -> impl Strategy<Value = DnContact> {
@@ -183,7 +191,10 @@ fn offered() -> impl Strategy<Value = CallOffered> {
     ];
     let ids = (conference(), party(), option::of((conference(), party())));
     let words = (text(), option::of(text()), text(), option::of(text()), headers());
-    (ids, from, words).prop_map(|(ids, from, words)| CallOffered {
+    let shown = (presentation(), option::of(dn()));
+    (ids, from, words, shown).prop_map(|(ids, from, words, shown)| CallOffered {
+        presentation: shown.0,
+        preferred: shown.1,
         conference: ids.0,
         party: ids.1,
         from,

@@ -1,11 +1,11 @@
 //! [`LinkNotification`] ↔ frames: what a connector tells the T-Server.
 
 use tandem_model::link::{CallOffered, CallerId, Headers, LinkNotification, TransferId, TransferTarget};
-use tandem_model::{ConferenceId, PartyId};
+use tandem_model::{ConferenceId, DnId, PartyId};
 
 use super::error::excerpt;
 use super::fields::Fields;
-use super::parts::{flow_name, flow_of, read_cause, write_cause, write_json};
+use super::parts::{flow_name, flow_of, read_cause, read_presentation, write_cause, write_json, write_presentation};
 use super::request::operation;
 use super::{Carried, Frame, FrameWriter, MessageError, connector};
 
@@ -228,6 +228,8 @@ fn write_offered(offered: &CallOffered, writer: &mut FrameWriter<'_>) {
             writer.optional("from-name", name.as_deref());
         }
     }
+    write_presentation(&offered.presentation, writer);
+    writer.optional("preferred", offered.preferred.as_ref().map(DnId::as_str));
     writer.text("to", &offered.dialled);
     writer.optional("conversation-id", offered.conversation_id.as_deref());
     writer.text("sip-call-id", &offered.sip_call_id);
@@ -258,6 +260,8 @@ fn read_offered(fields: Fields<'_>) -> Result<CallOffered, MessageError> {
         conference: fields.conference()?,
         party: fields.party()?,
         from,
+        presentation: read_presentation(fields)?,
+        preferred: fields.optional("preferred")?.map(DnId::new),
         dialled: fields.text("to")?,
         conversation_id: fields.optional_text("conversation-id")?,
         sip_call_id: fields.text("sip-call-id")?,

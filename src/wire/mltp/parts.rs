@@ -1,7 +1,7 @@
 //! What several messages have in them.
 
 use serde::Serialize;
-use tandem_model::link::{Cause, MediaFlowState, ReleasedBy};
+use tandem_model::link::{Cause, MediaFlowState, Presentation, ReleasedBy};
 
 use super::fields::Fields;
 use super::{FrameWriter, MessageError};
@@ -71,4 +71,19 @@ pub(super) fn write_json_header(writer: &mut FrameWriter<'_>, name: &str, value:
     if let Ok(text) = serde_json::to_string(value) {
         writer.text(name, &text);
     }
+}
+
+/// `privacy` and `unasserted`: neither is the rule.
+pub(super) fn write_presentation(presentation: &Presentation, writer: &mut FrameWriter<'_>) {
+    writer.optional("privacy", presentation.privacy.as_deref());
+    if presentation.unasserted {
+        writer.plain("unasserted", true);
+    }
+}
+
+pub(super) fn read_presentation(fields: Fields<'_>) -> Result<Presentation, MessageError> {
+    Ok(Presentation {
+        unasserted: fields.optional("unasserted")?.is_some() && fields.flag("unasserted")?,
+        privacy: fields.optional_text("privacy")?,
+    })
 }

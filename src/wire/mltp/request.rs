@@ -4,7 +4,7 @@ use tandem_model::link::{Headers, LinkRequest, MakeParty, OperationId, PartyTarg
 use tandem_model::{ConferenceId, PartyId};
 
 use super::fields::Fields;
-use super::parts::{read_cause, write_cause, write_json, write_json_header};
+use super::parts::{read_cause, read_presentation, write_cause, write_json, write_json_header, write_presentation};
 use super::{Carried, Frame, FrameWriter, MessageError, connector};
 
 impl Carried for LinkRequest {
@@ -136,6 +136,7 @@ fn write_make(make: &MakeParty, writer: &mut FrameWriter<'_>) {
     writer.plain("party", make.party);
     writer.text("from", make.caller.as_str());
     writer.optional("from-name", make.caller_name.as_deref());
+    write_presentation(&make.presentation, writer);
     match &make.target {
         PartyTarget::Dn(dn) => writer.text("to", dn.as_str()),
         PartyTarget::Trunk { trunk, number } => {
@@ -168,6 +169,7 @@ fn read_make(fields: Fields<'_>) -> Result<MakeParty, MessageError> {
         target,
         caller: fields.dn("from")?,
         caller_name: fields.optional_text("from-name")?,
+        presentation: read_presentation(fields)?,
         auto_answer: fields.flag("auto-answer")?,
         ring_timeout_ms: fields.number("ring-timeout-ms")?,
         conversation_id: fields.text("conversation-id")?,

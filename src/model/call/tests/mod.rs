@@ -7,6 +7,7 @@ mod direct;
 mod extensions;
 mod flows;
 mod hold;
+mod identity;
 mod merged_data;
 mod phone;
 mod property;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::link::{CallerId, Cause, LinkNotification, LinkRequest, PartyTarget, ReleasedBy};
+use crate::link::{CallerId, Cause, LinkNotification, LinkRequest, PartyTarget, Presentation, ReleasedBy};
 use crate::numbering::{DialRule, DnConfig};
 use crate::{CallState, ClientId, KvValue, MakeCallType, PartyId, ReferenceId};
 
@@ -86,6 +87,8 @@ pub(super) fn offered_from(from: CallerId, dialled: &str) -> CallOffered {
         conversation_id: None,
         sip_call_id: "abc@phone".into(),
         replaces: None,
+        presentation: Presentation::default(),
+        preferred: None,
         diverted_by: None,
         headers: Vec::new(),
     }

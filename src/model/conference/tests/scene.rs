@@ -37,7 +37,7 @@ use crate::leg::{
 };
 use crate::link::{
     AudioPlan, AudioSource, CallerId, Cause, Hearing, LinkNotification, MakeParty, MediaFlowState, OperationId, PartyStatus,
-    PartyTarget, ReleasedBy, Tone, TransferId, TransferTarget,
+    PartyTarget, Presentation, ReleasedBy, Tone, TransferId, TransferTarget,
 };
 use crate::{ConferenceId, LegId, PartyId};
 
@@ -69,6 +69,8 @@ pub fn offered(party: u32, offer: Option<Bytes>) -> ConferenceInput {
             conversation_id: None,
             sip_call_id: "call-id".into(),
             replaces: None,
+            presentation: Presentation::default(),
+            preferred: None,
             diverted_by: None,
             headers: Vec::new(),
         },
@@ -83,6 +85,7 @@ pub fn make_party(party: u32, contacts: &[&str], auto_answer: bool, ring_timeout
         target: PartyTarget::Dn("sip:b@x".into()),
         caller: "sip:a@x".into(),
         caller_name: None,
+        presentation: Presentation::default(),
         auto_answer,
         ring_timeout_ms,
         conversation_id: "conversation".into(),

@@ -245,6 +245,38 @@ fn a_configured_setting_silences_joiners_unless_their_desktops_ask_for_events() 
 }
 
 #[test]
+fn who_wants_to_be_nobody_is_nobody_on_the_roster_and_somebody_for_desktops() {
+    let with_lobby = RoomSettings {
+        lobby: true,
+        ..settings()
+    };
+    let mut scene = Scene::new(with_lobby.clone());
+    let hidden = |user| CallOffered {
+        presentation: Presentation {
+            unasserted: false,
+            privacy: Some("user;id".into()),
+        },
+        ..offered_from_outside(user)
+    };
+    for user in [1, 2] {
+        scene.give(RoomInput::Offered(hidden(user)));
+        scene.connect(user);
+    }
+    let shown = |room: &Room| -> Vec<_> { room.roster().into_iter().map(|entry| (entry.dn, entry.name)).collect() };
+    let nobody = |n| (DnId::new(&format!("sip:anonymous{n}@anonymous.invalid")), None);
+    assert_eq!(shown(&scene.room), [nobody(1), nobody(2)]);
+    assert_eq!(scene.room.summary(Duration::ZERO).parties[0].dn.user(), "+49301234567");
+    let back = Room::restore(
+        scene.room.snapshot().unwrap(),
+        numbering(),
+        Arc::new(with_lobby),
+        scene.now,
+        &mut Vec::new(),
+    );
+    assert_eq!(shown(&back), [nobody(1), nobody(2)]);
+}
+
+#[test]
 fn a_call_that_is_not_accepted_in_time_is_given_up() {
     let mut scene = Scene::new(settings());
     scene.offer(1001);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::{Pin, Room, RoomInput, RoomOutput, RoomSettings};
 use crate::call::CallIds;
 use crate::dn::wish::{InForce, Wishes};
-use crate::link::{CallOffered, CallerId, Cause, LinkNotification, LinkRequest, ReleasedBy};
+use crate::link::{CallOffered, CallerId, Cause, LinkNotification, LinkRequest, Presentation, ReleasedBy};
 use crate::numbering::{DirectOverride, DnConfig, HandleDirectCalls, Numbering};
 use crate::request::{OnCall, OnCallWith};
 use crate::{CallUuid, ClientId, ConferenceId, ConnId, DnId, Event, EventName, KvList, PartyId, ReferenceId, Request, Requestor};
@@ -70,6 +70,8 @@ fn offered(user: u32) -> CallOffered {
         conversation_id: None,
         sip_call_id: "x".into(),
         replaces: None,
+        presentation: Presentation::default(),
+        preferred: None,
         diverted_by: None,
         headers: Vec::new(),
     }

@@ -47,6 +47,27 @@ fn who_calls_depends_on_who_says_so() {
         ),
         (NOBODY, &[("Privacy", "user; critical")], "nobody", "nobody", true),
         (
+            NOBODY,
+            &[("P-Asserted-Identity", "<tel:+4930>")],
+            "- tel:+4930",
+            "nobody",
+            true,
+        ),
+        (
+            NOBODY,
+            &[("P-Asserted-Identity", "<tel:+4930>"), ("Privacy", "none")],
+            "- tel:+4930",
+            "nobody",
+            false,
+        ),
+        (
+            ALICE,
+            &[("P-Asserted-Identity", "<sip:Alice@pbx.test>")],
+            "Alice sip:Alice@pbx.test",
+            "Alice sip:alice@tandem.test",
+            false,
+        ),
+        (
             ALICE,
             &[("Privacy", "none")],
             "Alice sip:alice@tandem.test",
@@ -101,6 +122,47 @@ fn a_device_may_choose_among_its_own_identities_only() {
     let bank = wants("\"Your bank\" <sip:service@bank.test>");
     assert_eq!(shown(bank.caller_among(owns)), "Alice sip:alice@tandem.test");
     assert_eq!(shown(bank.caller_among(|_| false)), "nobody");
+}
+
+#[test]
+fn who_is_nobody_is_asserted_to_nobody() {
+    let nobody = Identity {
+        uri: "sip:anonymous@anonymous.invalid".into(),
+        display: None,
+    };
+    for receiver in [Trust::Trusted, Trust::Untrusted] {
+        let presented = present(&nobody, Privacy::default(), receiver, IdentityStyle::Asserted);
+        assert_eq!(presented.from.1.as_deref(), Some("Anonymous"));
+        assert_eq!(presented.headers, []);
+    }
+}
+
+#[test]
+fn more_privacy_than_there_is_is_too_much_only_where_nothing_less_will_do() {
+    for (asked, too_much) in [
+        ("id", false),
+        ("id;critical", false),
+        ("header;session;user;critical", false),
+        ("location", false),
+        ("location;critical", true),
+        ("critical, location", true),
+        ("critical;;", false),
+    ] {
+        assert_eq!(Privacy::parse(asked).asks_too_much(), too_much, "{asked}");
+    }
+}
+
+#[test]
+fn headers_that_tell_of_the_caller_are_taken_away_at_its_wish() {
+    for (asked, name, gone) in [
+        ("user", "Organization", true),
+        ("header", "reply-to", true),
+        ("header;none", "Reply-To", false),
+        ("id", "Organization", false),
+        ("user", "X-Trace", false),
+    ] {
+        assert_eq!(Privacy::parse(asked).takes_away(name), gone, "{asked} {name}");
+    }
 }
 
 #[test]
