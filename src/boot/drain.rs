@@ -37,6 +37,12 @@ enum Wish {
     Stop,
 }
 
+/// The seconds that are left, the last one begun.
+pub(super) fn seconds_until(deadline: Instant) -> u64 {
+    let left = deadline.saturating_duration_since(Instant::now()).as_millis().div_ceil(1000);
+    u64::try_from(left).unwrap_or(u64::MAX)
+}
+
 /// The drain of a server. Any thread may ask for one; one task waits.
 pub struct Drain {
     gateway: Gateway,
@@ -134,11 +140,11 @@ impl Drain {
         self.wish.send_replace(wish);
     }
 
-    /// How it stands.
+    /// How it stands; of the connectors nothing is known here.
     pub fn status(&self) -> DrainStatus {
         let wish = *self.wish.borrow();
         let remaining_s = match wish {
-            Wish::Drain { until, .. } => Some(until.saturating_duration_since(Instant::now()).as_millis().div_ceil(1000)),
+            Wish::Drain { until, .. } => Some(seconds_until(until)),
             _ => None,
         };
         DrainStatus {
@@ -149,7 +155,8 @@ impl Drain {
             },
             draining: wish != Wish::Run,
             active_calls: self.gateway.call_count(),
-            remaining_s: remaining_s.and_then(|seconds| u64::try_from(seconds).ok()),
+            remaining_s,
+            connectors: Vec::new(),
         }
     }
 
