@@ -9,8 +9,8 @@
 //!
 //! `since=SEQ`, or the `Last-Event-ID` with which a browser comes back, goes on after that sequence. What it promises: `delta` means that
 //! every event after it follows, each once; everything else is said in a `gap`. Events stay as long as `cti.retention_events` and
-//! `cti.retention_s` say, but those that no CTI client is registered for are kept only while somebody watches, and `cti.retention_s` longer
-//! (with `cti.retain_all_events`: always). Sequences belong to an epoch: `epoch=` says which, and one that is over is a `gap` from the
+//! `cti.retention_s` say, also over a restart, but those that no CTI client is registered for are kept only while somebody watches, and
+//! `cti.retention_s` longer (with `cti.retain_all_events`: always). Sequences belong to an epoch: `epoch=` says which, and one that is over is a `gap` from the
 //! beginning of the present one. Within one connection `previous` is the sequence of the event that stood there before, `since` at first.
 //!
 //! `dn=` (several, separated by commas) leaves out the events of other DNs. Answers to requests of CTI clients are not shown.

@@ -136,7 +136,24 @@ async fn a_server_that_is_killed_knows_its_clients_and_what_they_have() {
     let [alice, bob] = &phones;
     let desk = desk_of(&stage).await;
     let (call, ..) = stage.talk(alice, bob).await;
+    stage.desk.settled().await;
+    let told: Vec<Value> = stage
+        .desk
+        .frames
+        .iter()
+        .map(|frame| serde_json::from_str::<Value>(frame).expect("a JSON frame"))
+        .filter(|event| event.get("connId").is_some() && event.get("referenceId").is_none())
+        .collect();
     stage.server.killed_and_started().await;
+    // Nobody has watched, and all the same it is the same stream.
+    let first = told[0]["sequence"].as_u64().expect("a sequence");
+    let path = format!("/v1/events?since={}", first - 1);
+    let mut stream = http::Events::open(stage.server.http, &path, API_KEY).await;
+    assert_eq!(stream.next().await.1["mode"], "delta");
+    for event in &told {
+        let (_, shown) = stream.next().await;
+        assert_eq!((&shown["sequence"], &shown["event"]), (&event["sequence"], &event["event"]));
+    }
     let (mut desk, answer) = desk.comes_back(stage.server.http).await;
     assert_eq!(answer.resume.as_deref(), Some("delta"), "{answer:?}");
     let established = desk.expect(EventName::EventEstablished, &dn("1002")).await;

@@ -62,6 +62,8 @@ pub(super) struct Client {
     /// What it asked and what has no answer, by the number of the note. Bounded by the mailboxes that requests wait in.
     pub(super) outstanding: SmallVec<[(u64, Outstanding); 2]>,
     pub(super) feed: Feed,
+    /// Of a client that is away: the last sequence that was sent to it.
+    pub(super) sent: u64,
     /// `None` until OpenServer is accepted.
     pub(super) opened: Option<OpenClient>,
     /// It said goodbye: it will not resume.
@@ -84,6 +86,15 @@ impl Client {
 
     pub(super) fn is_lost(&self) -> bool {
         matches!(self.feed, Feed::Lost(_))
+    }
+
+    /// It has lost its connection.
+    pub(super) fn lose(&mut self, now: SystemTime) {
+        self.sent = match self.feed {
+            Feed::Behind(cursor) => cursor,
+            Feed::Live | Feed::Lost(_) => self.previous,
+        };
+        self.feed = Feed::Lost(now);
     }
 
     /// The request that an event answers: of those with its reference the oldest, one of the event's DN before others.

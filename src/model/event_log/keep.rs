@@ -33,8 +33,11 @@ pub struct ServerRecord {
     pub client: u64,
     /// Whether every event is in the log, also those nobody is registered for.
     pub is_wide: bool,
-    /// No event is missing in the log from this sequence on, where it is wide.
+    /// No event is missing in the log from this sequence on, where it is wide or complete.
     pub complete_from: u64,
+    /// Whether that is so though it is not wide: somebody was registered for each.
+    #[serde(default)]
+    pub is_complete: bool,
 }
 
 /// One event of the log.
@@ -77,6 +80,9 @@ pub struct ClientRecord {
     /// Since when it is away; absent: it was connected.
     #[serde(default)]
     pub lost_us: Option<u64>,
+    /// The last sequence that was sent to it, where it is away.
+    #[serde(default)]
+    pub sent: Option<u64>,
 }
 
 /// Something about a client.
@@ -156,6 +162,8 @@ pub(super) struct SetAside {
     sequence: u64,
     client: u64,
     was_wide: bool,
+    /// From where on no event is missing, as the journal has it; `None`: that is not so.
+    complete_from: Option<u64>,
     /// Entries that have gone since the journal was told.
     trimmed: usize,
 }
@@ -199,7 +207,7 @@ impl EventLog {
         log.first_client = server.client + 1;
         log.set_aside.client = server.client;
         log.take_in(records, now);
-        log.complete_from = if server.is_wide {
+        log.complete_from = if server.is_wide || server.is_complete {
             let oldest = log.entries.oldest().map_or(log.sequence + 1, |oldest| oldest.sequence);
             // What had gone from the log before stays gone.
             if oldest > server.complete_from {
@@ -208,6 +216,7 @@ impl EventLog {
                 server.complete_from
             }
         } else {
+            log.unlogged = log.sequence;
             log.sequence + 1
         };
         if server.is_wide {
@@ -250,6 +259,7 @@ impl EventLog {
             previous: record.previous,
             mask: record.mask.map(|mask| mask.into_iter().collect()),
             feed: Feed::Lost(since),
+            sent: record.sent.unwrap_or(u64::MAX),
             opened: Some(OpenClient {
                 identity: record.identity,
                 session: record.session,
@@ -319,6 +329,10 @@ impl EventLog {
 
     /// Every request that had no answer when the process ended gets one.
     fn cut_off_everybody(&mut self, now: SystemTime) {
+        // Who was connected has been sent what it was to get, or none of it is known to be so.
+        for client in self.clients.values_mut().filter(|client| client.sent == u64::MAX) {
+            client.sent = client.previous;
+        }
         let clients: Vec<_> = self.clients.keys().copied().collect();
         for client in clients {
             self.cut_off(client, |_| true, now, &mut Vec::new());
@@ -401,15 +415,27 @@ impl EventLog {
     fn set_aside_enough(&mut self) {
         let newest_client = self.clients.last_key_value().map_or(0, |(id, _)| id.0);
         let aside = self.set_aside;
-        let enough = self.sequence <= aside.sequence && newest_client <= aside.client && aside.was_wide == self.is_wide();
+        let complete_from = self.known_complete();
+        let enough = self.sequence <= aside.sequence
+            && newest_client <= aside.client
+            && aside.was_wide == self.is_wide()
+            && aside.complete_from == complete_from;
         if enough && aside.sequence > 0 {
             return;
         }
+        self.set_aside.complete_from = complete_from;
         self.set_aside.sequence = aside.sequence.max(self.sequence + BLOCK);
         self.set_aside.client = aside.client.max(newest_client + BLOCK);
         self.set_aside.was_wide = self.is_wide();
         let record = self.server_record();
         self.put(Kept::Server(record));
+    }
+
+    /// From where on no event is missing, to be written down: as it stands there while that is true. What goes because it is old shows in what is
+    /// left.
+    fn known_complete(&self) -> Option<u64> {
+        let told = self.set_aside.complete_from.filter(|from| self.unlogged < *from);
+        told.or_else(|| (self.logged > self.unlogged || self.unlogged == 0).then_some(self.complete_from))
     }
 
     fn server_record(&self) -> ServerRecord {
@@ -419,6 +445,7 @@ impl EventLog {
             client: self.set_aside.client,
             is_wide: self.set_aside.was_wide,
             complete_from: self.complete_from,
+            is_complete: self.set_aside.complete_from.is_some(),
         }
     }
 }
@@ -444,6 +471,7 @@ fn client_record(id: ClientId, client: &Client) -> Option<Kept> {
             Feed::Lost(since) => Some(micros(since)),
             Feed::Live | Feed::Behind(_) => None,
         },
+        sent: client.is_lost().then_some(client.sent),
     };
     Some(Kept::Client(id, record))
 }

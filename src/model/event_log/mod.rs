@@ -89,6 +89,9 @@ pub struct EventLog {
     limits: Limits,
     /// From this sequence on no event is missing in the log.
     complete_from: u64,
+    /// The last event that is in the log, and the last one that is not, for nobody was registered for it.
+    logged: u64,
+    unlogged: u64,
     watchers: usize,
     /// Until then the log has every event, for whoever watched it and comes back.
     wide_until: Option<SystemTime>,
@@ -114,6 +117,8 @@ impl EventLog {
             entries: Entries::default(),
             limits: Limits::default(),
             complete_from: 1,
+            logged: 0,
+            unlogged: 0,
             watchers: 0,
             wide_until: None,
             notes: 0,
@@ -134,6 +139,7 @@ impl EventLog {
         Self {
             sequence,
             complete_from: sequence + 1,
+            unlogged: sequence,
             ..Self::new(epoch)
         }
     }
@@ -269,6 +275,7 @@ impl EventLog {
             self.log(event, false, to, now);
         } else {
             self.complete_from = self.sequence + 1;
+            self.unlogged = self.sequence;
         }
     }
 
@@ -426,6 +433,9 @@ impl EventLog {
             is_answer,
             to,
         };
+        if !is_answer {
+            self.logged = self.sequence;
+        }
         self.put_event(&logged);
         self.entries.push(logged);
         self.trim(now);

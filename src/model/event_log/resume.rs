@@ -12,8 +12,8 @@
 //! it waits for, its copies in the log. The number it had got for its new connection is no more.
 //!
 //! Who it was is told by its session, where it kept that; else by the sequence alone: the client of the same identity that got just that
-//! event. Where several could be meant, the streams they would get from there on must be the same, or none of them is. So a client never
-//! gets another one's events; at worst it starts anew.
+//! event, or where the log has let go of it the one to which it was sent last. Where several could be meant, the streams they would get from
+//! there on must be the same, or none of them is. So a client never gets another one's events; at worst it starts anew.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -226,7 +226,7 @@ impl EventLog {
         if client.is_lost() {
             return Vec::new();
         }
-        client.feed = Feed::Lost(now);
+        client.lose(now);
         self.lost.insert((now, id));
         self.put_client(id);
         if self.lost.len() <= self.limits.clients {
@@ -299,11 +299,25 @@ impl EventLog {
         let fits = self.fits(&candidates, resume.sequence);
         let of = |wanted| fits.iter().filter(move |(_, fit)| *fit == wanted).map(|(id, _)| *id);
         let whole: Vec<ClientId> = of(Fit::Whole).collect();
-        match (whole.as_slice(), of(Fit::Gap).collect::<Vec<_>>().as_slice()) {
-            ([one], _) => Some((*one, Fit::Whole)),
-            ([], [one]) if self.is_away(*one) => Some((*one, Fit::Gap)),
-            ([], _) => None,
-            (several, _) => self.any_of(several, resume.sequence).map(|id| (id, Fit::Whole)),
+        match whole.as_slice() {
+            [one] => Some((*one, Fit::Whole)),
+            [] => {
+                let gaps: Vec<ClientId> = of(Fit::Gap).collect();
+                self.only_one(&gaps, resume.sequence).map(|id| (id, Fit::Gap))
+            }
+            several => self.any_of(several, resume.sequence).map(|id| (id, Fit::Whole)),
+        }
+    }
+
+    /// The one of those, of whose streams the log has lost a part, that can be meant: it is away, and it alone was sent just this last, or there
+    /// is no other at all. One that is connected may be a connection that is dead already, so it counts in the second case.
+    fn only_one(&self, several: &[ClientId], sequence: u64) -> Option<ClientId> {
+        let away = || several.iter().copied().filter(|id| self.is_away(*id));
+        let mut exact = away().filter(|id| self.clients.get(id).is_some_and(|client| client.sent == sequence));
+        match (exact.next(), exact.next(), several) {
+            (Some(one), None, _) => Some(one),
+            (None, _, [_]) => away().next(),
+            _ => None,
         }
     }
 

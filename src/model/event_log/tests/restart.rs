@@ -349,3 +349,33 @@ fn who_watched_goes_on_after_a_restart() {
     assert_eq!(out.iter().map(|copy| copy.sequence).collect::<Vec<_>>(), [missed]);
     assert!(matches!(log.watch(Some(0), None), Start::Gap { from: 1, .. }));
 }
+
+#[test]
+fn what_somebody_was_registered_for_can_be_watched_after_a_restart() {
+    let mut kept = Housed::new(Limits::default());
+    kept.house.dial(BOB);
+    kept.house.desk(1, &[ALICE]);
+    let before = kept.house.rig.log.sequence();
+    let missed = kept.house.dial(ALICE);
+    kept.crash();
+    let mut out = Vec::new();
+    let log = &mut kept.house.rig.log;
+    assert_eq!(log.watch(Some(before), Some(EPOCH)), Start::After { cursor: before });
+    log.watched(before, None, 9, &mut out);
+    assert_eq!(out.iter().map(|copy| copy.sequence).collect::<Vec<_>>(), [missed]);
+    assert!(
+        matches!(log.watch(Some(0), None), Start::Gap { from: 1, .. }),
+        "nobody was there for the first"
+    );
+}
+
+#[test]
+fn what_nobody_was_registered_for_is_a_gap_after_a_restart() {
+    let mut kept = Housed::new(Limits::default());
+    kept.house.desk(1, &[ALICE]);
+    let last = kept.house.dial(ALICE);
+    apply(&mut kept.journal, kept.house.rig.log.take_changes());
+    kept.house.dial(BOB);
+    kept.crash();
+    assert!(matches!(kept.house.rig.log.watch(Some(last), None), Start::Gap { .. }));
+}

@@ -157,6 +157,40 @@ fn a_gap_that_is_too_long_is_told_and_starts_a_new_chain() {
 }
 
 #[test]
+fn a_gap_is_told_to_the_one_that_got_just_that_last() {
+    let mut house = House::new(small());
+    let (one, two) = (house.desk(1, &[ALICE]), house.desk(1, &[BOB]));
+    let last = house.dial(ALICE);
+    house.rig.log.disconnected(one.client, NOW);
+    for _ in 0..9 {
+        house.dial(ALICE);
+        house.dial(BOB);
+    }
+    assert_eq!(
+        house.open(1, from(last - 1), NOW).outcome,
+        Outcome::New,
+        "it may have been the other"
+    );
+    let again = house.open(1, from(last), NOW);
+    assert_eq!((again.client, again.outcome), (one.client, Outcome::Snapshot));
+    // Both are away, and have the same last.
+    house.rig.register(two.client.0, ALICE);
+    let last = house.dial(ALICE);
+    for desk in [&one, &two] {
+        house.rig.log.disconnected(desk.client, NOW);
+    }
+    for _ in 0..9 {
+        house.dial(BOB);
+        house.dial(ALICE);
+    }
+    assert_eq!(
+        house.open(1, from(last), NOW).outcome,
+        Outcome::New,
+        "it may have been either"
+    );
+}
+
+#[test]
 fn who_is_not_known_starts_anew() {
     let mut house = House::new(Limits::default());
     let desk = house.desk(1, &[ALICE]);
