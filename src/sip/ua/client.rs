@@ -461,7 +461,7 @@ impl UserAgent {
             ClientUser::Invite(id) => self.on_invite_response(now, id, key, flow, response),
             ClientUser::Reinvite(id) => self.on_reinvite_response(now, id, key, flow, response),
             ClientUser::Update(id) => self.on_update_response(now, id, key, response),
-            ClientUser::Prack(id) => self.on_prack_response(id, response),
+            ClientUser::Prack(id) => self.on_prack_response(now, id, response),
             ClientUser::Info(id) => self.on_info_response(now, id, status),
             ClientUser::Bye(id) if status >= 200 => self.forget(id),
             ClientUser::Talk(_) => self.on_talk_response(status),

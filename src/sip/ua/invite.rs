@@ -285,6 +285,7 @@ impl UserAgent {
         let winner = dialog.remote_tag.clone();
         self.leave_forks(now, id, &winner);
         let Some(session) = self.live(id) else { return };
+        session.renew_for(&winner, &invite);
         session.phase = Phase::Talking;
         session.calling = None;
         session.note_allow(response);
@@ -401,6 +402,19 @@ impl Session {
             Some(early) if early.answered => early.sdp.clone(),
             Some(early) => response.sdp().or_else(|| early.sdp.clone()),
             None => response.sdp(),
+        }
+    }
+}
+
+impl Session {
+    /// A fork answered that was not told what another was: it hears that after its ACK.
+    fn renew_for(&mut self, winner: &str, invite: &Message) {
+        let said = self.early_mut(winner).and_then(|early| early.ours.clone());
+        let Some((said, last)) = said.or_else(|| invite.sdp()).zip(self.local_sdp.as_ref()) else {
+            return;
+        };
+        if !session::same_media(&said, last) {
+            self.renewed = self.local_sdp.replace(said);
         }
     }
 }

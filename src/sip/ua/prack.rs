@@ -56,6 +56,8 @@ pub(super) struct Early {
     pub answered: bool,
     /// And its PRACK was answered: offers may be made (RFC 3311 s.5.1).
     pub settled: bool,
+    /// What we said to this fork alone, since the INVITE.
+    pub ours: Option<Bytes>,
 }
 
 /// What the callee's side of an incoming INVITE keeps.
@@ -304,6 +306,7 @@ impl UserAgent {
         if let Some((status, sdp)) = next {
             self.send_reliably(now, id, status, sdp);
         }
+        self.send_queued_reinvite(now, id);
     }
 
     fn answer_prack(&mut self, now: Instant, flow: Flow, id: SessionId, request: &Message) {
@@ -351,6 +354,7 @@ impl UserAgent {
                 sdp: None,
                 answered: false,
                 settled: false,
+                ours: None,
             });
             calling.early.len() - 1
         });
@@ -377,13 +381,14 @@ impl UserAgent {
     }
 
     /// A PRACK that is refused changes nothing: the callee knows best what it waits for, and the INVITE has its own end.
-    pub(super) fn on_prack_response(&mut self, id: SessionId, response: &Message) {
+    pub(super) fn on_prack_response(&mut self, now: Instant, id: SessionId, response: &Message) {
         if !response.status().is_some_and(|status| (200..300).contains(&status)) {
             return;
         }
         let tag = response.to().ok().and_then(|to| to.tag()).unwrap_or_default();
         if let Some(early) = self.live(id).and_then(|session| session.early_mut(tag)) {
             early.settled |= early.answered;
+            self.send_queued_reinvite(now, id);
         }
     }
 }

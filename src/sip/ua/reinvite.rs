@@ -37,7 +37,7 @@ impl UserAgent {
     /// the peer's own re-INVITE or UPDATE is being answered it fails with 491 at once, since that answer may depend on the one who asks.
     ///
     /// Before the session is answered the offer goes in an UPDATE: it fails with 405 where the peer does not allow that, with 491 where the
-    /// INVITE's own offer is not answered reliably yet, or where there is no offer.
+    /// INVITE's own offer is not answered reliably yet, or where there is no offer. It waits for the PRACK of that answer.
     pub fn reinvite(&mut self, now: Instant, id: SessionId, offer: Option<Bytes>) {
         let Some(session) = self.commanded(id) else { return };
         if session.bye_wanted.is_some() {
@@ -98,10 +98,12 @@ impl UserAgent {
                 })
             });
         }
+        let fork = session.reinvite.as_ref().and_then(|reinvite| reinvite.fork.as_deref());
+        let may_go = talking || session.may_offer_in(fork);
         let Some(reinvite) = session
             .reinvite
             .as_mut()
-            .filter(|reinvite| !busy && reinvite.stage == Stage::Queued)
+            .filter(|reinvite| !busy && may_go && reinvite.stage == Stage::Queued)
         else {
             return;
         };

@@ -5,7 +5,8 @@
 //! that: it refreshes the target and the session (RFC 4028) and gets its 200 here.
 //!
 //! As a client: before the session is answered, and after that for session refreshes. An offer may be made in an early dialog when the
-//! INVITE's own is answered reliably (RFC 3262) and the peer allows UPDATE. In a confirmed dialog offers go in re-INVITEs, which may take
+//! INVITE's own is answered reliably (RFC 3262) and the peer allows UPDATE; it waits for the PRACK of that answer to be answered. A callee
+//! that forked and answers on another branch than the one that was told so hears it by re-INVITE. In a confirmed dialog offers go in re-INVITEs, which may take
 //! their time: "an UPDATE request ... must be answered immediately" (s.5.1), and our shell asks somebody else first.
 //!
 //! To the shell an offer is an offer: `Reinvited` and `ReinviteAnswered` are told whichever request carried it.
@@ -17,6 +18,7 @@ use bytes::Bytes;
 use super::api::{SessionId, UaEvent};
 use super::client::{ClientKey, ClientUser, Unanswered};
 use super::draft::{self, ALLOW, SDP};
+use super::prack::Early;
 use super::server::{ServerKey, ServerUser};
 use super::sessions::{Phase, Reinvite, Session, Stage, Withdrawn};
 use super::{Owner, UserAgent};
@@ -135,6 +137,7 @@ impl UserAgent {
             } => {
                 if let Some(session) = self.live(id) {
                     session.heard_in(&tag, request.sdp().as_ref());
+                    session.said_in(&tag, sdp.as_ref());
                     session.local_sdp = sdp.clone().or(session.local_sdp.take());
                 }
                 self.complete_update(now, id, transaction, &request, flow, &tag, sdp);
@@ -204,7 +207,7 @@ impl UserAgent {
         let Some(session) = self.live(id) else { return };
         let refusal = |status| UaEvent::ReinviteFailed { session: id, status };
         let busy = session.offered.is_some() || session.withdrawn.is_some() || session.reinvite.is_some();
-        let Some(fork) = session.settled_fork().filter(|_| !busy && offer.is_some()) else {
+        let Some(fork) = session.answered_fork().filter(|_| !busy && offer.is_some()) else {
             return self.event(refusal(491));
         };
         if !session.allows_update {
@@ -248,7 +251,9 @@ impl UserAgent {
         let refreshes = update.fork.is_none();
         if !update.quiet {
             let sdp = response.sdp().filter(|sdp| session::check(sdp).is_ok());
-            session.heard_in(update.fork.as_deref().unwrap_or_default(), sdp.as_ref());
+            let tag = update.fork.as_deref().unwrap_or_default();
+            session.heard_in(tag, sdp.as_ref());
+            session.said_in(tag, update.offer.as_ref());
             session.local_sdp = update.offer;
             session.moot_acks = session.moot_acks.saturating_add(1);
             self.event(UaEvent::ReinviteAnswered { session: id, sdp });
@@ -309,24 +314,39 @@ impl Session {
         stage.is_some_and(|update| update.stage == Stage::Sent(Some(key)))
     }
 
-    /// The early dialog in which we may make an offer; the last one of several.
-    fn settled_fork(&self) -> Option<Box<str>> {
+    /// The early dialog in which we may make an offer, now or when the PRACK is answered; the last one of several.
+    fn answered_fork(&self) -> Option<Box<str>> {
         match self.phase {
             Phase::Calling => {
                 let calling = self.calling.as_ref().filter(|calling| calling.cancel.is_none())?;
-                calling
-                    .early
-                    .iter()
-                    .rev()
-                    .find(|early| early.settled)
-                    .map(|early| early.tag.clone())
+                let last = |fits: fn(&&Early) -> bool| calling.early.iter().rev().find(fits);
+                let fork = last(|early| early.settled).or_else(|| last(|early| early.answered));
+                fork.map(|early| early.tag.clone())
             }
             Phase::Ringing => {
                 let reliable = self.reliable.as_ref()?;
-                let free = reliable.settled && reliable.success.is_none();
+                let free = reliable.answered && reliable.success.is_none();
                 self.dialogs.first().filter(|_| free).map(|dialog| dialog.remote_tag.clone())
             }
             Phase::Talking | Phase::Ending => None,
+        }
+    }
+
+    /// Whether an offer may go out before the answer, in that early dialog.
+    pub(super) fn may_offer_in(&self, tag: Option<&str>) -> bool {
+        let early = self.calling.iter().flat_map(|calling| &calling.early);
+        self.offered.is_none()
+            && match self.phase {
+                Phase::Calling => early.filter(|early| Some(&*early.tag) == tag).any(|early| early.settled),
+                Phase::Ringing => self.reliable.as_ref().is_some_and(|reliable| reliable.settled),
+                Phase::Talking | Phase::Ending => true,
+            }
+    }
+
+    /// Keeps what we said to one fork alone.
+    fn said_in(&mut self, tag: &str, sdp: Option<&Bytes>) {
+        if let Some((early, sdp)) = self.early_mut(tag).zip(sdp) {
+            early.ours = Some(sdp.clone());
         }
     }
 

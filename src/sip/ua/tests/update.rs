@@ -238,6 +238,57 @@ fn an_offer_of_a_fork_that_loses_is_void() {
 }
 
 #[test]
+fn a_fork_that_answers_hears_what_another_was_told() {
+    for (winner, is_told) in [("one", false), ("two", true)] {
+        let mut peer = Peer::new();
+        let (session, request) = forked(&mut peer);
+        peer.deliver(of_fork(&request, "one", "u1", other_sdp(1)));
+        peer.agent.accept_reinvite(peer.now, session, other_sdp(5));
+        assert_eq!(peer.lines(), ["200"]);
+        peer.respond(&request, 200, winner, &[]);
+        peer.agent.ack(peer.now, session, None);
+        assert_eq!(peer.lines(), if is_told { vec!["ACK", "INVITE"] } else { vec!["ACK"] });
+    }
+}
+
+#[test]
+fn an_early_offer_waits_for_the_prack() {
+    let mut peer = Peer::new();
+    let session = peer.agent.invite(peer.now, invite_to("sip:bob@10.0.0.9"));
+    let (_, request) = peer.one();
+    let response = ResponseBuilder::to(&request, 183, None)
+        .to_tag("one")
+        .header("Contact", format!("<sip:one@{PEER}>"))
+        .header("Allow", "UPDATE")
+        .header("Require", "100rel")
+        .header("RSeq", "1");
+    peer.deliver(response.body("application/sdp", SDP).finish());
+    let (_, prack) = peer.one();
+    peer.agent.reinvite(peer.now, session, other_sdp(7));
+    assert!(peer.lines().is_empty());
+    peer.respond(&prack, 200, "one", &[]);
+    assert_eq!(peer.lines(), ["UPDATE"]);
+
+    let mut peer = Peer::new();
+    let mut invite = Request::new(Method::Invite, "x").header("Supported", "100rel");
+    invite.body = Some(SDP.to_vec());
+    peer.deliver(invite.header("Allow", "UPDATE").finish());
+    peer.sent();
+    let session = peer.events.iter().find_map(incoming).unwrap();
+    peer.agent.progress(peer.now, session, 183, sdp());
+    let (_, progress) = peer.one();
+    peer.agent.reinvite(peer.now, session, other_sdp(7));
+    assert!(peer.lines().is_empty());
+    let rseq = progress.header(HeaderName::RSeq).unwrap();
+    let prack = Request::new(Method::Prack, "p")
+        .to(progress.header(HeaderName::To).unwrap())
+        .cseq(3)
+        .header("RAck", &format!("{rseq} 1 INVITE"));
+    peer.deliver(prack.finish());
+    assert_eq!(peer.lines(), ["200", "UPDATE"]);
+}
+
+#[test]
 fn an_update_that_the_shell_leaves_open_gets_504() {
     let mut peer = Peer::new();
     let (session, to) = peer.talk();
