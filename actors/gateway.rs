@@ -227,7 +227,7 @@ impl Gateway {
         };
         check(
             "running_connector",
-            self.is_draining() || !connectors.is_ok_and(|all| suspending(&all)),
+            !connectors.is_ok_and(|all| suspending(&all)),
             "every connector is suspending",
         );
         checks

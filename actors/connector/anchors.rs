@@ -54,6 +54,8 @@ pub struct LegMedia {
     /// The answer that went out with a provisional response, or to an UPDATE since: the final one repeats it (RFC 3261 s.13.2.1).
     early: Option<Bytes>,
     asked: Option<Asked>,
+    /// Our INVITE has no final answer; where what was said since sends the device's media.
+    invited: Option<Asked>,
     anchor: Option<Anchor>,
 }
 
@@ -164,11 +166,23 @@ impl Anchors {
     /// Takes note of what a leg's user agent says. What its port makes of it, where that is not good.
     pub fn heard(&mut self, leg: LegId, event: &LegEvent) -> Option<MediaEvent> {
         match event {
-            LegEvent::Progress { sdp, .. } => self.described(leg, sdp.as_ref(), false),
+            LegEvent::Progress { sdp, .. } => {
+                let asked = self.legs.entry(leg).or_default().invited;
+                self.described(leg, sdp.as_ref(), asked)
+            }
+            LegEvent::Answered { sdp } => {
+                let asked = self.legs.entry(leg).or_default().invited.take();
+                self.described(leg, sdp.as_ref(), asked)
+            }
             // It ends the answer, and says nothing of a re-INVITE of ours that waited for it.
             LegEvent::Acked { sdp: None } => None,
-            LegEvent::Answered { sdp } | LegEvent::ReinviteAnswered { sdp } | LegEvent::Acked { sdp } => {
-                self.described(leg, sdp.as_ref(), true)
+            LegEvent::ReinviteAnswered { sdp } | LegEvent::Acked { sdp } => {
+                let entry = self.legs.entry(leg).or_default();
+                let asked = entry.asked.take();
+                if entry.early.is_some() && asked.is_some() {
+                    entry.early.clone_from(&entry.ours);
+                }
+                self.described(leg, sdp.as_ref(), asked)
             }
             LegEvent::Reoffered { offer, .. } => {
                 let entry = self.legs.entry(leg).or_default();
@@ -191,12 +205,8 @@ impl Anchors {
     }
 
     /// The device described itself, in answer to us or, where we asked nothing, as an offer.
-    fn described(&mut self, leg: LegId, sdp: Option<&Bytes>, is_final: bool) -> Option<MediaEvent> {
+    fn described(&mut self, leg: LegId, sdp: Option<&Bytes>, asked: Option<Asked>) -> Option<MediaEvent> {
         let entry = self.legs.entry(leg).or_default();
-        let asked = entry.asked;
-        if is_final {
-            entry.asked = None;
-        }
         let sdp = sdp?;
         entry.device = Some(sdp.clone());
         entry.is_open = asked.is_none();
@@ -231,7 +241,7 @@ impl Anchors {
                 auto_answer,
                 conversation_id,
                 headers,
-            } => match self.offer(leg, offer) {
+            } => match self.invite(leg, offer) {
                 Some(sdp) => Resolved::Send(LegCommand::Invite {
                     party,
                     contact,
@@ -277,13 +287,8 @@ impl Anchors {
                     [Heard::Media(MediaEvent::Refused)],
                 ),
             },
-            LegCommand::AcceptReinvite { sdp: Some(sdp) } => match self.answer(leg, sdp) {
-                Some(sdp) => {
-                    if let Some(entry) = self.legs.get_mut(&leg).filter(|entry| entry.early.is_some()) {
-                        entry.early = Some(sdp.clone());
-                    }
-                    Resolved::Send(LegCommand::AcceptReinvite { sdp: Some(sdp.into()) })
-                }
+            LegCommand::AcceptReinvite { sdp: Some(sdp) } => match self.reanswer(leg, sdp) {
+                Some(sdp) => Resolved::Send(LegCommand::AcceptReinvite { sdp: Some(sdp.into()) }),
                 None => instead(
                     [LegCommand::RejectReinvite { status: NOT_ACCEPTABLE }],
                     [Heard::Media(MediaEvent::Refused)],
@@ -399,11 +404,42 @@ impl Anchors {
         Some(sdp)
     }
 
+    /// The offer of our INVITE.
+    fn invite(&mut self, leg: LegId, description: Description) -> Option<Bytes> {
+        let sdp = self.offer(leg, description)?;
+        let entry = self.legs.entry(leg).or_default();
+        entry.invited = entry.asked.take();
+        Some(sdp)
+    }
+
+    /// The answer to a re-INVITE or UPDATE. The device's final answer, still to come after an UPDATE, says once more what it offered now, or
+    /// comes from another device behind it that was not asked: either is taken for an answer.
+    fn reanswer(&mut self, leg: LegId, description: Description) -> Option<Bytes> {
+        let is_ports = matches!(description, Description::Anchored);
+        let sdp = self.answer(leg, description)?;
+        let entry = self.legs.entry(leg).or_default();
+        if entry.early.is_some() {
+            entry.early = Some(sdp.clone());
+        }
+        if entry.invited.is_some() {
+            entry.invited = Some(if is_ports { Asked::Anchored } else { Asked::Passed });
+            if let Some(anchor) = entry.anchor.as_mut().filter(|_| is_ports) {
+                anchor.endpoint.await_answer();
+            }
+        }
+        Some(sdp)
+    }
+
     fn final_answer(&mut self, leg: LegId, description: Description) -> Option<Bytes> {
-        let early = self.legs.get_mut(&leg).and_then(|entry| entry.early.take());
-        match (early, description) {
+        let entry = self.legs.entry(leg).or_default();
+        match (entry.early.take(), description) {
             (Some(early), Description::Anchored) => Some(early),
-            (_, description) => self.answer(leg, description),
+            // An answer is there already: this one stands for where the media comes from now.
+            (Some(_), Description::Passed(sdp)) => {
+                entry.said(&sdp, false);
+                Some(sdp)
+            }
+            (None, description) => self.answer(leg, description),
         }
     }
 

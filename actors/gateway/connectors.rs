@@ -39,11 +39,6 @@ impl Condition {
             Self::Disconnected => "Disconnected",
         }
     }
-
-    /// Whether it owns no DNs because somebody asked for that.
-    pub fn is_drained(self) -> bool {
-        matches!(self, Self::Suspending | Self::Suspended)
-    }
 }
 
 impl From<ShardState> for Condition {
@@ -105,11 +100,7 @@ impl Gateway {
         for connector in self.connectors().await? {
             connectors.push(ConnectorOverview {
                 id: connector.id,
-                condition: match connector.state.into() {
-                    // With the whole server.
-                    Condition::Running if self.is_draining() => Condition::Suspending,
-                    state => state,
-                },
+                condition: connector.state.into(),
                 conferences: connector.conferences,
                 transactions: connector.stats.transactions_active,
                 dialogs: connector.stats.dialogs_active,

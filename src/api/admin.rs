@@ -20,8 +20,8 @@ const LONGEST_DEADLINE_S: u64 = 86_400;
 
 /// The process, as an operator sees it.
 pub trait Admin: Send + Sync + 'static {
-    /// How a drain stands, of the server and of its connectors.
-    fn drain_status(&self) -> LocalBoxFuture<'_, DrainStatus>;
+    /// How a drain stands.
+    fn drain_status(&self) -> DrainStatus;
     /// Begins a drain of the whole server, or gives one that runs another deadline. `None`: the configured one.
     fn drain(&self, deadline: Option<Duration>);
     /// Takes it back. `false`: it is too late, or a signal asked for it.
@@ -51,30 +51,13 @@ pub enum NotDrained {
 /// How a drain stands.
 #[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
 pub struct DrainStatus {
-    /// `Running`, `Suspending` (no call starts, those that live go on), `Suspended` (nor is anything left; of the server only where each of its
-    /// connectors was drained by itself) or `Stopping` (what is left is being ended).
+    /// `Running`, `Suspending` (no call starts, those that live go on) or `Stopping` (what is left is being ended).
     pub state: &'static str,
     /// Whether no call starts.
     pub draining: bool,
     /// How many calls live.
     pub active_calls: usize,
     /// Until those that are left are ended, in seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub remaining_s: Option<u64>,
-    /// The connectors, in the order of their numbers.
-    pub connectors: Vec<ConnectorDrain>,
-}
-
-/// How the drain of one connector stands.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
-pub struct ConnectorDrain {
-    /// Which one.
-    pub connector: u16,
-    /// `Running`, `Suspending` (its DNs are others', it has calls or transactions still), `Suspended` (nothing is left in it) or `Disconnected`.
-    pub state: &'static str,
-    /// SIP dialogs that it has.
-    pub dialogs: usize,
-    /// Until what is left in it is ended, in seconds, where it was given a deadline by this process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remaining_s: Option<u64>,
 }
@@ -149,11 +132,11 @@ fn admin(shared: &Shared) -> Result<&Arc<dyn Admin>, Problem> {
     })
 }
 
-/// How a drain stands, of the server and of each of its connectors.
+/// How a drain of the server stands. Those of connectors show in `/v1/connectors`.
 #[utoipa::path(get, path = "/v1/admin/drain", security(("key" = [])),
     responses((status = 200, body = DrainStatus), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn drain_status(shared: web::Data<Shared>) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(admin(&shared)?.drain_status().await))
+    Ok(HttpResponse::Ok().json(admin(&shared)?.drain_status()))
 }
 
 /// Begins a drain of the server, which stops when its last call has ended, or of one connector.
@@ -177,7 +160,7 @@ pub(super) async fn drain(shared: web::Data<Shared>, body: web::Bytes) -> Result
             .await
             .map_err(|error| problem(error, connector))?,
     }
-    Ok(HttpResponse::Accepted().json(admin.drain_status().await))
+    Ok(HttpResponse::Accepted().json(admin.drain_status()))
 }
 
 /// Takes a drain back: the server, or the connector, goes on as before.
@@ -196,7 +179,7 @@ pub(super) async fn undo_drain(shared: web::Data<Shared>, query: web::Query<Drai
             return Err(Problem::new(StatusCode::CONFLICT, "stopping", detail));
         }
     }
-    Ok(HttpResponse::Ok().json(admin.drain_status().await))
+    Ok(HttpResponse::Ok().json(admin.drain_status()))
 }
 
 /// Reads the configuration again from where it came. One that is not valid changes nothing.

@@ -37,12 +37,6 @@ enum Wish {
     Stop,
 }
 
-/// The seconds that are left, the last one begun.
-pub(super) fn seconds_until(deadline: Instant) -> u64 {
-    let left = deadline.saturating_duration_since(Instant::now()).as_millis().div_ceil(1000);
-    u64::try_from(left).unwrap_or(u64::MAX)
-}
-
 /// The drain of a server. Any thread may ask for one; one task waits.
 pub struct Drain {
     gateway: Gateway,
@@ -140,11 +134,11 @@ impl Drain {
         self.wish.send_replace(wish);
     }
 
-    /// How it stands; of the connectors nothing is known here.
+    /// How it stands.
     pub fn status(&self) -> DrainStatus {
         let wish = *self.wish.borrow();
         let remaining_s = match wish {
-            Wish::Drain { until, .. } => Some(seconds_until(until)),
+            Wish::Drain { until, .. } => Some(until.saturating_duration_since(Instant::now()).as_millis().div_ceil(1000)),
             _ => None,
         };
         DrainStatus {
@@ -155,8 +149,7 @@ impl Drain {
             },
             draining: wish != Wish::Run,
             active_calls: self.gateway.call_count(),
-            remaining_s,
-            connectors: Vec::new(),
+            remaining_s: remaining_s.and_then(|seconds| u64::try_from(seconds).ok()),
         }
     }
 

@@ -233,6 +233,12 @@ impl Endpoint {
         Ok(())
     }
 
+    /// An answer is still to come, though the device has made an offer since that was answered: from a callee that says in the end what it
+    /// said in an UPDATE, or from one of its forks that was offered what we said first.
+    pub fn await_answer(&mut self) {
+        self.offering = true;
+    }
+
     /// What a device has described in a session that went past us so far, and what it was sent (`ours`): the next offer keeps the
     /// m-lines and numbers of both and prefers the device's codec. A description that cannot be read teaches nothing.
     pub fn learn(&mut self, device: &[u8], ours: Option<&[u8]>) {

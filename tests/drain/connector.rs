@@ -133,35 +133,13 @@ async fn a_single_connector_keeps_its_dns_and_takes_no_new_call() {
         Phone::register("1002", server.sip).await,
     );
     let live = talk(&alice, &bob, "1002").await;
-    let order = "{\"connector\": 0, \"deadline_s\": 600}";
-    let (status, _) = admin(&server, "POST", "/v1/admin/drain", order).await;
+    let (status, _) = admin(&server, "POST", "/v1/admin/drain", "{\"connector\": 0}").await;
     assert_eq!(status, 202);
     becomes(&server, 0, "Suspending").await;
-    let (_, drain) = admin(&server, "GET", "/v1/admin/drain", "").await;
-    let connector = &drain["connectors"][0];
-    assert_eq!(
-        (
-            &drain["state"],
-            &drain["draining"],
-            &connector["state"],
-            &connector["dialogs"]
-        ),
-        (&"Suspending".into(), &true.into(), &"Suspending".into(), &2.into()),
-        "{drain}"
-    );
-    assert!(connector["remaining_s"].as_u64().is_some_and(|left| left > 500), "{drain}");
     let attempt = alice.dial("1002").await;
     assert_eq!(alice.refused(&attempt).await, 503);
     ends(&alice, &bob, &live).await;
     becomes(&server, 0, "Suspended").await;
-    let (_, drain) = admin(&server, "GET", "/v1/admin/drain", "").await;
-    let connector = &drain["connectors"][0];
-    assert_eq!(
-        (&drain["state"], &connector["state"]),
-        (&"Suspended".into(), &"Suspended".into()),
-        "{drain}"
-    );
-    assert!(connector["remaining_s"].is_null(), "{drain}");
     let (status, _) = admin(&server, "DELETE", "/v1/admin/drain?connector=0", "").await;
     assert_eq!(status, 200);
     becomes(&server, 0, "Running").await;

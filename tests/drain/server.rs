@@ -110,7 +110,6 @@ async fn an_operator_drains_takes_it_back_and_gives_a_deadline() {
     let (status, drain) = admin(&server, "POST", "/v1/admin/drain", "").await;
     assert_eq!((status, &drain["state"]), (202, &"Suspending".into()));
     assert!(drain["remaining_s"].as_u64().is_some_and(|left| left > 500), "{drain}");
-    assert_eq!(drain["connectors"][0]["state"], "Suspending", "{drain}");
     unready(&server).await;
     let (status, drain) = admin(&server, "DELETE", "/v1/admin/drain", "").await;
     assert_eq!(

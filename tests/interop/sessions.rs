@@ -63,9 +63,43 @@ async fn a_caller_without_prack_reaches_a_callee_that_wants_it() {
     call("caller_early_media", "callee_prack").await;
 }
 
+/// A call where one side makes an offer before the answer; what its answer has to say, and with which status it comes.
+async fn changes_early(mode: &str, caller_scenario: &str, callee_scenario: &str, status: &str, heard: &str) {
+    let media = format!("[media]\nmode = \"{mode}\"");
+    let (mut server, port, _) = scene(Setup::new().tables(&media)).await;
+    let told = |sipp: Sipp| sipp.value("status", status).value("heard", heard);
+    let callee = told(Sipp::callee(callee_scenario, port)).start().await;
+    told(caller(caller_scenario, &server)).run().await;
+    callee.succeeds().await;
+    server.alive_and_idle().await;
+}
+
 #[tokio::test]
-async fn an_address_changes_before_the_answer() {
-    call("caller_updates_early", "callee_prack").await;
+async fn a_caller_offers_something_else_before_the_answer() {
+    changes_early(
+        "direct",
+        "caller_updates_early",
+        "callee_is_updated_early",
+        "200",
+        "IP4 127.0.0.11",
+    )
+    .await;
+    changes_early("anchored", "caller_updates_early", "callee_rings_on", "200", "m=audio").await;
+}
+
+#[tokio::test]
+async fn a_callee_offers_something_else_before_its_answer() {
+    changes_early(
+        "direct",
+        "caller_is_updated_early",
+        "callee_updates_early",
+        "200",
+        "IP4 127.0.0.9",
+    )
+    .await;
+    changes_early("anchored", "caller_prack", "callee_updates_early", "200", "m=audio").await;
+    // A caller that hears it already and cannot be told.
+    changes_early("direct", "caller_early_media", "callee_updates_early", "504", "504").await;
 }
 
 #[tokio::test]

@@ -134,6 +134,7 @@ impl LegSnapshot {
             is_open: self.is_open,
             early: None,
             asked: self.asked,
+            invited: None,
             anchor: None,
         };
         let Some(anchor) = &self.anchor else {

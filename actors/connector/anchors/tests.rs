@@ -142,6 +142,23 @@ fn accept() -> LegCommand {
     }
 }
 
+fn invite(offer: Description) -> LegCommand {
+    LegCommand::Invite {
+        party: tandem_model::PartyId(1),
+        presentation: tandem_model::link::Presentation::default(),
+        contact: tandem_model::leg::Contact {
+            uri: "sip:b@192.0.2.5".into(),
+            via: tandem_model::leg::ContactVia::Binding("sip:b@x".into()),
+        },
+        offer: Some(offer),
+        caller: "sip:a@x".into(),
+        caller_name: None,
+        auto_answer: false,
+        conversation_id: "conversation".into(),
+        headers: Vec::new(),
+    }
+}
+
 fn reoffered(offer: &Bytes) -> LegEvent {
     LegEvent::Reoffered {
         offer: Some(offer.clone()),
@@ -226,6 +243,51 @@ fn the_final_answer_repeats_what_an_update_got() {
         notes.taken(),
         ["open 1 of 7", "set 1 Pcma 192.0.2.5:4000", "set 1 Pcma 192.0.2.5:4010"]
     );
+}
+
+#[test]
+fn a_device_that_rings_makes_an_offer_of_the_port_and_repeats_it_in_its_answer() {
+    for description in [Description::Anchored, Description::Passed(sdp(DEVICE))] {
+        let (mut anchors, notes) = anchors();
+        let invited = anchors.resolve(LEG, invite(description));
+        assert!(matches!(invited, Resolved::Send(_)));
+        let (status, answer) = (183, Some(sdp(DEVICE)));
+        let progress = LegEvent::Progress { status, sdp: answer };
+        assert!(anchors.heard(LEG, &progress).is_none());
+        anchors.heard(LEG, &reoffered(&sdp(MOVED)));
+        let accepted = LegCommand::AcceptReinvite {
+            sdp: Some(Description::Anchored),
+        };
+        said(anchors.resolve(LEG, accepted));
+        assert!(anchors.heard(LEG, &LegEvent::Acked { sdp: None }).is_none());
+        for answer in [MOVED, DEVICE] {
+            // What it offered then, or what a fork that was not asked answers to the INVITE.
+            notes.taken();
+            let sdp = Some(sdp(answer));
+            assert!(anchors.heard(LEG, &LegEvent::Progress { status, sdp }).is_none());
+            let port = if answer == MOVED { 4_010 } else { 4_000 };
+            assert_eq!(notes.taken(), [format!("set 1 Pcma 192.0.2.5:{port}")]);
+        }
+        assert!(anchors.heard(LEG, &LegEvent::Answered { sdp: Some(sdp(MOVED)) }).is_none());
+    }
+}
+
+#[test]
+fn a_caller_that_an_update_reached_has_its_answer_in_that() {
+    let (mut anchors, notes) = anchors();
+    anchors.offered(LEG, Some(&sdp(DEVICE)));
+    let progress = LegCommand::Progress {
+        status: 183,
+        answer: Some(Description::Passed(sdp(DEVICE))),
+    };
+    said(anchors.resolve(LEG, progress));
+    let update = LegCommand::Reinvite {
+        offer: Some(Description::Passed(sdp(MOVED))),
+    };
+    said(anchors.resolve(LEG, update));
+    anchors.heard(LEG, &LegEvent::ReinviteAnswered { sdp: Some(sdp(DEVICE)) });
+    assert_eq!(said(anchors.resolve(LEG, accept())), MOVED);
+    assert!(notes.taken().is_empty(), "no port");
 }
 
 #[test]

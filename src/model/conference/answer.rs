@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::fork::Failure;
 use super::join::MediaJoin;
-use super::leg::{Invited, LegMedia, LegPhase};
+use super::leg::{Invited, Leg, LegMedia, LegPhase};
 use super::party::PartyPhase;
 use super::{Conference, ConferenceOutput};
 use crate::leg::{AckBody, LegCommand};
@@ -96,13 +96,17 @@ impl Conference {
         let pairs = self.connected_legs().count() == 1 && self.media(caller_leg) == Some(LegMedia::Direct);
         let offer = self.party(caller).and_then(|caller| caller.offer.clone());
         self.join = match (invited, offer) {
-            (Invited::Passed, Some(offer)) if pairs => Some(MediaJoin::direct(caller_leg, leg, offer, sdp, out)),
+            (Invited::Passed, Some(offer)) if pairs => Some(self.pair_up(caller_leg, leg, offer, sdp, out)),
             (Invited::Bare, None) if pairs => Some(MediaJoin::late(caller_leg, leg, sdp, out)),
-            _ => {
+            (_, offer) => {
+                self.drop_early(out);
                 self.answered_to_plane(leg, invited, sdp, out);
                 self.answer_caller(caller, out);
                 if invited == Invited::Passed {
                     self.partner(caller_leg, leg);
+                    if let Some(fork) = self.leg_mut(leg) {
+                        fork.unsure = fork.has != offer && offer.is_some();
+                    }
                 }
                 return;
             }
@@ -159,18 +163,23 @@ impl Conference {
                 self.acknowledge(leg, AckBody::Nothing, out);
                 self.set_media(leg, LegMedia::Anchored);
             }
-            Invited::Passed => self.acknowledge(leg, AckBody::Nothing, out),
+            Invited::Passed => {
+                self.acknowledge(leg, AckBody::Nothing, out);
+                let media = self.media_after_update(leg);
+                self.set_media(leg, media);
+            }
         }
     }
 
     /// Cancels every fork of a party that is still out.
     pub(super) fn cancel_forks(&mut self, id: PartyId, completed_elsewhere: bool, now: Instant, out: &mut Vec<ConferenceOutput>) {
         let until = now + self.leg_end_timeout();
-        for leg in self
-            .legs
-            .iter_mut()
-            .filter(|leg| leg.party == id && leg.phase == LegPhase::Calling)
-        {
+        let rings = |leg: &Leg| leg.party == id && leg.phase == LegPhase::Calling;
+        let forks: Vec<LegId> = self.legs.iter().filter(|leg| rings(leg)).map(|leg| leg.id).collect();
+        for leg in forks {
+            self.leave_early(leg, true, out);
+        }
+        for leg in self.legs.iter_mut().filter(|leg| rings(leg)) {
             leg.phase = LegPhase::Cancelling { until };
             let command = LegCommand::Cancel { completed_elsewhere };
             out.push(ConferenceOutput::Leg { leg: leg.id, command });

@@ -25,13 +25,15 @@ impl Conference {
     }
 
     /// Lets the plane answer a caller. Gives it where there was one to answer. A caller that has the early media of another device has its
-    /// answer already (RFC 3261 s.13.2.1, RFC 6337 s.3.1.1): its 200 repeats that, and it climbs.
+    /// answer already (RFC 3261 s.13.2.1, RFC 6337 s.3.1.1): its 200 repeats that, and it climbs, where it has not done so by UPDATE.
     pub(super) fn answer_caller(&mut self, party: PartyId, out: &mut Vec<ConferenceOutput>) -> Option<PartyId> {
+        self.drop_early(out);
         let (leg, offer) = self.caller_connected(party)?;
+        let elsewhere = self.media_after_update(leg);
         let (with_offer, has_answer) = (offer.is_some(), self.party(party)?.early_media_of.is_some());
         if let Some(leg) = self.leg_mut(leg) {
             leg.media = match with_offer {
-                true if has_answer => LegMedia::Direct,
+                true if has_answer && !leg.media.is_anchored() => elsewhere,
                 true => LegMedia::Anchored,
                 false => LegMedia::LateAnswer,
             };

@@ -41,6 +41,9 @@ enum Exchange {
     Quiet,
     /// The offer of one side's 200 stands in our 200 to the other side, whose ACK has to bring the answer.
     LateAnswer { offerer: LegId, answerer: LegId },
+    /// An UPDATE from before the answer is with the first side, which is told of the second one when that is over; the second one has
+    /// `offered` of it.
+    FirstAwaited { offered: Bytes },
     /// One side's re-INVITE is with the other side.
     Passed { from: LegId, to: LegId, offer: Option<Bytes> },
     /// The second side's description is with the first side (a third-party call, a way back, a pair that was restored). The second one
@@ -86,6 +89,32 @@ impl MediaJoin {
             },
         );
         Self::quiet([caller, callee], [Some(offer), Some(answer)])
+    }
+
+    /// The callee answered an offer that the caller has changed since with another device: the two are told of each other.
+    pub fn behind(caller: LegId, callee: LegId, offered: Bytes, answer: Bytes, out: &mut Vec<ConferenceOutput>) -> Self {
+        Self::direct(caller, callee, offered.clone(), answer.clone(), out);
+        Self::restored(caller, callee, offered, answer, out)
+    }
+
+    /// The same, as soon as the caller has said what it makes of an offer of that other device.
+    pub fn awaited(caller: LegId, callee: LegId, offered: Bytes, answer: Bytes, out: &mut Vec<ConferenceOutput>) -> Self {
+        let exchange = Exchange::FirstAwaited {
+            offered: offered.clone(),
+        };
+        Self {
+            exchange,
+            ..Self::direct(caller, callee, offered, answer, out)
+        }
+    }
+
+    /// One side's offer from before the answer is with the other side.
+    pub fn passing(self, from: LegId, to: LegId, offer: Bytes) -> Self {
+        let offer = Some(offer);
+        Self {
+            exchange: Exchange::Passed { from, to, offer },
+            ..self
+        }
     }
 
     /// The callee answered an INVITE without an offer by giving one; the caller's ACK has to bring the answer, and the callee's
@@ -163,6 +192,10 @@ impl MediaJoin {
                 let is_told = false;
                 pair(*answerer, PairExchange::First { is_told, is_needed })
             }
+            Exchange::FirstAwaited { .. } => {
+                let (is_told, is_needed) = (true, true);
+                pair(first, PairExchange::First { is_told, is_needed })
+            }
             Exchange::FirstReoffered { offered, ours } => {
                 let (is_told, is_needed) = (offered.is_some(), ours.is_needed);
                 pair(first, PairExchange::First { is_told, is_needed })
@@ -236,6 +269,7 @@ impl MediaJoin {
         match self.exchange {
             Exchange::Quiet => "quiet",
             Exchange::LateAnswer { .. } => "late-answer",
+            Exchange::FirstAwaited { .. } => "first-awaited",
             Exchange::Passed { .. } => "reinvite-passed",
             Exchange::FirstReoffered { .. } => "first-reoffered",
             Exchange::SecondReoffered { .. } => "second-reoffered",
@@ -278,6 +312,11 @@ impl MediaJoin {
                 self.pass_answer(from, to, offer, sdp, out);
                 Ok(())
             }
+            Exchange::FirstAwaited { offered } if leg == self.sides[0] => {
+                acknowledge(out, leg, AckBody::Nothing);
+                self.tell_first(offered, out);
+                Ok(())
+            }
             Exchange::FirstReoffered { offered, ours } if leg == self.sides[0] => {
                 acknowledge(out, leg, AckBody::Nothing);
                 let now = sdp.ok_or(Broken { status: ANSWER_MISSING })?;
@@ -302,6 +341,15 @@ impl MediaJoin {
                 }
                 Ok(())
             }
+        }
+    }
+
+    /// The first side is told of the second one, which has `offered` of it.
+    fn tell_first(&mut self, offered: Bytes, out: &mut Vec<ConferenceOutput>) {
+        if let Some(description) = self.known[1].clone() {
+            let ours = Reoffer::send(self.sides[0], description, true, out);
+            let offered = Some(offered);
+            self.exchange = Exchange::FirstReoffered { offered, ours };
         }
     }
 
@@ -338,6 +386,11 @@ impl MediaJoin {
                 let status = refusal_to_pass(status);
                 tell(out, *from, LegCommand::RejectReinvite { status });
                 false
+            }
+            Exchange::FirstAwaited { offered } if leg == self.sides[0] => {
+                let offered = offered.clone();
+                self.tell_first(offered, out);
+                true
             }
             Exchange::FirstReoffered { ours, .. } if leg == self.sides[0] => ours.refused(leg, status, out)?,
             Exchange::SecondReoffered { ours } if leg == self.sides[1] => ours.refused(leg, status, out)?,
@@ -401,7 +454,7 @@ impl MediaJoin {
                 with_offer: offer.is_some(),
                 has_port: false,
             },
-            Exchange::FirstReoffered { .. } if self.sides[0] == leg => REOFFERED,
+            Exchange::FirstAwaited { .. } | Exchange::FirstReoffered { .. } if self.sides[0] == leg => REOFFERED,
             Exchange::SecondReoffered { .. } if self.sides[1] == leg => REOFFERED,
             _ => LegMedia::Direct,
         }
@@ -435,7 +488,7 @@ impl Reoffer {
 
 /// The status for a device whose re-INVITE the other side refused. What concerns our dialog with the other side alone (a
 /// challenge, a dialog that is gone) says nothing to it.
-fn refusal_to_pass(status: u16) -> u16 {
+pub(super) fn refusal_to_pass(status: u16) -> u16 {
     match status {
         401 | 407 | 408 | 481 | 503 => 500,
         400..=699 => status,

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::early::BeforeUpdate;
 use crate::{LegId, PartyId};
 
 /// How far a leg is. A leg that is gone (its terminal event came, or BYE or a refusal went out) is no longer in the conference.
@@ -79,8 +80,14 @@ pub(super) struct Leg {
     /// What our INVITE offered; for a leg that came in, of no meaning.
     pub invited: Invited,
     pub media: LegMedia,
-    /// The first description that came in a provisional response: stands in for a 200 that has none.
+    /// The first description that came in a provisional response, and what UPDATE made of it: stands in for a 200 that has none.
     pub early: Option<Bytes>,
+    /// What a fork that was offered the caller's description has of the caller.
+    pub has: Option<Bytes>,
+    /// An UPDATE of ours from before the answer is out.
+    pub asked: bool,
+    /// What the fork was before the plane was to answer its offer: for the case that the plane cannot.
+    pub before_update: Option<BeforeUpdate>,
     /// It sent 18x.
     pub rang: bool,
     /// It was told to answer.
@@ -108,6 +115,9 @@ impl Leg {
             invited: Invited::Bare,
             media: LegMedia::Direct,
             early: None,
+            has: None,
+            asked: false,
+            before_update: None,
             rang: false,
             told: false,
             acked: false,

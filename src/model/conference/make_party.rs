@@ -31,11 +31,16 @@ impl Conference {
         }
         self.changed();
         let (invited, offer) = self.offer_to(party);
+        let has = match &offer {
+            Some(Description::Passed(sdp)) => Some(sdp.clone()),
+            _ => None,
+        };
         for contact in contacts {
             let leg = LegId(self.next_leg);
             self.next_leg = self.next_leg.saturating_add(1);
             self.legs.push(Leg {
                 invited,
+                has: has.clone(),
                 ..Leg::new(leg, party, LegPhase::Calling)
             });
             let command = LegCommand::Invite {

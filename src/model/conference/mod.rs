@@ -29,7 +29,7 @@
 //! | concern | files |
 //! |---|---|
 //! | a call begins | `offered`, `make_party`, `fork`, `answer`, `connect`, `third_party` |
-//! | offers and answers | `join` (the direct pair), `reoffer` (devices), `ladder` (up), `descend` (down) |
+//! | offers and answers | `join` (the direct pair), `reoffer` (devices), `early` (before the answer), `ladder` (up), `descend` (down) |
 //! | who hears whom | `plan` (what it means), `matrix` (what is commanded) |
 //! | what is asked | `operation`, `talk`, `digits`, `transfer`, `moving`, `info`, `audit` |
 //! | ends | `release`, `timeout` |
@@ -88,7 +88,9 @@
 //!                              +------------ 200 -------> SecondReoffered -- 200 --> Quiet     (it has moved)
 //!                              +------------ refused ---> both are released
 //!   descent -------------------------------------------> Quiet
-//!   Quiet -- re-INVITE --> Passed --- answer, refusal --> Quiet
+//!   answered by another fork than the caller's early media came from:
+//!        FirstAwaited ---- its UPDATE is over ---> FirstReoffered              (where one is out to the caller)
+//!   Quiet -- re-INVITE --> Passed --- answer, refusal --> Quiet                (also an UPDATE that the answer overtakes)
 //!                              +----- offer ------------> LateAnswer -- ACK --> Quiet     (the re-INVITE had no offer)
 //!   Quiet -- hold, or the plane is needed --------------> dissolved: both sides climb
 //! ```
@@ -137,6 +139,7 @@
 //! # Known limits
 //! * Early media of one fork, then an answer by another: the caller gets both descriptions in one dialog, though strictly it may
 //!   hold on to the first (RFC 3261 s.13.2.1). Early media is not passed in third-party calls.
+//! * A caller, or a device that rings, that holds by UPDATE is passed on as it says; that it holds is not told.
 //! * Third-party calls: should the second phone answer the re-INVITE with yet another media address, the first is not told
 //!   (two that never settle would keep us sending for ever).
 //! * A device that cancels its re-INVITE is answered below and nothing is heard of it here: what the other side answered then
@@ -152,6 +155,7 @@ mod audit;
 mod connect;
 mod descend;
 mod digits;
+mod early;
 mod fork;
 mod info;
 mod input;
@@ -179,6 +183,7 @@ mod transfer;
 use std::time::Instant;
 
 use self::digits::InfoDigits;
+use self::early::EarlyOffer;
 pub use self::input::{ConferenceInput, ConferenceOutput, ConferenceSettings, GivenParty, OfferedCall};
 use self::join::MediaJoin;
 use self::ladder::Ladder;
@@ -217,6 +222,8 @@ pub struct Conference {
     is_room: bool,
     /// What joins the media of the direct pair.
     join: Option<MediaJoin>,
+    /// What is under way between a caller and who rings.
+    early: Option<EarlyOffer>,
     /// The way from the direct pair to the media plane and back.
     ladder: Ladder,
     /// Who hears whom; everybody everybody where it is none.
@@ -256,6 +263,7 @@ impl Conference {
             next_leg: OFFERED_LEG.0 + 1,
             is_room: false,
             join: None,
+            early: None,
             ladder: Ladder::default(),
             plan: None,
             matrix: Matrix::default(),

@@ -47,6 +47,7 @@ impl Conference {
     /// A leg said that it is over; it is told nothing any more.
     pub(super) fn leg_over(&mut self, leg: LegId, event: &LegEvent, now: Instant, out: &mut Vec<ConferenceOutput>) {
         let Some(leg) = self.remove_leg(leg) else { return };
+        self.leave_early(leg.id, false, out);
         self.end_transfers(leg.id, false, out);
         let failure = |status, q850, contacts| Failure { status, q850, contacts };
         let (cause, failure) = match event {
@@ -122,6 +123,7 @@ impl Conference {
                 },
                 _ => LegCommand::Bye { q850: cause.q850 },
             };
+            self.leave_early(leg.id, true, out);
             self.end_transfers(leg.id, leg.phase == LegPhase::Talking, out);
             if let Some(join) = &self.join {
                 join.close(leg.id, out);

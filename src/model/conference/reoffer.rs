@@ -19,12 +19,15 @@ use crate::{LegId, PartyId};
 use super::ladder::NOT_ACCEPTABLE;
 
 /// Request Pending: another exchange is under way.
-const PENDING: u16 = 491;
+pub(super) const PENDING: u16 = 491;
 
 impl Conference {
     /// A re-INVITE of the device.
     pub(super) fn reoffered(&mut self, leg: LegId, offer: Option<Bytes>, direction: Direction, out: &mut Vec<ConferenceOutput>) {
         let holds = offer.as_ref().map(|_| direction.is_hold());
+        if !self.is_talking(leg) {
+            return self.reoffered_early(leg, offer, holds == Some(true), out);
+        }
         let in_descent = self.ladder.descent.as_ref().is_some_and(|descent| descent.has(leg));
         let media = self.media(leg);
         match &mut self.join {
@@ -42,14 +45,14 @@ impl Conference {
                 self.renew_kept_offer(leg, offer.as_ref(), holds == Some(true));
                 self.accept_for_plane(leg, offer.is_some(), out);
             }
-            _ => return self.tell(leg, LegCommand::RejectReinvite { status: PENDING }, out),
+            _ => return self.reject_reinvite(leg, PENDING, out),
         }
         if let Some(held) = holds {
             self.device_holds(leg, held, out);
         }
     }
 
-    fn accept_for_plane(&mut self, leg: LegId, with_offer: bool, out: &mut Vec<ConferenceOutput>) {
+    pub(super) fn accept_for_plane(&mut self, leg: LegId, with_offer: bool, out: &mut Vec<ConferenceOutput>) {
         let held = self
             .leg(leg)
             .and_then(|leg| self.party(leg.party))
@@ -69,7 +72,7 @@ impl Conference {
     /// The first party describes itself anew. Of a third-party call: what was kept of it may be offered no more, and what was offered to
     /// the second one may lead nowhere; one that holds, or does not say where it is, has nothing to offer. A caller that waits has an offer
     /// whatever it says, as its INVITE had: without one its 200 would ask for one.
-    fn renew_kept_offer(&mut self, leg: LegId, offer: Option<&Bytes>, holds: bool) {
+    pub(super) fn renew_kept_offer(&mut self, leg: LegId, offer: Option<&Bytes>, holds: bool) {
         let (alone, same_media) = (self.parties.len() == 1, self.settings.same_media);
         if let Some(first) = self.parties.first_mut().filter(|first| first.leg == Some(leg)) {
             let kept = first.offer.take();
@@ -110,11 +113,14 @@ impl Conference {
 
     /// What came of our re-INVITE, or the ACK of our 200.
     pub(super) fn exchange_went_on(&mut self, leg: LegId, event: LegEvent, now: Instant, out: &mut Vec<ConferenceOutput>) {
+        if self.early_went_on(leg, &event, out) {
+            return;
+        }
         if matches!(event, LegEvent::Acked { .. })
-            && let Some(leg) = self.leg_mut(leg).filter(|leg| leg.phase == LegPhase::Talking)
+            && let Some(leg) = self.leg_mut(leg)
         {
-            leg.acked = true;
-            leg.before_answer = None;
+            leg.acked |= leg.phase == LegPhase::Talking;
+            (leg.before_answer, leg.before_update) = (None, None);
         }
         if matches!(event, LegEvent::ReinviteAnswered { .. })
             && let Some(leg) = self.leg_mut(leg)
@@ -239,6 +245,11 @@ impl Conference {
                 self.device_holds(leg, held, out);
             }
             (LegPhase::Incoming, _, Some((before, _))) => entry.media = before,
+            (LegPhase::Calling, ..) => {
+                if let Some(before) = entry.before_update.take() {
+                    (entry.invited, entry.early) = (before.invited, before.early);
+                }
+            }
             (LegPhase::Talking, LegMedia::Climbing { .. }, None) => self.did_not_climb(leg, NOT_ACCEPTABLE),
             (LegPhase::Talking, LegMedia::Anchored | LegMedia::LateAnswer, None) if first_answer => {
                 self.remove_leg(leg);

@@ -41,6 +41,33 @@ enum Theirs {
     },
 }
 
+/// Offers outside INVITE (UPDATE), from before the answer; they may outlast it. They need no ACK.
+#[derive(Clone, Default, Debug)]
+struct Updates {
+    /// The INVITE's offer was answered reliably: the device may make an offer, and understands ours where it allows UPDATE.
+    settled: bool,
+    allowed: bool,
+    /// What the device said last, as agreed.
+    said: Option<Bytes>,
+    /// Ours, as the conference sees it: what it offers, until the final answer was delivered; then one call of ack is for it.
+    ours: Option<Bytes>,
+    moot: usize,
+    /// The device has not answered it.
+    at_device: bool,
+    /// The device's, as the conference sees it.
+    theirs: Option<Bytes>,
+    /// We have not answered it.
+    of_device: Option<Bytes>,
+    /// It was accepted, which is told like an ACK.
+    acked: usize,
+}
+
+impl Updates {
+    fn is_open(&self) -> bool {
+        self.ours.is_some() || self.moot > 0 || self.theirs.is_some()
+    }
+}
+
 /// Whether a session was answered, is over, and how.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Life {
@@ -60,6 +87,7 @@ struct FakeLeg {
     ours: Ours,
     theirs: Theirs,
     early_answer: Option<Bytes>,
+    updates: Updates,
     /// What the device knows, ahead of what is queued.
     actual: Life,
     /// Our INVITE or re-INVITE that the device has not answered: whether it carries an offer.
@@ -112,7 +140,7 @@ impl FakeUa {
     /// Whether the legs in talk, with nothing under way on any of them, have each other's description, or the plane's each.
     pub fn agreed(&self) -> Result<(), String> {
         let talking: Vec<_> = self.legs.values().filter(|leg| leg.known == Life::Talking).collect();
-        let busy = |leg: &&FakeLeg| leg.blurred || leg.ours != Ours::None || leg.theirs != Theirs::None;
+        let busy = |leg: &&FakeLeg| leg.blurred || leg.ours != Ours::None || leg.theirs != Theirs::None || leg.updates.is_open();
         let anchored = |leg: &&FakeLeg| leg.got == Some(plane(leg.id));
         if talking.iter().any(busy) || talking.iter().all(anchored) {
             return Ok(());
@@ -134,6 +162,7 @@ impl FakeUa {
     pub fn undo(&mut self, leg: LegId, event: &LegEvent) {
         let Some(fake) = self.legs.get_mut(&leg.0) else { return };
         (fake.asked_device, fake.reinvite_held) = (None, None);
+        fake.updates.at_device = false;
         // It never came to glare.
         fake.queue.retain(|queued| !matches!(queued, LegEvent::ReinviteFailed { .. }));
         if matches!(event, LegEvent::Failed { .. }) {
@@ -203,7 +232,7 @@ impl FakeUa {
         self.legs.remove(&leg.0).is_some_and(|fake| {
             let acked = !matches!(fake.theirs, Theirs::Asked { .. } | Theirs::Answered { late: true });
             let anchored = fake.blurred || fake.got == Some(plane(leg.0));
-            acked && fake.ours == Ours::None && fake.refers.is_empty() && anchored
+            acked && fake.ours == Ours::None && !fake.updates.is_open() && fake.refers.is_empty() && anchored
         })
     }
 
@@ -252,6 +281,25 @@ impl FakeUa {
         if let Some(fake) = self.legs.values_mut().nth(nth) {
             let sdp = own(fake.id, if choose(3) == 0 { number } else { 0 }, number);
             fake.act(sdp, choose);
+        }
+    }
+
+    /// Every device that is called and was offered something rings with early media, most of them reliably.
+    pub fn ring(&mut self, choose: Choose<'_>) {
+        let number = self.description();
+        for fake in self.legs.values_mut().filter(|leg| leg.asked_device == Some(true)) {
+            fake.ring(183, Some(own(fake.id, 0, number)), choose(4) > 0, choose);
+        }
+    }
+
+    /// Lets a device that is not answered make an offer, or answer one.
+    pub fn act_early(&mut self, choose: Choose<'_>) {
+        let number = self.description();
+        let mut early: Vec<&mut FakeLeg> = self.legs.values_mut().filter(|leg| leg.actual == Life::Early).collect();
+        let nth = choose(early.len());
+        if let Some(fake) = early.get_mut(nth) {
+            let sdp = own(fake.id, if choose(3) == 0 { number } else { 0 }, number);
+            fake.act_early(&sdp, choose);
         }
     }
 
@@ -324,6 +372,7 @@ impl FakeLeg {
             ours: Ours::None,
             theirs: Theirs::None,
             early_answer: None,
+            updates: Updates::default(),
             actual: Life::Early,
             asked_device: None,
             reinvite_held: None,
@@ -346,7 +395,7 @@ impl FakeLeg {
     }
 
     fn at_rest(&self) -> bool {
-        self.known == Life::Talking && self.ours == Ours::None && self.theirs == Theirs::None
+        self.known == Life::Talking && self.ours == Ours::None && self.theirs == Theirs::None && !self.updates.is_open()
     }
 
     fn view(&self) -> LegView {
@@ -374,6 +423,10 @@ impl FakeLeg {
                     ensure(self.theirs == Theirs::Asked { with_offer: true }, "an answer to no offer")?;
                     ensure(self.early_answer.is_none(), "a second early answer")?;
                     self.early_answer = meant(self.id, answer);
+                    // Every other caller takes part in reliable responses, and some of them understand UPDATE.
+                    self.updates.settled = self.giving.as_ref().is_some_and(|sdp| sdp.len() % 2 == 0);
+                    let last = self.early_answer.as_ref().and_then(|sdp| sdp.last().copied());
+                    self.updates.allowed = last.is_some_and(|digit| digit % 4 > 0);
                 }
                 Ok(())
             }
@@ -396,11 +449,13 @@ impl FakeLeg {
                     "not a call that waits for an answer",
                 )?;
                 ensure((400..700).contains(status), "no refusal")?;
+                ensure(!self.owes_update(), "an UPDATE has no end")?;
                 self.stop();
                 Ok(())
             }
             LegCommand::Cancel { .. } => {
                 ensure(!self.incoming && self.known == Life::Early, "nothing to cancel")?;
+                ensure(!self.owes_update(), "an UPDATE has no end")?;
                 self.known = Life::Cancelling;
                 if self.actual == Life::Early {
                     self.actual = Life::Cancelling;
@@ -408,8 +463,10 @@ impl FakeLeg {
                 Ok(())
             }
             LegCommand::Ack { answer } => self.acknowledge(answer),
+            LegCommand::Reinvite { offer } if self.known == Life::Early => self.update(offer),
             LegCommand::Reinvite { offer } => {
                 ensure(self.known == Life::Talking, "not in talk")?;
+                ensure(!self.updates.is_open(), "an UPDATE is under way on the leg")?;
                 let late = self.theirs == (Theirs::Answered { late: true });
                 let open = matches!(self.theirs, Theirs::Asked { .. }) || (late && !self.late_ack);
                 ensure(self.ours == Ours::None && !open, "another exchange is under way on the leg")?;
@@ -419,6 +476,16 @@ impl FakeLeg {
                 if self.actual == Life::Talking {
                     self.reinvite(with_offer);
                 }
+                Ok(())
+            }
+            LegCommand::AcceptReinvite { sdp } if self.updates.theirs.is_some() => {
+                ensure(sdp.is_some(), "a 200 without a description")?;
+                self.accept_update(meant(self.id, sdp));
+                Ok(())
+            }
+            LegCommand::RejectReinvite { status } if self.updates.theirs.is_some() => {
+                ensure((400..700).contains(status), "no refusal")?;
+                (self.updates.theirs, self.updates.of_device) = (None, None);
                 Ok(())
             }
             LegCommand::AcceptReinvite { sdp } => {
@@ -449,6 +516,7 @@ impl FakeLeg {
             LegCommand::Bye { .. } => {
                 ensure(matches!(self.known, Life::Talking | Life::Cancelling), "not in talk")?;
                 ensure(self.refers.is_empty(), "a transfer has no end")?;
+                ensure(!self.owes_update(), "an UPDATE has no end")?;
                 let unacknowledged = matches!(self.ours, Ours::Answered { .. });
                 ensure(!unacknowledged, "a 2xx is not acknowledged")?;
                 ensure(!matches!(self.theirs, Theirs::Asked { .. }), "a re-INVITE is not answered")?;
@@ -471,6 +539,107 @@ impl FakeLeg {
         }
     }
 
+    /// Whether an UPDATE of the device waits for us, or an ack of the conference is still to come that is for one of ours.
+    fn owes_update(&self) -> bool {
+        self.updates.theirs.is_some() || self.updates.moot > 0
+    }
+
+    /// Our offer before the answer.
+    fn update(&mut self, offer: &Option<Description>) -> Result<(), &'static str> {
+        ensure(offer.is_some(), "an UPDATE without an offer")?;
+        ensure(!self.updates.is_open(), "another UPDATE is under way on the leg")?;
+        self.updates.ours = meant(self.id, offer);
+        if matches!(self.actual, Life::Early | Life::Talking) {
+            let refused = match &self.updates {
+                Updates { of_device: Some(_), .. } | Updates { settled: false, .. } => Some(491),
+                Updates { allowed: false, .. } => Some(405),
+                _ => None,
+            };
+            match refused {
+                Some(status) => self.queue.push_back(LegEvent::ReinviteFailed { status }),
+                None => self.updates.at_device = true,
+            }
+        }
+        Ok(())
+    }
+
+    /// Our 200 to the device's UPDATE.
+    fn accept_update(&mut self, got: Option<Bytes>) {
+        let given = self.updates.theirs.take();
+        self.updates.of_device = None;
+        if self.actual != Life::Over {
+            self.updates.acked += 1;
+            self.queue.push_back(LegEvent::Acked { sdp: None });
+        }
+        if self.known == Life::Talking {
+            (self.gave, self.got) = (given, got);
+            return;
+        }
+        self.updates.said.clone_from(&given);
+        if self.incoming {
+            (self.giving, self.early_answer) = (given, got);
+        } else {
+            self.to_plane |= got == Some(plane(self.id));
+            self.early |= self.to_plane;
+            self.getting = got;
+        }
+    }
+
+    /// Our UPDATE got its final answer.
+    fn update_over(&mut self, answer: Option<&Option<Bytes>>) {
+        let Some(offered) = self.updates.ours.take() else { return };
+        let Some(answer) = answer else { return };
+        self.updates.moot += 1;
+        self.blurred |= answer.is_none();
+        if self.known == Life::Talking {
+            (self.gave, self.got) = (answer.clone(), Some(offered));
+        } else if self.incoming {
+            (self.giving, self.early_answer) = (answer.clone(), Some(offered));
+        } else {
+            self.getting = Some(offered);
+        }
+    }
+
+    /// The device answers our UPDATE, or makes an offer of its own. Says whether it did.
+    fn act_early(&mut self, sdp: &Bytes, choose: Choose<'_>) -> bool {
+        let bare = choose(16) == 0;
+        match choose(8) {
+            0..=3 if self.updates.at_device => self.answer_update((!bare).then(|| sdp.clone())),
+            4 if self.updates.at_device => {
+                self.updates.at_device = false;
+                let status = [488, 405, 500, 491][choose(4)];
+                self.queue.push_back(LegEvent::ReinviteFailed { status });
+            }
+            5 if self.updates.settled
+                && self.actual == Life::Early
+                && !self.updates.at_device
+                && self.updates.of_device.is_none() =>
+            {
+                self.updates.of_device = Some(sdp.clone());
+                self.queue.push_back(LegEvent::Reoffered {
+                    offer: Some(sdp.clone()),
+                    direction: [Direction::SendRecv, Direction::SendOnly][choose(2)],
+                });
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn ring(&mut self, status: u16, sdp: Option<Bytes>, reliably: bool, choose: Choose<'_>) {
+        if sdp.is_some() && self.asked_device == Some(true) && reliably {
+            (self.updates.settled, self.updates.allowed) = (true, choose(4) > 0);
+            self.updates.said.clone_from(&sdp);
+        }
+        self.queue.push_back(LegEvent::Progress { status, sdp });
+    }
+
+    fn answer_update(&mut self, sdp: Option<Bytes>) {
+        self.updates.at_device = false;
+        self.updates.said = sdp.clone().or(self.updates.said.take());
+        self.queue.push_back(LegEvent::ReinviteAnswered { sdp });
+    }
+
     /// Our 200 goes out.
     fn answer_device(&mut self, sdp: &Option<Bytes>) {
         let Theirs::Asked { with_offer } = self.theirs else { return };
@@ -488,6 +657,10 @@ impl FakeLeg {
     }
 
     fn acknowledge(&mut self, answer: &AckBody) -> Result<(), &'static str> {
+        if self.updates.moot > 0 {
+            self.updates.moot -= 1;
+            return ensure(*answer == AckBody::Nothing, "an UPDATE has no ACK");
+        }
         let Ours::Answered { with_offer, described } = self.ours else {
             return Err("no 2xx waits for its ACK");
         };
@@ -509,6 +682,8 @@ impl FakeLeg {
     }
 
     fn crash(&mut self, sdp: Bytes, went_on: bool) {
+        // What an UPDATE from before the answer has come to by then is not known.
+        self.blurred |= std::mem::take(&mut self.updates).is_open();
         match (self.ours, self.theirs) {
             _ if self.late_ack => {}
             (_, Theirs::Answered { late: true }) if went_on => {
@@ -548,6 +723,7 @@ impl FakeLeg {
     fn finish(&mut self, event: LegEvent) {
         self.actual = Life::Over;
         (self.device_asks, self.asked_device, self.owes_ack) = (None, None, None);
+        self.updates.at_device = false;
         self.queue.push_back(event);
     }
 
@@ -557,6 +733,11 @@ impl FakeLeg {
             return;
         }
         match event {
+            LegEvent::ReinviteAnswered { sdp } if self.updates.ours.is_some() => self.update_over(Some(sdp)),
+            LegEvent::ReinviteFailed { .. } if self.updates.ours.is_some() => self.update_over(None),
+            LegEvent::Reoffered { offer, .. } if self.updates.of_device.is_some() && self.updates.theirs.is_none() => {
+                self.updates.theirs.clone_from(offer);
+            }
             LegEvent::Answered { sdp } | LegEvent::ReinviteAnswered { sdp } => {
                 if let Ours::Asked { with_offer } = self.ours {
                     let described = sdp.is_some();
@@ -577,6 +758,7 @@ impl FakeLeg {
                 (self.ours, self.getting) = (Ours::None, None);
                 self.blurred |= self.unsure && *status != 491;
             }
+            LegEvent::Acked { sdp: None } if self.updates.acked > 0 => self.updates.acked -= 1,
             LegEvent::Acked { sdp } => {
                 if std::mem::take(&mut self.late_ack) {
                     self.gave = sdp.clone();
@@ -599,6 +781,9 @@ impl FakeLeg {
     }
 
     fn act(&mut self, sdp: Bytes, choose: Choose<'_>) {
+        if !matches!(self.actual, Life::Over | Life::Cancelling) && self.act_early(&sdp, choose) {
+            return;
+        }
         match (self.actual, self.incoming) {
             (Life::Over, _) => {}
             (Life::Early, true) => {
@@ -617,10 +802,11 @@ impl FakeLeg {
 
     fn act_called(&mut self, sdp: Bytes, choose: Choose<'_>) {
         match choose(8) {
-            0 | 1 => self.queue.push_back(LegEvent::Progress {
-                status: [180, 183, 181, 199, 101][choose(5)],
-                sdp: (choose(2) == 0).then_some(sdp),
-            }),
+            0 | 1 => {
+                let status = [180, 183, 181, 199, 101][choose(5)];
+                let sdp = (choose(2) == 0 && !self.updates.settled).then_some(sdp);
+                self.ring(status, sdp, choose(2) == 0, choose);
+            }
             2..=4 => self.answer(sdp, choose(12) == 0),
             5 => {
                 let status = [404, 408, 486, 503, 603, 302, 401][choose(7)];
@@ -634,7 +820,9 @@ impl FakeLeg {
     fn answer(&mut self, sdp: Bytes, bare: bool) {
         self.asked_device = None;
         self.awaits_ack = true;
-        let sdp = (!bare).then_some(sdp);
+        // What it has said reliably stands.
+        let said = self.updates.said.take().filter(|_| self.actual == Life::Early);
+        let sdp = said.or((!bare).then_some(sdp));
         self.queue.push_back(match self.actual {
             Life::Talking => LegEvent::ReinviteAnswered { sdp },
             _ => LegEvent::Answered { sdp },
@@ -688,7 +876,8 @@ impl FakeLeg {
 
     /// The device sends a re-INVITE, ours on its way or not: that is glare.
     fn reoffer(&mut self, sdp: Bytes, bare: bool, direction: Direction) {
-        if self.device_asks.is_none() && self.owes_ack.is_none() && !self.awaits_ack {
+        let updates = self.updates.at_device || self.updates.of_device.is_some();
+        if self.device_asks.is_none() && self.owes_ack.is_none() && !self.awaits_ack && !updates {
             self.device_asks = Some(!bare);
             self.queue.push_back(LegEvent::Reoffered {
                 offer: (!bare).then_some(sdp),
@@ -703,6 +892,7 @@ impl FakeLeg {
                 let status = 487;
                 self.finish(failed(status, None));
             }
+            Life::Early | Life::Talking if self.updates.at_device => self.answer_update(Some(sdp.clone())),
             Life::Talking if self.owes_ack.is_some() => self.acknowledge_us(sdp.clone(), false),
             Life::Talking if self.asked_device.is_some() => self.answer(sdp.clone(), false),
             _ => return false,

@@ -141,8 +141,10 @@ proptest! {
         let mut world = World::new(settings);
         world.poor = [0, 0, 0, 2, 5][choose(5)];
         world.begin(&mut choose)?;
-        if choose(4) > 0 {
-            world.talk(&mut choose)?;
+        match choose(5) {
+            0..=2 => world.talk(&mut choose)?,
+            3 => world.ring(&mut choose)?,
+            _ => {}
         }
         for _ in 0..steps {
             world.step(&mut choose)?;
