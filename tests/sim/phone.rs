@@ -58,6 +58,8 @@ pub enum Act {
     Answer(SessionId),
     Refuse(SessionId, u16),
     AnswerReinvite(SessionId),
+    /// Offers something else before the call is answered (UPDATE).
+    OfferEarly(SessionId),
     Cancel(SessionId),
     Reinvite(SessionId, bool),
     /// Holds, or takes back.
@@ -119,6 +121,8 @@ pub struct Phone {
     /// Where it sends its requests.
     pub server: SocketAddr,
     rng: StdRng,
+    /// What it throws dice with for offers before the answer.
+    early: StdRng,
     retired: bool,
     descriptions: u64,
     late_reinvites: BTreeMap<SessionId, bool>,
@@ -170,6 +174,7 @@ impl Phone {
             plans: Vec::new(),
             server,
             rng,
+            early: StdRng::seed_from_u64(seed ^ index as u64 ^ 0xea71),
             retired: false,
             descriptions: 0,
             late_reinvites: BTreeMap::new(),
@@ -224,6 +229,12 @@ impl Phone {
                 let offer = self.offers.remove(&session).flatten();
                 let description = self.description(offer.as_ref(), holds);
                 self.ua.accept_reinvite(at, session, description);
+            }
+            Act::OfferEarly(session) => {
+                if self.calls.get(&session).is_some_and(|call| call.stage != Stage::Talking) {
+                    let offer = self.description(None, false);
+                    self.ua.reinvite(at, session, offer);
+                }
             }
             Act::Cancel(session) => {
                 if self.calls.get(&session).is_some_and(|call| call.stage == Stage::Dialling) {
@@ -461,6 +472,14 @@ impl Phone {
         self.plans.push((wait, act));
     }
 
+    /// There is early media: it may change its mind about its own before the answer.
+    fn reconsider(&mut self, session: SessionId) {
+        if self.restless && self.early.random_ratio(1, 2) {
+            let wait = Duration::from_millis(self.early.random_range(0..2_000));
+            self.plans.push((wait, Act::OfferEarly(session)));
+        }
+    }
+
     fn grow_restless(&mut self, session: SessionId, within_ms: u64) {
         if !self.restless {
             return;
@@ -542,6 +561,9 @@ impl Phone {
                     call.holds = call.held;
                 }
             }
+            UaEvent::Progress {
+                session, sdp: Some(_), ..
+            } => self.reconsider(session),
             UaEvent::Progress { .. } | UaEvent::Acked { .. } | UaEvent::Info { .. } => {}
             UaEvent::ReinviteCancelled { .. } => {}
             UaEvent::Referred { refer, .. } => self.ua.refer_progress(at, refer, 603),
@@ -592,6 +614,7 @@ impl Phone {
             Manners::Immediate => self.act(Act::Answer(session)),
             Manners::EarlyMedia { after_ms } => {
                 self.act(Act::EarlyMedia(session));
+                self.reconsider(session);
                 self.plans.push(now_or(after_ms, Act::Answer(session)));
             }
             Manners::Ring | Manners::Moody => self.act(Act::Ring(session)),
