@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::vocabulary::vocabulary;
 use crate::{
     AddressType, CallState, CallType, CallUuid, ConnId, DnId, DnRole, KvList, MediaType, PartyState, ReferenceId, ServerRole,
-    TError,
+    TCause, TError,
 };
 
 vocabulary!(
@@ -82,6 +82,9 @@ pub struct Event {
     /// Why, as far as the call is concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call_state: Option<CallState>,
+    /// By what operation, where that is told besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<TCause>,
     /// Voice, Chat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<MediaType>,
@@ -143,6 +146,7 @@ impl Event {
             call_id: None,
             call_type: None,
             call_state: None,
+            cause: None,
             media_type: None,
             dnis: None,
             ani: None,

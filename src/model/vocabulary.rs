@@ -107,6 +107,41 @@ vocabulary!(
     ServerRole { Primary = 0, Backup = 1 }
 );
 
+/// TCause (attribute 114): by what operation an event came about, where CallState does not say it. One value occurs here.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
+pub enum TCause {
+    /// A single-step transfer: the controller's EventReleased (T-Library reference ch. 9.9).
+    #[serde(rename = "1stepTransfer")]
+    SingleStepTransfer = 11,
+}
+
+impl TCause {
+    /// Every value.
+    pub const ALL: &'static [Self] = &[Self::SingleStepTransfer];
+
+    /// The T-Library name, as it stands in CTI frames.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SingleStepTransfer => "1stepTransfer",
+        }
+    }
+
+    /// The T-Library number.
+    pub fn number(self) -> u32 {
+        self as u32
+    }
+
+    /// The value of that exact name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|cause| cause.name() == name)
+    }
+
+    /// The value of that number.
+    pub fn from_number(number: u32) -> Option<Self> {
+        Self::ALL.iter().copied().find(|cause| cause.number() == number)
+    }
+}
+
 /// TPartyState: the state of one party, as `ps-N` reports it in EventRegistered and EventAddressInfo.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
 pub enum PartyState {

@@ -498,6 +498,10 @@ pub struct EventFrame {
     #[serde(default)]
     #[schemars(schema_with = "crate::schema::enumeration::<tandem_model::CallState>")]
     pub call_state: Option<String>,
+    /// By what operation, where that is told besides: `1stepTransfer` on the controller's EventReleased.
+    #[serde(default)]
+    #[schemars(schema_with = "crate::schema::enumeration::<tandem_model::TCause>")]
+    pub cause: Option<String>,
     /// Voice, Chat.
     #[serde(default)]
     #[schemars(schema_with = "crate::schema::enumeration::<tandem_model::MediaType>")]

@@ -203,6 +203,7 @@ impl Writer {
         self.number("callId", event.call_id);
         self.optional_text("callType", event.call_type.map(|value| value.name()));
         self.optional_text("callState", event.call_state.map(|value| value.name()));
+        self.optional_text("cause", event.cause.map(|value| value.name()));
         self.optional_text("mediaType", event.media_type.map(|value| value.name()));
         self.optional_text("dnis", event.dnis.as_deref());
         self.optional_text("ani", event.ani.as_deref());

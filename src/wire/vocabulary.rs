@@ -4,7 +4,7 @@ use tandem_model::event::EventName;
 use tandem_model::request::RequestName;
 use tandem_model::{
     AddressInfoType, AddressType, CallInfoType, CallState, CallType, ControlMode, DnRole, MakeCallType, MediaType, MergeType,
-    RegisterMode, ServerRole,
+    RegisterMode, ServerRole, TCause,
 };
 
 /// An enumeration with T-Library names and numbers.
@@ -56,6 +56,7 @@ vocabulary!(
     RegisterMode,
     RequestName,
     ServerRole,
+    TCause,
 );
 
 /// The names of `T`, for an error text: `Share, Private, Monitor`.

@@ -13,6 +13,7 @@
 //! | `as=Origination` | ThisDNRole |
 //! | `other=1003/Destination`, `other=1003`, `other=-` | OtherDN and its role; `-`: absent |
 //! | `third=1002/TransferredBy` | ThirdPartyDN and its role |
+//! | `cause=1stepTransfer` | Cause |
 //! | `previous=call-2` | PreviousConnID |
 //! | `data=key:value` | UserData, all of it |
 //! | `error=291` | ErrorCode |
@@ -299,6 +300,7 @@ impl Stage {
         };
         words.extend(party("other", &frame.other_dn, &frame.other_dn_role));
         words.extend(party("third", &frame.third_party_dn, &frame.third_party_dn_role));
+        words.extend(frame.cause.as_ref().map(|cause| format!("cause={cause}")));
         words.extend(frame.previous_conn_id.as_ref().map(|conn| format!("previous={}", call(conn))));
         words.extend(frame.dnis.as_ref().map(|dnis| format!("dnis={dnis}")));
         words.extend(frame.dtmf_digits.as_ref().map(|digits| format!("digits={digits}")));

@@ -7,7 +7,8 @@ use super::{Call, CallOutput, flow};
 use crate::link::{Cause, MediaFlowState};
 use crate::numbering::CALLING_METHOD;
 use crate::{
-    CallState, ConnId, DnId, DnRole, Event, EventName, KvList, KvValue, MediaType, PartyState, Requestor, TError, TErrorCode,
+    CallState, ConnId, DnId, DnRole, Event, EventName, KvList, KvValue, MediaType, PartyState, Requestor, TCause, TError,
+    TErrorCode,
 };
 
 /// The extension that ties an event to the conversation a device shows (seed 002 lines 2315-2345, 3531).
@@ -26,6 +27,8 @@ pub(super) struct Told<'a> {
     pub(super) requestor: Option<Requestor>,
     pub(super) reasons: KvList,
     pub(super) cause: Option<&'a Cause>,
+    /// The attribute Cause.
+    pub(super) operation: Option<TCause>,
     /// OtherDN, where it is not the one other party.
     pub(super) other: Option<(DnId, DnRole)>,
     pub(super) third: Option<(DnId, DnRole)>,
@@ -54,6 +57,7 @@ impl Told<'_> {
             requestor: None,
             reasons: KvList::new(),
             cause: None,
+            operation: None,
             other: None,
             third: None,
             previous: None,
@@ -86,6 +90,7 @@ impl Call {
             event.extensions.set(CALLING_METHOD, device.calling.method.name());
         }
         event.call_state = Some(told.call_state);
+        event.cause = told.operation;
         event.reasons = told.reasons;
         if let Some((dn, role)) = told.other {
             (event.other_dn, event.other_dn_role) = (Some(dn), Some(role));

@@ -16,7 +16,7 @@ use super::party::{Arrival, Joining, Party};
 use super::{Call, CallOutput, With, wrong_state};
 use crate::link::Cause;
 use crate::numbering::Regrouping;
-use crate::{CallState, ConnId, DnRole, EventName, KvList, PartyState, TError, TErrorCode};
+use crate::{CallState, ConnId, DnRole, EventName, KvList, PartyState, TCause, TError, TErrorCode};
 
 /// A party that is called into a call.
 #[derive(Clone, PartialEq, Debug)]
@@ -158,6 +158,7 @@ impl Call {
         let told = Told {
             requestor: pending.asker.requestor(),
             reasons: pending.reasons,
+            operation: Some(TCause::SingleStepTransfer),
             third: self.dn_of(target).map(|dn| (dn, DnRole::Destination)),
             ..Told::new(EventName::EventReleased, PartyState::Null, CallState::Transferred)
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use tandem_model::{
-    AddressType, CallState, CallType, CallUuid, ConnId, DnId, DnRole, KvList, KvValue, MediaType, TError, TErrorCode,
+    AddressType, CallState, CallType, CallUuid, ConnId, DnId, DnRole, KvList, KvValue, MediaType, TCause, TError, TErrorCode,
 };
 
 use super::*;
@@ -60,6 +60,7 @@ fn sample(name: EventName) -> Event {
             ..Event::new(name)
         },
         EventName::EventReleased => Event {
+            cause: Some(TCause::SingleStepTransfer),
             extensions: [("SIP-Status", 486), ("Q850-Cause", 17)].into_iter().collect(),
             reasons: [("why", "done")].into_iter().collect(),
             ..call_event(name)
@@ -169,6 +170,7 @@ fn expected(event: &Event, sequence: u64, previous: u64, reference_id: Option<u3
         call_id: event.call_id,
         call_type: event.call_type.and_then(|value| own(value.name())),
         call_state: event.call_state.and_then(|value| own(value.name())),
+        cause: event.cause.and_then(|value| own(value.name())),
         media_type: event.media_type.and_then(|value| own(value.name())),
         dnis: event.dnis.as_deref().and_then(own),
         ani: event.ani.as_deref().and_then(own),
@@ -197,6 +199,7 @@ prop_compose! {
         dns in (any_text(), any_text()),
         role in proptest::option::of(proptest::sample::select(DnRole::ALL)),
         state in proptest::option::of(proptest::sample::select(CallState::ALL)),
+        cause in proptest::option::of(proptest::sample::select(TCause::ALL)),
         error in proptest::option::of((proptest::sample::select(TErrorCode::ALL), any::<String>())),
         user_data in proptest::option::of(crate::client::tests::kv_list()),
         extensions in crate::client::tests::kv_list(),
@@ -207,6 +210,7 @@ prop_compose! {
             third_party_dn_role: role,
             this_dn_role: role,
             call_state: state,
+            cause,
             conn_id: ids.0.map(ConnId),
             previous_conn_id: ids.1.map(ConnId),
             transfer_conn_id: ids.3.map(ConnId),

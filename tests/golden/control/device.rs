@@ -29,7 +29,7 @@ async fn a_phone_transfers_blindly() {
                         "EventReleased call-1 Ok",
                     ],
                 ),
-                ("1002", &["EventReleased call-1 Transferred third=1003"]),
+                ("1002", &["EventReleased call-1 Transferred cause=1stepTransfer third=1003"]),
                 (
                     "1003",
                     &[

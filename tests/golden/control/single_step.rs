@@ -34,7 +34,7 @@ async fn a_single_step_transfer_lets_the_parties_talk_until_the_target_answers()
                 ),
                 (
                     "1002",
-                    &["EventReleased*SingleStepTransfer call-1 Transferred third=1003/Destination"],
+                    &["EventReleased*SingleStepTransfer call-1 Transferred cause=1stepTransfer third=1003/Destination"],
                 ),
                 (
                     "1003",

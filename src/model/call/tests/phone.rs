@@ -21,7 +21,7 @@ fn a_blind_transfer_is_told_to_the_phone_step_by_step() {
     stage.answers(CAROL).says(
         "carol EventEstablished a1 Destination > alice Origination Ok
          link: audio
-         bob EventReleased a1 Destination > alice Origination by carol Destination Transferred
+         bob EventReleased a1 Destination > alice Origination by carol Destination Transferred 1stepTransfer
          alice EventPartyChanged a1 Origination > carol Destination by bob TransferredBy Transferred was a1
          link: progress 200
          link: release 2",
@@ -37,7 +37,7 @@ fn phones_that_hold_first_and_hang_up_at_once_transfer_too() {
         .forget();
     assert_eq!(stage.hearing(CONFERENCE), "alice<music bob< carol<");
     stage.hangs_up(BOB).says(
-        "bob EventReleased a1 Destination > alice Origination by carol Destination Transferred
+        "bob EventReleased a1 Destination > alice Origination by carol Destination Transferred 1stepTransfer
          alice EventPartyChanged a1 Origination > carol Destination by bob TransferredBy Transferred was a1
          link: progress 200
          link: audio",

@@ -22,7 +22,7 @@ fn the_controller_leaves_only_after_the_target_has_answered() {
     stage.answers(CAROL).says(
         "carol EventEstablished a1 Destination > alice Origination Ok
          link: audio
-         bob EventReleased* a1 Destination > alice Origination by carol Destination Transferred
+         bob EventReleased* a1 Destination > alice Origination by carol Destination Transferred 1stepTransfer
          alice EventPartyChanged a1 Origination > carol Destination by bob TransferredBy Transferred was a1
          link: release 2",
     );
@@ -64,7 +64,7 @@ fn while_the_target_rings_nothing_else_is_done() {
         "link: answer 3
          carol EventEstablished* a1 Destination > alice Origination Ok
          link: audio
-         bob EventReleased* a1 Destination > alice Origination by carol Destination Transferred
+         bob EventReleased* a1 Destination > alice Origination by carol Destination Transferred 1stepTransfer
          alice EventPartyChanged a1 Origination > carol Destination by bob TransferredBy Transferred was a1
          link: release 2",
     );
@@ -89,7 +89,7 @@ fn the_other_party_who_hangs_up_abandons_the_target() {
 fn the_controller_who_hangs_up_meanwhile_has_transferred() {
     let mut stage = transferring();
     stage.forget().hangs_up(BOB).says(
-        "bob EventReleased* a1 Destination > alice Origination by carol Destination Transferred
+        "bob EventReleased* a1 Destination > alice Origination by carol Destination Transferred 1stepTransfer
          alice EventPartyChanged a1 Origination > carol Destination by bob TransferredBy Transferred was a1
          link: audio",
     );
@@ -245,7 +245,7 @@ fn the_target_of_a_single_step_may_be_redirected_by_its_phone() {
     stage.declines(CAROL, 302).answers(DAVE).says(
         "dave EventEstablished a1 Destination > alice Origination Ok
          link: audio
-         bob EventReleased* a1 Destination > alice Origination by dave Destination Transferred
+         bob EventReleased* a1 Destination > alice Origination by dave Destination Transferred 1stepTransfer
          alice EventPartyChanged a1 Origination > dave Destination by bob TransferredBy Transferred was a1
          link: release 2",
     );

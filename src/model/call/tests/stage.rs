@@ -762,6 +762,7 @@ fn event_shown(event: &Event, starred: bool) -> String {
         line += &format!(" by {} {}", third.user(), role(event.third_party_dn_role));
     }
     line += &format!(" {}", event.call_state.map_or("-", CallState::name));
+    line += &event.cause.map_or(String::new(), |cause| format!(" {}", cause.name()));
     for (name, id) in [
         ("was", event.previous_conn_id),
         ("transfers", event.transfer_conn_id),
