@@ -88,6 +88,7 @@ pub enum Request {
         this_dn: DnId,
         conn_id: ConnId,
         call_info_type: CallInfoType,
+        extensions: KvList,
     },
     /// AnswerCall, HoldCall, RetrieveCall, SetMuteOn, SetMuteOff.
     OnCall {

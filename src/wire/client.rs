@@ -99,7 +99,9 @@ pub struct ClientRequest {
     pub reasons: KvList,
     /// What the request adds beyond the fixed attributes. RegisterAddress: `handle-direct-calls` (`true`, `false`, `on-login`) and
     /// `handle-direct-calls-media` (`all`, `av`, `im`) override the DN's settings until the client is gone or unregisters; of several
-    /// clients the last one that asked is heeded.
+    /// clients the last one that asked is heeded. RegisterAddress, for all calls of the DN, and MakeCall, AnswerCall, Initiate* and
+    /// SingleStep*, for that call: `RemoteMediaFlowState` = 1 asks for EventCallInfoChanged when the media of a party connects; QueryCall
+    /// with it shows that as `mf-N`.
     #[serde(skip_serializing_if = "KvList::is_empty")]
     #[schemars(default, schema_with = "crate::schema::list")]
     pub extensions: KvList,
@@ -419,7 +421,7 @@ fn attached(request: &Request) -> (Option<&KvList>, Option<&KvList>) {
         | Request::OnTwoCalls { reasons, extensions, .. }
         | Request::SendDtmf { reasons, extensions, .. } => (Some(reasons), Some(extensions)),
         Request::ReleaseCall { reasons, .. } | Request::ClearCall { reasons, .. } => (Some(reasons), None),
-        Request::RegisterAddress { extensions, .. } => (None, Some(extensions)),
+        Request::RegisterAddress { extensions, .. } | Request::QueryCall { extensions, .. } => (None, Some(extensions)),
         _ => (None, None),
     }
 }

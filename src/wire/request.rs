@@ -169,6 +169,7 @@ fn on_call(name: RequestName, fields: &Fields<'_>) -> Result<Request, TError> {
             this_dn: this_dn()?,
             conn_id: conn_id()?,
             call_info_type: fields.choice("callInfoType", CallInfoType::StatusQuery)?,
+            extensions: fields.list("extensions")?,
         },
         name => return operation(name, fields),
     })

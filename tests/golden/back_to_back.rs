@@ -1,10 +1,10 @@
 //! Destinations that are called by a back-to-back leg: the three tables of the chapter event for event (seed 002 lines 2030-2098, reference
 //! ch. 9.2), the identity that is shown there, the headers of a leg, and how far its media is.
 
-use tandem_wire::ClientRequest;
 use tandem_wire::model::EventName::{EventEstablished, EventPartyAdded, EventPartyDeleted, EventReleased, EventRinging};
-use tandem_wire::model::request::OnCallWith;
-use tandem_wire::model::{KvList, KvValue};
+use tandem_wire::model::request::{OnCall, OnCallWith};
+use tandem_wire::model::{EventName, KvList, KvValue};
+use tandem_wire::{ClientRequest, EventFrame};
 
 use super::stage::{Stage, dn, with};
 use crate::rig::handset::{CallNumber, Handset};
@@ -245,7 +245,7 @@ async fn a_client_waits_for_the_media_of_a_call() {
         let mut last = [None, None];
         while last != [Some("Connected"), Some("Connected")] {
             let frame = stage.desk.event().await;
-            let told = frame.is(tandem_wire::model::EventName::EventCallInfoChanged) && frame.this_dn == Some(dn("1001"));
+            let told = frame.is(EventName::EventCallInfoChanged) && frame.this_dn == Some(dn("1001"));
             let state = frame.extensions.text("RemoteMediaFlowState").filter(|_| told);
             let Some(state) = ["Connecting", "Connected"].into_iter().find(|known| Some(*known) == state) else {
                 continue;
@@ -270,6 +270,62 @@ async fn a_client_waits_for_the_media_of_a_call() {
             .iter()
             .all(|frame| !frame.contains("EventCallInfoChanged"));
         assert!(silent, "{mode}");
+        stage.server.alive_and_idle().await;
+    }
+}
+
+/// Waits until a DN was told that the media of each of these is there.
+async fn media_of(stage: &mut Stage, this: &str, others: &[&str]) {
+    let told = |text: &String, other: &str| {
+        let frame = EventFrame::decode(text).expect("an event");
+        frame.is(EventName::EventCallInfoChanged)
+            && frame.this_dn == Some(dn(this))
+            && frame.other_dn == Some(dn(other))
+            && frame.extensions.text("RemoteMediaFlowState") == Some("Connected")
+    };
+    let is_there = |stage: &Stage, other: &str| stage.desk.frames.iter().any(|text| told(text, other));
+    while !others.iter().all(|other| is_there(stage, other)) {
+        stage.desk.event().await;
+    }
+}
+
+/// A DN whose desktop asked when it registered is told in calls that phones dial; who answers a call may ask for that call.
+#[tokio::test]
+async fn a_client_waits_for_the_media_of_calls_that_it_did_not_make() {
+    for mode in ["direct", "anchored"] {
+        let setup = Setup::new().tables(&format!("[media]\nmode = \"{mode}\""));
+        let (mut stage, phones) = Stage::with(setup, &["1001", "1002"]).await;
+        let [alice, bob] = &phones;
+        let register = |wish: i64| {
+            let wish = pairs("RemoteMediaFlowState", wish);
+            ClientRequest::register_address(&dn("1002")).extensions(wish)
+        };
+        stage.asks(register(1)).await;
+        let (call, there, _) = stage.talk(alice, bob).await;
+        media_of(&mut stage, "1002", &["1001", "1002"]).await;
+        let info = stage.asks(ClientRequest::query_call(&dn("1002"), call)).await;
+        assert_eq!(info.extensions.text("mf-1"), Some("Connected"));
+        let info = stage.asks(ClientRequest::query_call(&dn("1001"), call)).await;
+        assert_eq!(info.extensions.text("mf-1"), None, "nobody wanted it there");
+        let query = ClientRequest::query_call(&dn("1001"), call).extensions(pairs("RemoteMediaFlowState", 1i64));
+        assert_eq!(stage.asks(query).await.extensions.text("mf-2"), Some("Connected"));
+        alice.hangs_up(there).await;
+        stage.event(EventReleased, "1002").await;
+        let of_alice = |text: &String| text.contains("EventCallInfoChanged") && text.contains("\"thisDn\":\"sip:1001@");
+        assert!(!stage.desk.frames.iter().any(of_alice), "{mode}");
+
+        stage.asks(register(0)).await;
+        stage.begins();
+        let there = alice.dials("1002").await;
+        bob.rings().await;
+        let call = stage.event(EventRinging, "1002").await;
+        let wish = pairs("RemoteMediaFlowState", 1i64);
+        let answer = ClientRequest::of_call(OnCall::AnswerCall, &dn("1002"), call).extensions(wish);
+        stage.asks(answer).await;
+        alice.is_answered(there).await;
+        media_of(&mut stage, "1001", &["1001", "1002"]).await;
+        alice.hangs_up(there).await;
+        stage.event(EventReleased, "1002").await;
         stage.server.alive_and_idle().await;
     }
 }

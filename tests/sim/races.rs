@@ -5,7 +5,7 @@ use std::time::Duration;
 use tandem_actors::tserver::CallMessage;
 use tandem_model::call::CallInput;
 use tandem_model::link::LinkNotification;
-use tandem_model::{CallInfoType, DnId, EventName, ReferenceId, Request, Requestor};
+use tandem_model::{CallInfoType, DnId, EventName, KvList, ReferenceId, Request, Requestor};
 
 use super::crash::{conn_id, offered, stage};
 use super::rules;
@@ -29,6 +29,7 @@ fn a_request_that_waits_at_a_call_while_it_ends_is_answered() {
             this_dn,
             conn_id: call_id,
             call_info_type: CallInfoType::StatusQuery,
+            extensions: KvList::new(),
         };
         call.do_send(CallMessage::Input(CallInput::Link(LinkNotification::ConferenceEnded {
             conference,

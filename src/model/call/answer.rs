@@ -2,17 +2,19 @@
 //! before the terminal event.
 
 use super::device::{DeviceKey, Leg};
-use super::{Call, CallOutput, wrong_state};
+use super::{Call, CallOutput, flow, wrong_state};
 use crate::link::LinkRequest;
-use crate::{ConnId, PartyState, Requestor, TError, TErrorCode};
+use crate::{ConnId, KvList, PartyState, Requestor, TError, TErrorCode};
 
 impl Call {
     pub(super) fn answer(
         &mut self,
         (id, key): (ConnId, DeviceKey),
         requestor: Requestor,
+        extensions: &KvList,
         out: &mut Vec<CallOutput>,
     ) -> Result<(), TError> {
+        flow::check(extensions)?;
         let dn = self.dn_of(key);
         let device = self.device(key).ok_or(TErrorCode::PartyNotOnCall)?;
         if device.mask.is_some() {
@@ -30,6 +32,7 @@ impl Call {
             return Err(TErrorCode::OtherOperationPending.into());
         }
         asked.answering = Some(requestor);
+        self.tell_flow(id, extensions);
         out.push(CallOutput::Link(LinkRequest::AnswerParty { conference, party }));
         Ok(())
     }

@@ -4,6 +4,7 @@
 
 use super::device::DeviceKey;
 use super::{Call, CallOutput, flow};
+use crate::dn::wish::REMOTE_MEDIA_FLOW_STATE;
 use crate::link::{Cause, MediaFlowState};
 use crate::numbering::CALLING_METHOD;
 use crate::{
@@ -103,7 +104,7 @@ impl Call {
         event.conference_conn_id = told.conference;
         event.dtmf_digits = told.digits;
         if let Some(state) = told.flow {
-            event.extensions.set(flow::REMOTE_MEDIA_FLOW_STATE, flow::name(state));
+            event.extensions.set(REMOTE_MEDIA_FLOW_STATE, flow::name(state));
         }
         if let Some(cause) = told.cause {
             set_cause(&mut event.extensions, cause);

@@ -454,9 +454,18 @@ impl Call {
             }
             Request::DeleteUserData { ref data_key, .. } => self.delete_user_data(at, requestor, data_key, out),
             Request::DeleteAllUserData { .. } => self.delete_all_user_data(at, requestor, out),
-            Request::QueryCall { call_info_type, .. } => self.query(at, requestor, call_info_type, out),
-            Request::OnCall { operation, reasons, .. } => match operation {
-                OnCall::AnswerCall => self.answer(at, requestor, out),
+            Request::QueryCall {
+                call_info_type,
+                ref extensions,
+                ..
+            } => self.query(at, requestor, call_info_type, extensions, out),
+            Request::OnCall {
+                operation,
+                reasons,
+                ref extensions,
+                ..
+            } => match operation {
+                OnCall::AnswerCall => self.answer(at, requestor, extensions, out),
                 OnCall::HoldCall => self.hold(at, requestor, reasons, now),
                 OnCall::RetrieveCall => self.retrieve(at, requestor, reasons, now),
                 OnCall::SetMuteOn => self.mute(at, true, requestor, reasons, now),

@@ -2,28 +2,30 @@
 
 use super::device::DeviceKey;
 use super::{Call, CallOutput, flow};
-use crate::{CallInfoType, CallState, ConnId, EventName, KvValue, PartyState, Requestor, TError, TErrorCode};
+use crate::{CallInfoType, CallState, ConnId, EventName, KvList, KvValue, PartyState, Requestor, TError, TErrorCode};
 
 impl Call {
     /// The parties stand in the extensions: `party-N` is the DN, `role-N` its role, `ps-N` its state as a number, N from 1; `mf-N` how
-    /// far its media is there, in a call whose clients wanted to know.
+    /// far its media is there, for whom is told that anyway and where `extensions` ask for it.
     pub(super) fn query(
         &self,
         (id, key): (ConnId, DeviceKey),
         requestor: Requestor,
         info_type: CallInfoType,
+        extensions: &KvList,
         out: &mut Vec<CallOutput>,
     ) -> Result<(), TError> {
         if info_type != CallInfoType::StatusQuery {
             let text = format!("callInfoType {info_type} is not supported, only StatusQuery is");
             return Err(TError::new(TErrorCode::UnsupportedOperation, text));
         }
+        flow::check(extensions)?;
         let mut event = self
             .party_event(id, key, EventName::EventPartyInfo)
             .ok_or(TErrorCode::InvalidConnId)?;
         event.call_state = Some(CallState::Ok);
         let conn = self.conn(id);
-        let tells_flow = conn.is_some_and(|conn| conn.tells_flow);
+        let tells_flow = flow::is_asked(extensions) || self.tells_flow(id, key);
         let parties = conn.map(|conn| conn.parties.as_slice()).unwrap_or_default();
         let known = parties.iter().filter(|party| party.state != PartyState::Null);
         for (number, party) in known.enumerate().map(|(index, party)| (index + 1, party)) {

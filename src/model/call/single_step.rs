@@ -13,7 +13,7 @@ use super::events::Told;
 use super::make::Called;
 use super::operation::{Asker, Op, Pending, Step};
 use super::party::{Arrival, Joining, Party};
-use super::{Call, CallOutput, With, wrong_state};
+use super::{Call, CallOutput, With, flow, wrong_state};
 use crate::link::Cause;
 use crate::numbering::Regrouping;
 use crate::{CallState, ConnId, DnRole, EventName, KvList, PartyState, TCause, TError, TErrorCode};
@@ -45,12 +45,14 @@ impl Call {
         }
         let asking = self.dn_of(at.1).ok_or(TErrorCode::PartyNotOnCall)?;
         let leg = self.leg_options(&asking, &with.other_dn, &with.extensions)?;
+        flow::check(&with.extensions)?;
         let called = self.called_for(at.0, at.1, &with.other_dn)?;
         self.user_data_with(at.0, &with.user_data)?;
         self.begin_single_step(at, called, transfer, Asker::Client(with.requestor), now)?;
         if let Some(coming) = self.coming_user_data(at.0) {
             *coming = with.user_data;
         }
+        self.tell_flow(at.0, &with.extensions);
         if let Some(pending) = &mut self.pending {
             pending.reasons = with.reasons;
         }

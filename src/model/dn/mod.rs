@@ -338,6 +338,7 @@ impl Dn {
         let last = asked.map(|(place, _)| place).max().unwrap_or_default();
         Wish {
             direct: change.direct.map(|direct| (last.saturating_add(1), direct)).or(wish.direct),
+            flow: change.flow.unwrap_or(wish.flow),
         }
     }
 

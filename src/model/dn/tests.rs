@@ -327,6 +327,22 @@ fn overrides_from_before_a_restart_hold_in_the_order_in_which_they_were_asked_fo
 }
 
 #[test]
+fn a_dn_is_told_how_far_media_is_while_one_of_its_clients_wants_that() {
+    let asks = |dn: &mut Dn, client, wish| register_with(dn, client, RegisterMode::Share, &[("RemoteMediaFlowState", wish)]);
+    let mut dn = extension();
+    asks(&mut dn, 1, "1");
+    asks(&mut dn, 2, "true");
+    register(&mut dn, 2, RegisterMode::Monitor);
+    assert!(dn.in_force.flow);
+    asks(&mut dn, 1, "0");
+    assert!(dn.in_force.flow);
+    said(&mut dn, DnInput::ClientGone(ClientId(2)));
+    assert!(!dn.in_force.flow);
+    let wrong = KvList::from_iter([("RemoteMediaFlowState", "yes")]);
+    assert!(WishChange::from_extensions(&wrong).is_err());
+}
+
+#[test]
 fn wishes_are_looked_up_by_dn_and_copies_stay_as_they_were() {
     let direct = DirectOverride {
         handle: Some(HandleDirectCalls::Never),
@@ -334,9 +350,10 @@ fn wishes_are_looked_up_by_dn_and_copies_stay_as_they_were() {
     };
     let (alice, bob) = (DnId::new(ALICE), DnId::new("sip:bob@tandem.local"));
     let mut wishes = Wishes::default();
-    wishes.set(&alice, InForce { direct });
+    let held = InForce { direct, flow: true };
+    wishes.set(&alice, held);
     let before = wishes.clone();
     wishes.set(&alice, InForce::default());
-    assert_eq!((before.of(&alice), before.of(&bob)), (InForce { direct }, InForce::default()));
+    assert_eq!((before.of(&alice), before.of(&bob)), (held, InForce::default()));
     assert_eq!(wishes.of(&alice), InForce::default());
 }

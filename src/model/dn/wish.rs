@@ -1,4 +1,5 @@
-//! What clients ask of a DN for as long as they are connected (seed 002 lines 2361-2386): extensions of RegisterAddress.
+//! What clients ask of a DN for as long as they are connected: extensions of RegisterAddress. How direct calls are handled (seed 002 lines
+//! 2361-2386), and whether the DN is told how far the media of its calls is.
 //!
 //! Each client's [`Wish`] hangs on its registration and outlives the process with it. Of several clients the one that asked last is heeded,
 //! and when it is gone the one that asked before it. What holds ([`InForce`]) is looked up where calls begin ([`Wishes`]); a call goes on as
@@ -10,7 +11,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::numbering::DirectOverride;
-use crate::{DnId, KvList, TError};
+use crate::{DnId, KvList, KvValue, TError, TErrorCode};
+
+/// The extension of a request that asks for events about media, and of these events with the state.
+pub(crate) const REMOTE_MEDIA_FLOW_STATE: &str = "RemoteMediaFlowState";
 
 /// What one client asks of one DN.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
@@ -18,6 +22,9 @@ pub struct Wish {
     /// How its direct calls are handled, and the place of that among what other clients asked: the highest is the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direct: Option<(u64, DirectOverride)>,
+    /// Whether the DN is told how far the media of every call of it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub flow: bool,
 }
 
 /// What a request changes of a [`Wish`]: what it does not name stays.
@@ -25,6 +32,8 @@ pub struct Wish {
 pub struct WishChange {
     /// How direct calls are handled.
     pub direct: Option<DirectOverride>,
+    /// Whether the DN is told how far media is.
+    pub flow: Option<bool>,
 }
 
 impl WishChange {
@@ -32,6 +41,7 @@ impl WishChange {
     pub fn from_extensions(extensions: &KvList) -> Result<Self, TError> {
         Ok(Self {
             direct: DirectOverride::from_extensions(extensions)?,
+            flow: flow_wish(extensions)?,
         })
     }
 }
@@ -41,14 +51,18 @@ impl WishChange {
 pub struct InForce {
     /// How its direct calls are handled.
     pub direct: DirectOverride,
+    /// Whether it is told how far the media of its calls is: one of its clients wants that.
+    pub flow: bool,
 }
 
 impl InForce {
     /// Of what these clients ask.
-    pub(super) fn of<'a>(wishes: impl Iterator<Item = &'a Wish>) -> Self {
-        let last = wishes.filter_map(|wish| wish.direct).max_by_key(|(place, _)| *place);
+    pub(super) fn of<'a>(wishes: impl Iterator<Item = &'a Wish> + Clone) -> Self {
+        let asked = wishes.clone().filter_map(|wish| wish.direct);
+        let last = asked.max_by_key(|(place, _)| *place);
         Self {
             direct: last.map(|(_, direct)| direct).unwrap_or_default(),
+            flow: wishes.into_iter().any(|wish| wish.flow),
         }
     }
 }
@@ -73,6 +87,20 @@ impl Wishes {
             all.remove(dn);
         } else {
             all.insert(dn.clone(), in_force);
+        }
+    }
+}
+
+/// What a request says of events about media: error 53 where that is neither yes nor no.
+pub(crate) fn flow_wish(extensions: &KvList) -> Result<Option<bool>, TError> {
+    match extensions.value(REMOTE_MEDIA_FLOW_STATE) {
+        None => Ok(None),
+        Some(KvValue::Int(number @ (0 | 1))) => Ok(Some(*number == 1)),
+        Some(KvValue::Str(text)) if matches!(text.as_str(), "1" | "true") => Ok(Some(true)),
+        Some(KvValue::Str(text)) if matches!(text.as_str(), "0" | "false") => Ok(Some(false)),
+        Some(_) => {
+            let text = "extensions.RemoteMediaFlowState: valid are 1 and 0, `true` and `false`";
+            Err(TError::new(TErrorCode::InvalidAttribute, text))
         }
     }
 }

@@ -214,7 +214,8 @@ fn request() -> impl Strategy<Value = Request> {
             _ => Request::QueryCall {
                 this_dn,
                 conn_id,
-                call_info_type
+                call_info_type,
+                extensions: list
             },
         }),
         Just(Request::QueryServer),

@@ -70,7 +70,13 @@ fn asking(dn: &str, handle: HandleDirectCalls) -> Wishes {
         media: None,
     };
     let mut wishes = Wishes::default();
-    wishes.set(&dn.into(), InForce { direct });
+    wishes.set(
+        &dn.into(),
+        InForce {
+            direct,
+            ..InForce::default()
+        },
+    );
     wishes
 }
 

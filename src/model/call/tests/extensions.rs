@@ -3,7 +3,7 @@
 use super::stage::*;
 use super::*;
 use crate::link::MediaFlowState;
-use crate::request::OnCallWith;
+use crate::request::{OnCall, OnCallWith};
 use crate::{CallInfoType, EventName};
 
 pub(super) fn extensions<V: Into<KvValue>>(key: &str, value: V) -> KvList {
@@ -78,6 +78,7 @@ fn the_state_shows_when_the_call_is_asked() {
             this_dn: ALICE.into(),
             conn_id: CONN,
             call_info_type: CallInfoType::StatusQuery,
+            extensions: KvList::new(),
         });
         let [CallOutput::Answer { event, .. }] = stage.out.as_slice() else {
             panic!("{:?}", stage.out);
@@ -85,6 +86,88 @@ fn the_state_shows_when_the_call_is_asked() {
         assert_eq!(event.name, EventName::EventPartyInfo);
         assert_eq!(event.extensions.text("mf-2"), expected);
         assert_eq!(event.extensions.text("mf-1"), expected.map(|_| "Unknown"));
+    }
+}
+
+const CONNECTED_TO_BOTH: &str = "alice EventCallInfoChanged a1 Origination > bob Destination Ok
+     bob EventCallInfoChanged a1 Destination > bob Destination Ok";
+
+#[test]
+fn a_dn_whose_client_wants_it_is_told_in_every_call_however_it_began() {
+    for from in [CallerId::Extension(ALICE.into()), from_pstn()] {
+        let mut stage = Stage::calling(CONN, CONFERENCE, from.clone(), "bob");
+        stage.wishes.set(&BOB.into(), wanting_flow());
+        stage.answers(BOB).forget();
+        flows(&mut stage, BOB, MediaFlowState::Connected);
+        let told = stage.lines.clone();
+        assert_eq!(
+            told,
+            ["bob EventCallInfoChanged a1 Destination > bob Destination Ok"],
+            "{from:?}"
+        );
+        // Its client has gone.
+        stage.wishes = Wishes::default();
+        stage.forget();
+        let caller = match &from {
+            CallerId::Extension(dn) => dn,
+            CallerId::Trunk { number, .. } => number,
+        };
+        flows(&mut stage, caller.as_str(), MediaFlowState::Connected);
+        stage.says("");
+    }
+}
+
+fn wanting_flow() -> crate::dn::wish::InForce {
+    crate::dn::wish::InForce {
+        flow: true,
+        ..Default::default()
+    }
+}
+
+#[test]
+fn whoever_answers_or_brings_somebody_in_may_ask_for_the_call() {
+    let mut stage = Stage::calling(CONN, CONFERENCE, CallerId::Extension(ALICE.into()), "bob");
+    stage.forget().ask(Request::OnCall {
+        operation: OnCall::AnswerCall,
+        this_dn: BOB.into(),
+        conn_id: CONN,
+        reasons: KvList::new(),
+        extensions: extensions("RemoteMediaFlowState", 1),
+    });
+    stage.answers(BOB).forget();
+    flows(&mut stage, BOB, MediaFlowState::Connected);
+    stage.says(CONNECTED_TO_BOTH);
+    for operation in [OnCallWith::SingleStepTransfer, OnCallWith::SingleStepConference] {
+        let mut stage = Stage::talking();
+        let request = with_request(operation, BOB, CONN, "carol");
+        stage.ask(asked(request.clone(), extensions("RemoteMediaFlowState", "no")));
+        stage.says("only bob EventError* 53");
+        stage.ask(asked(request, extensions("RemoteMediaFlowState", 1))).forget();
+        flows(&mut stage, BOB, MediaFlowState::Connected);
+        let told = stage.lines.iter().filter(|line| line.contains("EventCallInfoChanged"));
+        assert_eq!(told.count(), 3, "{:?}", stage.lines);
+    }
+}
+
+#[test]
+fn a_question_shows_the_state_of_any_call_where_it_asks_for_it() {
+    let mut stage = Stage::talking();
+    flows(&mut stage, BOB, MediaFlowState::Connected);
+    for (with, expected) in [
+        (KvList::new(), None),
+        (extensions("RemoteMediaFlowState", 1), Some("Connected")),
+        (KvList::new(), None),
+    ] {
+        stage.forget().ask(Request::QueryCall {
+            this_dn: ALICE.into(),
+            conn_id: CONN,
+            call_info_type: CallInfoType::StatusQuery,
+            extensions: with,
+        });
+        let [CallOutput::Answer { event, .. }] = stage.out.as_slice() else {
+            panic!("{:?}", stage.out);
+        };
+        assert_eq!(event.extensions.text("mf-2"), expected);
     }
 }
 

@@ -333,6 +333,7 @@ fn the_data_of_a_single_step_operation_is_the_targets_at_once_and_the_calls_when
         this_dn: CAROL.into(),
         conn_id: CONN,
         call_info_type: crate::CallInfoType::StatusQuery,
+        extensions: KvList::new(),
     });
     assert_eq!(stage.told_data(), ["carol EventPartyInfo a:0,b:step,c:step"]);
     stage.answers(CAROL);

@@ -58,6 +58,7 @@ fn request() -> impl Strategy<Value = Request> {
                 this_dn,
                 conn_id,
                 call_info_type: CallInfoType::StatusQuery,
+                extensions: KvList::new(),
             },
             3 => Request::QueryServer,
             4 => Request::DeleteUserData {

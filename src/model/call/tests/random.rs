@@ -361,7 +361,10 @@ fn wishes_of(policy: u8) -> Wishes {
             handle: Some(handle),
             media: None,
         };
-        InForce { direct }
+        InForce {
+            direct,
+            flow: handle == HandleDirectCalls::Always,
+        }
     };
     if policy >= 4 {
         wishes.set(&ALICE.into(), handled(HandleDirectCalls::Never));

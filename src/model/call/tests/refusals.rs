@@ -91,6 +91,7 @@ fn another_conn_id_and_a_call_that_does_not_exist_yet_are_no_conn_id() {
         this_dn: ALICE.into(),
         conn_id: ConnId(1),
         call_info_type: CallInfoType::StatusQuery,
+        extensions: KvList::new(),
     });
     rig.says("only alice EventError* 56");
     let mut rig = Rig::new();
@@ -114,6 +115,7 @@ fn query_call_tells_the_parties_to_the_requestor_only() {
         this_dn: BOB.into(),
         conn_id: CONN,
         call_info_type,
+        extensions: KvList::new(),
     };
     rig.forget()
         .request(query(CallInfoType::PartiesQuery))

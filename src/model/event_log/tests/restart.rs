@@ -118,7 +118,11 @@ fn what_a_client_asks_of_a_dn_is_kept_with_its_registration() {
         media: Some(DirectMedia { av, im: true }),
     };
     let wishes = [(1, of_media(true)), (1, of_media(false)), (2, of_media(false))];
-    for wish in wishes.map(|direct| Wish { direct: Some(direct) }) {
+    let wishes = wishes.map(|direct| Wish {
+        direct: Some(direct),
+        flow: direct.0 > 1,
+    });
+    for wish in wishes {
         let subscription = Subscription {
             requestor: requestor(desk.client.0),
             dn: ALICE.into(),

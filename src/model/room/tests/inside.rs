@@ -237,6 +237,7 @@ fn the_roster_is_told_to_who_asks() {
         this_dn,
         conn_id: CONN_ID,
         call_info_type,
+        extensions: KvList::new(),
     };
     let out = scene.ask(query(meeting(), CallInfoType::StatusQuery));
     let [RoomOutput::Answer { event, .. }] = out.as_slice() else {

@@ -206,7 +206,13 @@ fn asking(user: u32, handle: HandleDirectCalls) -> Wishes {
         media: None,
     };
     let mut wishes = Wishes::default();
-    wishes.set(&dn(user), InForce { direct });
+    wishes.set(
+        &dn(user),
+        InForce {
+            direct,
+            ..InForce::default()
+        },
+    );
     wishes
 }
 
