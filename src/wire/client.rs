@@ -101,7 +101,8 @@ pub struct ClientRequest {
     /// `handle-direct-calls-media` (`all`, `av`, `im`) override the DN's settings until the client is gone or unregisters; of several
     /// clients the last one that asked is heeded. RegisterAddress, for all calls of the DN, and MakeCall, AnswerCall, Initiate* and
     /// SingleStep*, for that call: `RemoteMediaFlowState` = 1 asks for EventCallInfoChanged when the media of a party connects; QueryCall
-    /// with it shows that as `mf-N`.
+    /// with it shows that as `mf-N`. HoldCall: `music`, what the others hear meanwhile: 1 for music in a conference too, 0 for none, or the
+    /// name of a file of `media.music_directory`.
     #[serde(skip_serializing_if = "KvList::is_empty")]
     #[schemars(default, schema_with = "crate::schema::list")]
     pub extensions: KvList,

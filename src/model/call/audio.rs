@@ -1,14 +1,15 @@
 //! Who hears whom: a pure function of the calls and of the operation in progress, told to the connector where it is not so yet.
 //!
 //! A call is a *talk* of its members. Within a talk everybody hears everybody, except: who has put it on hold hears nothing of it and
-//! is not heard; who is muted is not heard; the only other party of one that holds hears music (a conference does not: T-Library
-//! reference ch. 9.4). The operation in progress changes the talks to what it is about ([`Call::talks`]); when the connector has it so, it is
+//! is not heard; who is muted is not heard; the only other party of one that holds hears music (a conference does not unless HoldCall asks
+//! for it: [`HoldMusic`]; T-Library reference ch. 9.4). The operation in progress changes the talks to what it is about ([`Call::talks`]); when the connector has it so, it is
 //! reported, and where the connector cannot, the intent falls away and the plan with it.
 
 use smallvec::SmallVec;
 
 use super::conn::Conn;
 use super::device::{DeviceKey, Leg};
+use super::hold::HoldMusic;
 use super::operation::{Op, Step};
 use super::room::{InForce, Matrix, plan_of};
 use super::{Call, CallOutput};
@@ -25,6 +26,8 @@ struct Member {
     device: DeviceKey,
     held: bool,
     muted: bool,
+    /// What the others hear of it while it holds.
+    music: HoldMusic,
 }
 
 impl Talk {
@@ -37,6 +40,7 @@ impl Talk {
                     device: party.device,
                     held: party.state == PartyState::Held,
                     muted: party.muted,
+                    music: party.music.clone(),
                 })
                 .collect(),
         }
@@ -47,6 +51,7 @@ impl Talk {
             device,
             held: false,
             muted: false,
+            music: HoldMusic::Usual,
         });
     }
 
@@ -77,7 +82,11 @@ impl Call {
         let at = |talks: &SmallVec<[Talk; 2]>, id: ConnId| talks.iter().position(|talk| talk.id == Some(id));
         let Some(main) = at(&talks, pending.conn) else { return talks };
         match &pending.op {
-            Op::Hold => talks[main].hold(by, true),
+            Op::Hold(music) => {
+                if let Some(member) = talks[main].member(by) {
+                    (member.held, member.music) = (true, music.clone());
+                }
+            }
             Op::Retrieve => talks[main].hold(by, false),
             Op::Mute(on) => {
                 if let Some(member) = talks[main].member(by) {
@@ -150,10 +159,13 @@ impl Call {
                     continue;
                 }
                 let others = || talk.members.iter().filter(|other| other.device != member.device);
-                if others().count() == 1 && others().all(|other| other.held) {
-                    sources.push(AudioSource::Music(None));
-                    continue;
-                }
+                let alone = others().count() == 1;
+                let music = others().filter(|other| other.held).find_map(|other| match &other.music {
+                    HoldMusic::Usual if alone => Some(AudioSource::Music(None)),
+                    HoldMusic::Asked(name) => Some(AudioSource::Music(name.clone())),
+                    HoldMusic::Usual | HoldMusic::Never => None,
+                });
+                sources.extend(music);
                 let heard = others().filter(|other| !other.held && !other.muted);
                 sources.extend(heard.filter_map(|other| here(other.device)).map(AudioSource::Party));
             }

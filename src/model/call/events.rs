@@ -3,6 +3,7 @@
 //! Every event of a party is made here, so the state that its event names and the state that the party is in are the same.
 
 use super::device::DeviceKey;
+use super::hold::HoldMusic;
 use super::{Call, CallOutput, flow};
 use crate::dn::wish::REMOTE_MEDIA_FLOW_STATE;
 use crate::link::{Cause, MediaFlowState};
@@ -78,7 +79,9 @@ impl Call {
         }
         let Some(party) = self.party_mut(conn, device) else { return };
         party.state = told.state.unwrap_or(party.state);
-        party.held_by_device &= party.state == PartyState::Held;
+        if party.state != PartyState::Held {
+            (party.held_by_device, party.music) = (false, HoldMusic::Usual);
+        }
         let Some(mut event) = self.party_event(conn, device, told.name) else {
             return;
         };

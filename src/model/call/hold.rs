@@ -4,15 +4,58 @@
 //! but the phone ends it: a request that would bring a call of it back is refused until then (error 496). What a client has put on hold
 //! stays so when the phone resumes.
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::device::DeviceKey;
 use super::events::Told;
 use super::operation::{Asker, Op, Pending, Step};
 use super::{Call, CallOutput, wrong_state};
-use crate::{CallState, ConnId, EventName, KvList, PartyState, Requestor, TError, TErrorCode};
+use crate::{CallState, ConnId, EventName, KvList, KvValue, PartyState, Requestor, TError, TErrorCode};
+
+/// The extension of HoldCall that says what the others hear meanwhile: 1 or `true` for music, in a conference too; 0 or `false` for none;
+/// or which music, by its name.
+const MUSIC: &str = "music";
+/// The longest name of music, in bytes.
+const MAX_NAME: usize = 255;
+
+/// What the others hear of a party that holds.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub(super) enum HoldMusic {
+    /// Music where there is one other, nothing in a conference.
+    #[default]
+    Usual,
+    /// Nothing.
+    Never,
+    /// Music, however many they are: of this name, or the default one.
+    Asked(Option<Arc<str>>),
+}
+
+impl HoldMusic {
+    /// What a request says of it.
+    fn from_extensions(extensions: &KvList) -> Result<Self, TError> {
+        match extensions.value(MUSIC) {
+            None => Ok(Self::Usual),
+            Some(KvValue::Int(1)) => Ok(Self::Asked(None)),
+            Some(KvValue::Int(0)) => Ok(Self::Never),
+            Some(KvValue::Str(text)) => match text.as_str() {
+                "1" | "true" => Ok(Self::Asked(None)),
+                "0" | "false" => Ok(Self::Never),
+                name if (1..=MAX_NAME).contains(&name.len()) => Ok(Self::Asked(Some(name.into()))),
+                _ => Err(invalid()),
+            },
+            Some(KvValue::Int(_) | KvValue::List(_)) => Err(invalid()),
+        }
+    }
+}
+
+fn invalid() -> TError {
+    let text = format!("extensions.{MUSIC}: valid are 1 and 0, `true` and `false`, or a name of at most {MAX_NAME} bytes");
+    TError::new(TErrorCode::InvalidAttribute, text)
+}
 
 impl Call {
     pub(super) fn hold(
@@ -20,11 +63,13 @@ impl Call {
         at: (ConnId, DeviceKey),
         requestor: Requestor,
         reasons: KvList,
+        extensions: &KvList,
         now: Instant,
     ) -> Result<(), TError> {
         self.check_idle()?;
+        let music = HoldMusic::from_extensions(extensions)?;
         self.check_state(at, PartyState::Connected, PartyState::Held)?;
-        self.begin_with_reasons(Op::Hold, at, requestor, reasons, now);
+        self.begin_with_reasons(Op::Hold(music), at, requestor, reasons, now);
         Ok(())
     }
 
@@ -107,10 +152,14 @@ impl Call {
             .any(|state| matches!(state, Some(PartyState::Connected | PartyState::Dialing)))
     }
 
-    pub(super) fn held(&mut self, pending: Pending, out: &mut Vec<CallOutput>) {
+    pub(super) fn held(&mut self, pending: Pending, music: HoldMusic, out: &mut Vec<CallOutput>) {
         let at = (pending.conn, pending.by);
         let checked = self.check_state(at, PartyState::Connected, PartyState::Held);
+        let is_held = checked.is_ok();
         self.report_done(pending, checked, EventName::EventHeld, PartyState::Held, out);
+        if let Some(party) = self.party_mut(at.0, at.1).filter(|_| is_held) {
+            party.music = music;
+        }
     }
 
     pub(super) fn retrieved(&mut self, pending: Pending, out: &mut Vec<CallOutput>) {

@@ -466,7 +466,7 @@ impl Call {
                 ..
             } => match operation {
                 OnCall::AnswerCall => self.answer(at, requestor, extensions, out),
-                OnCall::HoldCall => self.hold(at, requestor, reasons, now),
+                OnCall::HoldCall => self.hold(at, requestor, reasons, extensions, now),
                 OnCall::RetrieveCall => self.retrieve(at, requestor, reasons, now),
                 OnCall::SetMuteOn => self.mute(at, true, requestor, reasons, now),
                 OnCall::SetMuteOff => self.mute(at, false, requestor, reasons, now),

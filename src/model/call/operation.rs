@@ -9,6 +9,7 @@ use super::consult::Consult;
 use super::device::{DeviceKey, Leg};
 use super::dtmf::Digits;
 use super::events::Told;
+use super::hold::HoldMusic;
 use super::pickup::Pickup;
 use super::refer::Referral;
 use super::single_step::SingleStep;
@@ -72,7 +73,8 @@ pub(super) enum Step {
 /// What is done.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Op {
-    Hold,
+    /// With what the others hear meanwhile.
+    Hold(HoldMusic),
     Retrieve,
     Mute(bool),
     /// The other call goes on hold, the one of [`Pending::conn`] is retrieved.
@@ -166,7 +168,10 @@ impl Call {
     /// Everybody hears what was intended: report it.
     fn done(&mut self, pending: Pending, now: Instant, out: &mut Vec<CallOutput>) {
         match pending.op {
-            Op::Hold => self.held(pending, out),
+            Op::Hold(ref music) => {
+                let music = music.clone();
+                self.held(pending, music, out);
+            }
             Op::Retrieve => self.retrieved(pending, out),
             Op::Mute(on) => self.mute_set(pending, on, out),
             Op::Alternate { other, other_by } => self.alternated(pending, other, other_by, out),
@@ -273,7 +278,7 @@ impl Call {
         let alone = |conn: ConnId, device| self.conn(conn).is_none_or(|conn| conn.others(device).is_empty());
         let stands = party(pending.conn, pending.by)
             && match &pending.op {
-                Op::Hold | Op::Retrieve | Op::Mute(_) | Op::Digits | Op::Consult(_) | Op::Absorb(_) => {
+                Op::Hold(_) | Op::Retrieve | Op::Mute(_) | Op::Digits | Op::Consult(_) | Op::Absorb(_) => {
                     !alone(pending.conn, pending.by)
                 }
                 Op::Alternate { other, other_by } | Op::Reconnect { other, other_by } => party(*other, *other_by),

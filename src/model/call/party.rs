@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::device::DeviceKey;
+use super::hold::HoldMusic;
 use crate::{CallState, DnId, DnRole, PartyState, Requestor};
 
 /// A party. It is *reported* from its first event (state other than Null) until its terminal event (Null again).
@@ -15,6 +16,8 @@ pub(super) struct Party {
     pub(super) state: PartyState,
     /// It is on hold because its device holds, and talks again when that resumes. At most one party of a device is.
     pub(super) held_by_device: bool,
+    /// What the others hear of it while it is on hold.
+    pub(super) music: HoldMusic,
     /// Nobody hears it.
     pub(super) muted: bool,
     /// It is called into a call that talks already.
@@ -58,6 +61,7 @@ impl Party {
             role,
             state: PartyState::Null,
             held_by_device: false,
+            music: HoldMusic::Usual,
             muted: false,
             joining: None,
             arrival: Arrival::default(),

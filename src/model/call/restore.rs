@@ -146,6 +146,7 @@ impl PartySnapshot {
         Party {
             state: self.state,
             held_by_device: self.held_by_device,
+            music: self.music,
             muted: self.muted,
             joining: self.joining,
             arrival: self.arrival,

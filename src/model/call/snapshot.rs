@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::back_to_back::Mask;
 use super::conn::{Conn, Consultation, Stage};
 use super::device::{Device, DeviceKey, Leg, Moving};
+use super::hold::HoldMusic;
 use super::operation::{Asker, Op, Pending, Step};
 use super::party::{Arrival, Joining, Party};
 use super::pickup::Pickup;
@@ -86,6 +87,8 @@ pub(super) struct PartySnapshot {
     pub state: PartyState,
     #[serde(default, skip_serializing_if = "is_default")]
     pub held_by_device: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub music: HoldMusic,
     #[serde(default, skip_serializing_if = "is_default")]
     pub muted: bool,
     #[serde(default, skip_serializing_if = "is_default")]
@@ -229,6 +232,7 @@ impl PartySnapshot {
             role: party.role,
             state: party.state,
             held_by_device: party.held_by_device,
+            music: party.music.clone(),
             muted: party.muted,
             joining: party.joining,
             arrival: if rang { Arrival::default() } else { party.arrival.clone() },

@@ -1,11 +1,11 @@
 //! Conferences: by consultation and in a single step, and how they end (ch. 9.3, 9.7, 9.10, 9.11).
 
 use tandem_wire::ClientRequest;
-use tandem_wire::model::ConnId;
 use tandem_wire::model::EventName::{EventEstablished, EventPartyAdded, EventPartyDeleted, EventReleased};
-use tandem_wire::model::request::{OnCallWith, OnTwoCalls};
+use tandem_wire::model::request::{OnCall, OnCallWith, OnTwoCalls};
+use tandem_wire::model::{ConnId, KvList};
 
-use crate::golden::stage::{Stage, dn, on_two, with};
+use crate::golden::stage::{Stage, dn, on_call, on_two, with};
 use crate::rig::handset::{CallNumber, Handset};
 
 /// What the parties are told while a conference of three is made by consultation.
@@ -191,6 +191,50 @@ async fn a_party_is_added_in_a_single_step() {
                         "EventReleased call-1 Ok",
                     ],
                 ),
+            ],
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn a_conference_hears_music_where_who_holds_asks_for_it() {
+    let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
+    let [alice, bob, carol] = &phones;
+    let (main, at_carol) = conference(&mut stage, alice, bob, carol).await;
+    let hold = |music: i64| on_call(OnCall::HoldCall, "1002", main).extensions(KvList::from_iter([("music", music)]));
+    let retrieve = || on_call(OnCall::RetrieveCall, "1002", main);
+    stage.asks(on_call(OnCall::HoldCall, "1002", main)).await;
+    stage.hear(&[(alice, "1003"), (bob, ""), (carol, "1001")]).await;
+    stage.asks(retrieve()).await;
+    stage.asks(hold(1)).await;
+    // The voices of the phones drown the music.
+    stage.hear(&[(alice, "1003"), (bob, ""), (carol, "1001")]).await;
+    for number in ["1001", "1003"] {
+        stage.asks(on_call(OnCall::SetMuteOn, number, main)).await;
+    }
+    stage.hear(&[(alice, "sound"), (bob, ""), (carol, "sound")]).await;
+    stage.asks(retrieve()).await;
+    stage.hear(&[(alice, "1002"), (bob, ""), (carol, "1002")]).await;
+    carol.hangs_up(at_carol).await;
+    stage.event(EventPartyDeleted, "1001").await;
+    stage.asks(hold(0)).await;
+    stage.hear(&[(alice, ""), (bob, "")]).await;
+    alice.hangs_up(0).await;
+    bob.is_over(0).await;
+    let (held, retrieved) = ("EventHeld*HoldCall call-1 Ok", "EventRetrieved*RetrieveCall call-1 Ok");
+    let left = "EventPartyDeleted call-1 Ok other=1003/DeletedParty third=1003/DeletedBy";
+    let over = "EventReleased call-1 Ok";
+    stage
+        .ends(
+            "conference_held_with_music",
+            &[alice, bob, carol],
+            &[
+                ("1001", &[MADE_A, "EventMuteOn*SetMuteOn call-1", left, over]),
+                (
+                    "1002",
+                    &[&MADE_B[..], &[held, retrieved, held, retrieved, left, held, over]].concat(),
+                ),
+                ("1003", &[&MADE_C[..], &["EventMuteOn*SetMuteOn call-1", over]].concat()),
             ],
         )
         .await;

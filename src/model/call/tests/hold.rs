@@ -2,6 +2,7 @@
 
 use super::stage::{CAROL, CONSULT, OTHER, Stage};
 use super::*;
+use crate::link::AudioSource;
 use crate::request::{OnCall, OnCallWith, OnTwoCalls};
 
 #[test]
@@ -150,6 +151,62 @@ fn a_conference_hears_no_music_when_one_holds() {
     let mut stage = Stage::conference();
     stage.on(OnCall::HoldCall, BOB, CONN);
     assert_eq!(stage.hearing(CONFERENCE), "alice<carol bob< carol<alice");
+}
+
+fn hold_with(stage: &mut Stage, dn: &str, music: impl Into<KvValue>) {
+    stage.ask(Request::OnCall {
+        operation: OnCall::HoldCall,
+        this_dn: dn.into(),
+        conn_id: CONN,
+        reasons: KvList::new(),
+        extensions: [("music", music.into())].into_iter().collect(),
+    });
+}
+
+#[test]
+fn a_conference_hears_music_when_who_holds_asks_for_it_and_talks_on() {
+    let yes: [KvValue; 3] = [KvValue::Int(1), "true".into(), "waltz.wav".into()];
+    for music in yes {
+        let mut stage = Stage::conference();
+        hold_with(&mut stage, BOB, music.clone());
+        stage.says(
+            "link: audio
+             bob EventHeld* a1 ConferenceMember Ok",
+        );
+        let hearing = "alice<carol+music bob< carol<alice+music";
+        assert_eq!(stage.hearing(CONFERENCE), hearing, "{music:?}");
+        stage.restart();
+        assert_eq!(stage.hearing(CONFERENCE), hearing, "{music:?}");
+        stage.on(OnCall::RetrieveCall, BOB, CONN).on(OnCall::HoldCall, BOB, CONN);
+        assert_eq!(
+            stage.hearing(CONFERENCE),
+            "alice<carol bob< carol<alice",
+            "it was for that hold"
+        );
+    }
+}
+
+#[test]
+fn music_is_left_out_or_chosen_by_name_for_a_single_party() {
+    let mut stage = Stage::talking();
+    hold_with(&mut stage, BOB, 0);
+    assert_eq!(stage.hearing(CONFERENCE), "alice< bob<");
+    stage.on(OnCall::RetrieveCall, BOB, CONN);
+    hold_with(&mut stage, BOB, "waltz.wav");
+    assert_eq!(stage.hearing(CONFERENCE), "alice<music bob<");
+    let plan = stage.plans.get(&CONFERENCE).unwrap();
+    let named = AudioSource::Music(Some("waltz.wav".into()));
+    assert!(plan.rows.iter().any(|row| row.sources.contains(&named)), "{plan:?}");
+    for wrong in [
+        KvValue::Int(2),
+        "".into(),
+        "x".repeat(256).into(),
+        KvValue::List(KvList::new()),
+    ] {
+        let mut stage = Stage::talking();
+        hold_with(&mut stage, BOB, wrong);
+        stage.says("only bob EventError* 53");
+    }
 }
 
 #[test]

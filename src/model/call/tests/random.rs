@@ -156,7 +156,16 @@ impl Stage {
         let known = self.known();
         let somebody = known.get(pick(known.len(), a)).cloned();
         match (kind % 22, somebody) {
-            (0, _) => drop(self.on(OnCall::HoldCall, dn, one)),
+            (0, _) => {
+                let music = (c % 3 > 0).then(|| ("music", KvValue::Int((c % 3 - 1).into())));
+                self.ask(Request::OnCall {
+                    operation: OnCall::HoldCall,
+                    this_dn: dn.into(),
+                    conn_id: one,
+                    reasons: KvList::new(),
+                    extensions: music.into_iter().collect(),
+                });
+            }
             (1, _) => drop(self.on(OnCall::RetrieveCall, dn, one)),
             (2, _) => drop(self.on(if c % 2 == 0 { OnCall::SetMuteOn } else { OnCall::SetMuteOff }, dn, one)),
             (3, _) => drop(self.on(OnCall::AnswerCall, dn, one)),
