@@ -65,7 +65,8 @@ pub enum Command {
     /// Holds N calls with audio both ways: what was lost, what came twice, and how late it came.
     ///
     /// Each leg sends 50 packets of G.711 a second to where the server's session description says, and knows each packet that comes. Against a
-    /// server that anchors media they go through it; otherwise from phone to phone.
+    /// server that anchors media they go through it; otherwise from phone to phone, and then the run does not pass: it has shown nothing of the
+    /// server's media. The JSON report has a line for each leg.
     Media(Media),
     /// Climbs a ladder of call rates; each call is held for one second.
     ///

@@ -1,4 +1,5 @@
-//! `media`: N calls at once with audio both ways, each packet accounted for.
+//! `media`: N calls at once with audio both ways, each packet accounted for, each leg told by itself. It is about the server's media plane:
+//! a run whose packets all went past the server has not passed.
 
 use crate::bench::Bench;
 use crate::cli::{Hold, Media};
@@ -30,6 +31,11 @@ impl crate::report::Media {
         let lost_percent = 100.0 * self.lost.max(0) as f64 / self.sent.max(1) as f64;
         if self.sent == 0 {
             faults.push("no packet was sent".to_owned());
+        } else if self.through_server == 0 {
+            faults.push(
+                "no RTP went through the server, the phones sent it to each other: this says nothing of its media plane"
+                    .to_owned(),
+            );
         }
         if lost_percent > limits.max_loss {
             faults.push(format!(
@@ -55,11 +61,12 @@ mod tests {
 
     #[test]
     fn loss_and_latency_are_judged_by_the_limits_given() {
-        let judge = |arguments: &str, sent: u64, received: u64, p99_ms: f64| {
+        let judge_way = |arguments: &str, sent: u64, through_server: u64, received: u64, p99_ms: f64| {
             let cli = Cli::try_parse_from(arguments.split(' ')).unwrap();
             let Command::Media(limits) = cli.command else { unreachable!() };
             let rtp = crate::report::Media {
                 sent,
+                through_server,
                 received,
                 lost: sent as i64 - received as i64,
                 deaf_legs: 0,
@@ -73,13 +80,17 @@ mod tests {
                     p99_ms,
                     max_ms: 30.0,
                 }),
+                legs: crate::rtp::LegByLeg::default(),
             };
             rtp.faults(&limits).len()
         };
+        let judge = |arguments, sent, received, p99_ms| judge_way(arguments, sent, sent, received, p99_ms);
         assert_eq!(judge("tandem-load media", 10_000, 10_000, 500.0), 0);
         assert_eq!(judge("tandem-load media", 10_000, 9_000, 1.0), 1);
         assert_eq!(judge("tandem-load media --max-loss 20", 10_000, 9_000, 1.0), 0);
         assert_eq!(judge("tandem-load media --max-late-ms 20", 10_000, 10_000, 21.0), 1);
         assert_eq!(judge("tandem-load media", 0, 0, 0.0), 1);
+        assert_eq!(judge_way("tandem-load media", 10_000, 0, 10_000, 1.0), 1);
+        assert_eq!(judge_way("tandem-load media", 10_000, 9_000, 10_000, 1.0), 0);
     }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::bench::Bench;
 use crate::crash::Round;
 use crate::drain::Drained;
+use crate::rtp::LegByLeg;
 use crate::server::{self, Usage};
 use crate::stats::{Faults, Quantiles, Stats};
 
@@ -129,6 +130,8 @@ pub struct Cti {
 #[allow(missing_docs, reason = "counts named by what they count")]
 pub struct Media {
     pub sent: u64,
+    /// Of those sent, to the server; the others went straight to another phone.
+    pub through_server: u64,
     pub received: u64,
     pub lost: i64,
     /// Legs that sent and never received.
@@ -143,6 +146,8 @@ pub struct Media {
     pub unstamped: u64,
     /// From the sender's call to the receiver's kernel.
     pub latency: Option<Quantiles>,
+    /// The same for each leg by itself.
+    pub legs: LegByLeg,
 }
 
 /// The server's process tree.
@@ -278,6 +283,7 @@ impl Report {
                 let (sent, received) = (count(&rtp.counts.sent), count(&rtp.counts.received));
                 Media {
                     sent,
+                    through_server: count(&rtp.counts.through_server),
                     received,
                     lost: sent as i64 - received as i64,
                     deaf_legs: count(&rtp.counts.deaf),
@@ -286,6 +292,7 @@ impl Report {
                     repeated: count(&rtp.counts.repeated),
                     unstamped: count(&rtp.counts.unstamped),
                     latency: rtp.counts.latency().quantiles(),
+                    legs: rtp.counts.legs(),
                 }
             }),
             server: since.server_report(bench),
@@ -426,6 +433,12 @@ impl Media {
             "  RTP          {} sent, {} received, {} lost ({percent:.3} %), {} repeated, {} not of a phone",
             self.sent, self.received, self.lost, self.repeated, self.unstamped
         )?;
+        let straight = self.sent.saturating_sub(self.through_server);
+        writeln!(
+            f,
+            "  RTP way      {} through the server, {straight} straight from phone to phone",
+            self.through_server
+        )?;
         writeln!(
             f,
             "  RTP legs     {} deaf, {} with loss, {} packets at the worst",
@@ -437,6 +450,15 @@ impl Media {
                 "  RTP latency  p50 {:.3}  p99 {:.3}  max {:.3} ms  (n = {})",
                 late.p50_ms, late.p99_ms, late.max_ms, late.count
             )?;
+        }
+        for (name, of_legs) in [("p50", &self.legs.p50), ("p99", &self.legs.p99)] {
+            if let Some(late) = of_legs {
+                writeln!(
+                    f,
+                    "    {name} of a leg  half of the legs under {:.3}, 99 % under {:.3}, the worst {:.3} ms  (n = {} legs)",
+                    late.p50_ms, late.p99_ms, late.max_ms, late.count
+                )?;
+            }
         }
         Ok(())
     }

@@ -4,13 +4,15 @@
 //! One thread serves all legs: each has a slot of 2 ms within the 20, so packets leave evenly without a timer per leg.
 //! Invariant: a leg that was stopped sends no more, so after a moment `sent` and `received` of a run are comparable: the
 //! difference is loss. Content is silence with a stamp in it ([`stamp`]), from which the receiving leg knows what it missed, what came
-//! twice, and how long the way took; the time of arrival is the kernel's. Nothing is decoded.
+//! twice, and how long the way took; the time of arrival is the kernel's. Nothing is decoded. What is sent to a port of another leg goes
+//! past the server, and is counted apart.
 
+mod leg;
 mod ports;
 mod receive;
 mod stamp;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
@@ -18,7 +20,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::stats::Latency;
+use crate::stats::{Latency, SmallLatency};
+use leg::Legs;
+pub use leg::{LegByLeg, Line};
 pub use ports::Ports;
 use receive::Batch;
 use stamp::{Arrival, Heard, Stamp};
@@ -40,6 +44,8 @@ enum Order {
 pub struct Counts {
     /// Sent.
     pub sent: AtomicU64,
+    /// Those of them that went to the server, and not straight to another phone.
+    pub through_server: AtomicU64,
     /// Received.
     pub received: AtomicU64,
     /// Legs that sent and never received anything.
@@ -54,9 +60,16 @@ pub struct Counts {
     pub worst: AtomicU64,
     /// From the sender's call to the receiver's kernel.
     latency: Mutex<Latency>,
+    /// Legs that are closed.
+    legs: Mutex<Legs>,
 }
 
 impl Counts {
+    /// The legs that are closed.
+    pub fn legs(&self) -> LegByLeg {
+        self.legs.lock().unwrap_or_else(PoisonError::into_inner).told()
+    }
+
     /// From the sender's call to the receiver's kernel.
     pub fn latency(&self) -> Latency {
         self.latency.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -126,12 +139,18 @@ impl Drop for Rtp {
 struct Leg {
     ports: Ports,
     to: Option<SocketAddr>,
+    /// It sends to the server, and not to another leg.
+    to_server: bool,
     sent: u32,
+    through_server: u64,
     heard: Heard,
+    latency: SmallLatency,
 }
 
 struct Pump {
     slots: Vec<HashMap<u64, Leg>>,
+    /// The ports of the legs.
+    own: HashSet<SocketAddr>,
     batch: Batch,
     counts: Arc<Counts>,
 }
@@ -140,7 +159,12 @@ impl Pump {
     fn new(counts: Arc<Counts>) -> Self {
         let slots = (0..SLOTS).map(|_| HashMap::new()).collect();
         let batch = Batch::new();
-        Self { slots, batch, counts }
+        Self {
+            slots,
+            own: HashSet::new(),
+            batch,
+            counts,
+        }
     }
 
     fn run(mut self, orders: &Receiver<Order>) {
@@ -172,17 +196,21 @@ impl Pump {
             Order::Open(_, ports) => {
                 // Without the kernel's time the latency of its packets is not known; that is not worth a call.
                 let _ = receive::time(&ports.rtp);
+                self.own.insert(ports.addr);
                 let leg = Leg {
                     ports,
                     to: None,
+                    to_server: false,
                     sent: 0,
+                    through_server: 0,
                     heard: Heard::default(),
+                    latency: SmallLatency::default(),
                 };
                 slot.insert(key, leg);
             }
             Order::Start(_, to) => {
                 if let Some(leg) = slot.get_mut(&key) {
-                    leg.to = Some(to);
+                    (leg.to, leg.to_server) = (Some(to), !self.own.contains(&to));
                 }
             }
             Order::Stop(_) => {
@@ -192,8 +220,9 @@ impl Pump {
             }
             Order::Close(_) => {
                 if let Some(mut leg) = slot.remove(&key) {
+                    self.own.remove(&leg.ports.addr);
                     leg.receive(&mut self.batch, &self.counts);
-                    leg.close(&self.counts);
+                    leg.close(key, &self.counts);
                 }
             }
         }
@@ -212,19 +241,23 @@ impl Leg {
             if self.ports.rtp.send_to(&stamp.packet(), to).is_ok() {
                 self.sent = stamp.count;
                 counts.sent.fetch_add(1, Ordering::Relaxed);
+                let through_server = u64::from(self.to_server);
+                self.through_server += through_server;
+                counts.through_server.fetch_add(through_server, Ordering::Relaxed);
             }
         }
         self.receive(batch, counts);
     }
 
     fn receive(&mut self, batch: &mut Batch, counts: &Counts) {
-        let heard = &mut self.heard;
+        let (heard, own) = (&mut self.heard, &mut self.latency);
         let mut latency = counts.latency.lock().unwrap_or_else(PoisonError::into_inner);
         batch.drain(&self.ports.rtp, |packet, at_ns| {
             let count = match heard.take(packet, at_ns) {
                 Arrival::After(late) => {
                     if at_ns > 0 {
                         latency.record(late);
+                        own.record(late);
                     }
                     &counts.received
                 }
@@ -235,11 +268,22 @@ impl Leg {
         });
     }
 
-    fn close(&self, counts: &Counts) {
+    fn close(&self, key: u64, counts: &Counts) {
         let (lost, deaf) = (self.heard.lost(), self.sent > 0 && self.heard.received == 0);
         counts.deaf.fetch_add(u64::from(deaf), Ordering::Relaxed);
         counts.lossy.fetch_add(u64::from(lost > 0), Ordering::Relaxed);
         counts.worst.fetch_max(lost, Ordering::Relaxed);
+        let line = Line {
+            leg: key,
+            sent: u64::from(self.sent),
+            through_server: self.through_server,
+            received: self.heard.received,
+            lost,
+            repeated: self.heard.repeated,
+            unstamped: self.heard.unstamped,
+            latency: self.latency.quantiles(),
+        };
+        counts.legs.lock().unwrap_or_else(PoisonError::into_inner).add(line);
     }
 }
 
@@ -257,21 +301,33 @@ mod tests {
         }
         rtp.send_to(1, addrs[1]);
         rtp.send_to(2, addrs[0]);
+        // No leg: as good as a server that hears and says nothing.
+        let server = Ports::bind([127, 0, 0, 1].into()).unwrap();
+        rtp.open(3, Ports::bind([127, 0, 0, 1].into()).unwrap());
         let deadline = Instant::now() + Duration::from_secs(5);
         while rtp.counts.received.load(Ordering::Relaxed) < 6 && Instant::now() < deadline {
             std::thread::yield_now();
         }
-        for leg in [1, 2] {
-            rtp.stop(leg);
+        rtp.stop(1);
+        rtp.stop(2);
+        rtp.close(1);
+        rtp.close(2);
+        rtp.send_to(3, server.addr);
+        while rtp.counts.through_server.load(Ordering::Relaxed) == 0 && Instant::now() < deadline {
+            std::thread::yield_now();
         }
-        for leg in [1, 2] {
-            rtp.close(leg);
-        }
+        rtp.close(3);
         let counts = rtp.counts.clone();
         drop(rtp);
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
         assert!(load(&counts.received) >= 6);
-        assert_eq!((load(&counts.sent), load(&counts.deaf)), (load(&counts.received), 0));
+        let straight = load(&counts.sent) - load(&counts.through_server);
+        assert_eq!((straight, load(&counts.deaf)), (load(&counts.received), 1));
+        let legs = counts.legs();
+        let ways: Vec<_> = legs.lines.iter().map(|line| (line.leg, line.through_server > 0)).collect();
+        assert_eq!(ways, [(1, false), (2, false), (3, true)]);
+        let received = legs.lines.iter().map(|line| line.received).sum::<u64>();
+        assert_eq!((received, legs.p99.map(|p99| p99.count)), (load(&counts.received), Some(2)));
         assert_eq!(
             (load(&counts.lossy), load(&counts.repeated), load(&counts.unstamped)),
             (0, 0, 0)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
+use hdrhistogram::{Counter, Histogram};
 use serde::Serialize;
 
 /// How many examples of a fault are kept word for word.
@@ -52,15 +52,40 @@ impl Latency {
 
     /// The figures; none where nothing was measured.
     pub fn quantiles(&self) -> Option<Quantiles> {
-        let histogram = self.0.as_ref().filter(|histogram| !histogram.is_empty())?;
-        let ms = |us: u64| us as f64 / 1000.0;
-        Some(Quantiles {
-            count: histogram.len(),
-            p50_ms: ms(histogram.value_at_quantile(0.5)),
-            p99_ms: ms(histogram.value_at_quantile(0.99)),
-            max_ms: ms(histogram.max()),
-        })
+        self.0.as_ref().and_then(figures)
     }
+}
+
+/// A latency distribution at two digits that takes a few kilobytes, for there are many: one for each leg.
+#[derive(Clone, Default)]
+pub struct SmallLatency(Option<Histogram<u32>>);
+
+impl SmallLatency {
+    /// Adds one.
+    pub fn record(&mut self, time: Duration) {
+        if self.0.is_none() {
+            self.0 = Histogram::new(2).ok();
+        }
+        if let Some(histogram) = &mut self.0 {
+            // It grows as it has to; what it cannot hold is two hours and more late.
+            let _ = histogram.record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX).clamp(1, 1 << 33));
+        }
+    }
+
+    /// The figures; none where nothing was measured.
+    pub fn quantiles(&self) -> Option<Quantiles> {
+        self.0.as_ref().and_then(figures)
+    }
+}
+
+fn figures<T: Counter>(histogram: &Histogram<T>) -> Option<Quantiles> {
+    let ms = |us: u64| us as f64 / 1000.0;
+    (!histogram.is_empty()).then(|| Quantiles {
+        count: histogram.len(),
+        p50_ms: ms(histogram.value_at_quantile(0.5)),
+        p99_ms: ms(histogram.value_at_quantile(0.99)),
+        max_ms: ms(histogram.max()),
+    })
 }
 
 /// Faults of one kind: how many, and the first few word for word.
@@ -177,6 +202,14 @@ mod tests {
         let figures = latency.quantiles().unwrap();
         assert!(
             (figures.p50_ms - 50.0).abs() < 0.1 && (figures.max_ms - 100.0).abs() < 0.2,
+            "{figures:?}"
+        );
+        let mut small = SmallLatency::default();
+        assert_eq!(small.quantiles(), None);
+        (1..=100).for_each(|ms| small.record(Duration::from_millis(ms)));
+        let figures = small.quantiles().unwrap();
+        assert!(
+            (figures.p50_ms - 50.0).abs() < 1.0 && (figures.max_ms - 100.0).abs() < 1.0,
             "{figures:?}"
         );
         let mut faults = Faults::default();
