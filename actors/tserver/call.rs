@@ -240,7 +240,11 @@ impl CallActor {
         match output {
             CallOutput::Event { event, requestor } => told.push(Told::Event(event, requestor)),
             CallOutput::Answer { requestor, event } => told.push(Told::Answer(requestor, event)),
-            CallOutput::Link(request) => self.switch.post(request),
+            CallOutput::Link(request) => match self.switch.refusal(&request) {
+                // Unbounded post: one for each operation.
+                Some(refusal) => ctx.address().do_send(CallMessage::Input(CallInput::Link(refusal))),
+                None => self.switch.post(request),
+            },
             CallOutput::Opened { conn_id } => self.switch.opened(self.group, conn_id),
             CallOutput::Closed { conn_id, record } => {
                 account(&record);

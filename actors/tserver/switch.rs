@@ -19,7 +19,7 @@ use tandem_model::anchor::unix_micros;
 use tandem_model::call::{Call, CallIds, CallInput, CallOutput, CallSettings, CallSnapshot, Wanted};
 use tandem_model::connector::ConnectorRequest;
 use tandem_model::dn::wish::{InForce, Wishes};
-use tandem_model::link::{Cause, LinkRequest, PartyTarget, ReleasedBy};
+use tandem_model::link::{Cause, LinkNotification, LinkRequest, PartyTarget, ReleasedBy};
 use tandem_model::numbering::{DEFAULT_POOL, Numbering};
 use tandem_model::{Anchor, CallUuid, ConferenceId, ConnId, ConnectorId, DnId};
 
@@ -35,6 +35,9 @@ use crate::link::Reach;
 use crate::metrics::Metrics;
 use crate::now;
 use crate::supervision::{DownReason, launch_transient};
+
+/// A connector of another process has no way to take a leg over (RFC 3261 s.21.5.2).
+const NOT_IMPLEMENTED: u16 = 501;
 
 /// Makes the numbers of calls. They start where the clock stands, so that they do not repeat after a restart.
 #[derive(Debug)]
@@ -257,6 +260,27 @@ impl Switch {
             // Unbounded post: each is caused by one message to the call.
             link.do_send(LinkMessage(request));
         }
+    }
+
+    /// What stands against a request that no connector could fulfil: a leg stays in its process.
+    pub fn refusal(&self, request: &LinkRequest) -> Option<LinkNotification> {
+        let LinkRequest::MoveParty {
+            conference,
+            operation,
+            from,
+            ..
+        } = *request
+        else {
+            return None;
+        };
+        let owners = self.by_conference.borrow();
+        let connector = |conference| owners.get(&conference).map(|owner| owner.connector);
+        let is_apart = self.directory.has_remote_connectors() && connector(conference) != connector(from);
+        is_apart.then(|| LinkNotification::OperationFailed {
+            conference,
+            operation,
+            cause: Cause::status(ReleasedBy::Server, NOT_IMPLEMENTED),
+        })
     }
 
     /// What a consultation call is to be called, should there be one.

@@ -97,6 +97,27 @@ async fn a_call_is_transferred_and_one_becomes_a_conference_over_three_connector
 }
 
 #[tokio::test]
+async fn calls_of_two_processes_are_not_brought_together_and_stay_as_they_were() {
+    let (split, [alice, bob, carol], mut desk) = Split::set(2, [("1001", 0), ("1002", 1), ("1003", 1)]).await;
+    let (there, here) = connect(&alice, &bob).await;
+    let first = Desk::call_of(&desk.expect(EventEstablished, &dn("1002")).await);
+    hold(&mut desk, "1002", first).await;
+    let (second, second_line, at_carol) = make_call(&mut desk, &bob, &carol).await;
+    for operation in [OnTwoCalls::CompleteTransfer, OnTwoCalls::CompleteConference] {
+        let refused = desk.ask(on_two(operation, "1002", first, second)).await;
+        assert_eq!(refused.error_code, Some(51), "{refused:?}");
+        let text = refused.error_message.unwrap_or_default();
+        assert!(text.contains("two processes"), "{text}");
+    }
+    carol.hangs_up(at_carol).await;
+    bob.is_over(second_line).await;
+    retrieve(&mut desk, "1002", first).await;
+    alice.hangs_up(there).await;
+    bob.is_over(here).await;
+    split.has_calls(0).await;
+}
+
+#[tokio::test]
 async fn a_caller_gives_up_and_a_callee_is_busy_across_connectors() {
     let (split, [alice, bob], mut desk) = Split::set(2, [("1001", 0), ("1002", 1)]).await;
     let there = alice.dials("1002").await;

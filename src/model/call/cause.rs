@@ -94,6 +94,17 @@ pub(super) fn error_of_operation(cause: &Cause) -> TError {
     }
 }
 
+/// The error of an operation whose party could not be moved to the conference of the others.
+pub(super) fn error_of_move(cause: &Cause) -> TError {
+    match cause.sip_status {
+        Some(501) => TError::new(
+            TErrorCode::UnsupportedOperation,
+            "the two calls are at connectors of two processes, and a leg does not move from one to the other",
+        ),
+        _ => error_of_operation(cause),
+    }
+}
+
 /// With which status a phone that asked for a transfer is told of an error.
 pub(super) fn status_of_error(code: TErrorCode) -> u16 {
     match code {

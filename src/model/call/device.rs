@@ -53,6 +53,8 @@ pub(super) struct Device {
     pub(super) id: PartyId,
     /// It is being moved; until that is answered nobody lets go of it.
     pub(super) moving: Option<Moving>,
+    /// It was moved for an operation that came to nothing, and is to go back before anything else is done.
+    pub(super) is_astray: bool,
     /// How events name it: a DN of ours, or the number behind a trunk.
     pub(super) dn: DnId,
     /// How the connector reaches it.
@@ -89,6 +91,7 @@ impl Device {
             conference,
             id,
             moving: None,
+            is_astray: false,
             dn,
             target,
             leg: Leg::NotMade,

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::device::{DeviceKey, Leg};
+use super::device::{Device, DeviceKey, Leg};
 use super::events::Told;
 use super::transfer::standing;
 use super::{Call, CallOutput, CallRecord, Outcome, Phase};
@@ -195,11 +195,24 @@ impl Call {
     }
 
     fn is_needed(&self, key: DeviceKey) -> bool {
-        if self.device(key).is_some_and(|device| device.moving.is_some()) {
+        if self.device(key).is_some_and(|device| device.moving.is_some()) || self.keeps_room_open(key) {
             return true;
         }
         let in_call = self.conns.iter().any(|conn| conn.party(key).is_some());
         in_call || self.pending.as_ref().is_some_and(|pending| pending.op.target() == Some(key))
+    }
+
+    /// A conference ends with its last party, and one of two takes the other one along: while somebody is on the way there, or from there,
+    /// nobody leaves it.
+    fn keeps_room_open(&self, key: DeviceKey) -> bool {
+        let Some(here) = self.device(key).map(|device| device.conference) else {
+            return false;
+        };
+        let passes = |device: &Device| {
+            let to = device.moving.map(|moving| moving.conference);
+            to.is_some_and(|to| to == here || device.conference == here)
+        };
+        self.devices.iter().any(|device| device.key != key && passes(device))
     }
 
     /// The group is over when no call is open and the connector has let go of every conference, or stayed silent for too long.

@@ -5,9 +5,12 @@
 
 use std::time::Instant;
 
+use smallvec::SmallVec;
+
 use super::conn::Stage;
 use super::device::{Device, DeviceKey, Leg, Moving};
 use super::operation::{Op, Pending, Step};
+use super::transfer::Merge;
 use super::{Call, CallOutput};
 use crate::link::{Cause, LinkRequest, OperationId, ReleasedBy};
 use crate::{ConferenceId, PartyId};
@@ -71,17 +74,27 @@ impl Call {
         if let Some(moving) = device.take_moving() {
             (device.conference, device.id) = (moving.conference, moving.id);
         }
+        // It may have come to light just now that the operation has no ground any more.
+        self.check_ground(now, out);
         let waits = |pending: &&mut Pending| pending.step == Step::Move(conference, operation, key);
         if self.pending.as_mut().filter(waits).is_none() {
             self.go_back(key, now, out);
             return true;
         }
-        self.arrived(key, deadline, out);
+        self.arrived(key, deadline, now, out);
         true
     }
 
     /// The operation that waited for the device goes on.
-    fn arrived(&mut self, key: DeviceKey, deadline: Instant, out: &mut Vec<CallOutput>) {
+    fn arrived(&mut self, key: DeviceKey, deadline: Instant, now: Instant, out: &mut Vec<CallOutput>) {
+        if self.merges_into_ringing() {
+            // Nobody is to hear anybody yet, and the leg of the device that asked may be a call that nobody has answered.
+            let pending = self.pending.take();
+            if let Some((pending, Op::Merge(merge))) = pending.map(|pending| (pending.clone(), pending.op)) {
+                self.merged(pending, merge, now, out);
+            }
+            return;
+        }
         let of_main = self
             .pending
             .as_ref()
@@ -128,10 +141,49 @@ impl Call {
         }
     }
 
+    /// The operation brings a call to one that rings.
+    fn merges_into_ringing(&self) -> bool {
+        let merge = self.pending.as_ref().and_then(|pending| match &pending.op {
+            Op::Merge(merge) => Some(merge),
+            _ => None,
+        });
+        merge
+            .and_then(|merge| self.conn(merge.other))
+            .is_some_and(|conn| conn.stage == Stage::CallingDestination)
+    }
+
     /// A device of whose move nothing has come is where its calls are, if it is in any.
     fn go_back(&mut self, key: DeviceKey, now: Instant, out: &mut Vec<CallOutput>) {
         if let Some(conference) = self.torn_from(key) {
             self.ask_move(key, conference, now, out);
+        }
+    }
+
+    /// Two calls do not become one: who was moved for that is not where the others of its call are.
+    pub(super) fn leave_astray(&mut self, pending: &Pending, merge: &Merge) {
+        if merge.left_behind.is_some() {
+            return;
+        }
+        for (conn, by) in [(pending.conn, pending.by), (merge.other, merge.other_by)] {
+            let Some(home) = self.device(by).map(|device| device.conference) else {
+                continue;
+            };
+            let others = self.conn(conn).map(|conn| conn.others(by)).unwrap_or_default();
+            for device in self.devices.iter_mut().filter(|device| others.contains(&device.key)) {
+                device.is_astray = device.conference != home && device.moving.is_none();
+            }
+        }
+    }
+
+    pub(super) fn send_back(&mut self, now: Instant, out: &mut Vec<CallOutput>) {
+        let mut astray: SmallVec<[DeviceKey; 2]> = SmallVec::new();
+        for device in &mut self.devices {
+            if std::mem::take(&mut device.is_astray) {
+                astray.push(device.key);
+            }
+        }
+        for key in astray {
+            self.go_back(key, now, out);
         }
     }
 
@@ -140,7 +192,8 @@ impl Call {
         let here = self.device(key).filter(|device| device.is_up())?.conference;
         let conns = self.conns.iter().filter(|conn| conn.party(key).is_some());
         let others = conns.flat_map(|conn| conn.parties.iter().map(|party| party.device));
-        let mut conferences = others.filter_map(|key| self.device(key)).map(|device| device.conference);
+        let goes_to = |device: &Device| device.moving.map_or(device.conference, |moving| moving.conference);
+        let mut conferences = others.filter_map(|key| self.device(key)).map(goes_to);
         conferences.find(|conference| *conference != here)
     }
 
@@ -174,20 +227,29 @@ impl Call {
         if moving.is_some_and(|moving| moving.away) {
             return self.released(key, &Cause::normal(ReleasedBy::Network), now, out);
         }
-        if self.torn_from(key).is_some() {
-            // It cannot go back either.
-            let cause = Cause::normal(ReleasedBy::Network);
-            for id in self.conns_of(key) {
-                self.left(id, key, &cause, now, out);
-            }
+        self.cannot_go_back(key, now, out);
+    }
+
+    /// Nor is it where its calls are: it leaves them.
+    fn cannot_go_back(&mut self, key: DeviceKey, now: Instant, out: &mut Vec<CallOutput>) {
+        if self.torn_from(key).is_none() {
+            return;
+        }
+        let cause = Cause::normal(ReleasedBy::Network);
+        for id in self.conns_of(key) {
+            self.left(id, key, &cause, now, out);
         }
     }
 
-    /// The connector stays silent about a move: should the device come after all, nobody wants it there.
-    pub(super) fn forget_move(&mut self, out: &mut Vec<CallOutput>) {
-        for moving in self.devices.iter_mut().filter_map(Device::take_moving) {
-            out.push(unwanted(moving));
-        }
+    /// The connector stays silent about a move that an operation waits for: should the device come after all, nobody wants it there.
+    pub(super) fn forget_move(&mut self, out: &mut Vec<CallOutput>) -> Option<(DeviceKey, Moving)> {
+        let Some(Step::Move(_, _, key)) = self.pending.as_ref().map(|pending| &pending.step) else {
+            return None;
+        };
+        let key = *key;
+        let moving = self.device_mut(key).and_then(Device::take_moving)?;
+        out.push(unwanted(moving));
+        Some((key, moving))
     }
 
     /// The same of one move, which no operation waits for. `true`: there was one.
@@ -198,6 +260,8 @@ impl Call {
         out.push(unwanted(moving));
         if moving.away {
             self.released(key, &Cause::normal(ReleasedBy::Network), now, out);
+        } else {
+            self.cannot_go_back(key, now, out);
         }
         true
     }

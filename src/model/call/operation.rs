@@ -15,7 +15,7 @@ use super::refer::Referral;
 use super::single_step::SingleStep;
 use super::transfer::Merge;
 use super::{Call, CallOutput};
-use crate::link::{Cause, LinkRequest, OperationId, TransferId};
+use crate::link::{Cause, LinkRequest, OperationId, ReleasedBy, TransferId};
 use crate::{ConferenceId, ConnId, EventName, KvList, PartyId, PartyState, Request, Requestor, TError, TErrorCode};
 
 /// The longest that is waited for a connector, whatever is configured: a day.
@@ -152,6 +152,7 @@ impl Call {
     /// Carries the operation on as far as it goes without anybody else.
     pub(super) fn advance(&mut self, now: Instant, out: &mut Vec<CallOutput>) {
         self.check_ground(now, out);
+        self.send_back(now, out);
         self.let_go(now, out);
         loop {
             self.set_audio(out);
@@ -161,6 +162,7 @@ impl Call {
             }
             let Some(pending) = self.pending.take() else { return };
             self.done(pending, now, out);
+            self.send_back(now, out);
             self.let_go(now, out);
         }
     }
@@ -213,7 +215,10 @@ impl Call {
                     self.refuse_device(pickup.target, 487);
                 }
             }
-            Op::Merge(_) => self.hold_as_devices_do(out),
+            Op::Merge(merge) => {
+                self.leave_astray(&pending, merge);
+                self.hold_as_devices_do(out);
+            }
             _ => {}
         }
         match pending.asker {
@@ -335,12 +340,12 @@ impl Call {
             }
             return;
         }
-        let mine = self.pending.as_ref().is_some_and(|pending| match &pending.step {
-            Step::Move(at, id, _) => (*at, *id) == (conference, operation),
-            Step::Digits(digits) => (digits.conference, digits.operation) == (conference, operation),
-            _ => false,
+        let mine = self.pending.as_ref().and_then(|pending| match &pending.step {
+            Step::Move(at, id, _) => ((*at, *id) == (conference, operation)).then(|| super::cause::error_of_move(cause)),
+            Step::Digits(digits) => ((digits.conference, digits.operation) == (conference, operation)).then_some(error),
+            _ => None,
         });
-        if mine {
+        if let Some(error) = mine {
             self.fail(error, None, out);
         }
         self.not_moved(conference, operation, now, out);
@@ -352,9 +357,12 @@ impl Call {
             return;
         }
         self.forget_audio();
-        self.forget_move(out);
         self.absorbing = false;
+        let forgotten = self.forget_move(out);
         self.fail(TErrorCode::TimeoutPerformingOperation.into(), None, out);
+        if let Some((key, _)) = forgotten.filter(|(_, moving)| moving.away) {
+            self.released(key, &Cause::normal(ReleasedBy::Network), now, out);
+        }
     }
 
     /// Whether the last refusal of this conference is about what is wanted now.

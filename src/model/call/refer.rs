@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use super::conn::Stage;
 use super::device::DeviceKey;
 use super::make::called;
 use super::offered::sip_status;
@@ -63,6 +64,16 @@ impl Call {
             .or_else(|| calls.iter().copied().find(talks))
     }
 
+    /// The call that a device is to bring into another one: that which it talks on, or the one that it dialled, which rings.
+    fn call_to_join(&self, key: DeviceKey) -> Option<ConnId> {
+        let dials = |id: &ConnId| {
+            let conn = self.conn(*id);
+            conn.is_some_and(|conn| conn.stage == Stage::CallingDestination && conn.origin == key)
+        };
+        self.call_of_device(key)
+            .or_else(|| self.conns_of(key).iter().copied().find(dials))
+    }
+
     fn device_at(&self, (conference, party): (ConferenceId, PartyId)) -> Option<DeviceKey> {
         let mut devices = self.devices.iter().filter(|device| device.is_up());
         devices
@@ -110,7 +121,7 @@ impl Call {
         if other_key == key || self.dn_of(other_key) != self.dn_of(key) {
             return Err(403);
         }
-        let other = self.call_of_device(other_key).ok_or(481_u16)?;
+        let other = self.call_to_join(other_key).ok_or(481_u16)?;
         let (main, other) = self.main_and_other((id, key), (other, other_key));
         self.merge(main, other, true, asker, now, out).map_err(status_of)
     }

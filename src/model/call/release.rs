@@ -10,7 +10,7 @@ use super::{Call, CallOutput, Outcome};
 use crate::{CallState, ConnId, EventName, KvList, PartyState, Requestor, TError, TErrorCode};
 
 /// What a caller who was not answered is told on its leg when its own client ends the call (RFC 3261 s.21.4.25).
-const REQUEST_TERMINATED: u16 = 487;
+pub(super) const REQUEST_TERMINATED: u16 = 487;
 /// And when the client of the called DN does.
 const DECLINE: u16 = 603;
 

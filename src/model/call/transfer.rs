@@ -14,6 +14,7 @@ use super::device::{DeviceKey, Leg};
 use super::ending::Ending;
 use super::events::Told;
 use super::operation::{Absorbing, Asker, Op, Pending, Step};
+use super::release::REQUEST_TERMINATED;
 use super::{Call, CallOutput, Outcome, Wanted, not_on_call, wrong_state};
 use crate::link::PartyTarget;
 use crate::numbering::{PassThrough, Regrouping, Standing};
@@ -98,13 +99,15 @@ impl Call {
         Ok(())
     }
 
-    /// The main call is the one that the other one consults about; without that relation the one on hold; else the older one.
+    /// The main call is the one that the other one consults about; without that relation the one on hold, or the one that was answered;
+    /// else the older one.
     pub(super) fn main_and_other(&self, one: At, two: At) -> (At, At) {
         let consults = |of: At, about: At| {
             let consultation = self.conn(of.0).and_then(|conn| conn.consultation.as_ref());
             consultation.is_some_and(|consultation| consultation.main == about.0)
         };
         let held = |at: At| self.party(at.0, at.1).is_some_and(|party| party.state == PartyState::Held);
+        let talks = |at: At| self.conn(at.0).is_some_and(|conn| conn.stage == Stage::Talking);
         let started = |at: At| self.conn(at.0).map(|conn| conn.started);
         let swapped = if consults(two, one) {
             false
@@ -112,6 +115,8 @@ impl Call {
             true
         } else if held(one) != held(two) {
             held(two)
+        } else if talks(one) != talks(two) {
+            talks(two)
         } else {
             started(two) < started(one)
         };
@@ -296,23 +301,31 @@ impl Call {
         self.numbering.pass_through(self.device(leaving).map(|device| &device.dn))
     }
 
-    /// The one party of the other call comes. Where it has another call beside that one, in which it is needed where it is, the one party
-    /// of the main call goes there instead.
+    /// The one party of the other call comes. Where it rings, or has another call beside that one, in which it is needed where it is, the
+    /// one party of the main call goes there instead.
     fn check_move(&self, main: At, other: At, coming: &[DeviceKey]) -> Result<Option<(DeviceKey, ConferenceId)>, TError> {
         let [home, there] = [main.1, other.1].map(|key| self.device(key).map(|device| device.conference));
         let (Some(home), Some(there)) = (home, there) else {
             return Err(TErrorCode::PartyNotOnCall.into());
         };
+        let parties = self.conn(main.0).map(|conn| conn.others(main.1)).unwrap_or_default();
+        let is_under_way = |key: &DeviceKey| self.device(*key).is_some_and(|device| device.moving.is_some());
+        if parties.iter().chain(coming).any(is_under_way) {
+            return Err(TErrorCode::OtherOperationPending.into());
+        }
         let mut away = coming
             .iter()
             .filter_map(|key| self.device(*key))
             .filter(|device| device.conference != home);
         match (away.next(), away.next()) {
             (None, _) => Ok(None),
-            (Some(device), None) if device.leg != Leg::Connected => Err(wrong_state(Some(device.dn.clone()), None)),
-            (Some(device), None) if self.conns_of(device.key).len() < 2 => Ok(Some((device.key, home))),
-            (Some(device), None) => match self.conn(main.0).map(|conn| conn.others(main.1)).as_deref() {
-                Some([staying]) if self.may_move(*staying) => Ok(Some((*staying, there))),
+            (Some(device), None) if self.may_move(device.key) => Ok(Some((device.key, home))),
+            (Some(device), None) => match *parties {
+                [staying] if self.may_move(staying) => Ok(Some((staying, there))),
+                _ if device.leg != Leg::Connected => Err(TError::new(
+                    TErrorCode::UnsupportedOperation,
+                    format!("{} rings in a conference of its own, where nobody can be moved to", device.dn),
+                )),
                 _ => Err(TError::new(
                     TErrorCode::UnsupportedOperation,
                     format!("{} has another call that it would be torn out of", device.dn),
@@ -353,6 +366,10 @@ impl Call {
         let there = self.conn(main).map(|conn| conn.others(by)).unwrap_or_default();
         let role = self.party(main, by).map_or(DnRole::Unknown, |party| party.role);
         let who = self.dn_of(by);
+        if self.device(merge.other_by).is_some_and(|device| device.leg == Leg::Made) {
+            // It has dialled, and nobody has answered it.
+            self.release_with(merge.other_by, Some(REQUEST_TERMINATED));
+        }
         let changed = user_data.is_some_and(|user_data| self.replace_user_data(main, user_data));
         let state = if merge.transfer {
             CallState::Transferred

@@ -104,6 +104,8 @@ struct Call {
     remote: String,
     local_tag: String,
     remote_tag: String,
+    /// Of the early dialog of a call that rings yet.
+    early_tag: String,
     target: String,
     /// The route of its requests in the dialog (RFC 3261 s.12.1), as Route values.
     routes: Vec<String>,
@@ -516,6 +518,7 @@ impl Call {
             remote: remote.into(),
             local_tag: format!("t{}", unique()),
             remote_tag: String::new(),
+            early_tag: String::new(),
             target: target.into(),
             routes: Vec::new(),
             cseq: 0,
@@ -604,7 +607,9 @@ impl Call {
     }
 
     fn replaces(&self) -> String {
-        format!("{};to-tag={};from-tag={}", self.call_id, self.remote_tag, self.local_tag)
+        let is_early = self.remote_tag.is_empty();
+        let remote_tag = if is_early { &self.early_tag } else { &self.remote_tag };
+        format!("{};to-tag={remote_tag};from-tag={}", self.call_id, self.local_tag)
     }
 }
 

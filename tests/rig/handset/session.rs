@@ -203,6 +203,7 @@ fn provisional(phone: &Shared, response: &Message, number: CallNumber) -> Option
     let call = &mut state.calls[number];
     if call.stage == Stage::Calling {
         call.alerting |= response.status() == Some(180);
+        call.early_tag = tag_of(response.header("To")).to_owned();
         call.described(&response.body);
     }
     if !response.header("Require").contains("100rel") {

@@ -514,7 +514,15 @@ fn who_arrives_when_the_transfer_is_off_goes_back() {
          alice EventReleased a1 Origination > bob Destination Ok
          bob EventReleased a1 Destination > alice Origination Ok
          closed a1 answered
-         only bob EventError* 237
-         link: release 2",
+         only bob EventError* 237",
         );
+    // Bob's leg stays there as long as Carol needs the conference.
+    stage.refuse = None;
+    stage.settle_move(false, false);
+    stage.says(
+        "link: move 3 to 3
+         link: audio
+         link: release 2",
+    );
+    assert_eq!(stage.hearing(SECOND), "bob<carol carol<bob");
 }

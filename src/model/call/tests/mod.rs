@@ -8,6 +8,7 @@ mod extensions;
 mod flows;
 mod hold;
 mod identity;
+mod merge;
 mod merged_data;
 mod phone;
 mod property;

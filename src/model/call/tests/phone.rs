@@ -236,9 +236,10 @@ fn a_move_that_is_overtaken_by_the_end_of_the_call_leaves_nobody_behind() {
             "alice EventReleased a1 Origination > bob Destination Ok
              bob EventReleased a1 Destination > alice Origination Ok
              closed a1 answered
-             link: progress 481
-             link: release 2",
+             link: progress 481",
         );
+        // The connector takes along whoever is left of two.
+        stage.leaves_from((CONFERENCE, B), Cause::normal(ReleasedBy::Server));
         // The conference that it was to go to is gone, and the leg with it.
         stage.settle_move(fails, fails);
         stage.says(

@@ -383,7 +383,26 @@ fn wishes_of(policy: u8) -> Wishes {
     wishes
 }
 
-fn run(second: bool, inbound: bool, policy: u8, steps: Vec<(u8, u8, u8, u8)>, lost: bool) {
+/// Bob's call to Carol on a second line: as his phone dialled it, or as a client asked for it; she rings, or has answered.
+fn second_line(numbering: Arc<Numbering>, wishes: Wishes, dialled: bool, answered: bool) -> Stage {
+    let mut other = if dialled {
+        let from = CallerId::Extension(BOB.into());
+        Stage::calling_as_wished(numbering, wishes, (OTHER, SECOND), from, "carol")
+    } else {
+        let mut other = Stage::empty(OTHER, SECOND);
+        other.call.numbering = numbering;
+        other.wishes = wishes;
+        other.input(CallInput::Make(Box::new(make_of(BOB, CAROL))));
+        other.answers(BOB);
+        other
+    };
+    if answered {
+        other.answers(CAROL);
+    }
+    other
+}
+
+fn run(second: Option<(bool, bool)>, inbound: bool, policy: u8, steps: Vec<(u8, u8, u8, u8)>, lost: bool) {
     let from = if inbound {
         from_pstn()
     } else {
@@ -393,12 +412,11 @@ fn run(second: bool, inbound: bool, policy: u8, steps: Vec<(u8, u8, u8, u8)>, lo
     let (numbering, wishes) = (numbering_of(policy % 4), wishes_of(policy));
     let first = (CONN, CONFERENCE);
     let mut stage = Stage::calling_as_wished(numbering.clone(), wishes.clone(), first, from, "bob");
-    if second {
-        let from = CallerId::Extension(BOB.into());
-        let mut other = Stage::calling_as_wished(numbering, wishes, (OTHER, SECOND), from, "carol");
-        other.answers(CAROL);
+    if let Some((dialled, answered)) = second {
+        let mut other = second_line(numbering, wishes, dialled, answered);
         stage.live.extend(other.live.clone());
         watch.see_all(&mut other.out);
+        watch.answers.clear();
         stage.others.push(other);
     }
     watch.see_all(&mut stage.out);
@@ -440,7 +458,8 @@ proptest! {
 
     #[test]
     fn one_end_for_each_party_and_one_answer_for_each_request(
-        second: bool,
+        second: Option<(bool, bool)>,
+        merges: Option<bool>,
         inbound: bool,
         policy in 0u8..8,
         answered in proptest::bool::weighted(0.8),
@@ -455,6 +474,10 @@ proptest! {
         }
         if consults {
             all.extend([(4, 1, 0, 2), (12, 2, 0, 0)]);
+        }
+        if let Some(slowly) = merges.filter(|_| second.is_some()) {
+            // Bob holds Alice and brings her to whom he has called besides; it may take its time.
+            all.extend([(0, 1, 0, 0), (18, if slowly { 2 } else { 0 }, 1, 0), (9, 1, 0, 2)]);
         }
         all.extend(steps);
         run(second, inbound, policy, all, lost);
