@@ -241,6 +241,7 @@ impl Anchors {
                 auto_answer,
                 conversation_id,
                 headers,
+                forwarded,
             } => match self.invite(leg, offer) {
                 Some(sdp) => Resolved::Send(LegCommand::Invite {
                     party,
@@ -252,6 +253,7 @@ impl Anchors {
                     auto_answer,
                     conversation_id,
                     headers,
+                    forwarded,
                 }),
                 None => {
                     let failed = LegEvent::Failed {

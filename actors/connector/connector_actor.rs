@@ -296,7 +296,8 @@ impl ConnectorActor {
         shard.limit_forwards(id, invite.request.max_forwards().ok().flatten());
         let description = shard.new_description();
         shard.add_session(session, id, OFFERED_LEG, OFFERED_PARTY, description);
-        let mut headers = self.parts.pass_through.select(&invite.request);
+        let mut headers = identity::forwardings(&invite.request);
+        headers.extend(self.parts.pass_through.select(&invite.request));
         headers.retain(|(name, _)| !caller.privacy.takes_away(name));
         let offered = OfferedCall {
             from: caller.id,

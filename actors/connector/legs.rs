@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use tandem_model::leg::{AckBody, ContactVia, Description, Direction, LegCommand, LegEvent};
-use tandem_model::link::Presentation;
+use tandem_model::link::{ForwardReason, Forwarded};
 use tandem_model::{ConferenceId, LegId};
-use tandem_sip::identity::{self, Identity, IdentityStyle, Presented, Privacy, Trust};
+use tandem_sip::identity::{self, Identity, IdentityStyle, Presented, Privacy, Towards, Trust};
 use tandem_sip::session;
 use tandem_sip::ua::{Invite, ReferKey, SessionId, UaEvent};
 
@@ -101,12 +101,14 @@ pub fn carry_out(
 ) -> Option<LegEvent> {
     if let LegCommand::Invite { contact, .. } = &command {
         let invite = target::invitation(devices, locations, contact);
+        let (trust, kind) = match &contact.via {
+            ContactVia::Trunk(dn) => (devices.trunk(dn).map_or(Trust::Untrusted, admission::trust), "np"),
+            ContactVia::Binding(_) | ContactVia::Elsewhere { .. } => (Trust::Untrusted, "rc"),
+        };
         let side = Side {
             headers: devices.headers(contact.via.dn()),
-            trust: match &contact.via {
-                ContactVia::Trunk(dn) => devices.trunk(dn).map_or(Trust::Untrusted, admission::trust),
-                ContactVia::Binding(_) | ContactVia::Elsewhere { .. } => Trust::Untrusted,
-            },
+            trust,
+            kind,
         };
         return make_leg(shard, invite, &side, now, conference, leg, command);
     }
@@ -168,6 +170,8 @@ struct Side<'a> {
     headers: &'a [(Arc<str>, Arc<str>)],
     /// Whether it is trusted with who calls. A device is not: a person reads what it shows.
     trust: Trust,
+    /// How it is found, for History-Info.
+    kind: &'static str,
 }
 
 /// Sends the INVITE of a new leg; `invite` is blank but for the way to the device, `None` where that is gone.
@@ -190,6 +194,7 @@ fn make_leg(
         auto_answer,
         conversation_id,
         headers,
+        forwarded,
     } = command
     else {
         return None;
@@ -205,13 +210,24 @@ fn make_leg(
         uri: Arc::from(caller.as_str()),
         display: caller_name,
     };
-    let presented = presented(&caller, &presentation, side.trust);
+    let privacy = presentation.privacy.as_deref().map(Privacy::parse).unwrap_or_default();
+    let presented = presented(&caller, presentation.unasserted, privacy, side.trust);
     invite.from = presented.from;
     invite.headers.extend(presented.headers);
     invite.headers.push(("Max-Forwards".into(), max_forwards.to_string().into()));
     invite.headers.push((CONVERSATION_ID.into(), conversation_id.clone()));
     invite.headers.extend(side.headers.iter().cloned());
-    invite.headers.extend(headers);
+    let towards = Towards {
+        to: &invite.to,
+        kind: side.kind,
+        trust: side.trust,
+        privacy,
+    };
+    invite.headers.extend(identity::continued(
+        headers,
+        &forwarded.iter().map(told).collect::<Vec<_>>(),
+        towards,
+    ));
     if auto_answer {
         invite.headers.extend(auto_answer_headers());
     }
@@ -263,10 +279,19 @@ fn inactive_answer(shard: &mut Shard, session: SessionId) -> Option<Bytes> {
     local(shard, session, answer.into())
 }
 
+fn told(forwarded: &Forwarded) -> identity::Forwarded {
+    identity::Forwarded {
+        by: forwarded.by.as_str().into(),
+        reason: match forwarded.reason {
+            ForwardReason::Unconditional => identity::ForwardReason::Unconditional,
+            ForwardReason::Deflection => identity::ForwardReason::Deflection,
+        },
+    }
+}
+
 /// How the caller stands on a leg (RFC 3323, RFC 3325).
-fn presented(caller: &Identity, presentation: &Presentation, receiver: Trust) -> Presented {
-    let privacy = presentation.privacy.as_deref().map(Privacy::parse).unwrap_or_default();
-    let style = if presentation.unasserted {
+fn presented(caller: &Identity, unasserted: bool, privacy: Privacy, receiver: Trust) -> Presented {
+    let style = if unasserted {
         IdentityStyle::FromOnly
     } else {
         IdentityStyle::Asserted

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::link::{Headers, Presentation, Tone};
+use crate::link::{Forwarded, Headers, Presentation, Tone};
 use crate::{DnId, LegId, PartyId};
 
 /// What stands for us in an offer or answer.
@@ -184,6 +184,8 @@ pub enum LegCommand {
         conversation_id: Arc<str>,
         /// More headers for this leg.
         headers: Headers,
+        /// Who forwarded the call here, beyond what the headers tell.
+        forwarded: Vec<Forwarded>,
     },
     /// Send a provisional response on an incoming leg (180, or 183 with early media).
     Progress {

@@ -137,6 +137,9 @@ pub struct MakeParty {
     pub conversation_id: Arc<str>,
     /// More headers for the leg, custom ones and those passed through.
     pub headers: Headers,
+    /// Who forwarded the call here, beyond what the headers tell, the first one first.
+    #[serde(default)]
+    pub forwarded: Vec<Forwarded>,
     /// The devices of the DN that are registered with other connectors. The link fills them in; a call leaves them out.
     pub elsewhere: Vec<DnContact>,
 }
@@ -282,8 +285,27 @@ pub struct CallOffered {
     pub replaces: Option<(ConferenceId, PartyId)>,
     /// Who forwarded the call here last (Diversion, History-Info): a SIP or tel URI.
     pub diverted_by: Option<Arc<str>>,
-    /// The headers of the INVITE that the pass-through list names.
+    /// The headers of the INVITE that go on to the next leg: all that tells of earlier forwardings (Diversion, History-Info), and those that
+    /// the pass-through list names.
     pub headers: Headers,
+}
+
+/// Why a call was forwarded (RFC 5806 s.6.3).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum ForwardReason {
+    /// The phone forwards whatever comes.
+    Unconditional,
+    /// Somebody sent the call on that rang.
+    Deflection,
+}
+
+/// A forwarding of a call that was not answered yet.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Forwarded {
+    /// Who forwarded: a SIP URI.
+    pub by: DnId,
+    /// Why.
+    pub reason: ForwardReason,
 }
 
 /// How far the identity of a caller holds, and who may be shown it (RFC 3323, RFC 3325). Whether a device or a trunk is trusted with it

@@ -181,6 +181,19 @@ impl Phone {
         self.socket.request("ACK").await;
     }
 
+    /// Sends a call on.
+    pub async fn forwards(&self, invite: &Message, to: &str) {
+        let contact = format!("Contact: <{to}>\r\n");
+        self.send(invite.response("302 Moved Temporarily", &self.tag(), &contact, ""))
+            .await;
+        self.socket.request("ACK").await;
+    }
+
+    /// Waits for a call, and says nothing.
+    pub async fn is_called(&self) -> Message {
+        self.socket.request("INVITE").await
+    }
+
     /// Waits until a call that rings is taken back.
     pub async fn is_cancelled(&self, invite: &Message) {
         let cancel = self.socket.request("CANCEL").await;

@@ -1,7 +1,10 @@
-//! Who calls, as the next side is told: identities that trusted trunks assert, and privacy (RFC 3323, RFC 3325), at the wire.
+//! Who calls and who forwarded, as the next side is told: identities that trusted trunks assert, privacy (RFC 3323, RFC 3325), Diversion
+//! (RFC 5806) and History-Info (RFC 7044), at the wire.
 
 use tandem_wire::model::EventName::{EventReleased, EventRinging};
+use tandem_wire::model::request::OnCallWith;
 
+use crate::golden::stage::with;
 use crate::rig::cti::Desk;
 use crate::rig::phone::Phone;
 use crate::rig::ports::free_port;
@@ -234,5 +237,83 @@ async fn the_media_of_a_private_session_goes_through_the_server() {
         desk.expect(EventReleased, ALICE).await;
     }
     assert_ne!(ports[0], ports[1], "the second one is ours");
+    scene.server.alive_and_idle().await;
+}
+
+const BUSY: &str = "<sip:5@x.example>;reason=user-busy;counter=1";
+const EARLIER: &str = "<sip:6@x.example>;reason=no-answer;counter=2;privacy=off";
+const FIRST: &str = "<sip:6@x.example>;index=1";
+const SECOND: &str = "<sip:5@x.example;cause=486>;index=1.1;mp=1";
+
+/// What a side is told of who forwarded: each Diversion, then each History-Info.
+fn forwardings(invite: &Message) -> Vec<String> {
+    let both = ["Diversion", "History-Info"].into_iter();
+    both.flat_map(|name| invite.all(name)).map(str::to_owned).collect()
+}
+
+/// A call that was forwarded elsewhere before it comes here; a phone sends it on, and its desktop sends it on again, to another switch.
+#[tokio::test]
+async fn every_forwarding_is_told_to_the_next_side_the_last_one_first() {
+    let mut scene = scene().await;
+    let mut desk = Desk::on(scene.server.http, &[ALICE, BOB]).await;
+    let Scene {
+        alice,
+        bob,
+        carrier,
+        exit,
+        ..
+    } = &scene;
+    let from = "sip:+4930777@carrier.example";
+    let diversions = format!("Diversion: {BUSY}\r\nDiversion: {EARLIER}\r\n");
+    let more = format!("{diversions}History-Info: {FIRST}, {SECOND}\r\n");
+
+    let through = arrives(carrier, from, "81", &more, exit).await;
+    let target = through.start.split(' ').nth(1).unwrap_or_default();
+    let own = format!("<{target}>;index=1.1.1;np=1.1");
+    assert_eq!(forwardings(&through), [BUSY, EARLIER, FIRST, SECOND, &own]);
+
+    let attempt = carrier.dials_as(from, "1001", &more).await;
+    let invite = alice.is_called().await;
+    let own = "<sip:1001@tandem.local>;index=1.1.1;rc=1.1";
+    assert_eq!(forwardings(&invite), [BUSY, EARLIER, FIRST, SECOND, own]);
+    // Alice's phone forwards whatever comes; who is called next is the next entry.
+    alice.forwards(&invite, BOB).await;
+    let invite = bob.rings().await;
+    let by_alice = "<sip:1001@tandem.local>;reason=unconditional;counter=1";
+    let passed = "<sip:5@x.example;cause=486?Reason=SIP%3Bcause%3D302>;index=1.1;mp=1";
+    let next = "<sip:1002@tandem.local;cause=302>;index=1.1.1;mp=1.1";
+    assert_eq!(forwardings(&invite), [by_alice, BUSY, EARLIER, FIRST, passed, next]);
+    // Bob sends it on by hand.
+    let rings = desk.expect(EventRinging, BOB).await;
+    desk.request(with(OnCallWith::RedirectCall, "1002", Desk::call_of(&rings), "81"))
+        .await;
+    bob.is_cancelled(&invite).await;
+    let invite = exit.rings().await;
+    let target = invite.start.split(' ').nth(1).unwrap_or_default();
+    let by_bob = "<sip:1002@tandem.local>;reason=deflection;counter=1";
+    let passed_again = "<sip:1002@tandem.local;cause=302?Reason=SIP%3Bcause%3D480>;index=1.1.1;mp=1.1";
+    let last = format!("<{target};cause=480>;index=1.1.1.1;mp=1.1.1");
+    assert_eq!(
+        forwardings(&invite),
+        [by_bob, by_alice, BUSY, EARLIER, FIRST, passed, passed_again, &last]
+    );
+    exit.refuses(&invite, "486 Busy Here").await;
+    assert_eq!(carrier.refused(&attempt).await, 486);
+
+    // Who does not speak of a history is not answered with one.
+    let attempt = carrier.dials_as(from, "1001", &diversions).await;
+    let invite = alice.is_called().await;
+    assert_eq!(forwardings(&invite), [BUSY, EARLIER]);
+    alice.forwards(&invite, BOB).await;
+    let invite = bob.rings().await;
+    assert_eq!(forwardings(&invite), [by_alice, BUSY, EARLIER]);
+    bob.refuses(&invite, "486 Busy Here").await;
+    assert_eq!(carrier.refused(&attempt).await, 486);
+    // A history without a Diversion is told in both ways; why is no part of an address.
+    let invite = arrives(carrier, from, "1001", &format!("History-Info: {FIRST}, {SECOND}\r\n"), alice).await;
+    assert_eq!(
+        forwardings(&invite),
+        ["<sip:6@x.example>;reason=user-busy;counter=1", FIRST, SECOND, own]
+    );
     scene.server.alive_and_idle().await;
 }

@@ -156,6 +156,7 @@ fn invite(offer: Description) -> LegCommand {
         auto_answer: false,
         conversation_id: "conversation".into(),
         headers: Vec::new(),
+        forwarded: Vec::new(),
     }
 }
 

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use super::device::DeviceKey;
 use super::party::Party;
 use super::{CallIds, CallRecord, Outcome};
-use crate::link::Headers;
+use crate::link::{Forwarded, Headers};
 use crate::{CallType, CallUuid, ConnId, DnId, KvList};
 
 /// How far a call is.
@@ -70,6 +70,8 @@ pub(super) struct Conn {
     pub(super) tells_flow: bool,
     /// Who passed the call on before it was answered: bounded by [`super::redirect::MAX_HOPS`].
     pub(super) passed_on: Vec<DnId>,
+    /// Why, and what the next leg is told of it. Bounded as well.
+    pub(super) forwarded: Vec<Forwarded>,
 }
 
 impl Conn {
@@ -95,6 +97,7 @@ impl Conn {
             direct: false,
             tells_flow: false,
             passed_on: Vec::new(),
+            forwarded: Vec::new(),
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::conn::{Conn, Consultation, Stage};
 use super::device::DeviceKey;
 use super::events::Told;
+use super::headers::tells_of_forwarding;
 use super::make::{Called, called, calling_number, shortened};
 use super::operation::{Asker, Op, Pending, Step};
 use super::party::Party;
@@ -114,7 +115,9 @@ impl Call {
         let mut conn = Conn::new(&consult.ids, CallType::Consult, by, consult.target, now);
         conn.ani = self.dn_of(by).map(|dn| calling_number(&self.numbering, &dn));
         conn.dnis = Some(consult.dialled);
-        conn.headers = self.conn(main).map(|main| main.headers.clone()).unwrap_or_default();
+        // Whoever consults calls: what forwarded the main call to it has no part in this one.
+        let headers = self.conn(main).map(|main| main.headers.clone()).unwrap_or_default();
+        conn.headers = headers.into_iter().filter(|(name, _)| !tells_of_forwarding(name)).collect();
         conn.user_data = Arc::new(consult.user_data);
         conn.tells_flow = consult.tells_flow || self.conn(main).is_some_and(|main| main.tells_flow);
         conn.consultation = Some(Consultation {

@@ -168,6 +168,13 @@ pub(super) fn joined(passed: &Headers, own: Headers) -> Headers {
     headers
 }
 
+/// Whether a header says who forwarded the call here (RFC 5806, RFC 7044).
+pub(super) fn tells_of_forwarding(name: &str) -> bool {
+    ["Diversion", "History-Info"]
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(name))
+}
+
 /// What a request says of the leg of its destination.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(super) struct LegOptions {

@@ -11,7 +11,7 @@ use super::events::Told;
 use super::headers::LegOptions;
 use super::party::Party;
 use super::{Call, CallOutput, Phase, flow, headers, user_data};
-use crate::link::{LinkRequest, MakeParty, PartyTarget, Presentation};
+use crate::link::{Forwarded, LinkRequest, MakeParty, PartyTarget, Presentation};
 use crate::numbering::{Destination, DnKind, Numbering};
 use crate::{
     CallState, CallType, ConnId, DnId, DnRole, EventName, KvList, MakeCallType, PartyState, Request, Requestor, TError,
@@ -186,18 +186,12 @@ impl Call {
             device.is_newer = audited;
         }
         let config = self.numbering.dn(&shown);
-        let number = config.and_then(|config| config.extension_number.as_deref());
-        // The other switch knows our extension numbers, not our user names.
         let hidden = identity.is_some();
         if hidden {
             // What the configuration or the client says stands in the place of the caller: there is nothing of that one to hide.
             presentation = Presentation::default();
         }
-        let caller = match (identity.or(preferred), number) {
-            (Some(identity), _) => identity,
-            (None, Some(number)) if external => DnId::new(&format!("sip:{number}@{}", self.numbering.default_domain())),
-            _ => self.numbering.sip_uri(&shown),
-        };
+        let caller = identity.or(preferred).unwrap_or_else(|| self.address(&shown, external));
         let Some(call) = self.conn(conn) else { return };
         let origin = call.stage == Stage::CallingOrigin;
         let caller_name = match config {
@@ -216,9 +210,27 @@ impl Call {
             ring_timeout_ms: self.settings.ring_timeout_ms,
             conversation_id: call.conversation_id.clone(),
             headers: if origin { own } else { headers::joined(&call.headers, own) },
+            forwarded: if origin { Vec::new() } else { self.forwarded(call, external) },
             elsewhere: Vec::new(),
         };
         out.push(CallOutput::Link(LinkRequest::MakeParty(make)));
+    }
+
+    /// By which address a DN is known: another switch knows our extension numbers, not our user names.
+    fn address(&self, dn: &DnId, external: bool) -> DnId {
+        let number = self.numbering.dn(dn).and_then(|config| config.extension_number.as_deref());
+        match number {
+            Some(number) if external => DnId::new(&format!("sip:{number}@{}", self.numbering.default_domain())),
+            _ => self.numbering.sip_uri(dn),
+        }
+    }
+
+    fn forwarded(&self, call: &Conn, external: bool) -> Vec<Forwarded> {
+        let by = |forwarded: &Forwarded| Forwarded {
+            by: self.address(&forwarded.by, external),
+            reason: forwarded.reason,
+        };
+        call.forwarded.iter().map(by).collect()
     }
 }
 

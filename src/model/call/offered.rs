@@ -18,7 +18,7 @@ use crate::{CallState, CallType, ConnId, DnId, DnRole, EventName, PartyId, Party
 /// How an unknown caller is called (RFC 3261 s.8.1.1.3, RFC 3323 s.4.1).
 const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
 /// The header that says who forwarded a call (RFC 5806).
-pub(super) const DIVERSION: &str = "Diversion";
+const DIVERSION: &str = "Diversion";
 
 /// Who calls.
 pub(super) struct Caller {

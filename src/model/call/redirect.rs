@@ -8,11 +8,10 @@ use super::conn::Stage;
 use super::device::{DeviceKey, Leg};
 use super::events::Told;
 use super::make::{Called, called};
-use super::offered::DIVERSION;
 use super::operation::Op;
 use super::party::{Arrival, Party};
 use super::{Call, CallOutput, With, headers, wrong_state};
-use crate::link::Headers;
+use crate::link::{ForwardReason, Forwarded, Headers};
 use crate::numbering::Regrouping;
 use crate::{CallState, ConnId, DnRole, EventName, KvList, PartyState, Requestor, TError, TErrorCode};
 
@@ -26,6 +25,8 @@ struct PassedOn {
     reasons: KvList,
     /// What the new leg carries: those of the request, or of the leg that it stands for.
     headers: Headers,
+    /// Why, for those who are called next.
+    reason: ForwardReason,
 }
 
 impl Call {
@@ -54,6 +55,7 @@ impl Call {
             requestor: Some(with.requestor),
             reasons: with.reasons,
             headers,
+            reason: ForwardReason::Deflection,
         };
         self.pass_on((id, key), called, passed_on, now, out);
         Ok(())
@@ -66,6 +68,12 @@ impl Call {
             return;
         };
         let dials_as = device.dials_as().clone();
+        // A phone that rings is told by somebody to send the call on; one that does so by itself has never rung.
+        let reason = if device.rings {
+            ForwardReason::Deflection
+        } else {
+            ForwardReason::Unconditional
+        };
         for id in self.conns_of(key) {
             let calling = self
                 .conn(id)
@@ -86,6 +94,7 @@ impl Call {
                 requestor: None,
                 reasons: KvList::new(),
                 headers: self.device(key).map(|device| device.headers.clone()).unwrap_or_default(),
+                reason,
             };
             self.pass_on((id, key), called, passed_on, now, out);
             // The end of its leg is on its way.
@@ -157,8 +166,10 @@ impl Call {
                 ..Party::new(new, party.role)
             };
         }
-        conn.headers.retain(|(name, _)| !name.eq_ignore_ascii_case(DIVERSION));
-        conn.headers.push((DIVERSION.into(), format!("<{dn}>").into()));
+        conn.forwarded.push(Forwarded {
+            by: dn.clone(),
+            reason: passed_on.reason,
+        });
         conn.passed_on.push(dn);
         let shown = conn.seen_by(new).first().copied().unwrap_or(conn.origin);
         if conn.direct && !hidden && passed_on.state == CallState::Forwarded {

@@ -136,6 +136,7 @@ impl ConnSnapshot {
             direct: self.direct,
             tells_flow: self.tells_flow,
             passed_on: self.passed_on,
+            forwarded: self.forwarded,
             ..Conn::new(&ids, self.call_type, self.origin, self.destination, started)
         }
     }

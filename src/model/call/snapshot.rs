@@ -23,7 +23,7 @@ use super::room::Room;
 use super::transfer::Merge;
 use super::{Call, CallIds, Phase};
 use crate::anchor::unix_micros;
-use crate::link::{Headers, MediaFlowState, PartyTarget, Presentation, TransferId};
+use crate::link::{Forwarded, Headers, MediaFlowState, PartyTarget, Presentation, TransferId};
 use crate::numbering::{Calling, CallingMethod};
 use crate::{Anchor, CallType, CallUuid, ConferenceId, ConnId, DnId, DnRole, KvList, PartyId, PartyState};
 
@@ -77,6 +77,8 @@ pub(super) struct ConnSnapshot {
     pub tells_flow: bool,
     #[serde(default, skip_serializing_if = "is_default")]
     pub passed_on: Vec<DnId>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub forwarded: Vec<Forwarded>,
 }
 
 /// A party.
@@ -220,6 +222,7 @@ impl ConnSnapshot {
             direct: conn.direct,
             tells_flow: conn.tells_flow,
             passed_on: conn.passed_on.clone(),
+            forwarded: conn.forwarded.clone(),
         }
     }
 }

@@ -53,6 +53,7 @@ impl Conference {
                 auto_answer: request.auto_answer,
                 conversation_id: request.conversation_id.clone(),
                 headers: request.headers.clone(),
+                forwarded: request.forwarded.clone(),
             };
             self.tell(leg, command, out);
         }

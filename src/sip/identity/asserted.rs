@@ -16,7 +16,7 @@ use crate::message::{HeaderName, Message, NameAddr, Scheme, Uri};
 const MAX_ASSERTED: usize = 2;
 
 /// The From URI of a caller that wants to be nobody (RFC 3323 s.4.1.1.3).
-const ANONYMOUS_URI: &str = "sip:anonymous@anonymous.invalid";
+pub(super) const ANONYMOUS_URI: &str = "sip:anonymous@anonymous.invalid";
 const ANONYMOUS_NAME: &str = "Anonymous";
 
 /// Whether a side belongs to our trust domain (RFC 3324).
@@ -127,6 +127,11 @@ impl Privacy {
     /// Whether the caller's identity is to be withheld from those who are not trusted.
     pub fn hides_caller(self) -> bool {
         !self.none && (self.id || self.user)
+    }
+
+    /// Whether who forwarded is to be withheld from those who are not trusted as well (RFC 7044 s.10.1.2).
+    pub fn hides_forwarding(self) -> bool {
+        !self.none && (self.history || self.header || self.session)
     }
 
     /// The value of a Privacy header; none where nothing is asked.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::asserted::ANONYMOUS_URI;
 use super::{Headers, display_of, uri_of, write_name_addr, write_param};
 use crate::message::{HeaderName, Message, NameAddr};
 
@@ -59,6 +60,16 @@ impl ForwardReason {
         Self::ALL.iter().find(|row| row.0 == self).map_or("unknown", |row| row.1)
     }
 
+    /// The reason that a cause stands for; the first of those that share one.
+    pub fn from_cause(cause: u16) -> Self {
+        // "Deflection during alerting" (RFC 4458 s.3) has a cause of its own.
+        if cause == 487 {
+            return Self::Deflection;
+        }
+        let row = Self::ALL.iter().find(|row| row.2 == cause);
+        row.map_or(Self::Unknown, |row| row.0)
+    }
+
     /// The reason of that name; unknown where nobody knows it.
     pub fn from_token(token: &str) -> Self {
         let row = Self::ALL.iter().find(|row| row.1.eq_ignore_ascii_case(token));
@@ -104,8 +115,23 @@ impl Diversion {
         }
     }
 
+    /// Whether a person at the other end must not read who forwarded ("privacy", RFC 5806 s.6.3).
+    fn is_private(&self) -> bool {
+        let private = |value: &str| ["full", "uri"].iter().any(|known| known.eq_ignore_ascii_case(value));
+        self.privacy.as_deref().is_some_and(private)
+    }
+
+    /// The same for whom that must not be told: that there was one, and why.
+    fn anonymous(&self) -> Self {
+        Self {
+            by: ANONYMOUS_URI.into(),
+            display: None,
+            ..self.clone()
+        }
+    }
+
     /// Reads one value.
-    fn parse(value: &str) -> Option<Self> {
+    pub(super) fn parse(value: &str) -> Option<Self> {
         let address = NameAddr::parse(value).ok()?;
         let number = |name: &str| address.param(name).and_then(|text| text.parse::<u32>().ok());
         let token = |name: &str| {
@@ -154,8 +180,13 @@ pub struct Diversions {
 impl Diversions {
     /// Reads the Diversion headers of an INVITE; what cannot be read is left out.
     pub fn of(invite: &Message) -> Self {
+        Self::parse(invite.headers(HeaderName::Diversion))
+    }
+
+    /// Reads values of Diversion.
+    pub fn parse<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
         let mut diversions = Self {
-            entries: invite.headers(HeaderName::Diversion).filter_map(Diversion::parse).collect(),
+            entries: values.into_iter().filter_map(Diversion::parse).collect(),
         };
         diversions.bound();
         diversions
@@ -190,6 +221,33 @@ impl Diversions {
     pub fn headers(&self) -> Headers {
         let line = |diversion: &Diversion| (HeaderName::Diversion.as_str().into(), diversion.value().into());
         self.entries.iter().map(line).collect()
+    }
+
+    /// The headers for a side that is not trusted: who does not want to be known is anonymous there, and everybody is where `all` says so.
+    pub fn public_headers(&self, all: bool) -> Headers {
+        let shown = |diversion: &Diversion| {
+            if all || diversion.is_private() {
+                return diversion.anonymous();
+            }
+            let name = diversion.privacy.as_deref();
+            let hides_name = name.is_some_and(|value| value.eq_ignore_ascii_case("name"));
+            Diversion {
+                display: diversion.display.clone().filter(|_| !hides_name),
+                ..diversion.clone()
+            }
+        };
+        let entries = self.entries.iter().map(shown).collect();
+        Self { entries }.headers()
+    }
+
+    /// Forgets the oldest one but for its number. `false`: it is the only one.
+    pub(super) fn forget_oldest(&mut self) -> bool {
+        let Some(gone) = self.entries.pop() else { return false };
+        let Some(oldest) = self.entries.last_mut() else {
+            return false;
+        };
+        oldest.counter = oldest.counter.saturating_add(gone.counter);
+        true
     }
 
     /// Forgets the oldest but for their number, which the oldest one left takes over.

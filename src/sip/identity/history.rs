@@ -9,7 +9,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::{ForwardReason, Headers, display_of, write_name_addr};
+use super::{Diversion, Diversions, ForwardReason, Headers, Reason, display_of, write_name_addr};
 use crate::message::uri::{self, Uri};
 use crate::message::{HeaderName, Message, NameAddr};
 
@@ -63,6 +63,21 @@ impl HistoryEntry {
         })
     }
 
+    /// The cause among the parameters of its Reason.
+    fn cause(&self) -> Option<u16> {
+        let reason = Reason::parse(self.reason.as_deref()?)?;
+        reason.cause.filter(|_| reason.protocol.eq_ignore_ascii_case("SIP"))
+    }
+
+    /// What Diversion says of one that forwarded. The cause in its own URI tells how the call came to it; it is no part of its address.
+    fn diversion(&self, cause: Option<u16>) -> Diversion {
+        let reason = cause.map_or(ForwardReason::Unknown, ForwardReason::from_cause);
+        Diversion {
+            privacy: self.private.then(|| "full".into()),
+            ..Diversion::new(without_cause(&self.uri).into(), self.display.clone(), reason)
+        }
+    }
+
     fn value(&self) -> String {
         let mut uri = self.uri.to_string();
         let mut separator = '?';
@@ -93,29 +108,45 @@ pub struct History {
 impl History {
     /// Reads the History-Info headers of a request; entries that cannot be read are left out.
     pub fn of(request: &Message) -> Self {
-        let entries = request.headers(HeaderName::HistoryInfo).filter_map(HistoryEntry::parse);
+        Self::parse(request.headers(HeaderName::HistoryInfo))
+    }
+
+    /// Reads values of History-Info.
+    pub fn parse<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
         let mut history = Self {
-            entries: entries.collect(),
+            entries: values.into_iter().filter_map(HistoryEntry::parse).collect(),
         };
         history.bound();
         history
     }
 
-    /// Who forwarded the call last: the entry from which the newest one was mapped (`mp`), else the last one with a Reason.
-    pub fn diverted_by(&self) -> Option<Arc<str>> {
-        let mapped = self.entries.iter().rev().find_map(|entry| {
+    /// The forwardings that this tells of, as Diversion has them (RFC 7544 s.7.2): every entry from which another one was mapped (`mp`),
+    /// else the last one with a Reason.
+    pub fn diversions(&self) -> Diversions {
+        let mapped = self.entries.iter().rev().filter_map(|entry| {
             let (kind, from) = entry.came.as_ref()?;
             let by = self.entries.iter().find(|by| by.index == *from)?;
-            (*kind == "mp").then(|| by.uri.clone())
+            let cause = cause_of(&entry.uri).or_else(|| by.cause());
+            (*kind == "mp").then(|| by.diversion(cause))
         });
-        let with_reason = || {
-            let earlier = self.entries.iter().rev().skip(1);
-            earlier
-                .filter(|entry| entry.reason.is_some())
-                .map(|entry| entry.uri.clone())
-                .next()
+        let mut entries: Vec<Diversion> = mapped.collect();
+        if entries.is_empty() {
+            let mut earlier = self.entries.iter().rev().skip(1);
+            let last = earlier.find(|entry| entry.reason.is_some());
+            entries.extend(last.map(|entry| entry.diversion(entry.cause())));
+        }
+        Diversions { entries }
+    }
+
+    /// Tells that the request goes on to `to`, which is where the newest entry was found to be: a device that registered for it (`rc`), or
+    /// the way there (`np`). Nothing where nothing is told yet, or this is.
+    pub fn reach(&mut self, to: &str, kind: &'static str) {
+        let to = without_headers(to);
+        let Some(last) = self.entries.last().filter(|last| without_cause(&last.uri) != to) else {
+            return;
         };
-        mapped.or_else(with_reason)
+        let from = last.index.clone();
+        self.add(to.into(), (kind, from));
     }
 
     /// Adds a forwarding from `by` to `to`. Where nothing was known yet, `by` becomes the first entry.
@@ -135,24 +166,29 @@ impl History {
         // A tel URI has no headers to say it in.
         last.reason = is_sip(&last.uri).then(|| format!("SIP;cause={cause}").into());
         let from = last.index.clone();
-        // The index grows with every forwarding; one that cannot grow any more is the end of what we tell.
+        let to = without_headers(to);
+        let has_cause = Uri::parse(to).is_ok_and(|uri| uri.param("cause").is_some());
+        let uri = if is_sip(to) && !has_cause {
+            format!("{to};cause={cause}").into()
+        } else {
+            to.into()
+        };
+        self.add(uri, ("mp", from));
+    }
+
+    /// The index grows with every entry; one that cannot grow any more is the end of what we tell.
+    fn add(&mut self, uri: Arc<str>, (kind, from): (&'static str, Arc<str>)) {
         let index = format!("{from}.1");
         if !is_index(&index) {
             return;
         }
-        let to = without_headers(to);
-        let has_cause = Uri::parse(to).is_ok_and(|uri| uri.param("cause").is_some());
         self.entries.push(HistoryEntry {
-            uri: if is_sip(to) && !has_cause {
-                format!("{to};cause={cause}").into()
-            } else {
-                to.into()
-            },
+            uri,
             display: None,
             reason: None,
             private: false,
             index: index.into(),
-            came: Some(("mp", from)),
+            came: Some((kind, from)),
         });
         self.bound();
     }
@@ -170,6 +206,17 @@ impl History {
     fn lines(&self, shown: impl Fn(&HistoryEntry) -> bool) -> Headers {
         let line = |entry: &HistoryEntry| (HeaderName::HistoryInfo.as_str().into(), entry.value().into());
         self.entries.iter().filter(|entry| shown(entry)).map(line).collect()
+    }
+
+    /// Forgets the one behind the first. `false`: there is none that could be spared.
+    pub(super) fn forget_second(&mut self) -> bool {
+        let can = self.entries.len() > 2;
+        if can {
+            self.entries.remove(1);
+        } else {
+            self.entries.clear();
+        }
+        can
     }
 
     /// Forgets what is between the first entry and the newest.
@@ -199,6 +246,22 @@ fn header_in(headers: &str, wanted: HeaderName) -> Option<Arc<str>> {
 
 fn is_sip(uri: &str) -> bool {
     Uri::parse(uri).is_ok_and(|uri| uri.is_sip())
+}
+
+fn cause_of(uri: &str) -> Option<u16> {
+    Uri::parse(uri).ok()?.param("cause")?.parse().ok()
+}
+
+/// A URI without the parameter that says why it became the target (RFC 4458 s.2).
+fn without_cause(uri: &str) -> String {
+    let is_cause = |param: &&str| {
+        let name = param.split('=').next().unwrap_or_default();
+        name.eq_ignore_ascii_case("cause")
+    };
+    // A user part may have a `;` of its own; nothing before the `@` is a parameter.
+    let (user, rest) = uri.split_at(uri.rfind('@').unwrap_or_default());
+    let kept: Vec<&str> = rest.split(';').filter(|param| !is_cause(param)).collect();
+    format!("{user}{}", kept.join(";"))
 }
 
 fn without_headers(uri: &str) -> &str {

@@ -2,7 +2,8 @@
 //!
 //! * [`Claims`], [`Identity`], [`Privacy`], [`present`]: P-Asserted-Identity, P-Preferred-Identity, Remote-Party-ID and Privacy, read from a
 //!   side that is trusted or not and written for one (RFC 3323, RFC 3325; the Remote-Party-ID draft as old trunks have it).
-//! * [`Diversions`], [`History`]: Diversion (RFC 5806) and History-Info (RFC 7044), kept and continued when a call is forwarded.
+//! * [`Diversions`], [`History`]: Diversion (RFC 5806) and History-Info (RFC 7044); [`forwardings`] is what a call brings along, and
+//!   [`continued`] goes on with it.
 //! * [`Reason`]: Reason with Q.850 causes (RFC 3326).
 //! * [`PassThrough`], [`custom_header`]: the headers that are passed from leg to leg by name, and those that an application adds.
 //!
@@ -25,7 +26,7 @@ mod tests;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::message::{Message, NameAddr, uri::Uri};
+use crate::message::{HeaderName, Message, NameAddr, uri::Uri};
 
 pub use asserted::{Claims, Identity, IdentityStyle, Presented, Privacy, Trust, present};
 pub use diversion::{Diversion, Diversions, ForwardReason};
@@ -42,14 +43,88 @@ pub type Headers = Vec<(Arc<str>, Arc<str>)>;
 /// The longest URI that is taken over from a header [bytes].
 pub(crate) const MAX_URI_BYTES: usize = 1_024;
 
+/// How much of each, Diversion and History-Info, is passed on [bytes].
+const MAX_FORWARDING_BYTES: usize = 4_096;
+
 /// The longest display name that is taken over [bytes].
 const MAX_DISPLAY_BYTES: usize = 256;
 
 /// Who forwarded the call last, as the INVITE tells: the first Diversion, else the History-Info.
 pub fn diverted_by(invite: &Message) -> Option<Arc<str>> {
-    let diversions = Diversions::of(invite);
-    let last = diversions.entries.first().map(|diversion| diversion.by.clone());
-    last.or_else(|| History::of(invite).diverted_by())
+    let diversions = diversions(invite, &History::of(invite));
+    diversions.entries.first().map(|diversion| diversion.by.clone())
+}
+
+fn diversions(invite: &Message, history: &History) -> Diversions {
+    let told = Diversions::of(invite);
+    if told.entries.is_empty() { history.diversions() } else { told }
+}
+
+/// What an INVITE tells of the forwardings before it, as headers of the next leg: every Diversion (made of the History-Info where there is
+/// none), and the History-Info where there is one. [`continued`] reads it. So much of it that it leaves room for the rest.
+pub fn forwardings(invite: &Message) -> Headers {
+    let mut history = History::of(invite);
+    let mut diversions = diversions(invite, &history);
+    while bytes(&diversions.headers()) > MAX_FORWARDING_BYTES && diversions.forget_oldest() {}
+    while bytes(&history.headers()) > MAX_FORWARDING_BYTES && history.forget_second() {}
+    let mut headers = diversions.headers();
+    headers.extend(history.headers());
+    headers
+}
+
+fn bytes(headers: &Headers) -> usize {
+    headers.iter().map(|(_, value)| value.len()).sum()
+}
+
+/// One more forwarding of a call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Forwarded {
+    /// Who forwarded.
+    pub by: Arc<str>,
+    /// Why.
+    pub reason: ForwardReason,
+}
+
+/// Where a leg goes whose call was forwarded before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Towards<'a> {
+    /// Who is called.
+    pub to: &'a str,
+    /// How that is found: `rc` for a device that registered, `np` for the way to a number.
+    pub kind: &'static str,
+    /// Whether it may read what is private.
+    pub trust: Trust,
+    /// The privacy of the caller: it may be for who forwarded too.
+    pub privacy: Privacy,
+}
+
+/// Goes on with what `told` has of Diversion and History-Info (other headers of it stand in the result unchanged): each of these
+/// forwardings, in their order, and the target. History-Info is written where there was one: who does not know it need not carry it.
+pub fn continued(told: Headers, forwarded: &[Forwarded], towards: Towards<'_>) -> Headers {
+    let named = |name: HeaderName| {
+        told.iter()
+            .filter(move |(known, _)| known.eq_ignore_ascii_case(name.as_str()))
+    };
+    let mut diversions = Diversions::parse(named(HeaderName::Diversion).map(|(_, value)| &**value));
+    let mut history = History::parse(named(HeaderName::HistoryInfo).map(|(_, value)| &**value));
+    for (at, one) in forwarded.iter().enumerate() {
+        diversions.push(Diversion::new(one.by.clone(), None, one.reason));
+        if !history.entries.is_empty() {
+            let next = forwarded.get(at + 1).map_or(towards.to, |next| &*next.by);
+            history.push(&one.by, next, one.reason);
+        }
+    }
+    history.reach(towards.to, towards.kind);
+    let hidden = towards.privacy.hides_forwarding();
+    let lines = match towards.trust {
+        Trust::Trusted => [diversions.headers(), history.headers()],
+        Trust::Untrusted if hidden => [diversions.public_headers(true), Headers::new()],
+        Trust::Untrusted => [diversions.public_headers(false), history.public_headers()],
+    };
+    let ours = [HeaderName::Diversion.as_str(), HeaderName::HistoryInfo.as_str()];
+    let is_ours = |name: &str| ours.iter().any(|own| own.eq_ignore_ascii_case(name));
+    let others = told.iter().filter(|(name, _)| !is_ours(name)).cloned();
+    lines.into_iter().flatten().chain(others).collect()
 }
 
 /// The URI of the Referred-By header (RFC 3892), where it can be taken over.

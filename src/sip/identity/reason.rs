@@ -60,7 +60,7 @@ impl Reason {
             .collect()
     }
 
-    fn parse(value: &str) -> Option<Self> {
+    pub(super) fn parse(value: &str) -> Option<Self> {
         // The same grammar as that of an address without a URI: a token, then parameters.
         let (protocol, params) = value.split_at_checked(value.find(';').unwrap_or(value.len()))?;
         let protocol = protocol.trim();

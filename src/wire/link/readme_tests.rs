@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tandem_model::link::{LinkNotification, LinkRequest, MakeParty, PartyTarget, Presentation};
+use tandem_model::link::{ForwardReason, Forwarded, LinkNotification, LinkRequest, MakeParty, PartyTarget, Presentation};
 use tandem_model::{ConferenceId, DnId, PartyId};
 
 use super::session::Session;
@@ -50,6 +50,10 @@ fn the_examples_of_the_readme_are_what_is_sent() {
         ring_timeout_ms: 60_000,
         conversation_id: "Tandem-1".into(),
         headers: vec![("X-Customer".into(), "4711".into())],
+        forwarded: vec![Forwarded {
+            by: DnId::new("sip:1002@tandem.local"),
+            reason: ForwardReason::Deflection,
+        }],
         elsewhere: Vec::new(),
     });
     is_shown(|out| numbered(&make, 7, out));

@@ -10,9 +10,9 @@ use tandem_model::connector::{
     ConnectorNotification, ConnectorRequest, ConnectorState, ConnectorStatus, CopiedRecord, DnContact, Peer, SipAddress,
 };
 use tandem_model::link::{
-    AudioPlan, AudioSource, CallOffered, CallerId, Cause, Headers, Hearing, LinkNotification, LinkRequest, MakeParty,
-    MediaFlowState, OperationId, PartyProgress, PartyStatus, PartyTarget, Presentation, ReleasedBy, Tone, TransferId,
-    TransferTarget,
+    AudioPlan, AudioSource, CallOffered, CallerId, Cause, ForwardReason, Forwarded, Headers, Hearing, LinkNotification,
+    LinkRequest, MakeParty, MediaFlowState, OperationId, PartyProgress, PartyStatus, PartyTarget, Presentation, ReleasedBy, Tone,
+    TransferId, TransferTarget,
 };
 use tandem_model::room::{RosterEntry, RosterRole, RosterState};
 use tandem_model::{ConferenceId, ConnectorId, DnId, PartyId};
@@ -89,21 +89,26 @@ fn make() -> impl Strategy<Value = MakeParty> {
     ];
     let ids = (conference(), party(), any::<bool>(), any::<u64>());
     let words = (dn(), option::of(text()), text(), headers());
-    (ids, target, words, vec(contact(), 0..3), presentation()).prop_map(|(ids, target, words, elsewhere, presentation)| {
-        MakeParty {
-            elsewhere,
-            presentation,
-            conference: ids.0,
-            party: ids.1,
-            target,
-            caller: words.0,
-            caller_name: words.1,
-            auto_answer: ids.2,
-            ring_timeout_ms: ids.3,
-            conversation_id: words.2,
-            headers: words.3,
-        }
+    let shown = (presentation(), vec(forwarded(), 0..3));
+    (ids, target, words, vec(contact(), 0..3), shown).prop_map(|(ids, target, words, elsewhere, shown)| MakeParty {
+        elsewhere,
+        presentation: shown.0,
+        forwarded: shown.1,
+        conference: ids.0,
+        party: ids.1,
+        target,
+        caller: words.0,
+        caller_name: words.1,
+        auto_answer: ids.2,
+        ring_timeout_ms: ids.3,
+        conversation_id: words.2,
+        headers: words.3,
     })
+}
+
+fn forwarded() -> impl Strategy<Value = Forwarded> {
+    let reason = select(vec![ForwardReason::Unconditional, ForwardReason::Deflection]);
+    (dn(), reason).prop_map(|(by, reason)| Forwarded { by, reason })
 }
 
 fn presentation() -> impl Strategy<Value = Presentation> {

@@ -150,6 +150,9 @@ fn write_make(make: &MakeParty, writer: &mut FrameWriter<'_>) {
     if !make.elsewhere.is_empty() {
         write_json_header(writer, "elsewhere", &make.elsewhere);
     }
+    if !make.forwarded.is_empty() {
+        write_json_header(writer, "forwarded", &make.forwarded);
+    }
     if !make.headers.is_empty() {
         write_json(writer, &make.headers);
     }
@@ -174,6 +177,7 @@ fn read_make(fields: Fields<'_>) -> Result<MakeParty, MessageError> {
         ring_timeout_ms: fields.number("ring-timeout-ms")?,
         conversation_id: fields.text("conversation-id")?,
         headers: fields.optional_json::<Headers>()?,
+        forwarded: fields.optional_json_header("forwarded")?,
         elsewhere: fields.optional_json_header("elsewhere")?,
     })
 }

@@ -3,6 +3,7 @@
 use super::extensions::{asked, extensions, made};
 use super::stage::*;
 use super::*;
+use crate::link::Forwarded;
 use crate::request::{OnCall, OnCallWith};
 
 fn b2b() -> KvList {
@@ -133,11 +134,16 @@ fn a_call_is_forwarded_twice_and_out_of_the_house() {
     let mut stage = calling("bob");
     forwards(&mut stage, BOB, "carol");
     forwards(&mut stage, CAROL, "0301234");
-    let diversion = stage.out.iter().rev().find_map(|output| match output {
-        CallOutput::Link(LinkRequest::MakeParty(make)) => make.headers.first().cloned(),
+    let forwarded = stage.out.iter().rev().find_map(|output| match output {
+        CallOutput::Link(LinkRequest::MakeParty(make)) => Some(make.forwarded.clone()),
         _ => None,
     });
-    assert_eq!(diversion, Some(("Diversion".into(), "<sip:carol@tandem.local>".into())));
+    // The other switch knows the numbers of ours, not their names.
+    let by = |forwarded: Vec<Forwarded>| forwarded.into_iter().map(|one| one.by).collect::<Vec<_>>();
+    assert_eq!(
+        forwarded.map(by),
+        Some(vec!["sip:2001@tandem.local".into(), "sip:2002@tandem.local".into()])
+    );
     stage.forget().answers("+49301234").says(
         "bob EventReleased a1 Destination > alice Origination by 0301234 DeletedBy Forwarded
          alice EventEstablished a1 Origination > 0301234 Destination Ok",

@@ -210,7 +210,9 @@ fn legs(stage: &Stage) -> Vec<String> {
             PartyTarget::Dn(dn) => dn.user(),
             PartyTarget::Trunk { number, .. } => number,
         };
-        format!("{target}:{}", headers.collect::<String>())
+        let forwarded = make.forwarded.iter();
+        let by = forwarded.map(|one| format!(" by {} {:?}", one.by.user(), one.reason).to_lowercase());
+        format!("{target}:{}{}", by.collect::<String>(), headers.collect::<String>())
     };
     makes.map(leg).collect()
 }
@@ -242,11 +244,40 @@ fn a_forwarded_leg_carries_the_headers_on_and_a_redirected_one_its_own() {
     let (conference, party) = stage.at(BOB);
     let to = vec!["carol".into()];
     stage.input(CallInput::Link(LinkNotification::PartyRedirected { conference, party, to }));
-    assert_eq!(legs(&stage), ["carol: Diversion=<sip:bob@tandem.local> X-Ticket=12"]);
+    assert_eq!(legs(&stage), ["carol: by bob deflection X-Ticket=12"]);
     stage.forget();
     let request = with_request(OnCallWith::RedirectCall, CAROL, CONN, "dave");
     stage.ask(asked(request, header("X-Other", "1")));
-    assert_eq!(legs(&stage), ["dave: Diversion=<sip:carol@tandem.local> X-Other=1"]);
+    assert_eq!(legs(&stage), ["dave: by bob deflection by carol deflection X-Other=1"]);
+}
+
+/// All that an INVITE told of earlier forwardings goes on with the call; a consultation is a call of its own, which nobody forwarded.
+#[test]
+fn what_a_call_tells_of_its_forwardings_stays_with_it() {
+    let told = [
+        ("Diversion", "<sip:5@x.example>;reason=user-busy;counter=1"),
+        ("Diversion", "<sip:6@x.example>;reason=no-answer;counter=1"),
+        ("History-Info", "<sip:6@x.example>;index=1"),
+        ("X-Trace", "7"),
+    ];
+    let all: String = told.iter().map(|(name, value)| format!(" {name}={value}")).collect();
+    let mut stage = Stage::empty(CONN, CONFERENCE);
+    stage.live.insert((CONFERENCE, A), Fake::new(ALICE.into(), true));
+    let offered = CallOffered {
+        headers: told.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+        diverted_by: Some("sip:5@x.example".into()),
+        ..offered_from(CallerId::Extension(ALICE.into()), "bob")
+    };
+    stage.input(CallInput::Offered(offered));
+    assert_eq!(legs(&stage), [format!("bob:{all}")]);
+    stage.forget();
+    stage.ask(with_request(OnCallWith::RedirectCall, BOB, CONN, "carol"));
+    assert_eq!(legs(&stage), [format!("carol: by bob deflection{all}")]);
+    stage.answers(CAROL);
+    assert!(stage.restart());
+    stage.forget();
+    stage.ask(with_request(OnCallWith::InitiateTransfer, CAROL, CONN, "dave"));
+    assert_eq!(legs(&stage), ["dave: X-Trace=7"]);
 }
 
 #[test]

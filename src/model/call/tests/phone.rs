@@ -2,7 +2,7 @@
 
 use super::stage::*;
 use super::*;
-use crate::link::TransferTarget;
+use crate::link::{ForwardReason, Forwarded, TransferTarget};
 
 fn to(address: &str) -> TransferTarget {
     TransferTarget::Address(address.into())
@@ -165,11 +165,36 @@ fn a_forwarded_leg_says_who_forwarded_it() {
         .out
         .iter()
         .filter_map(|output| match output {
-            CallOutput::Link(LinkRequest::MakeParty(make)) => Some(make.headers.clone()),
+            CallOutput::Link(LinkRequest::MakeParty(make)) => Some(make.forwarded.clone()),
             _ => None,
         })
         .collect();
-    assert_eq!(headers, [vec![], vec![("Diversion".into(), "<sip:bob@tandem.local>".into())]]);
+    let bob = Forwarded {
+        by: BOB.into(),
+        reason: ForwardReason::Deflection,
+    };
+    assert_eq!(headers, [vec![], vec![bob]]);
+}
+
+#[test]
+fn a_phone_that_has_not_rung_forwards_whatever_comes() {
+    for (rings, reason) in [(false, ForwardReason::Unconditional), (true, ForwardReason::Deflection)] {
+        let mut rig = Rig::dialled("bob");
+        rig.created(B);
+        if rings {
+            rig.alerting(B);
+        }
+        rig.forget().input(CallInput::Link(LinkNotification::PartyRedirected {
+            conference: CONFERENCE,
+            party: B,
+            to: vec!["0301234".into()],
+        }));
+        let forwarded = rig.out.iter().find_map(|output| match output {
+            CallOutput::Link(LinkRequest::MakeParty(make)) => make.forwarded.first().map(|one| one.reason),
+            _ => None,
+        });
+        assert_eq!(forwarded, Some(reason));
+    }
 }
 
 #[test]

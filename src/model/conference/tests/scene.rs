@@ -86,6 +86,7 @@ pub fn make_party(party: u32, contacts: &[&str], auto_answer: bool, ring_timeout
         caller: "sip:a@x".into(),
         caller_name: None,
         presentation: Presentation::default(),
+        forwarded: Vec::new(),
         auto_answer,
         ring_timeout_ms,
         conversation_id: "conversation".into(),

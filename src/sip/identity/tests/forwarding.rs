@@ -68,10 +68,7 @@ fn a_history_grows_by_the_target_and_tells_why() {
     );
     let again = History::of(&invite_with(&headers));
     assert_eq!(again, history);
-    assert_eq!(
-        diverted_by(&invite_with(&headers)).as_deref(),
-        Some("sip:carol@tandem.test;cause=486")
-    );
+    assert_eq!(diverted_by(&invite_with(&headers)).as_deref(), Some("sip:carol@tandem.test"));
 }
 
 #[test]
@@ -85,7 +82,7 @@ fn a_history_without_mapped_targets_tells_by_its_reasons() {
     );
     let history = History::of(&request);
     assert_eq!(history.entries.len(), 2);
-    assert_eq!(history.diverted_by().as_deref(), Some("sip:bob@tandem.test"));
+    assert_eq!(diverted_by(&request).as_deref(), Some("sip:bob@tandem.test"));
     assert_eq!(
         lines(&history.public_headers()),
         ["History-Info: <sip:carol@tandem.test>;index=1.1"]
@@ -99,6 +96,143 @@ fn a_history_keeps_its_first_entry_and_its_newest_ones() {
     let history = History::of(&invite(ALICE, &headers));
     assert_eq!(history.entries.len(), 16);
     assert_eq!((&*history.entries[0].index, &*history.entries[15].index), ("1", "40"));
+}
+
+/// What an INVITE with these header lines makes of the next leg, forwarded by these, towards `sip:dave@tandem.test`.
+fn next_leg(headers: &[(&str, &str)], by: &[(&str, ForwardReason)], trust: Trust, privacy: &str) -> Vec<String> {
+    let forwarded: Vec<Forwarded> = by
+        .iter()
+        .map(|(by, reason)| Forwarded {
+            by: (*by).into(),
+            reason: *reason,
+        })
+        .collect();
+    let towards = Towards {
+        to: "sip:dave@tandem.test",
+        kind: "rc",
+        trust,
+        privacy: Privacy::parse(privacy),
+    };
+    let mut told = forwardings(&invite(ALICE, headers));
+    told.push(("X-Trace".into(), "7".into()));
+    let mut written = lines(&continued(told, &forwarded, towards));
+    assert_eq!(written.pop().as_deref(), Some("X-Trace: 7"));
+    written
+}
+
+const BUSY: (&str, &str) = ("Diversion", "<sip:5@x.example>;reason=user-busy;counter=1;privacy=off");
+const EARLIER: (&str, &str) = (
+    "Diversion",
+    "\"Six\" <sip:6@x.example>;reason=no-answer;counter=2;privacy=full",
+);
+const HISTORY: (&str, &str) = (
+    "History-Info",
+    "<sip:6@x.example>;index=1, <sip:5@x.example;cause=486>;index=1.1;mp=1, <sip:bob@tandem.test;cause=302>;index=1.1.1;mp=1.1",
+);
+
+#[test]
+fn what_came_goes_on_and_each_forwarding_is_put_before_it() {
+    let bob = ("sip:bob@tandem.test", ForwardReason::Unconditional);
+    let carol = ("sip:carol@tandem.test", ForwardReason::Deflection);
+    assert_eq!(next_leg(&[], &[], Trust::Trusted, ""), [""; 0]);
+    assert_eq!(
+        next_leg(&[BUSY, EARLIER], &[], Trust::Trusted, ""),
+        [
+            "Diversion: <sip:5@x.example>;reason=user-busy;counter=1;privacy=off",
+            "Diversion: \"Six\" <sip:6@x.example>;reason=no-answer;counter=2;privacy=full",
+        ]
+    );
+    assert_eq!(
+        next_leg(&[BUSY], &[bob, carol], Trust::Trusted, ""),
+        [
+            "Diversion: <sip:carol@tandem.test>;reason=deflection;counter=1",
+            "Diversion: <sip:bob@tandem.test>;reason=unconditional;counter=1",
+            "Diversion: <sip:5@x.example>;reason=user-busy;counter=1;privacy=off",
+        ]
+    );
+    assert_eq!(
+        next_leg(&[BUSY, HISTORY], &[bob, carol], Trust::Trusted, ""),
+        [
+            "Diversion: <sip:carol@tandem.test>;reason=deflection;counter=1",
+            "Diversion: <sip:bob@tandem.test>;reason=unconditional;counter=1",
+            "Diversion: <sip:5@x.example>;reason=user-busy;counter=1;privacy=off",
+            "History-Info: <sip:6@x.example>;index=1",
+            "History-Info: <sip:5@x.example;cause=486>;index=1.1;mp=1",
+            "History-Info: <sip:bob@tandem.test;cause=302?Reason=SIP%3Bcause%3D302>;index=1.1.1;mp=1.1",
+            "History-Info: <sip:carol@tandem.test;cause=302?Reason=SIP%3Bcause%3D480>;index=1.1.1.1;mp=1.1.1",
+            "History-Info: <sip:dave@tandem.test;cause=480>;index=1.1.1.1.1;mp=1.1.1.1",
+        ]
+    );
+}
+
+#[test]
+fn a_history_alone_is_told_in_both_ways_and_its_causes_are_reasons() {
+    assert_eq!(
+        next_leg(&[HISTORY], &[], Trust::Trusted, ""),
+        [
+            "Diversion: <sip:5@x.example>;reason=unconditional;counter=1",
+            "Diversion: <sip:6@x.example>;reason=user-busy;counter=1",
+            "History-Info: <sip:6@x.example>;index=1",
+            "History-Info: <sip:5@x.example;cause=486>;index=1.1;mp=1",
+            "History-Info: <sip:bob@tandem.test;cause=302>;index=1.1.1;mp=1.1",
+            "History-Info: <sip:dave@tandem.test>;index=1.1.1.1;rc=1.1.1",
+        ]
+    );
+    let here = ("History-Info", "<sip:dave@tandem.test;cause=302>;index=1");
+    assert_eq!(
+        next_leg(&[here], &[], Trust::Trusted, ""),
+        ["History-Info: <sip:dave@tandem.test;cause=302>;index=1"]
+    );
+}
+
+#[test]
+fn who_forwarded_may_be_private_too() {
+    assert_eq!(
+        next_leg(&[BUSY, EARLIER], &[], Trust::Untrusted, "id"),
+        [
+            "Diversion: <sip:5@x.example>;reason=user-busy;counter=1;privacy=off",
+            "Diversion: <sip:anonymous@anonymous.invalid>;reason=no-answer;counter=2;privacy=full",
+        ]
+    );
+    let private = (
+        "History-Info",
+        "<sip:6@x.example?Privacy=history>;index=1, <sip:5@x.example>;index=1.1;mp=1",
+    );
+    assert_eq!(
+        next_leg(&[private], &[], Trust::Untrusted, ""),
+        [
+            "Diversion: <sip:anonymous@anonymous.invalid>;reason=unknown;counter=1;privacy=full",
+            "History-Info: <sip:5@x.example>;index=1.1;mp=1",
+            "History-Info: <sip:dave@tandem.test>;index=1.1.1;rc=1.1",
+        ]
+    );
+    assert_eq!(
+        next_leg(&[BUSY, HISTORY], &[], Trust::Untrusted, "history"),
+        ["Diversion: <sip:anonymous@anonymous.invalid>;reason=user-busy;counter=1;privacy=off"]
+    );
+}
+
+#[test]
+fn much_of_it_is_bounded() {
+    let long = "x".repeat(900);
+    let diversions: Vec<String> = (0..9)
+        .map(|at| format!("<sip:{at}{long}@a.b>;reason=away;counter=1"))
+        .collect();
+    let history: Vec<String> = (1..9).map(|at| format!("<sip:{at}{long}@a.b>;index={at}")).collect();
+    let all = diversions.iter().map(|value| ("Diversion", value.as_str()));
+    let all: Vec<_> = all
+        .chain(history.iter().map(|value| ("History-Info", value.as_str())))
+        .collect();
+    let kept = forwardings(&invite(ALICE, &all));
+    assert_eq!(kept.len(), 8, "four of each");
+    assert!(
+        kept[0].1.contains("sip:0") && kept[3].1.contains(";counter=6"),
+        "the oldest are counted"
+    );
+    assert!(
+        kept[4].1.contains("sip:1") && kept[7].1.contains("sip:8"),
+        "the first and the newest"
+    );
 }
 
 #[test]
