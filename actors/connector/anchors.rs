@@ -200,7 +200,7 @@ impl Anchors {
                 self.forget(leg);
                 None
             }
-            LegEvent::Info { .. } | LegEvent::Referred { .. } => None,
+            LegEvent::Info { .. } | LegEvent::Talked { .. } | LegEvent::Referred { .. } => None,
         }
     }
 

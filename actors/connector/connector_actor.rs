@@ -411,7 +411,7 @@ impl ConnectorActor {
             LinkRequest::SetAudio { operation, plan, .. } => ConferenceInput::SetAudio { operation, plan },
             LinkRequest::Audit { .. } => ConferenceInput::Audit,
             LinkRequest::AuditEnd | LinkRequest::Connector(_) => return None,
-            LinkRequest::AnswerParty { party, .. } => ConferenceInput::AnswerParty { party },
+            LinkRequest::AnswerParty { operation, party, .. } => ConferenceInput::AnswerParty { operation, party },
             LinkRequest::ConnectParty { party, .. } => ConferenceInput::ConnectParty { party },
             LinkRequest::SendDigits {
                 operation,

@@ -40,6 +40,7 @@ pub fn leg_event(event: UaEvent) -> Option<(SessionId, LegEvent, bool)> {
         }
         UaEvent::ReinviteAnswered { session, sdp } => (session, LegEvent::ReinviteAnswered { sdp }, false),
         UaEvent::ReinviteFailed { session, status } => (session, LegEvent::ReinviteFailed { status }, false),
+        UaEvent::Talked { session, status } => (session, LegEvent::Talked { status }, false),
         UaEvent::Info {
             session,
             content_type,
@@ -79,6 +80,7 @@ pub fn session_of(event: &UaEvent) -> Option<SessionId> {
         | UaEvent::ReinviteAnswered { session, .. }
         | UaEvent::ReinviteFailed { session, .. }
         | UaEvent::Info { session, .. }
+        | UaEvent::Talked { session, .. }
         | UaEvent::Referred { session, .. }
         | UaEvent::Ended { session, .. } => Some(*session),
         UaEvent::Subscribed { .. }
@@ -156,9 +158,7 @@ pub fn carry_out(
             let reason = q850.map(|cause| format!("Q.850;cause={cause}"));
             shard.ua.bye(now, session, reason.as_deref());
         }
-        LegCommand::Talk => {
-            shard.ua.talk(now, session);
-        }
+        LegCommand::Talk => shard.ua.talk(now, session),
         LegCommand::ReferProgress { refer, status } => shard.ua.refer_progress(now, ReferKey(refer.0), status),
     }
     None

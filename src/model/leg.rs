@@ -241,7 +241,8 @@ pub enum LegCommand {
         /// The Q.850 cause to tell in a Reason header.
         q850: Option<u8>,
     },
-    /// Ask the ringing device of an outgoing leg to answer (NOTIFY with `Event: talk`).
+    /// Ask the ringing device of an outgoing leg to answer (NOTIFY with `Event: talk`). [`LegEvent::Talked`] tells what it says to that, where
+    /// it says so before it answers.
     Talk,
     /// Tell the device how the transfer goes that it asked for (202 to its REFER if that is not answered yet, then NOTIFY with a
     /// message/sipfrag body, RFC 3515 s.2.4.4; nothing where it wants to hear nothing, RFC 4488). A final status ends it; a status
@@ -323,6 +324,11 @@ pub enum LegEvent {
     /// Our re-INVITE was refused; the session goes on as it was.
     ReinviteFailed {
         /// The final status.
+        status: u16,
+    },
+    /// What the device says to [`LegCommand::Talk`]; whether it follows shows in its answer.
+    Talked {
+        /// The final status: 489 also where it is known without asking that it does not take it, 408 where it said nothing.
         status: u16,
     },
     /// The device sent INFO; it was answered with 200.

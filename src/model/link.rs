@@ -185,11 +185,16 @@ pub enum LinkRequest {
         /// The party.
         party: PartyId,
     },
-    /// Ask the devices of a party that is called to answer: those that ring now, and each other one as soon as it does. Without effect
-    /// on one that cannot; the party shows what came of it.
+    /// Ask the devices of a party that is called to answer: those that ring now, and each other one as soon as it does. Answered by
+    /// `OperationDone` when one of them takes the wish (whether it answers shows in `PartyConnected`), or when the party is connected. By
+    /// `OperationFailed` when none of those that are still called takes it: `Device`, with the SIP status of the first (489: it does not know
+    /// the wish, 408: it said nothing); and with 481 where there is no such party, or none that is called. Nobody waits for the answer: it may
+    /// take as long as the party rings, and other requests are served meanwhile.
     AnswerParty {
         /// The conference.
         conference: ConferenceId,
+        /// To be answered.
+        operation: OperationId,
         /// The party.
         party: PartyId,
     },

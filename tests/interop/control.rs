@@ -5,6 +5,7 @@ use tandem_wire::ClientRequest;
 use tandem_wire::model::ConnId;
 use tandem_wire::model::EventName::{
     EventEstablished, EventHeld, EventPartyAdded, EventPartyChanged, EventPartyDeleted, EventReleased, EventRetrieved,
+    EventRinging,
 };
 use tandem_wire::model::request::{OnCall, OnCallWith, OnTwoCalls};
 
@@ -16,13 +17,17 @@ use crate::rig::voice::tone_of;
 
 /// A server, its desk, and phones that pick up by themselves.
 async fn scene<const PHONES: usize>(numbers: [&str; PHONES]) -> (Stage, [Baresip; PHONES]) {
+    scene_of(numbers, |_| Answer::Auto).await
+}
+
+async fn scene_of<const PHONES: usize>(numbers: [&str; PHONES], answer: impl Fn(&str) -> Answer) -> (Stage, [Baresip; PHONES]) {
     // Debian's baresip knows MD5 only.
     let setup = Setup::new().sip("digest_algorithms = [\"MD5\"]");
     let setup = numbers.iter().fold(setup, |setup, number| setup.phone(number));
     let server = setup.start().await;
     let mut phones = Vec::new();
     for number in numbers {
-        phones.push(Baresip::start(number, server.sip, tone_of(number), Answer::Auto).await);
+        phones.push(Baresip::start(number, server.sip, tone_of(number), answer(number)).await);
     }
     server.registered(PHONES).await;
     let stage = Stage::before(server, &numbers).await;
@@ -38,6 +43,24 @@ async fn talk(stage: &mut Stage) -> ConnId {
     let call = stage.event(EventEstablished, "1002").await;
     stage.event(EventEstablished, "1001").await;
     call
+}
+
+/// Baresip does not take `Event: talk`: the desktop is told so at once, and the phone rings on.
+#[tokio::test]
+async fn a_phone_that_cannot_be_told_to_answer_is_picked_up_by_hand() {
+    let manual = |number: &str| if number == "1002" { Answer::Manual } else { Answer::Auto };
+    let (mut stage, [alice, mut bob]) = scene_of(["1001", "1002"], manual).await;
+    stage.asks(ClientRequest::make_call(&dn("1001"), "1002")).await;
+    let call = stage.event(EventRinging, "1002").await;
+    let reference = stage.sends(on_call(OnCall::AnswerCall, "1002", call)).await;
+    let answer = stage.answer(reference).await;
+    assert_eq!(answer.error_code, Some(51), "{answer:?}");
+    let text = answer.error_message.unwrap_or_default();
+    assert!(text.starts_with("the phone cannot be made to answer"), "{text}");
+    bob.accept().await;
+    stage.event(EventEstablished, "1002").await;
+    hear(&[(&alice, "1002"), (&bob, "1001")]).await;
+    end(stage, "1001", call).await;
 }
 
 /// The call is cleared, nothing is left of it, and the server lives.

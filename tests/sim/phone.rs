@@ -567,7 +567,10 @@ impl Phone {
             UaEvent::Progress { .. } | UaEvent::Acked { .. } | UaEvent::Info { .. } => {}
             UaEvent::ReinviteCancelled { .. } => {}
             UaEvent::Referred { refer, .. } => self.ua.refer_progress(at, refer, 603),
-            UaEvent::Subscribed { .. } | UaEvent::SubscriptionRefreshed { .. } | UaEvent::SubscriptionEnded { .. } => {}
+            UaEvent::Talked { .. }
+            | UaEvent::Subscribed { .. }
+            | UaEvent::SubscriptionRefreshed { .. }
+            | UaEvent::SubscriptionEnded { .. } => {}
         }
     }
 

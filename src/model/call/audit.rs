@@ -155,6 +155,7 @@ impl Call {
                 from_party,
             }));
         }
+        self.ask_to_answer_again(conference, parties, out);
         let Some(pending) = &self.pending else { return };
         match (&pending.step, &pending.op) {
             (Step::Digits(digits), _) if digits.conference == conference => {

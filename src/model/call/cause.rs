@@ -105,6 +105,32 @@ pub(super) fn error_of_move(cause: &Cause) -> TError {
     }
 }
 
+/// The error of an AnswerCall that no phone takes.
+pub(super) fn error_of_wish(cause: &Cause) -> TError {
+    let status = match cause.sip_status {
+        Some(status) if cause.by == ReleasedBy::Device => status,
+        _ => return error_of_operation(cause),
+    };
+    let (code, why) = match status {
+        405 | 489 => (TErrorCode::UnsupportedOperation, "it does not take `Event: talk`"),
+        408 => (TErrorCode::Timeout, "it says nothing to `Event: talk`"),
+        _ => (TErrorCode::UnsupportedOperation, "it refuses `Event: talk`"),
+    };
+    TError::new(
+        code,
+        format!("the phone cannot be made to answer: {why} (SIP status {status})"),
+    )
+}
+
+/// The error of an AnswerCall whose phone has stopped ringing. `taken`: it had said that it would answer.
+pub(super) fn error_of_silence(outcome: Outcome, taken: bool) -> TError {
+    let error = error_of_call(outcome);
+    if error.code == TErrorCode::DnNoAnswer && taken {
+        return TError::new(error.code, "the phone has taken `Event: talk` and did not answer");
+    }
+    error
+}
+
 /// With which status a phone that asked for a transfer is told of an error.
 pub(super) fn status_of_error(code: TErrorCode) -> u16 {
     match code {

@@ -10,7 +10,6 @@ use crate::link::{Cause, MediaFlowState};
 use crate::numbering::CALLING_METHOD;
 use crate::{
     CallState, ConnId, DnId, DnRole, Event, EventName, KvList, KvValue, MediaType, PartyState, Requestor, TCause, TError,
-    TErrorCode,
 };
 
 /// The extension that ties an event to the conversation a device shows (seed 002 lines 2315-2345, 3531).
@@ -75,7 +74,7 @@ impl Call {
     /// Tells what has happened to a party. An external party comes to its state in silence.
     pub(super) fn tell(&mut self, conn: ConnId, device: DeviceKey, told: Told<'_>, out: &mut Vec<CallOutput>) {
         if told.name.is_terminal() {
-            self.answer_waits_in_vain(conn, device, out);
+            self.answer_waits_in_vain(conn, device, told.call_state, out);
         }
         let Some(party) = self.party_mut(conn, device) else { return };
         party.state = told.state.unwrap_or(party.state);
@@ -116,16 +115,6 @@ impl Call {
             event,
             requestor: told.requestor,
         });
-    }
-
-    /// Whoever asked for an answer that does not come any more is told so.
-    fn answer_waits_in_vain(&mut self, conn: ConnId, device: DeviceKey, out: &mut Vec<CallOutput>) {
-        let Some(requestor) = self.party_mut(conn, device).and_then(|party| party.answering.take()) else {
-            return;
-        };
-        let dn = self.device(device).map(|device| device.dn.clone());
-        let event = self.error_event(Some(conn), dn.as_ref(), TErrorCode::DisconnectedCall.into());
-        out.push(CallOutput::Answer { requestor, event });
     }
 
     /// What every event about a party of a call carries.

@@ -245,9 +245,11 @@ impl Call {
     }
 
     pub(super) fn establish(&mut self, id: ConnId, key: DeviceKey, call_state: CallState, out: &mut Vec<CallOutput>) {
-        let requestor = self.party_mut(id, key).and_then(|party| party.answering.take());
+        let answering = self.party_mut(id, key).and_then(|party| party.answering.take());
+        let (requestor, reasons) = answering.map(|answering| (answering.requestor, answering.reasons)).unzip();
         let told = Told {
             requestor,
+            reasons: reasons.unwrap_or_default(),
             ..Told::new(EventName::EventEstablished, PartyState::Connected, call_state)
         };
         self.tell(id, key, told, out);
@@ -279,8 +281,12 @@ impl Call {
 
     pub(super) fn released(&mut self, key: DeviceKey, cause: &Cause, now: Instant, out: &mut Vec<CallOutput>) {
         let Some(device) = self.device_mut(key) else { return };
+        let was_called = device.leg == Leg::Made;
         device.leg = Leg::Gone;
         device.deadline = None;
+        if was_called {
+            self.not_answered(key, cause, out);
+        }
         for id in self.conns_of(key) {
             let Some(conn) = self.conn(id) else { continue };
             match conn.stage {

@@ -465,7 +465,7 @@ impl Call {
                 ref extensions,
                 ..
             } => match operation {
-                OnCall::AnswerCall => self.answer(at, requestor, extensions, out),
+                OnCall::AnswerCall => self.answer(at, requestor, reasons, extensions, out),
                 OnCall::HoldCall => self.hold(at, requestor, reasons, extensions, now),
                 OnCall::RetrieveCall => self.retrieve(at, requestor, reasons, now),
                 OnCall::SetMuteOn => self.mute(at, true, requestor, reasons, now),

@@ -310,7 +310,10 @@ impl Call {
         now: Instant,
         out: &mut Vec<CallOutput>,
     ) {
-        if self.audio_answered(conference, operation, true) || self.moved(conference, operation, now, out) {
+        if self.audio_answered(conference, operation, true)
+            || self.moved(conference, operation, now, out)
+            || self.answer_taken(conference, operation)
+        {
             return;
         }
         let Some(pending) = &mut self.pending else { return };
@@ -331,6 +334,9 @@ impl Call {
         now: Instant,
         out: &mut Vec<CallOutput>,
     ) {
+        if self.answer_refused(conference, operation, cause, out) {
+            return;
+        }
         let error = super::cause::error_of_operation(cause);
         if self.audio_answered(conference, operation, false) {
             // A plan of before the operation says nothing about it.

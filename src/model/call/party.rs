@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::answer::Answering;
 use super::device::DeviceKey;
 use super::hold::HoldMusic;
-use crate::{CallState, DnId, DnRole, PartyState, Requestor};
+use crate::{CallState, DnId, DnRole, PartyState};
 
 /// A party. It is *reported* from its first event (state other than Null) until its terminal event (Null again).
 #[derive(Clone, PartialEq, Debug)]
@@ -26,8 +27,8 @@ pub(super) struct Party {
     pub(super) arrival: Arrival,
     /// Its direct calls are not handled: it takes part without events, like somebody who is none of our DNs.
     pub(super) silent: bool,
-    /// Whose AnswerCall waits for it.
-    pub(super) answering: Option<Requestor>,
+    /// The AnswerCall that waits for it.
+    pub(super) answering: Option<Box<Answering>>,
 }
 
 /// On whose behalf a party joins a call.

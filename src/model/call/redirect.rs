@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::answer::gone_elsewhere;
 use super::conn::Stage;
 use super::device::{DeviceKey, Leg};
 use super::events::Told;
@@ -136,7 +137,9 @@ impl Call {
             reasons: passed_on.reasons,
             ..Told::new(EventName::EventReleased, PartyState::Null, passed_on.state)
         };
-        if !hidden {
+        if hidden {
+            self.answer_fails(id, old, gone_elsewhere(), out);
+        } else {
             self.tell_known(id, old, told, out);
         }
         let new = self.new_device(conference, called);

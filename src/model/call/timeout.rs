@@ -50,6 +50,9 @@ impl Call {
             device.leg = Leg::Gone;
             return;
         }
+        for id in self.conns_of(key) {
+            self.answer_fails(id, key, TErrorCode::TimeoutPerformingOperation.into(), out);
+        }
         if self.pending.as_ref().is_some_and(|pending| pending.op.target() == Some(key)) {
             return self.fail(TErrorCode::TimeoutPerformingOperation.into(), None, out);
         }

@@ -81,6 +81,7 @@ impl Conference {
         for party in std::iter::once(id).chain(caller_answered) {
             self.notify(LinkNotification::PartyConnected { conference, party }, out);
         }
+        self.wish_come_true(id, out);
     }
 
     /// A caller waits for this answer: the two are a pair, where they were offered to each other; else each deals with the plane.

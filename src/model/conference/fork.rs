@@ -144,7 +144,8 @@ impl Conference {
         };
         party.best_failure = Some(best.clone());
         if pending && !(600..700).contains(&best.status) {
-            return;
+            // Those that are left may have refused to answer by themselves.
+            return self.judge_wish(id, out);
         }
         let cause = best.cause();
         if cause.sip_status.is_some_and(|status| status < 400) {

@@ -138,6 +138,8 @@ pub enum ConferenceInput {
     },
     /// The T-Server side wants a party that is called to answer.
     AnswerParty {
+        /// To be answered.
+        operation: OperationId,
         /// The party.
         party: PartyId,
     },

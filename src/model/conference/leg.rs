@@ -72,6 +72,17 @@ impl LegMedia {
     }
 }
 
+/// What comes of the wish that a device answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Talk {
+    Untold,
+    Told,
+    /// It has said yes.
+    Follows,
+    /// It has said no, or nothing.
+    Refuses,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Leg {
     pub id: LegId,
@@ -90,8 +101,8 @@ pub(super) struct Leg {
     pub before_update: Option<BeforeUpdate>,
     /// It sent 18x.
     pub rang: bool,
-    /// It was told to answer.
-    pub told: bool,
+    /// What it was told of answering, and what it said to that.
+    pub talk: Talk,
     /// The ACK of its 200 is known to be there: our own, or the device's.
     pub acked: bool,
     /// The device's description that was last passed on, and to which leg.
@@ -119,7 +130,7 @@ impl Leg {
             asked: false,
             before_update: None,
             rang: false,
-            told: false,
+            talk: Talk::Untold,
             acked: false,
             shared: None,
             partner: None,

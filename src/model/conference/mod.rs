@@ -309,7 +309,7 @@ impl Conference {
                 party,
                 digits,
             } => self.wish(operation, Wish::Digits { party, digits }, out),
-            ConferenceInput::AnswerParty { party } => self.let_answer(party, out),
+            ConferenceInput::AnswerParty { operation, party } => self.let_answer(operation, party, out),
             ConferenceInput::TransferRequested { leg, refer, to } => self.request_transfer(leg, refer, to, now, out),
             ConferenceInput::TransferProgress { transfer, status } => self.transfer_went_on(transfer, status, out),
             ConferenceInput::Media { leg, event } => self.media_event(leg, event, now, out),
@@ -369,6 +369,7 @@ impl Conference {
             LegEvent::Answered { sdp } => self.answered(leg, sdp, now, out),
             LegEvent::Reoffered { offer, direction } => self.reoffered(leg, offer, direction, out),
             LegEvent::Referred { refer, .. } => self.refuse_transfer(leg, refer, out),
+            LegEvent::Talked { status } => self.talked(leg, status, out),
             LegEvent::Info { content_type, body } => self.info(leg, content_type, body, out),
             LegEvent::Failed { .. } | LegEvent::Cancelled { .. } | LegEvent::Ended { .. } => self.leg_over(leg, &event, now, out),
             LegEvent::Acked { .. } | LegEvent::ReinviteAnswered { .. } | LegEvent::ReinviteFailed { .. } => {

@@ -1,7 +1,8 @@
 //! What the T-Server side asks and wants to hear the end of: audio plans, digits, and parties that another conference takes over.
 //!
 //! They are carried out one after the other, in their order; each is answered once, also when the conference ends first. One that needs
-//! the media plane waits until every connected leg is there, or fails with the status of the device that did not follow.
+//! the media plane waits until every connected leg is there, or fails with the status of the device that did not follow. (That a party is
+//! to answer is beside them: [`super::talk`].)
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::link::{AudioPlan, LinkNotification, OperationId};
 use crate::{ConferenceId, LegId, PartyId};
 
 /// How many operations may wait.
-const WAITING: usize = 32;
+pub(super) const WAITING: usize = 32;
 
 /// How long a digit takes, with its pause, at the longest.
 const DIGIT: Duration = Duration::from_millis(500);

@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::fork::Failure;
-use crate::link::MediaFlowState;
+use crate::link::{MediaFlowState, OperationId};
 use crate::{LegId, PartyId};
 
 /// How far a party is.
@@ -19,6 +20,15 @@ pub enum PartyPhase {
     Alerting,
     /// It answered, or was answered.
     Connected,
+}
+
+/// That a party is to answer.
+#[derive(Clone, Default, Debug)]
+pub(super) struct ToAnswer {
+    /// Who wants to hear what its devices say to that.
+    pub operations: SmallVec<[OperationId; 1]>,
+    /// The status with which the first device refused.
+    pub refused: Option<u16>,
 }
 
 /// A live party. One that is released is no longer in the conference.
@@ -39,7 +49,7 @@ pub(super) struct Party {
     /// The best failure among the party's forks so far.
     pub best_failure: Option<Failure>,
     /// The T-Server side wants it to answer: each of its devices is told so when it rings.
-    pub to_answer: bool,
+    pub to_answer: Option<ToAnswer>,
     /// Its device put the call on hold.
     pub held: bool,
     /// The T-Server side wants it here though it is alone.
@@ -61,7 +71,7 @@ impl Party {
             ringing_told: false,
             early_media_of: None,
             best_failure: None,
-            to_answer: false,
+            to_answer: None,
             held: false,
             kept: false,
             flow: MediaFlowState::Unknown,

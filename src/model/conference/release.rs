@@ -134,7 +134,7 @@ impl Conference {
             self.tell(leg.id, end, out);
         }
         self.gone.push(party.id);
-        let (conference, party) = (self.id, party.id);
+        let (conference, party, wish) = (self.id, party.id, party.to_answer);
         self.notify(
             LinkNotification::PartyReleased {
                 conference,
@@ -143,6 +143,7 @@ impl Conference {
             },
             out,
         );
+        self.wish_in_vain(wish, out);
     }
 }
 

@@ -245,19 +245,6 @@ pub enum SubscriptionEnd {
     Lost,
 }
 
-/// What came of [`super::UserAgent::talk`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Talk {
-    /// The NOTIFY is on its way; whether the device follows shows in its answer to the INVITE.
-    Sent,
-    /// The device said that it does not take it: use an auto-answer header on a new INVITE, or let the user answer.
-    Unsupported,
-    /// There is no dialog with the device yet (it has not sent a provisional response with a tag): it goes out with the first one.
-    Later,
-    /// There is none to come: the session is over, or an incoming one that we have not answered.
-    NoDialog,
-}
-
 /// A final outcome of an outgoing request outside a session.
 #[derive(Clone, Debug)]
 pub enum ClientOutcome {
@@ -352,6 +339,14 @@ pub enum UaEvent {
         /// The session.
         session: SessionId,
         /// The status.
+        status: u16,
+    },
+    /// What the device says to our `Event: talk`. Whether it follows shows in its answer to the INVITE.
+    Talked {
+        /// The session.
+        session: SessionId,
+        /// The final status of the NOTIFY. 489 stands also for a device that said before that it does not take it, 408 for no response, 503
+        /// for a network failure.
         status: u16,
     },
     /// INFO in the session; already answered with 200.

@@ -464,7 +464,7 @@ impl UserAgent {
             ClientUser::Prack(id) => self.on_prack_response(now, id, response),
             ClientUser::Info(id) => self.on_info_response(now, id, status),
             ClientUser::Bye(id) if status >= 200 => self.forget(id),
-            ClientUser::Talk(_) => self.on_talk_response(status),
+            ClientUser::Talk(id) => self.on_talk_response(id, status),
             ClientUser::Notify(id) if status >= 200 => self.on_notify_response(now, id, status),
             ClientUser::Request(id) if status >= 200 => self.on_request_response(id, response),
             ClientUser::Bye(_) | ClientUser::Notify(_) | ClientUser::Request(_) | ClientUser::Nobody => {}
@@ -486,7 +486,7 @@ impl UserAgent {
             ClientUser::Update(id) => self.on_update_unanswered(now, id, why),
             ClientUser::Info(id) => self.on_info_response(now, id, why.status()),
             ClientUser::Bye(id) => self.forget(id),
-            ClientUser::Talk(_) => self.on_talk_response(why.status()),
+            ClientUser::Talk(id) => self.on_talk_response(id, why.status()),
             ClientUser::Notify(id) => self.on_notify_response(now, id, why.status()),
             ClientUser::Request(id) => self.on_request_unanswered(id),
             // The INVITE goes on; its callee gives up where it must (RFC 3262 s.3).

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use tandem_model::link::{ForwardReason, Forwarded, LinkNotification, LinkRequest, MakeParty, PartyTarget, Presentation};
+use tandem_model::link::{
+    Cause, ForwardReason, Forwarded, LinkNotification, LinkRequest, MakeParty, OperationId, PartyTarget, Presentation, ReleasedBy,
+};
 use tandem_model::{ConferenceId, DnId, PartyId};
 
 use super::session::Session;
@@ -57,11 +59,23 @@ fn the_examples_of_the_readme_are_what_is_sent() {
         elsewhere: Vec::new(),
     });
     is_shown(|out| numbered(&make, 7, out));
+    let answer = LinkRequest::AnswerParty {
+        conference: ConferenceId(9),
+        operation: OperationId(4),
+        party: PartyId(2),
+    };
+    is_shown(|out| numbered(&answer, 8, out));
     let alerting = LinkNotification::PartyAlerting {
         conference: ConferenceId(9),
         party: PartyId(2),
     };
     is_shown(|out| numbered(&alerting, 12, out));
+    let failed = LinkNotification::OperationFailed {
+        conference: ConferenceId(9),
+        operation: OperationId(4),
+        cause: Cause::status(ReleasedBy::Device, 489),
+    };
+    is_shown(|out| numbered(&failed, 13, out));
     let hello = Hello {
         version: LINK_VERSION,
         identity: Identity {

@@ -228,7 +228,11 @@ pub(crate) fn request() -> BoxedStrategy<LinkRequest> {
             plan
         }),
         (conference(), party()).prop_map(|(conference, party)| LinkRequest::ConnectParty { conference, party }),
-        (conference(), party()).prop_map(|(conference, party)| LinkRequest::AnswerParty { conference, party }),
+        (conference(), operation(), party()).prop_map(|(conference, operation, party)| LinkRequest::AnswerParty {
+            conference,
+            operation,
+            party
+        }),
         (conference(), operation(), party(), text()).prop_map(|(conference, operation, party, digits)| {
             LinkRequest::SendDigits {
                 conference,

@@ -41,6 +41,7 @@ impl Carried for LinkRequest {
             },
             "ANSWER_PARTY" => Self::AnswerParty {
                 conference: fields.conference()?,
+                operation: operation(fields)?,
                 party: fields.party()?,
             },
             "SEND_DIGITS" => Self::SendDigits {
@@ -100,7 +101,11 @@ fn write_fields(request: &LinkRequest, writer: &mut FrameWriter<'_>) {
             writer.plain("operation", operation.0);
             write_json(writer, plan);
         }
-        LinkRequest::ConnectParty { party, .. } | LinkRequest::AnswerParty { party, .. } => writer.plain("party", party),
+        LinkRequest::ConnectParty { party, .. } => writer.plain("party", party),
+        LinkRequest::AnswerParty { operation, party, .. } => {
+            writer.plain("operation", operation.0);
+            writer.plain("party", party);
+        }
         LinkRequest::SendDigits {
             operation,
             party,

@@ -39,11 +39,24 @@ enum Wish {
     Hold,
 }
 
+/// What a phone does when it is told to answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AtTalk {
+    /// It answers.
+    Answers,
+    /// It says yes, and rings on.
+    RingsOn,
+    /// It does not know the event.
+    Refuses,
+}
+
 /// What a phone can do.
 #[derive(Clone, Copy, Debug)]
 pub struct Abilities {
-    /// It answers by itself when told so by `Event: talk`.
-    pub talk: bool,
+    /// What it does when told to answer by `Event: talk`.
+    pub talk: AtTalk,
+    /// The event packages that it says it takes.
+    pub allow_events: Option<&'static str>,
     /// It invites with an offer; without, the other side has to make one.
     pub offers: bool,
     /// It says that it rings as soon as it is called; without, when the test lets it ([`Handset::says_it_rings`]).
@@ -53,7 +66,8 @@ pub struct Abilities {
 impl Default for Abilities {
     fn default() -> Self {
         Self {
-            talk: true,
+            talk: AtTalk::Answers,
+            allow_events: None,
             offers: true,
             rings_at_once: true,
         }
@@ -623,11 +637,16 @@ impl Shared {
     }
 
     fn contact(&self) -> String {
+        let events = self
+            .abilities
+            .allow_events
+            .map(|events| format!("Allow-Events: {events}\r\n"));
         format!(
-            "Contact: <sip:{}@{}{}>\r\nAllow: INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, NOTIFY, INFO, PRACK\r\n",
+            "Contact: <sip:{}@{}{}>\r\nAllow: INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, NOTIFY, INFO, PRACK\r\n{}",
             self.name,
             self.wire.address,
-            self.wire.parameters()
+            self.wire.parameters(),
+            events.unwrap_or_default()
         )
     }
 

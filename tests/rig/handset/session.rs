@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Call, CallNumber, Shared, Stage, key};
+use super::{AtTalk, Call, CallNumber, Shared, Stage, key};
 use crate::rig::sip::{Message, tag_of, unique};
 use crate::rig::voice::{Voice, tone_of};
 
@@ -152,9 +152,11 @@ async fn on_cancel(phone: &Arc<Shared>, request: &Message, call: CallNumber) {
 async fn on_notify(phone: &Arc<Shared>, request: &Message, call: CallNumber) {
     let event = request.header("Event").split(';').next().unwrap_or_default().trim();
     match event {
-        "talk" if phone.abilities.talk => {
+        "talk" if phone.abilities.talk != AtTalk::Refuses => {
             phone.reply(request, "200 OK", "", "").await;
-            phone.answer(call).await;
+            if phone.abilities.talk == AtTalk::Answers {
+                phone.answer(call).await;
+            }
         }
         "refer" => {
             let status: Option<u16> = request

@@ -130,6 +130,23 @@ fn a_forwarded_call_that_nobody_takes_ends_for_who_forwarded_it() {
 }
 
 #[test]
+fn a_phone_that_forwards_instead_of_answering_ends_the_wish() {
+    let mut stage = calling("bob");
+    stage.on(OnCall::AnswerCall, BOB, CONN).forget();
+    forwards(&mut stage, BOB, "carol");
+    stage.says(
+        "only bob EventError* 496
+         link: make 3 carol as alice",
+    );
+    stage.answers(CAROL).says(
+        "bob EventReleased a1 Destination > alice Origination by carol DeletedBy Forwarded
+         carol EventRinging a1 Destination > alice Origination Forwarded
+         carol EventEstablished a1 Destination > alice Origination Ok
+         alice EventEstablished a1 Origination > carol Destination Ok",
+    );
+}
+
+#[test]
 fn a_call_is_forwarded_twice_and_out_of_the_house() {
     let mut stage = calling("bob");
     forwards(&mut stage, BOB, "carol");

@@ -1,4 +1,4 @@
-//! Hold, retrieve, mute, digits, AnswerCall (reference ch. 9.4), by request and by phone.
+//! Hold, retrieve, mute, digits (reference ch. 9.4), by request and by phone.
 
 use super::stage::{CAROL, CONSULT, OTHER, Stage};
 use super::*;
@@ -238,39 +238,6 @@ fn digits_go_to_the_others() {
          link: digits 1 to 1
          bob EventDTMFSent* a1 ConferenceMember Ok",
     );
-}
-
-#[test]
-fn answer_call_asks_the_phone_and_is_answered_by_what_comes_of_it() {
-    let call = || Stage::calling(CONN, CONFERENCE, CallerId::Extension(ALICE.into()), "bob");
-    let mut stage = call();
-    stage
-        .forget()
-        .on(OnCall::AnswerCall, BOB, CONN)
-        .on(OnCall::AnswerCall, BOB, CONN)
-        .says(
-            "link: answer 2
-         only bob EventError* 291",
-        );
-    stage.answers(BOB).on(OnCall::AnswerCall, BOB, CONN).says(
-        "bob EventEstablished* a1 Destination > alice Origination Ok
-         alice EventEstablished a1 Origination > bob Destination Ok
-         only bob EventError* 43",
-    );
-    let mut stage = call();
-    stage.on(OnCall::AnswerCall, BOB, CONN).forget().hangs_up(ALICE).says(
-        "alice EventReleased a1 Origination > bob Destination Ok
-         only bob EventError* 237
-         bob EventAbandoned a1 Destination > alice Origination Ok
-         link: release 2
-         closed a1 cancelled
-         finished",
-    );
-    let mut stage = call();
-    stage
-        .forget()
-        .on(OnCall::AnswerCall, ALICE, CONN)
-        .says("only alice EventError* 496");
 }
 
 #[test]

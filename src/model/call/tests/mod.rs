@@ -1,5 +1,6 @@
 //! Tests of the call machine: golden transcripts of the flows of reference ch. 9.1 and 9.3, refusals, and properties under any input.
 
+mod answer;
 mod back_to_back;
 mod conference;
 mod consult;

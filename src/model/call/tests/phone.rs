@@ -219,7 +219,7 @@ fn taking_the_place_of(dn: &str, stage: &Stage, by: &str) -> CallOffered {
     offered
 }
 
-fn take_place(stage: &mut Stage, dn: &str, by: &str) {
+pub(super) fn take_place(stage: &mut Stage, dn: &str, by: &str) {
     let offered = taking_the_place_of(dn, stage, by);
     stage.live.insert((SECOND, A), Fake::new(by.into(), false));
     stage.input(CallInput::Link(LinkNotification::CallOffered(offered)));

@@ -314,7 +314,7 @@ fn a_conference_that_never_says_what_it_is_is_given_up() {
     );
 }
 
-fn status(party: PartyId, progress: PartyProgress) -> PartyStatus {
+pub(super) fn status(party: PartyId, progress: PartyProgress) -> PartyStatus {
     PartyStatus {
         party,
         progress,
@@ -324,7 +324,7 @@ fn status(party: PartyId, progress: PartyProgress) -> PartyStatus {
 }
 
 impl Stage {
-    fn told(&mut self, parties: &[PartyStatus]) -> &mut Self {
+    pub(super) fn told(&mut self, parties: &[PartyStatus]) -> &mut Self {
         let parties = parties.to_vec();
         self.input(CallInput::Link(LinkNotification::ConferenceState {
             conference: CONFERENCE,
@@ -386,7 +386,7 @@ fn who_is_there_and_is_nobodys_is_released() {
     stage.input(CallInput::Link(elsewhere)).says("");
 }
 
-fn asked(stage: &mut Stage) -> Vec<LinkRequest> {
+pub(super) fn asked(stage: &mut Stage) -> Vec<LinkRequest> {
     let links = std::mem::take(&mut stage.out).into_iter().filter_map(|output| match output {
         CallOutput::Link(request) => Some(request),
         _ => None,

@@ -330,10 +330,12 @@ impl Stage {
                 Vec::new()
             }
             LinkRequest::Audit { conference } => vec![self.account(conference)],
-            LinkRequest::AnswerParty { .. }
-            | LinkRequest::TransferProgress { .. }
-            | LinkRequest::AuditEnd
-            | LinkRequest::Connector(_) => Vec::new(),
+            LinkRequest::AnswerParty {
+                conference,
+                operation,
+                party,
+            } => self.tell_to_answer((conference, party), operation),
+            LinkRequest::TransferProgress { .. } | LinkRequest::AuditEnd | LinkRequest::Connector(_) => Vec::new(),
         }
     }
 
@@ -359,6 +361,22 @@ impl Stage {
                 conference,
                 operation,
                 cause: Cause::status(ReleasedBy::Network, status),
+            }],
+        }
+    }
+
+    fn tell_to_answer(&mut self, at: At, operation: OperationId) -> Vec<LinkNotification> {
+        let (conference, by) = match self.live.contains_key(&at) {
+            true => (at.0, ReleasedBy::Device),
+            false => (at.0, ReleasedBy::Network),
+        };
+        let status = self.refuse.filter(|status| *status != 0);
+        match status.or((by == ReleasedBy::Network).then_some(481)) {
+            None => self.operate(conference, operation, None),
+            Some(status) => vec![LinkNotification::OperationFailed {
+                conference,
+                operation,
+                cause: Cause::status(by, status),
             }],
         }
     }
@@ -684,6 +702,9 @@ fn asked_as(request: &LinkRequest) -> Option<(ConferenceId, OperationId)> {
             conference, operation, ..
         }
         | LinkRequest::SendDigits {
+            conference, operation, ..
+        }
+        | LinkRequest::AnswerParty {
             conference, operation, ..
         }
         | LinkRequest::MoveParty {

@@ -105,19 +105,74 @@ fn a_conference_has_room_for_so_many_parties() {
     ]);
 }
 
+const TO_ANSWER: &str = "> offered 0 a\n> make 1 b1,b2\n> answer 1 1";
+const TOLD: &str = "> offered 0 a\n> make 1 b1,b2\n> answer 1 1\n> 1: progress 180\n> 2: progress 180";
+const ONE_TOLD: &str = "> offered 0 a\n> make 1 b\n> 1: progress 180\n> answer 1 1";
+
 #[test]
 fn a_ringing_device_is_asked_to_answer() {
     check(&[
-        (CALLING, "answer 1", ""),
-        (RINGING, "answer 1", "1: NOTIFY talk"),
-        (RINGING, "answer 0", ""),
-        (RINGING, "answer 9", ""),
-        (TALK, "answer 1", ""),
-        (ENDED, "answer 1", ""),
+        ("", "answer 1 1", "* failed 1 481; * ended"),
+        (CALLING, "answer 1 1", ""),
+        (RINGING, "answer 1 1", "1: NOTIFY talk"),
+        (RINGING, "answer 1 0", "* failed 1 481"),
+        (RINGING, "answer 1 9", "* failed 1 481"),
+        (TALK, "answer 1 1", "* done 1"),
+        (TALK, "answer 1 0", "* done 1"),
+        (ENDED, "answer 1 1", ""),
+        (ONE_TOLD, "answer 1 1", ""),
     ]);
 }
 
-const TO_ANSWER: &str = "> offered 0 a\n> make 1 b1,b2\n> answer 1";
+#[test]
+fn a_wish_is_answered_by_what_the_devices_say() {
+    check(&[
+        (ONE_TOLD, "1: talked 200", "* done 1"),
+        (ONE_TOLD, "1: talked 202", "* done 1"),
+        (ONE_TOLD, "1: talked 489", "* failed 1 489 Device"),
+        (ONE_TOLD, "1: talked 408", "* failed 1 408 Device"),
+        (
+            ONE_TOLD,
+            "1: answered b",
+            "1: ACK; 0: 200 b; * connected 1; * connected 0; * done 1",
+        ),
+        (ONE_TOLD, "1: failed 486", "* released 1 Device 486; * failed 1 481"),
+        (
+            ONE_TOLD,
+            "wait 60000",
+            "1: CANCEL; * released 1 Network 480 q850=19; * failed 1 481",
+        ),
+        (
+            ONE_TOLD,
+            "release 1 603",
+            "1: CANCEL; * released 1 Server 603; * failed 1 481",
+        ),
+        (
+            ONE_TOLD,
+            "0: cancelled",
+            "* released 0 Device 487; 1: CANCEL; * released 1 Server; * failed 1 481",
+        ),
+        (TOLD, "1: talked 489", ""),
+        (&format!("{TOLD}\n> 1: talked 489"), "2: talked 405", "* failed 1 489 Device"),
+        (&format!("{TOLD}\n> 1: talked 489"), "2: talked 200", "* done 1"),
+        (&format!("{TOLD}\n> 1: talked 200"), "2: talked 489", ""),
+        (&format!("{TOLD}\n> 1: talked 489"), "2: failed 486", "* failed 1 489 Device"),
+        (&format!("{TOLD}\n> 1: talked 489\n> 2: talked 489"), "1: failed 486", ""),
+        (&format!("{TOLD}\n> 1: failed 486"), "2: talked 489", "* failed 1 489 Device"),
+        (&format!("{TOLD}\n> 1: failed 486"), "1: talked 200", ""),
+        (RINGING, "1: talked 200", ""),
+        (&format!("{ONE_TOLD}\n> 1: talked 200"), "1: talked 489", ""),
+    ]);
+}
+
+#[test]
+fn a_device_that_rings_only_later_is_waited_for() {
+    let mut scene = Scene::run(TO_ANSWER);
+    assert_eq!(scene.step("1: progress 180"), "* alerting 1; 0: 180; 1: NOTIFY talk");
+    assert_eq!(scene.step("1: talked 489"), "");
+    assert_eq!(scene.step("2: progress 180"), "2: NOTIFY talk");
+    assert_eq!(scene.step("2: talked 200"), "* done 1");
+}
 
 #[test]
 fn a_wish_that_comes_before_the_device_rings_is_told_when_it_does() {
@@ -129,9 +184,9 @@ fn a_wish_that_comes_before_the_device_rings_is_told_when_it_does() {
         (
             TO_ANSWER,
             "1: answered b",
-            "1: ACK; 0: 200 b; 2: CANCEL elsewhere; * connected 1; * connected 0",
+            "1: ACK; 0: 200 b; 2: CANCEL elsewhere; * connected 1; * connected 0; * done 1",
         ),
-        ("> make 0 a1\n> answer 0", "1: progress 180", "* alerting 0; 1: NOTIFY talk"),
+        ("> make 0 a1\n> answer 1 0", "1: progress 180", "* alerting 0; 1: NOTIFY talk"),
     ]);
 }
 
@@ -139,8 +194,13 @@ fn a_wish_that_comes_before_the_device_rings_is_told_when_it_does() {
 fn every_device_of_the_party_is_told_to_answer_once() {
     let mut scene = Scene::run(TO_ANSWER);
     assert_eq!(scene.step("1: progress 180"), "* alerting 1; 0: 180; 1: NOTIFY talk");
+    assert_eq!(scene.step("1: talked 200"), "* done 1");
     assert_eq!(scene.step("1: progress 180"), "");
-    assert_eq!(scene.step("2: progress 180"), "2: NOTIFY talk");
+    assert_eq!(
+        scene.step("2: progress 180"),
+        "2: NOTIFY talk",
+        "also when one follows already"
+    );
     assert_eq!(scene.step("2: progress 183 e"), "0: 183 e");
     assert_eq!(
         scene.step("2: answered b"),
@@ -150,11 +210,33 @@ fn every_device_of_the_party_is_told_to_answer_once() {
 }
 
 #[test]
-fn a_second_wish_is_told_again() {
-    let mut scene = Scene::run(RINGING);
-    assert_eq!(scene.step("answer 1"), "1: NOTIFY talk");
-    assert_eq!(scene.step("answer 1"), "1: NOTIFY talk");
-    assert_eq!(scene.step("2: progress 180"), "2: NOTIFY talk");
+fn a_second_wish_is_told_to_those_who_refused() {
+    let mut scene = Scene::run(TOLD);
+    assert_eq!(scene.step("answer 2 1"), "", "they were told");
+    assert_eq!(scene.step("1: talked 503"), "");
+    assert_eq!(scene.step("2: talked 489"), "* failed 1 503 Device; * failed 2 503 Device");
+    assert_eq!(scene.step("answer 3 1"), "1: NOTIFY talk; 2: NOTIFY talk");
+    assert_eq!(scene.step("2: talked 489"), "");
+    assert_eq!(scene.step("1: talked 200"), "* done 3");
+    assert_eq!(scene.step("answer 4 1"), "2: NOTIFY talk; * done 4");
+    assert_eq!(scene.step("answer 3 1"), "* done 3", "asked again under its id");
+}
+
+#[test]
+fn only_so_many_wait_for_an_answer() {
+    let mut scene = Scene::run(ONE_TOLD);
+    for operation in 2..=32 {
+        assert_eq!(scene.step(&format!("answer {operation} 1")), "");
+    }
+    assert_eq!(scene.step("answer 33 1"), "* failed 33 503");
+}
+
+#[test]
+fn nothing_else_waits_for_a_wish() {
+    let mut scene = Scene::run(ONE_TOLD);
+    assert_eq!(scene.step("audio 2 0=1 1=0"), "* done 2");
+    assert_eq!(scene.step("digits 3 0 5"), "* failed 3 481");
+    assert_eq!(scene.step("1: talked 200"), "* done 1");
 }
 
 #[test]
@@ -164,6 +246,8 @@ fn a_wish_outlives_a_crash_of_the_conference() {
     let mut scene = Scene::run(TO_ANSWER);
     scene.conference = scene.conference.clone();
     assert_eq!(scene.step("1: progress 180"), "* alerting 1; 0: 180; 1: NOTIFY talk");
+    scene.conference = scene.conference.clone();
+    assert_eq!(scene.step("1: talked 200"), "* done 1");
 }
 
 #[test]
@@ -171,9 +255,11 @@ fn a_wish_is_its_partys_alone() {
     let mut scene = Scene::run(TALK);
     scene.step("make 2 c");
     scene.step("make 3 d");
-    scene.step("answer 2");
+    scene.step("answer 1 2");
     assert_eq!(scene.step("3: progress 180"), "* alerting 3");
     assert_eq!(scene.step("2: progress 180"), "* alerting 2; 2: NOTIFY talk");
+    assert_eq!(scene.step("3: talked 200"), "");
+    assert_eq!(scene.step("2: talked 489"), "* failed 1 489 Device");
 }
 
 #[test]

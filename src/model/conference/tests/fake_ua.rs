@@ -106,6 +106,9 @@ struct FakeLeg {
     got: Option<Bytes>,
     giving: Option<Bytes>,
     getting: Option<Bytes>,
+    /// It has rung, as the conference knows; it was told to answer and has not said anything to that.
+    rang: bool,
+    told: bool,
     /// It was invited with the plane's offer; it sent early media that the conference heard of.
     to_plane: bool,
     early: bool,
@@ -384,6 +387,8 @@ impl FakeLeg {
             got: None,
             giving: None,
             getting: None,
+            rang: false,
+            told: false,
             to_plane: false,
             early: false,
             refers: Vec::new(),
@@ -503,7 +508,10 @@ impl FakeLeg {
                 Ok(())
             }
             LegCommand::Info { .. } => ensure(self.known == Life::Talking, "not in talk"),
-            LegCommand::Talk => ensure(!self.incoming && self.known == Life::Early, "nothing rings"),
+            LegCommand::Talk => {
+                ensure(!self.incoming && self.known == Life::Early && self.rang, "nothing rings")?;
+                ensure(!std::mem::replace(&mut self.told, true), "it was told already")
+            }
             LegCommand::ReferProgress { refer, status } => {
                 ensure(self.known == Life::Talking, "not in talk")?;
                 ensure(self.refers.contains(&refer.0), "no such transfer")?;
@@ -774,7 +782,12 @@ impl FakeLeg {
                 };
             }
             LegEvent::Failed { .. } | LegEvent::Cancelled { .. } | LegEvent::Ended { .. } => self.known = Life::Over,
-            LegEvent::Progress { status, sdp } => self.early |= (180..199).contains(status) && sdp.is_some(),
+            LegEvent::Progress { status, sdp } => {
+                let rings = (180..199).contains(status);
+                self.rang |= rings;
+                self.early |= rings && sdp.is_some();
+            }
+            LegEvent::Talked { .. } => self.told = false,
             LegEvent::Referred { refer, .. } => self.refers.push(refer.0),
             LegEvent::Info { .. } => {}
         }
@@ -812,7 +825,17 @@ impl FakeLeg {
                 let status = [404, 408, 486, 503, 603, 302, 401][choose(7)];
                 self.finish(failed(status, Some(17)));
             }
+            6 => self.talk(choose),
             _ => {}
+        }
+    }
+
+    /// The device says something to being told to answer, once.
+    fn talk(&mut self, choose: Choose<'_>) {
+        let said = |event: &LegEvent| matches!(event, LegEvent::Talked { .. });
+        if self.told && !self.queue.iter().any(said) {
+            let status = [200, 202, 489, 408, 481][choose(5)];
+            self.queue.push_back(LegEvent::Talked { status });
         }
     }
 
@@ -856,6 +879,7 @@ impl FakeLeg {
                     replaces: None,
                 });
             }
+            22 => self.talk(choose),
             20 if choose(3) == 0 => self.finish(LegEvent::Ended {
                 by_device: choose(2) == 0,
                 q850: Some(16),

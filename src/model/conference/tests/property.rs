@@ -286,7 +286,10 @@ impl World {
                     digits,
                 })
             }
-            4 => self.feed(ConferenceInput::AnswerParty { party }),
+            4 => {
+                self.oracle.asked(operation.0, None);
+                self.feed(ConferenceInput::AnswerParty { operation, party })
+            }
             5 => self.feed(ConferenceInput::ConnectParty { party }),
             6 => {
                 let transfers = &self.oracle.transfers;
@@ -535,7 +538,8 @@ fn any_event(choose: &mut dyn FnMut(usize) -> usize) -> LegEvent {
     let status = [0, 100, 180, 183, 200, 302, 401, 408, 481, 486, 503, 603, 999][choose(13)];
     let sdp = (choose(2) == 0).then(|| Bytes::from_static(b"sdp"));
     let q850 = [None, Some(0), Some(255)][choose(3)];
-    match choose(10) {
+    match choose(11) {
+        10 => LegEvent::Talked { status },
         0 => LegEvent::Progress { status, sdp },
         1 => LegEvent::Answered { sdp },
         2 => LegEvent::Failed {
@@ -601,6 +605,7 @@ fn operation_of(input: &ConferenceInput) -> Option<(Option<u64>, u32)> {
     match input {
         ConferenceInput::SetAudio { operation, .. }
         | ConferenceInput::SendDigits { operation, .. }
+        | ConferenceInput::AnswerParty { operation, .. }
         | ConferenceInput::Take {
             operation, given: None, ..
         } => Some((None, operation.0)),
@@ -615,7 +620,8 @@ fn any_request(party: PartyId, choose: &mut dyn FnMut(usize) -> usize) -> Confer
         party: PartyId(party),
         sources: (0..party).map(|other| AudioSource::Party(PartyId(other))).collect(),
     };
-    match choose(8) {
+    match choose(9) {
+        8 => ConferenceInput::AnswerParty { operation, party },
         0 | 1 => ConferenceInput::SetAudio {
             operation,
             plan: AudioPlan {

@@ -64,7 +64,7 @@ fn what_recovery_does_not_need_changes_no_snapshot() {
         (ALONE, "> make 0 a1\n> 1: answered a\n> 1: flowing\n> wait 9999"),
         (PASSED, PASSED_BARE),
         (THIRD_CALLED, "> make 0 a1\n> 1: answered a\n> make 1 b\n> 2: failed 486"),
-        (THIRD_CALLED, "> make 0 a1\n> 1: answered a\n> make 1 b\n> answer 1"),
+        (THIRD_CALLED, "> make 0 a1\n> 1: answered a\n> make 1 b\n> answer 1 1"),
     ] {
         let [one, other] = [one, other].map(|state| kept(&Scene::run(state).conference));
         assert!(one.is_some() && one == other, "{one:?} {other:?}");

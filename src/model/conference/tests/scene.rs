@@ -6,7 +6,7 @@
 //! | `offered P [SDP]` | a call comes in on leg 0 |
 //! | `make P C1,C2 [auto] [ring=MS]` | MakeParty with these contacts (`-`: none) |
 //! | `release P [STATUS]`, `release-all [STATUS]` | the T-Server side |
-//! | `L: progress 180 [SDP]`, `L: answered [SDP]`, `L: failed 486 [Q850]` | an outgoing leg |
+//! | `L: progress 180 [SDP]`, `L: answered [SDP]`, `L: failed 486 [Q850]`, `L: talked 200` | an outgoing leg |
 //! | `L: acked [SDP]`, `L: cancelled` | an incoming leg |
 //! | `L: reoffered [SDP]`, `L: re-answered [SDP]`, `L: re-failed 488`, `L: info TEXT`, `L: ended [Q850]`, `L: lost` | a leg in talk |
 //! | `wait MS` | time goes by, then Timeout |
@@ -15,7 +15,7 @@
 //! | `crash [L,L]` | begins anew from the snapshot, with the sessions of these legs (all of them, where none are named) |
 //! | `set anchored`, `set descend`, `set small` | begins anew with this setting |
 //! | `audio OP P=S,S P=-` | SetAudio; a source is a party's number, `music`, `busy`, `file` |
-//! | `digits OP P 12`, `answer P`, `connect P` | the other requests |
+//! | `digits OP P 12`, `answer OP P`, `connect P` | the other requests |
 //! | `transfer L R`, `progress T STATUS` | a REFER that was looked up, and what the T-Server side says of it |
 //! | `give P OP`, `take OP P LEG [held]` (`-`: nothing given) | MoveParty |
 //! | `L: held SDP`, `L: referred R`, `L: failed 302 >URI` | more of a leg |
@@ -202,7 +202,8 @@ impl Scene {
                 digits: rest[2].into(),
             },
             "answer" => ConferenceInput::AnswerParty {
-                party: PartyId(number(0)),
+                operation: OperationId(number(0)),
+                party: PartyId(number(1)),
             },
             "connect" => ConferenceInput::ConnectParty {
                 party: PartyId(number(0)),
@@ -343,6 +344,7 @@ fn event(words: &[&str]) -> LegEvent {
         },
         "re-answered" => LegEvent::ReinviteAnswered { sdp },
         "re-failed" => LegEvent::ReinviteFailed { status: status() },
+        "talked" => LegEvent::Talked { status: status() },
         "info" => LegEvent::Info {
             content_type: "application/dtmf-relay".into(),
             body: sdp.expect("a body"),
@@ -475,7 +477,11 @@ fn show_notification(notification: &LinkNotification) -> String {
         LinkNotification::PromptEnded { party, .. } => format!("prompt-ended {party}"),
         LinkNotification::OperationDone { operation, .. } => format!("done {}", operation.0),
         LinkNotification::OperationFailed { operation, cause, .. } => {
-            format!("failed {} {}", operation.0, cause.sip_status.unwrap_or_default())
+            let by = match cause.by {
+                ReleasedBy::Device => " Device",
+                ReleasedBy::Server | ReleasedBy::Network => "",
+            };
+            format!("failed {} {}{by}", operation.0, cause.sip_status.unwrap_or_default())
         }
     }
 }

@@ -155,9 +155,7 @@ impl Chaos {
             Act::RejectReinvite(session) => ua.reject_reinvite(now, session, 488),
             Act::Info(session) => ua.info(now, session, "text/plain", "x".into()),
             Act::Bye(session) => ua.bye(now, session, None),
-            Act::Talk(session) => {
-                ua.talk(now, session);
-            }
+            Act::Talk(session) => ua.talk(now, session),
             Act::Refer(session) => ua.send_refer(now, session, "<sip:carol@tandem.test>", &[]),
             Act::ReferProgress(refer, status) => ua.refer_progress(now, refer, status),
         }
@@ -231,6 +229,7 @@ impl Chaos {
             | UaEvent::ReinviteCancelled { session }
             | UaEvent::ReinviteFailed { session, .. }
             | UaEvent::Info { session, .. }
+            | UaEvent::Talked { session, .. }
             | UaEvent::Failed { session, .. }
             | UaEvent::Cancelled { session, .. }
             | UaEvent::Ended { session, .. } => session,

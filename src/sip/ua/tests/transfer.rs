@@ -486,19 +486,6 @@ fn a_ringing_device_is_found_by_the_dialog_it_was_told_of() {
     assert_eq!(incoming, 1);
 }
 
-#[test]
-fn a_caller_is_asked_to_go_on_with_its_call_unless_its_invite_forbids() {
-    for (allow, expected) in [("INVITE, NOTIFY", Talk::Sent), ("INVITE, BYE", Talk::Unsupported)] {
-        let mut peer = Peer::new();
-        peer.deliver(Request::new(Method::Invite, "in").header("Allow", allow).finish());
-        peer.sent();
-        let session = peer.events.iter().find_map(incoming).unwrap();
-        peer.agent.accept(peer.now, session, sdp());
-        peer.sent();
-        assert_eq!(peer.agent.talk(peer.now, session), expected);
-    }
-}
-
 /// RFC 3891 s.3.
 #[test]
 fn what_may_be_replaced_follows_the_rules() {
