@@ -321,7 +321,7 @@ pub fn describe() {
     );
     describe_counter!(
         "tandem_conference_resources_retired_total",
-        "Conference resources given up: worn out, beyond the size of the pool, or lost in a crash."
+        "Conference resources given up: worn out, not cached, or lost in a crash."
     );
     describe_gauge!("tandem_sip_registrations_active", "Registered contacts.");
     describe_counter!(

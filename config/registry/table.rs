@@ -242,7 +242,7 @@ options! {
         "How many conferences each connector keeps made in advance: 1.2 times the most calls at a time, divided by the connectors that are \
          always there. (`conference-pool-size` of the seed.)";
     "conference.caching_enabled" App, Boolean, Value("true"), AfterRestart, "seed 002 line 846":
-        "Whether a conference that has ended is used again. (`caching-enabled` of the seed.)";
+        "Whether a conference that has ended is used again, whether it was made in advance or for a call. (`caching-enabled` of the seed.)";
     "conference.reuse_avcall" App, integer(0, 1_000_000), Value("0"), AfterRestart, "seed 002 line 1305":
         "How many times a conference is used again before it is given up; 0: as often as it is wanted. (`reuse-avcall` of the seed.)";
     "conference.uri_pattern" App, NumberedUri, Absent, AfterRestart, "seed 002 line 1089":

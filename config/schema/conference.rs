@@ -14,7 +14,7 @@ pub struct Conference {
     pub max_parties: usize,
     /// How many conferences each connector keeps made in advance.
     pub pool_size: usize,
-    /// Whether a conference that has ended is used again.
+    /// Whether a conference that has ended is used again, whether it was made in advance or for a call.
     pub caching_enabled: bool,
     /// How many times a conference is used again before it is given up; 0: as often as it is wanted.
     pub reuse_avcall: u32,

@@ -71,6 +71,7 @@ pub fn plan(config: &Config, listeners: Vec<Listener>, cores: usize) -> Result<P
         pool: PoolSettings {
             pool_size: config.conference.pool_size,
             caching_enabled: config.conference.caching_enabled,
+            most: config.sip.max_sessions,
             reuse_limit: config.conference.reuse_avcall,
             services: config
                 .conference

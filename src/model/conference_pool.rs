@@ -4,8 +4,10 @@
 //! A resource serves one call at a time. It belongs to a conference service, one of those that `uri-pattern` and `count` name; the pool
 //! spreads its resources evenly over them. Pure: the shell makes what [`ConferencePool::missing`] asks for, outside the path of a call.
 //!
-//! Invariants: a resource is idle or with one call, never both; a call is never refused for want of a resource, the pool grows instead
-//! (what it grew by is not kept beyond `pool_size`); no resource is used more than `reuse_limit` times over.
+//! Invariants: a resource is idle or with one call, never both; a call is never refused for want of a resource, the pool grows instead. What it
+//! grew by stays for later calls ("the Connector does not delete these conference resources after each call is completed", line 2118): so
+//! there are never more than there were calls at once, or `pool_size`, nor more than `most`. No resource is used more than `reuse_limit`
+//! times over. None expires with time, as nobody else's server keeps them.
 //!
 //! It knows no actor and no SIP.
 
@@ -16,8 +18,10 @@ use std::sync::Arc;
 pub struct PoolSettings {
     /// `conference-pool-size`: how many resources stand ready. 0: each is made when a call needs it.
     pub pool_size: usize,
-    /// `caching-enabled`: whether a resource serves another call after its first.
+    /// `caching-enabled`: whether a resource serves another call after its first, of the pool or not.
     pub caching_enabled: bool,
+    /// How many resources are kept at most: as many calls as the connector may have. What `pool_size` asks for is kept in any case.
+    pub most: usize,
     /// `reuse-avcall`: how often it does at most; 0 for any number of times.
     pub reuse_limit: u32,
     /// `uri-pattern` and `count`: the conference services by name, in order. Empty where none are configured.
@@ -29,6 +33,7 @@ impl Default for PoolSettings {
         Self {
             pool_size: 0,
             caching_enabled: true,
+            most: 10_000,
             reuse_limit: 0,
             services: Vec::new(),
         }
@@ -77,7 +82,7 @@ pub struct PoolCounts {
     pub ready: u64,
     /// Calls for which one had to be made.
     pub made: u64,
-    /// Resources that were given up: worn out, beyond the size of the pool, or lost with a crash.
+    /// Resources that were given up: worn out, not cached, too many, or lost with a crash.
     pub retired: u64,
 }
 
@@ -142,7 +147,7 @@ impl<T> ConferencePool<T> {
     pub fn give_back(&mut self, resource: Resource, made: T) -> Option<T> {
         self.in_use = self.in_use.saturating_sub(1);
         let fresh = self.settings.reuse_limit == 0 || resource.uses <= self.settings.reuse_limit;
-        let room = self.idle.len() + self.in_use < self.settings.pool_size;
+        let room = self.idle.len() + self.in_use < self.settings.pool_size.max(self.settings.most);
         if self.settings.caching_enabled && fresh && room {
             self.idle.push((resource, made));
             return None;
@@ -207,6 +212,7 @@ mod tests {
         let mut pool = ConferencePool::new(PoolSettings {
             pool_size,
             caching_enabled,
+            most: 4,
             reuse_limit,
             services: services.iter().map(|name| (*name).into()).collect(),
         });
@@ -254,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn it_grows_under_load_and_shrinks_again() {
+    fn it_grows_under_load_and_keeps_what_it_may() {
         let mut pool = pool(2, true, 0, &[]);
         let taken: Vec<_> = (0..5).map(|_| pool.take().0).collect();
         assert_eq!(
@@ -266,8 +272,22 @@ mod tests {
         }
         assert_eq!(
             (pool.figures().idle, pool.figures().in_use, pool.figures().counts.retired),
-            (2, 0, 3)
+            (4, 0, 1)
         );
+        assert_eq!((pool.take().1, pool.missing()), (Some(()), 0));
+    }
+
+    #[test]
+    fn calls_one_after_the_other_share_one_resource_without_a_pool() {
+        for (caching_enabled, made, retired) in [(true, 1, 0), (false, 4, 4)] {
+            let mut pool = pool(0, caching_enabled, 0, &[]);
+            for _ in 0..4 {
+                let (resource, _) = pool.take();
+                pool.give_back(resource, ());
+            }
+            let counts = pool.figures().counts;
+            assert_eq!((counts.made, counts.ready, counts.retired), (made, 4 - made, retired));
+        }
     }
 
     #[test]
@@ -312,7 +332,8 @@ mod tests {
                 }
                 prop_assert_eq!(pool.figures().in_use, taken.len());
                 prop_assert_eq!(pool.load.iter().sum::<usize>(), pool.figures().idle + taken.len());
-                prop_assert!(pool.figures().idle <= size);
+                prop_assert!(pool.figures().idle <= size.max(4));
+                prop_assert!(caching || pool.figures().idle <= size);
                 prop_assert!(limit == 0 || taken.iter().all(|resource| resource.uses <= limit + 1));
             }
         }

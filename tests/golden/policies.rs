@@ -285,7 +285,7 @@ async fn pool_is(server: &Server, expected: [f64; 5]) {
 }
 
 #[tokio::test]
-async fn a_pool_of_conferences_grows_under_load_and_shrinks_again() {
+async fn a_pool_of_conferences_grows_under_load_and_is_used_again() {
     let setup = Setup::new().tables("[connectors]\ncount = 1\n[conference]\npool_size = 2\nreuse_avcall = 1");
     let (mut stage, phones) = Stage::with(setup, &["1001", "1002"]).await;
     let [alice, bob] = &phones;
@@ -299,9 +299,9 @@ async fn a_pool_of_conferences_grows_under_load_and_shrinks_again() {
     for call in calls {
         alice.hangs_up(call).await;
     }
-    pool_is(&stage.server, [2.0, 0.0, 2.0, 2.0, 2.0]).await;
-    // A resource that has been used once more than allowed is replaced by a fresh one.
-    for _ in 0..2 {
+    pool_is(&stage.server, [4.0, 0.0, 2.0, 2.0, 0.0]).await;
+    // A resource that has been used once more than allowed is given up, and replaced by a fresh one where the pool needs it.
+    for _ in 0..3 {
         let (_, there, here) = stage.talk(alice, bob).await;
         alice.hangs_up(there).await;
         bob.is_over(here).await;
