@@ -29,9 +29,10 @@ use rand::RngCore;
 use serde::{Deserialize, Serialize};
 use tandem_model::connector::{Peer, SipAddress};
 use tandem_model::{ConnectorId, DnId};
-use tandem_sip::edge::{Edge, Forward, Refusal};
+use tandem_sip::edge::{Edge, Forward, Presence, Refusal};
 use tandem_sip::flow::{Flow, Hop, Transport};
 use tandem_sip::message::{Message, Method, Uri};
+use tandem_sip::registrar::Device;
 use tandem_sip::ua::{Listener, tag_owner};
 
 use crate::devices::Devices;
@@ -78,6 +79,8 @@ pub struct Here<'a> {
     pub available: bool,
     /// What it remembers of what it has passed on.
     pub memory: &'a mut Memory,
+    /// Which devices are registered here, and which connections are closed.
+    pub presence: &'a dyn Presence,
     /// Whether a request is a copy, or the CANCEL, of one that it serves.
     pub is_serving: &'a mut dyn FnMut(&Message) -> bool,
 }
@@ -218,9 +221,9 @@ impl Neighbours {
             .map_or_else(|| from.peer.ip(), |known| known.edge.source(request, from))
     }
 
-    /// The Route value by which the others reach the device behind a flow.
-    pub fn route(&self, device: &Flow) -> Option<String> {
-        self.read()?.edge.route(device)
+    /// The Route value by which the others reach that device, behind a flow.
+    pub fn route(&self, flow: &Flow, device: &Device) -> Option<String> {
+        self.read()?.edge.route(flow, device)
     }
 
     /// What this process listens on, as the others reach it.
@@ -243,7 +246,7 @@ impl Neighbours {
         if message.is(&Method::Bye) {
             here.memory.is_over(message.call_id().unwrap_or_default());
         }
-        match known.edge.routed(message, from) {
+        match known.edge.routed(message, from, here.presence) {
             Some(Ok(forward)) => Way::On(forward),
             // A token may have been made with a secret that is about to come back.
             Some(Err(Refusal::Foreign | Refusal::Forged)) if !known.introduced => Way::Later,
@@ -338,7 +341,7 @@ impl Known {
         if before.is_none() && begins && (here.is_serving)(request) {
             return Way::Here;
         }
-        match self.edge.outward(request, from, hop) {
+        match self.edge.outward(request, from, hop, here.presence) {
             Ok(forward) => {
                 if let Some(key) = key.filter(|_| invite) {
                     here.memory.goes_to(&key, to);

@@ -16,6 +16,7 @@
 //! | `SendAfter` | conferences | what a leg said before it was given away, for the conference that has it now |
 //! | `EndAway` | other connectors | ends what a crashed conference of theirs left behind here |
 //! | `Respond` | registrar | answers a REGISTER |
+//! | `DeviceArrived` | registrars | its sessions are reached over its new connection |
 //! | `Resolved`, `FlowFailed` | resolver, transports | into the user agent |
 //! | `ConferenceOver` | conferences | takes the resource back |
 //! | `ConferenceDown` | supervision | ends what a crashed conference left behind |
@@ -243,7 +244,21 @@ impl ConnectorActor {
             event @ (UaEvent::Subscribed { .. } | UaEvent::SubscriptionRefreshed { .. } | UaEvent::SubscriptionEnded { .. }) => {
                 self.subscription(event)
             }
+            UaEvent::OutOfReach { session } => self.out_of_reach(session),
             event => self.leg_event(event),
+        }
+    }
+
+    /// Whether the device of a session may come back its registration says. Nobody else does.
+    fn out_of_reach(&mut self, session: SessionId) {
+        let mut shard = self.parts.shard.borrow_mut();
+        let Some(device) = shard.ua.device_of(session).cloned() else {
+            return;
+        };
+        match target::whereabouts(&self.parts.directory.locations, &device, now()) {
+            None => shard.ua.give_up(now(), session),
+            Some(None) => {}
+            Some(Some(flow)) => shard.ua.move_session(now(), session, flow),
         }
     }
 
@@ -299,6 +314,10 @@ impl ConnectorActor {
         let mut headers = identity::forwardings(&invite.request);
         headers.extend(self.parts.pass_through.select(&invite.request));
         headers.retain(|(name, _)| !caller.privacy.takes_away(name));
+        let locations = &self.parts.directory.locations;
+        if let Some(device) = target::caller(locations, &caller.id, &invite.request, invite.flow) {
+            shard.ua.set_device(session, device);
+        }
         let offered = OfferedCall {
             from: caller.id,
             presentation: caller.presentation,
@@ -618,6 +637,7 @@ impl Handler<ConnectorMessage> for ConnectorActor {
                 to,
             } => self.locate(&dialog, &asking, (conference, leg), refer, to),
             ConnectorMessage::Respond { id, status, headers } => self.respond(id, status, &headers),
+            ConnectorMessage::DeviceArrived(arrival) => self.parts.shard.borrow_mut().ua.device_arrived(now(), &arrival),
             ConnectorMessage::Resolved { id, hops } => self.parts.shard.borrow_mut().ua.resolved(now(), id, hops),
             ConnectorMessage::FlowFailed { flow, connection } => self.flow_failed(&flow, connection),
             ConnectorMessage::ConferenceOver { conference } => self.conference_over(conference, ctx),

@@ -4,15 +4,20 @@
 //! Invariant: a request that cannot go on is answered here, or left to be sent again; nothing of it is kept. In a server of one process no
 //! message is looked at.
 
+use std::cell::RefCell;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use tandem_sip::edge::Refusal;
+use tandem_sip::edge::{Presence, Refusal};
 use tandem_sip::flow::Flow;
-use tandem_sip::message::{Message, Method};
+use tandem_sip::message::{Message, Method, Uri};
+use tandem_sip::registrar::Binding;
 
 use super::Shard;
 use super::connector_actor::ConnectorActor;
 use super::message::Received;
+use crate::devices::Devices;
+use crate::directory::Directory;
 use crate::metrics::Metrics;
 use crate::neighbours::{Here, Way};
 use crate::now;
@@ -25,6 +30,27 @@ pub(super) struct Passed {
     request: Message,
 }
 
+/// The devices that are registered with this process.
+struct Registered<'a> {
+    devices: &'a Devices,
+    directory: &'a Directory,
+    is_closed: &'a dyn Fn(&Flow) -> bool,
+}
+
+impl Presence for Registered<'_> {
+    fn bindings(&self, uri: &str) -> (Arc<str>, Arc<[Binding]>) {
+        let Ok(uri) = Uri::parse(uri) else {
+            return (uri.into(), Arc::from([]));
+        };
+        let dn = self.devices.dn_of(&uri);
+        (dn.as_str().into(), self.directory.locations.bindings(&dn))
+    }
+
+    fn is_closed(&self, flow: &Flow) -> bool {
+        (self.is_closed)(flow)
+    }
+}
+
 impl ConnectorActor {
     /// Passes a message on that is for somebody else; any other one is given back.
     pub(super) fn at_edge(&mut self, received: Received) -> Option<Received> {
@@ -35,13 +61,21 @@ impl ConnectorActor {
         let Received { flow, message } = received;
         let mut shard = self.parts.shard.borrow_mut();
         let Shard { id, ua, memory, .. } = &mut *shard;
+        // Asked about two things, one at a time.
+        let ua = RefCell::new(ua);
         let mut here = Here {
             devices: &self.parts.devices,
             available: directory.shards.state(*id).is_available(),
             memory,
-            is_serving: &mut |request| ua.is_serving(request),
+            presence: &Registered {
+                devices: &self.parts.devices,
+                directory: &directory,
+                is_closed: &|flow| ua.borrow().is_closed(flow),
+            },
+            is_serving: &mut |request| ua.borrow_mut().is_serving(request),
         };
-        match directory.neighbours.way(&mut here, &message, flow) {
+        let way = directory.neighbours.way(&mut here, &message, flow);
+        match way {
             Way::Here => return Some(Received { flow, message }),
             Way::On(forward) => {
                 Metrics::of_process().sent(&forward.bytes);
@@ -52,7 +86,7 @@ impl ConnectorActor {
                     self.passed.push(Passed { to, from: flow, request });
                 }
             }
-            Way::Refused(refusal) => ua.turn_back(flow, &message, refusal.status()),
+            Way::Refused(refusal) => ua.into_inner().turn_back(flow, &message, refusal.status()),
             Way::Later => {}
         }
         count(&message);

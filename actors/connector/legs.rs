@@ -8,6 +8,7 @@ use tandem_model::leg::{AckBody, ContactVia, Description, Direction, LegCommand,
 use tandem_model::link::{ForwardReason, Forwarded};
 use tandem_model::{ConferenceId, LegId};
 use tandem_sip::identity::{self, Identity, IdentityStyle, Presented, Privacy, Towards, Trust};
+use tandem_sip::registrar::Device;
 use tandem_sip::session;
 use tandem_sip::ua::{Invite, ReferKey, SessionId, UaEvent};
 
@@ -58,6 +59,7 @@ pub fn leg_event(event: UaEvent) -> Option<(SessionId, LegEvent, bool)> {
         UaEvent::ReinviteCancelled { .. } => return None,
         UaEvent::Incoming { .. }
         | UaEvent::Referred { .. }
+        | UaEvent::OutOfReach { .. }
         | UaEvent::Subscribed { .. }
         | UaEvent::SubscriptionRefreshed { .. }
         | UaEvent::SubscriptionEnded { .. }
@@ -82,6 +84,7 @@ pub fn session_of(event: &UaEvent) -> Option<SessionId> {
         | UaEvent::Info { session, .. }
         | UaEvent::Talked { session, .. }
         | UaEvent::Referred { session, .. }
+        | UaEvent::OutOfReach { session }
         | UaEvent::Ended { session, .. } => Some(*session),
         UaEvent::Subscribed { .. }
         | UaEvent::SubscriptionRefreshed { .. }
@@ -108,11 +111,12 @@ pub fn carry_out(
             ContactVia::Binding(_) | ContactVia::Elsewhere { .. } => (Trust::Untrusted, "rc"),
         };
         let side = Side {
+            device: target::device(locations, contact),
             headers: devices.headers(contact.via.dn()),
             trust,
             kind,
         };
-        return make_leg(shard, invite, &side, now, conference, leg, command);
+        return make_leg(shard, invite, side, now, conference, leg, command);
     }
     // A command that crossed the end of its leg has nobody to go to.
     let session = shard.session_of(conference, leg)?;
@@ -166,6 +170,8 @@ pub fn carry_out(
 
 /// To whom a new leg goes.
 struct Side<'a> {
+    /// Which device that is, where it may connect anew.
+    device: Option<Device>,
     /// The headers that stand in every INVITE sent there.
     headers: &'a [(Arc<str>, Arc<str>)],
     /// Whether it is trusted with who calls. A device is not: a person reads what it shows.
@@ -178,7 +184,7 @@ struct Side<'a> {
 fn make_leg(
     shard: &mut Shard,
     invite: Option<Invite>,
-    side: &Side<'_>,
+    side: Side<'_>,
     now: Instant,
     conference: ConferenceId,
     leg: LegId,
@@ -237,6 +243,9 @@ fn make_leg(
         Description::Anchored => None,
     });
     let session = shard.ua.invite(now, invite);
+    if let Some(device) = side.device {
+        shard.ua.set_device(session, device);
+    }
     // The T-Server side's span has the call's own ids; this line joins them to the leg.
     tracing::info!(%conference, %conversation_id, sip_call_id = shard.ua.session_call_id(session), "leg invited");
     shard.add_session(session, conference, leg, party, description);

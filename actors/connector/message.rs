@@ -8,6 +8,7 @@ use tandem_model::link::{LinkNotification, LinkRequest};
 use tandem_model::{ConferenceId, DnId, LegId};
 use tandem_sip::flow::{ConnectionId, Flow, Hop};
 use tandem_sip::message::Message;
+use tandem_sip::registrar::Arrival;
 use tandem_sip::ua::{ReplacesDialog, ResolveId, ServerRequestId, UaStats};
 
 use super::conference::{ConferenceActor, Moving};
@@ -74,6 +75,7 @@ pub enum ConnectorMessage {
         status: u16,
         headers: Vec<(Arc<str>, Arc<str>)>,
     },
+    DeviceArrived(Arrival),
     Resolved {
         id: ResolveId,
         hops: Vec<Hop>,

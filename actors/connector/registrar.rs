@@ -5,7 +5,7 @@
 //!
 //! | message | effect |
 //! |---|---|
-//! | [`RegisterRequest`] | an authenticated REGISTER: answered through the Connector; changes are published in `Locations` and told up the link |
+//! | [`RegisterRequest`] | an authenticated REGISTER: answered through the Connector; changes are published in `Locations` and told up the link, a new connection to the connectors |
 //! | [`RegistrarMessage::ConnectionClosed`] | bindings over that connection go |
 //! | [`RegistrarMessage::Recovered`] | what the process before has kept is published |
 //! | [`RegistrarMessage::Restore`] | what the T-Server has given back is taken, where nothing newer is there, and published |
@@ -28,7 +28,7 @@ use tandem_model::connector::DnContact;
 use tandem_model::link::LinkNotification;
 use tandem_model::{Anchor, ConnectorId, DnId};
 use tandem_sip::flow::{ConnectionId, Flow};
-use tandem_sip::registrar::{Binding, Bindings, Register, RegisterOutcome, Registrar};
+use tandem_sip::registrar::{Arrival, Binding, Bindings, Device, Register, RegisterOutcome, Registrar};
 use tandem_sip::ua::ServerRequestId;
 
 use super::drain::{DrainMessage, pass_on};
@@ -158,7 +158,7 @@ impl RegistrarActor {
         let mut notifications = Vec::with_capacity(changed.len());
         for dn in changed {
             let bindings = machine.bindings(dn.as_str(), now());
-            let contacts = bindings.iter().map(|binding| self.contact(binding)).collect();
+            let contacts = bindings.iter().map(|binding| self.contact(&dn, binding)).collect();
             let before = self.parts.directory.locations.bindings(&dn).len();
             Metrics::of_process()
                 .registrations
@@ -171,13 +171,27 @@ impl RegistrarActor {
         }
     }
 
+    /// The sessions of a device that has connected anew are to be found there, whichever connector has them.
+    fn tell_of_arrival(&self, dn: &DnId, flow: Flow, before: &[Binding]) {
+        let directory = &self.parts.directory;
+        let Some(arrival) = Arrival::of(dn.as_str(), flow, before, directory.locations.bindings(dn)) else {
+            return;
+        };
+        for connector in directory.connectors() {
+            // Unbounded post: one for each registration over a new connection.
+            connector.do_send(ConnectorMessage::DeviceArrived(arrival.clone()));
+        }
+    }
+
     /// A binding as the T-Server side is told of it. Nobody needs a way to it where there is no other connector.
-    fn contact(&self, binding: &Binding) -> DnContact {
+    fn contact(&self, dn: &DnId, binding: &Binding) -> DnContact {
         let neighbours = &self.parts.directory.neighbours;
-        let route = neighbours.route(&binding.flow).map(|edge| {
-            let edge = Arc::from(edge);
-            std::iter::once(edge).chain(binding.path.iter().cloned()).collect()
-        });
+        let route = neighbours
+            .route(&binding.flow, &Device::of(dn.as_str(), binding))
+            .map(|edge| {
+                let edge = Arc::from(edge);
+                std::iter::once(edge).chain(binding.path.iter().cloned()).collect()
+            });
         DnContact {
             uri: binding.uri.clone(),
             route: route.unwrap_or_default(),
@@ -364,13 +378,17 @@ impl Handler<RegisterRequest> for RegistrarActor {
     type Result = ();
 
     fn handle(&mut self, message: RegisterRequest, ctx: &mut Context<Self>) {
+        let before = self.parts.directory.locations.bindings(&message.dn);
         let outcome = match Register::from_message(&message.request, message.flow) {
             Ok(register) => self.parts.machine.borrow_mut().handle(now(), message.dn.as_str(), register),
             Err(refusal) => refusal.into(),
         };
         let refreshed = self.keep() && self.parts.directory.neighbours.may_be();
         if outcome.changed || refreshed {
-            self.publish(vec![message.dn]);
+            self.publish(vec![message.dn.clone()]);
+        }
+        if outcome.changed {
+            self.tell_of_arrival(&message.dn, message.flow, &before);
         }
         self.answer(message.id, &outcome);
         self.arm(ctx);

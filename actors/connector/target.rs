@@ -1,11 +1,15 @@
 //! Where calls lead on the SIP side: what was dialled, which contacts a party has, how each of them is invited. No state.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use tandem_model::DnId;
 use tandem_model::connector::DnContact;
 use tandem_model::leg::{Contact, ContactVia};
-use tandem_model::link::PartyTarget;
-use tandem_sip::message::{Message, Uri};
+use tandem_model::link::{CallerId, PartyTarget};
+use tandem_sip::flow::Flow;
+use tandem_sip::message::{HeaderName, Message, Uri};
+use tandem_sip::registrar::{Binding, Device};
 use tandem_sip::ua::Invite;
 
 use crate::devices::Devices;
@@ -97,6 +101,33 @@ pub fn invitation(devices: &Devices, locations: &Locations, contact: &Contact) -
     }
 }
 
+/// The device of a contact, where it is reached over a connection that it has opened.
+pub fn device(locations: &Locations, contact: &Contact) -> Option<Device> {
+    let ContactVia::Binding(dn) = &contact.via else { return None };
+    let bindings = locations.bindings(dn);
+    let binding = bindings.iter().find(|binding| binding.uri == contact.uri)?;
+    let connects = binding.flow.transport.is_reliable() && binding.path.is_empty();
+    connects.then(|| Device::of(dn.as_str(), binding))
+}
+
+/// The device of ours that an INVITE came from, where that is over a connection of its own.
+pub fn caller(locations: &Locations, from: &CallerId, invite: &Message, flow: Flow) -> Option<Device> {
+    let CallerId::Extension(dn) = from else { return None };
+    let alone = invite.headers(HeaderName::Via).nth(1).is_none();
+    let contact = invite.contact().filter(|_| alone && flow.connection.is_some())?;
+    Some(Device::of_caller(dn.as_str(), contact.uri, flow, &locations.bindings(dn)))
+}
+
+/// Whether a device is registered, so that it may come back; and where, if it is there already.
+pub fn whereabouts(locations: &Locations, device: &Device, now: Instant) -> Option<Option<Flow>> {
+    let bindings = locations.bindings(&DnId::new(&device.aor));
+    let is_own = |binding: &&Binding| binding.expires_at > now && device.has(binding).is_some();
+    let own = || bindings.iter().filter(is_own);
+    own().next()?;
+    let there = own().find(|binding| binding.flow.connection.is_some() && binding.path.is_empty());
+    Some(there.map(|binding| binding.flow))
+}
+
 /// A number as the user part of a URI: what may not stand there as it is (`#` above all) is escaped (RFC 3261 s.25.1).
 fn escape_user(number: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&byte);
@@ -114,11 +145,9 @@ fn escape_user(number: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
-    use tandem_model::DnId;
-    use tandem_sip::flow::{Flow, ListenerId, Transport};
-    use tandem_sip::registrar::Binding;
+    use tandem_sip::flow::{ListenerId, Transport};
 
     use super::*;
 

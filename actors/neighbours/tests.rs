@@ -3,11 +3,13 @@
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tandem_sip::flow::{ConnectionId, ListenerId};
 use tandem_sip::message::{RequestBuilder, ResponseBuilder};
+use tandem_sip::registrar::Binding;
 
 use super::*;
 
@@ -121,6 +123,28 @@ fn room() -> DnId {
     DnId::new("sip:5000@tandem.local")
 }
 
+/// No device is registered.
+struct Nobody;
+
+impl Presence for Nobody {
+    fn bindings(&self, uri: &str) -> (Arc<str>, Arc<[Binding]>) {
+        (uri.into(), Arc::from([]))
+    }
+
+    fn is_closed(&self, _: &Flow) -> bool {
+        false
+    }
+}
+
+fn unknown() -> Device {
+    Device {
+        aor: "sip:1001@tandem.local".into(),
+        uri: "sip:1001@192.0.2.7:5066".into(),
+        instance: None,
+        reg_id: None,
+    }
+}
+
 struct Scene {
     neighbours: Neighbours,
     devices: Devices,
@@ -148,6 +172,7 @@ impl Scene {
             devices: &self.devices,
             available: self.available,
             memory: &mut self.memory,
+            presence: &Nobody,
             is_serving: &mut |_| self.serving,
         };
         self.neighbours.way(&mut here, message, from)
@@ -236,7 +261,7 @@ fn nobody_is_asked_before_the_list_came() {
         assert_eq!(scene.way(&message, device()), expected);
         assert_eq!(scene.way(&message, over_stream), Way::Here, "it is not sent again");
     }
-    let route = scene.neighbours.route(&device()).unwrap();
+    let route = scene.neighbours.route(&device(), &unknown()).unwrap();
     let inward = request_by("BYE", "1001", "x", "10.0.0.2:5060;branch=z9hG4bKtd1", &[("Route", &route)]);
     let far = flow(sip_of(OTHER));
     assert_eq!(scene.way(&inward, far), Way::Later);
@@ -248,7 +273,11 @@ fn nobody_is_asked_before_the_list_came() {
     let Way::On(forward) = scene.way(&inward, far) else { panic!() };
     assert_eq!(forward.flow, device());
     assert_eq!(scene.way(&inward, flow(sip_of(GONE))), Way::Refused(Refusal::Foreign));
-    assert_eq!(Neighbours::default().route(&device()), None, "a server of one process");
+    assert_eq!(
+        Neighbours::default().route(&device(), &unknown()),
+        None,
+        "a server of one process"
+    );
 }
 
 #[test]
@@ -314,7 +343,7 @@ fn a_copy_and_a_cancel_go_after_their_invite_wherever_it_would_go_now() {
 #[test]
 fn a_device_makes_its_next_call_where_it_is_in_one() {
     let mut scene = Scene::new(acquainted());
-    let route = scene.neighbours.route(&device()).unwrap();
+    let route = scene.neighbours.route(&device(), &unknown()).unwrap();
     let from = format!("<sip:1002@tandem.local>;tag={}", tag(OTHER));
     let inward = RequestBuilder::new("INVITE", "sip:1001@192.0.2.7:5066")
         .header("Via", "SIP/2.0/UDP 10.0.0.2:5060;rport;branch=z9hG4bKtd1")
@@ -389,6 +418,7 @@ fn tokens_of_the_process_before_and_of_a_lost_journal_are_good() {
             devices: &scene.devices,
             available: true,
             memory: &mut scene.memory,
+            presence: &Nobody,
             is_serving: &mut |_| false,
         };
         let inward = request("OPTIONS", "1", "", &[("Route", route)]);
@@ -401,7 +431,10 @@ fn tokens_of_the_process_before_and_of_a_lost_journal_are_good() {
         connection: Some(ConnectionId(4)),
         ..device()
     };
-    let (route, stream) = (before.route(&device()).unwrap(), before.route(&of_stream).unwrap());
+    let (route, stream) = (
+        before.route(&device(), &unknown()).unwrap(),
+        before.route(&of_stream, &unknown()).unwrap(),
+    );
     assert!(matches!(reaches(&before, &stream), Way::On(forward) if forward.flow == of_stream));
     let records = kept.0.take();
     assert_eq!(records.len(), 1);

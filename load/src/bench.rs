@@ -374,6 +374,32 @@ impl Bench {
         Ok(())
     }
 
+    /// Where phones have connections: opens each of them again, and registers the phones over them.
+    pub async fn connect_phones_again(&mut self) -> Result<(), String> {
+        if self.common.transport != Transport::Tcp {
+            return Ok(());
+        }
+        let deadline = Instant::now() + SETUP_LIMIT;
+        for index in 0..self.common.sockets {
+            let Some(ip) = self.world.borrow().links.get(index).map(|link| link.local.ip()) else {
+                continue;
+            };
+            let link = loop {
+                let deliver = deliver(Rc::downgrade(&self.world), index);
+                match Link::tcp(SocketAddr::new(ip, 0), self.common.sip, deliver).await {
+                    Ok(link) => break link,
+                    Err(error) if Instant::now() > deadline => return Err(format!("{}: {error}", self.common.sip)),
+                    Err(_) => tokio::time::sleep(TICK).await,
+                }
+            };
+            if let Some(old) = self.world.borrow_mut().links.get_mut(index) {
+                old.go_on_over(link);
+            }
+        }
+        self.world.borrow_mut().lose_registrations();
+        self.register_all(true).await
+    }
+
     /// Whether a process that we started is gone.
     pub fn server_has_ended(&mut self) -> bool {
         match &mut self.ours {
@@ -506,7 +532,7 @@ fn deliver(world: Weak<RefCell<World>>, link: usize) -> impl Fn(Delivery<'_>) + 
         let mut world = world.borrow_mut();
         match what {
             Delivery::Message(bytes, from) => world.on_message(link, bytes, from, Instant::now()),
-            Delivery::Closed(reason) => world.stats.strays.add(format!("SIP connection {link} closed: {reason}")),
+            Delivery::Closed(reason) => world.on_link_closed(link, &reason),
         }
     }
 }

@@ -86,6 +86,11 @@ impl Registration {
         self.ask(None, ids, now, out);
     }
 
+    /// The connection that it was made over is gone; so is what was on its way.
+    pub fn lose(&mut self) {
+        (self.standing, self.flight, self.refresh_at) = (Standing::Idle, None, None);
+    }
+
     /// Unregisters.
     pub fn unregister(&mut self, ids: &mut Ids, now: Instant, out: &mut Vec<Output>) {
         (self.leaving, self.challenged) = (true, false);
@@ -259,6 +264,24 @@ mod tests {
         assert_eq!(bench.answer(&refresh, 401, CHALLENGE), &Standing::Asking);
         let refresh = bench.sent();
         assert!(matches!(bench.answer(&refresh, 401, CHALLENGE), Standing::Failed(_)));
+    }
+
+    #[test]
+    fn a_lost_connection_is_registered_over_anew_and_what_was_on_its_way_is_not_waited_for() {
+        let mut bench = Bench::new();
+        bench.drive(Registration::register);
+        let first = bench.sent();
+        bench.registration.lose();
+        assert_eq!(
+            (bench.registration.standing(), bench.registration.next_due()),
+            (&Standing::Idle, None)
+        );
+        bench.answer(&first, 200, "");
+        assert_eq!(bench.registration.standing(), &Standing::Idle, "it came too late");
+        bench.drive(Registration::register);
+        let again = bench.sent();
+        assert_eq!(again.call_id_header().unwrap(), first.call_id_header().unwrap());
+        assert_eq!(bench.answer(&again, 200, ""), &Standing::Registered);
     }
 
     #[test]

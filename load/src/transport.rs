@@ -75,6 +75,11 @@ impl Link {
         Ok(Self::new(local, Carrier::Tcp(queue)))
     }
 
+    /// Goes on over another connection, which came from another port: who is here keeps the address that it gave.
+    pub fn go_on_over(&mut self, other: Self) {
+        self.carrier = other.carrier;
+    }
+
     fn new(local: SocketAddr, carrier: Carrier) -> Self {
         let dropped = Cell::new(0);
         Self { local, dropped, carrier }

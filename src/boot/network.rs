@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,7 +21,7 @@ pub struct Sockets {
     tcp: Vec<TcpTransport>,
     /// As peers reach them.
     pub listeners: Vec<Listener>,
-    ingress: Arc<OnceLock<Ingress>>,
+    ingress: Arc<Entrance>,
 }
 
 /// A listener that could not be bound.
@@ -46,9 +46,10 @@ impl std::fmt::Display for BindError {
 }
 
 impl Sockets {
-    /// Binds every configured listener. What comes in before [`Self::open`] is dropped: SIP sends again.
+    /// Binds every configured listener. Datagrams that come in before [`Self::open`] are dropped: SIP sends them again. What connections bring
+    /// waits.
     pub fn bind(config: &Config) -> Result<Self, BindError> {
-        let ingress = Arc::new(OnceLock::new());
+        let ingress = Arc::new(Entrance::default());
         let mut sockets = Self {
             udp: Vec::new(),
             tcp: Vec::new(),
@@ -95,7 +96,7 @@ impl Sockets {
             ..TcpConfig::default()
         };
         let ingress = self.ingress.clone();
-        let tcp = TcpTransport::bind(id, bind, settings, Arc::new(move |event| stream_event(&ingress, event)))?;
+        let tcp = TcpTransport::bind(id, bind, settings, Arc::new(move |event| ingress.stream_event(event)))?;
         let local = tcp.local_addr();
         self.tcp.push(tcp);
         Ok(local)
@@ -103,8 +104,7 @@ impl Sockets {
 
     /// From now on what comes in goes to the actors.
     pub fn open(&self, ingress: Ingress) {
-        // Set once by the one who boots; a second time would change nothing.
-        let _ = self.ingress.set(ingress);
+        self.ingress.open(ingress);
     }
 
     /// The way out.
@@ -121,24 +121,57 @@ impl Sockets {
     }
 }
 
-struct Inbound(Arc<OnceLock<Ingress>>);
+/// The most that connections may bring before the actors are there.
+const MAX_EARLY: usize = 65_536;
+
+/// Where what comes in goes to the actors, once they are there. A message on a connection is not sent again by whoever sent it, and that a
+/// connection is gone is told once: both wait, in their order.
+#[derive(Default)]
+struct Entrance {
+    ingress: OnceLock<Ingress>,
+    early: Mutex<Vec<StreamEvent>>,
+}
+
+impl Entrance {
+    fn open(&self, ingress: Ingress) {
+        let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
+        for event in early.drain(..) {
+            stream_event(&ingress, event);
+        }
+        // Set once by the one who boots; a second time would change nothing.
+        let _ = self.ingress.set(ingress);
+    }
+
+    fn stream_event(&self, event: StreamEvent) {
+        if let Some(ingress) = self.ingress.get() {
+            return stream_event(ingress, event);
+        }
+        let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.ingress.get() {
+            Some(ingress) => stream_event(ingress, event),
+            None if early.len() < MAX_EARLY => early.push(event),
+            None => {}
+        }
+    }
+}
+
+struct Inbound(Arc<Entrance>);
 
 impl DatagramSink for Inbound {
     fn datagrams(&mut self, batch: &mut Vec<Datagram>) {
-        if let Some(ingress) = self.0.get() {
+        if let Some(ingress) = self.0.ingress.get() {
             ingress.datagrams(batch.drain(..).map(|datagram| (datagram.flow, datagram.bytes)));
         }
     }
 
     fn unreachable(&mut self, flow: Flow) {
-        if let Some(ingress) = self.0.get() {
+        if let Some(ingress) = self.0.ingress.get() {
             ingress.unreachable(flow);
         }
     }
 }
 
-fn stream_event(ingress: &OnceLock<Ingress>, event: StreamEvent) {
-    let Some(ingress) = ingress.get() else { return };
+fn stream_event(ingress: &Ingress, event: StreamEvent) {
     match event {
         StreamEvent::Message { flow, message } => {
             ingress.message(flow, message);

@@ -3,6 +3,7 @@
 
 mod across;
 mod calls;
+mod connections;
 mod copy;
 mod pools;
 mod restarts;

@@ -14,6 +14,7 @@ fn crash(arguments: &[&str]) {
     let text = format!(
         "[sip]\ndomains = [\"tandem.local\"]\nt1_ms = 50\nt2_ms = 200\nt4_ms = 100\n\
          [[sip.listener]]\ntransport = \"udp\"\nbind = \"127.0.0.1:{sip}\"\n\
+         [[sip.listener]]\ntransport = \"tcp\"\nbind = \"127.0.0.1:{sip}\"\n\
          [cti]\nbind = \"127.0.0.1:{cti}\"\n\
          [[cti.api_key]]\nname = \"load\"\nkey = \"load-key\"\nscopes = [\"cti\", \"read\", \"admin\"]\n\
          [log]\nfilter = \"warn\"\n\
@@ -46,6 +47,22 @@ fn crash(arguments: &[&str]) {
 #[test]
 fn calls_that_are_up_outlive_two_kills() {
     crash(&["--calls", "20", "--rounds", "2", "--rate", "100", "--secs", "0.5"]);
+}
+
+#[test]
+fn calls_of_phones_that_connect_anew_outlive_two_kills() {
+    crash(&[
+        "--transport",
+        "tcp",
+        "--calls",
+        "20",
+        "--rounds",
+        "2",
+        "--rate",
+        "100",
+        "--secs",
+        "0.5",
+    ]);
 }
 
 #[test]

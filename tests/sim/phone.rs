@@ -568,6 +568,7 @@ impl Phone {
             UaEvent::ReinviteCancelled { .. } => {}
             UaEvent::Referred { refer, .. } => self.ua.refer_progress(at, refer, 603),
             UaEvent::Talked { .. }
+            | UaEvent::OutOfReach { .. }
             | UaEvent::Subscribed { .. }
             | UaEvent::SubscriptionRefreshed { .. }
             | UaEvent::SubscriptionEnded { .. } => {}

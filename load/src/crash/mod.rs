@@ -49,8 +49,8 @@ pub fn size(crash: &Crash) -> Result<Size, String> {
             "crash kills the server: it starts its own (--server-bin, --server-config)",
         ),
         (
-            crash.common.transport == Transport::Tcp,
-            "crash: the connections of phones are not made again; --transport udp",
+            crash.common.transport == Transport::Tcp && crash.mix,
+            "crash --mix: nothing that is lost on a connection is sent again; --transport udp",
         ),
         (crash.common.trunk_number.is_some(), "crash: not over a trunk"),
         (crash.common.metrics == "none", "crash: --metrics says where /readyz is"),
@@ -196,6 +196,7 @@ async fn round(crash: &Crash, bench: &mut Bench) -> Result<Round, String> {
     let ready = Rc::new(Cell::new(None));
     let page = bench.common.metrics.replace("/metrics", "/readyz");
     let waiting = tokio::task::spawn_local(until_ready(page, started, ready.clone()));
+    bench.connect_phones_again().await?;
     recover(crash, bench, started).await?;
     waiting.abort();
     bar.finish_and_clear();
@@ -358,6 +359,7 @@ mod tests {
         for bad in [
             "--fault pause",
             "--connectors 3 --transport tcp",
+            "--mix --transport tcp",
             "--connectors 3 --cut-secs=-1",
             "--connectors 3 --across 120",
             "--across 10",

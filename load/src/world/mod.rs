@@ -221,6 +221,22 @@ impl World {
         });
     }
 
+    /// Every phone has lost its connection, and its registration with it.
+    pub fn lose_registrations(&mut self) {
+        for phone in &mut self.phones {
+            if let Some(registration) = &mut phone.registration {
+                registration.lose();
+            }
+        }
+    }
+
+    /// A link is gone; no wonder while the server is.
+    pub fn on_link_closed(&mut self, link: usize, reason: &str) {
+        if self.recovery.is_none() {
+            self.stats.strays.add(format!("SIP connection {link} closed: {reason}"));
+        }
+    }
+
     /// One message came on a link.
     pub fn on_message(&mut self, link: usize, bytes: &[u8], from: SocketAddr, now: Instant) {
         if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {

@@ -10,14 +10,15 @@
 //! A pure, stateless machine: a message and where it came from go in, a message and where it goes come out, or a refusal. What it has to
 //! know again stands in the messages: the device's flow in the Path, the Record-Route and our Via, with a MAC. So a request and its copies,
 //! its ACK and its CANCEL go the same way with the same branch, and after a restart with the same key the devices behind datagrams are
-//! reached as before. A connection is lost with its process: the device's Contact is tried where it is at the same address, else 430, and the
-//! device registers anew.
+//! reached as before. A connection is lost with its process, or closed: then the device is looked for among those that are registered here
+//! now ([`Presence`]), by what the token says of it, and its sessions find it over the connection that it has opened since. Where it is not
+//! there (yet), its Contact is tried if that is at the same address, else 430.
 //!
 //! Invariants: over a device's flow goes only what a connector of ours sent, with a token that we made; what a device sends goes to
 //! connectors of ours and nowhere else, so that nobody uses the edge as a relay; a response goes over the flow that its request came from.
 //!
-//! What it does not do: decide whose DN it is, authenticate (the DN's connector challenges the device through it), know which connections are
-//! open (who sends over one that is closed answers 430), keep flows alive, recurse or fork.
+//! What it does not do: decide whose DN it is, authenticate (the DN's connector challenges the device through it), keep flows alive, recurse or
+//! fork. Who sends over a connection that is closed after all answers 430.
 
 mod token;
 
@@ -26,6 +27,7 @@ mod tests;
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -33,8 +35,9 @@ use crate::digest::hex;
 use crate::flow::{Flow, Hop};
 use crate::key::Key;
 use crate::message::{HeaderName, MAGIC_COOKIE, Message, Method, NameAddr, Relay, Uri, Via};
+use crate::registrar::{Binding, Device};
 use crate::ua::{Listener, hop_of};
-use token::{Purpose, Token};
+use token::{DeviceMark, Purpose, Token};
 
 /// Behind the magic cookie of our branches; no branch of a user agent of ours starts so.
 const MARK: &str = "te";
@@ -90,6 +93,15 @@ impl Refusal {
     }
 }
 
+/// What is known of the devices here.
+pub trait Presence {
+    /// The user of a URI, and the devices that are registered here for it.
+    fn bindings(&self, uri: &str) -> (Arc<str>, Arc<[Binding]>);
+
+    /// Whether a flow leads over a connection that is gone.
+    fn is_closed(&self, flow: &Flow) -> bool;
+}
+
 /// The machine.
 #[derive(Clone, Debug)]
 pub struct Edge {
@@ -117,10 +129,11 @@ impl Edge {
         &self.listeners
     }
 
-    /// The Route value by which a connector reaches the device behind a flow of ours. `None`: the flow is none of ours.
-    pub fn route(&self, device: &Flow) -> Option<String> {
-        self.listener(*device).ok()?;
-        let token = token::write(&self.key, self.epoch, Purpose::Route, device);
+    /// The Route value by which a connector reaches that device, behind a flow of ours. `None`: the flow is none of ours.
+    pub fn route(&self, flow: &Flow, device: &Device) -> Option<String> {
+        self.listener(*flow).ok()?;
+        let mark = Some(DeviceMark::of(&self.key, device));
+        let token = token::write(&self.key, self.epoch, Purpose::Route, flow, mark);
         Some(format!("<{}>", uri(&token, self.listeners.first()?)))
     }
 
@@ -160,15 +173,15 @@ impl Edge {
     }
 
     /// A request of a device for a DN of another connector, which is at `to`. A Route to ourselves on top goes off; a REGISTER gets a Path.
-    pub fn outward(&self, request: &Message, from: Flow, to: Hop) -> Result<Forward, Refusal> {
+    pub fn outward(&self, request: &Message, from: Flow, to: Hop, here: &dyn Presence) -> Result<Forward, Refusal> {
         let first = request.headers(HeaderName::Route).next();
         let routes = usize::from(first.is_some_and(|route| self.own_uri(route).is_some()));
-        self.send_outward(request, from, to, routes)
+        self.send_outward(request, from, to, routes, here)
     }
 
     /// A request whose first Route is a token of ours: from a connector to a device, or from a device in a dialog that came through here.
     /// `None`: it is not, and is served here.
-    pub fn routed(&self, request: &Message, from: Flow) -> Option<Result<Forward, Refusal>> {
+    pub fn routed(&self, request: &Message, from: Flow, here: &dyn Presence) -> Option<Result<Forward, Refusal>> {
         let mut routes = request.headers(HeaderName::Route);
         let token = match self.token_of(routes.next()?)? {
             Ok(token) => token,
@@ -182,7 +195,7 @@ impl Edge {
         {
             (next, count) = (routes.next(), 2);
         }
-        Some(self.pass_on(request, from, token, next, count))
+        Some(self.pass_on(request, from, token, (next, count), here))
     }
 
     fn pass_on(
@@ -190,30 +203,81 @@ impl Edge {
         request: &Message,
         from: Flow,
         token: Token,
-        next: Option<&str>,
-        routes: usize,
+        (next, routes): (Option<&str>, usize),
+        here: &dyn Presence,
     ) -> Result<Forward, Refusal> {
         let of_peer = self.peer_ips.contains(&from.peer.ip().to_canonical());
-        let of_device = token.flow == from || (!of_peer && token.flow.peer.ip() == from.peer.ip());
+        let same_address = !of_peer && token.flow.peer.ip() == from.peer.ip();
+        let of_device = token.flow == from || same_address || self.is_of(request, from, token, here);
         if of_device {
             let uri = match next {
                 Some(route) => NameAddr::parse(route).map_err(|_| Refusal::Malformed)?.uri,
                 None => request.uri().ok_or(Refusal::Malformed)?,
             };
             let hop = hop_of(uri).ok_or(Refusal::Foreign)?;
-            return self.send_outward(request, from, hop, routes);
+            return self.send_outward(request, from, hop, routes, here);
         }
-        match token {
-            _ if !of_peer => Err(Refusal::Foreign),
-            Token { lost: true, flow } => {
-                let flow = reopened(request, flow).ok_or(Refusal::FlowFailed)?;
-                self.send(request, from, flow, flow, routes)
-            }
-            Token { flow, .. } => self.send(request, from, flow, flow, routes),
+        if !of_peer {
+            return Err(Refusal::Foreign);
         }
+        let is_gone = token.lost || here.is_closed(&token.flow);
+        let now = is_gone.then(|| self.present(request, token, here)).flatten();
+        let flow = match now {
+            Some(flow) => flow,
+            None if token.lost => reopened(request, token.flow).ok_or(Refusal::FlowFailed)?,
+            None => token.flow,
+        };
+        self.send(request, from, flow, (flow, token.device), routes)
     }
 
-    fn send_outward(&self, request: &Message, from: Flow, to: Hop, routes: usize) -> Result<Forward, Refusal> {
+    /// Where a device is now whose connection is gone: the newest of its own; where it is not known by an instance, that of the only device
+    /// that its user has.
+    fn present(&self, request: &Message, token: Token, here: &dyn Presence) -> Option<Flow> {
+        let mark = token.device?;
+        let (aor, bindings) = here.bindings(request.to().ok()?.uri);
+        let is_open = |flow: &Flow| flow.connection.is_some() && !here.is_closed(flow);
+        let open = || {
+            bindings
+                .iter()
+                .filter(|binding| binding.path.is_empty() && is_open(&binding.flow))
+        };
+        let own = open().find(|binding| DeviceMark::of(&self.key, &Device::of(&aor, binding)) == mark);
+        let only = || {
+            let lost = |binding: &Binding| binding.flow.transport.is_reliable() && !is_open(&binding.flow);
+            let mut others = bindings.iter().filter(|binding| !lost(binding));
+            let first = others
+                .next()
+                .filter(|binding| is_open(&binding.flow) && binding.path.is_empty());
+            first.filter(|_| !mark.by_instance && others.next().is_none())
+        };
+        own.or_else(only).map(|binding| binding.flow)
+    }
+
+    /// Whether a flow is one that the device of a token has registered over since.
+    fn is_of(&self, request: &Message, from: Flow, token: Token, here: &dyn Presence) -> bool {
+        let caller = request.from().ok().map(|from| from.uri);
+        let known = caller.and_then(|caller| self.mark_of(caller, from, here));
+        known.is_some() && known == token.device
+    }
+
+    /// The device that a flow is, of those of a user.
+    fn mark_of(&self, user: &str, flow: Flow, here: &dyn Presence) -> Option<DeviceMark> {
+        flow.connection?;
+        let (aor, bindings) = here.bindings(user);
+        let binding = bindings
+            .iter()
+            .find(|binding| binding.flow == flow && binding.path.is_empty())?;
+        Some(DeviceMark::of(&self.key, &Device::of(&aor, binding)))
+    }
+
+    fn send_outward(
+        &self,
+        request: &Message,
+        from: Flow,
+        to: Hop,
+        routes: usize,
+        here: &dyn Presence,
+    ) -> Result<Forward, Refusal> {
         if !self.peers.contains(&to.addr) {
             return Err(Refusal::Foreign);
         }
@@ -226,11 +290,21 @@ impl Edge {
             peer: to.addr,
             connection: None,
         };
-        self.send(request, from, flow, from, routes)
+        let makes_dialog = request.method().is_some_and(|method| method.makes_dialog());
+        let caller = request.from().ok().filter(|_| makes_dialog).map(|caller| caller.uri);
+        let mark = caller.and_then(|caller| self.mark_of(caller, from, here));
+        self.send(request, from, flow, (from, mark), routes)
     }
 
-    /// Writes a request for the next hop. `device` is the flow that requests find back here.
-    fn send(&self, request: &Message, from: Flow, to: Flow, device: Flow, routes: usize) -> Result<Forward, Refusal> {
+    /// Writes a request for the next hop. `device` is the flow that requests find back here, and which device has it.
+    fn send(
+        &self,
+        request: &Message,
+        from: Flow,
+        to: Flow,
+        device: (Flow, Option<DeviceMark>),
+        routes: usize,
+    ) -> Result<Forward, Refusal> {
         let hops = match request.max_forwards().map_err(|_| Refusal::Malformed)? {
             Some(0) => return Err(Refusal::TooManyHops),
             Some(hops) => hops - 1,
@@ -239,7 +313,7 @@ impl Edge {
         let inbound = self.listener(from)?;
         let outbound = self.listener(to)?;
         let branch = self.branch(request)?;
-        let response = token::write(&self.key, self.epoch, Purpose::Response, &from);
+        let response = token::write(&self.key, self.epoch, Purpose::Response, &from, None);
         let via = format!(
             "SIP/2.0/{} {};branch={branch};{FLOW}={response}",
             outbound.transport.via_token(),
@@ -250,7 +324,7 @@ impl Edge {
             .push_via(via)
             .pop_routes(routes)
             .max_forwards(hops);
-        let token = token::write(&self.key, self.epoch, Purpose::Route, &device);
+        let token = token::write(&self.key, self.epoch, Purpose::Route, &device.0, device.1);
         match request.method() {
             Some(Method::Register) => relay = relay.add(HeaderName::Path, format!("<{};ob>", uri(&token, outbound))),
             Some(method) if method.makes_dialog() => {

@@ -1,5 +1,7 @@
 //! A device, an edge and the connector that owns the device's DN, in one thread; then what is refused.
 
+mod devices;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -9,7 +11,7 @@ use rand::rngs::StdRng;
 use super::*;
 use crate::flow::{ConnectionId, ListenerId, Transport};
 use crate::message::{RequestBuilder, ResponseBuilder};
-use crate::registrar::{Register, Registrar, RegistrarConfig};
+use crate::registrar::{Binding, Device, Register, Registrar, RegistrarConfig};
 use crate::ua::{Invite, OutgoingRequest, SessionId, UaConfig, UaEvent, UaOutput, UserAgent};
 
 const EDGE: &str = "10.0.0.1:5060";
@@ -37,6 +39,28 @@ fn flow(transport: Transport, peer: &str, connection: Option<u64>) -> Flow {
         listener: ListenerId(u16::from(transport == Transport::Tcp)),
         peer: address(peer),
         connection: connection.map(ConnectionId),
+    }
+}
+
+/// No device is registered, and no connection is known to be closed.
+struct Nobody;
+
+impl Presence for Nobody {
+    fn bindings(&self, uri: &str) -> (Arc<str>, Arc<[Binding]>) {
+        (uri.into(), Arc::from([]))
+    }
+
+    fn is_closed(&self, _: &Flow) -> bool {
+        false
+    }
+}
+
+fn unknown_device() -> Device {
+    Device {
+        aor: AOR.into(),
+        uri: "sip:7001@192.0.2.7:5066".into(),
+        instance: None,
+        reg_id: None,
     }
 }
 
@@ -157,8 +181,10 @@ impl Scene {
             _ => flow(Transport::Udp, CONNECTOR, None),
         };
         let forward = if message.is_request() {
-            let routed = self.edge.routed(message, at);
-            routed.unwrap_or_else(|| self.edge.outward(message, at, hop())).unwrap()
+            let routed = self.edge.routed(message, at, &Nobody);
+            routed
+                .unwrap_or_else(|| self.edge.outward(message, at, hop(), &Nobody))
+                .unwrap()
         } else {
             self.edge.response(message).unwrap()
         };
@@ -329,7 +355,7 @@ fn request(method: &str, branch: &str, more: &[(&str, &str)]) -> Message {
 /// The Path value that the edge gives a device.
 fn path(edge: &Edge, device: Flow) -> String {
     let register = request("REGISTER", "z9hG4bKr", &[]);
-    let forward = edge.outward(&register, device, hop()).unwrap();
+    let forward = edge.outward(&register, device, hop(), &Nobody).unwrap();
     let message = Message::parse(forward.bytes).unwrap();
     message.header(HeaderName::Path).unwrap().to_owned()
 }
@@ -344,7 +370,7 @@ fn a_request_goes_out_as_it_came_but_for_what_a_proxy_changes() {
         ("Path", "<sip:before.test;lr>"),
     ];
     let forward = edge()
-        .outward(&request("REGISTER", "z9hG4bKr", &more), device, hop())
+        .outward(&request("REGISTER", "z9hG4bKr", &more), device, hop(), &Nobody)
         .unwrap();
     let sent = Message::parse(forward.bytes.clone()).unwrap();
     assert_eq!(sent.validate(), Ok(()));
@@ -368,7 +394,7 @@ fn a_request_goes_out_as_it_came_but_for_what_a_proxy_changes() {
 fn copies_and_what_belongs_to_a_transaction_get_one_branch_and_others_another() {
     let (edge, device) = (edge(), flow(Transport::Udp, DEVICE, None));
     let branch = |message: &Message| {
-        let sent = Message::parse(edge.outward(message, device, hop()).unwrap().bytes).unwrap();
+        let sent = Message::parse(edge.outward(message, device, hop(), &Nobody).unwrap().bytes).unwrap();
         sent.top_via().unwrap().branch.unwrap().to_owned()
     };
     for own in ["z9hG4bKone", "1996"] {
@@ -394,7 +420,11 @@ fn what_is_no_business_of_the_edge() {
         Some("nonsense<"),
     ] {
         let route: Vec<_> = route.map(|route| ("Route", route)).into_iter().collect();
-        assert_eq!(edge.routed(&request("INVITE", "z9hG4bKx", &route), device), None, "{route:?}");
+        assert_eq!(
+            edge.routed(&request("INVITE", "z9hG4bKx", &route), device, &Nobody),
+            None,
+            "{route:?}"
+        );
     }
     let response = |vias: &[&str]| {
         let mut request = RequestBuilder::new("INVITE", "sip:a@b");
@@ -408,8 +438,8 @@ fn what_is_no_business_of_the_edge() {
         let request = Message::parse(request.header("CSeq", "1 INVITE").finish()).unwrap();
         Message::parse(ResponseBuilder::to(&request, 200, None).finish()).unwrap()
     };
-    let token = token::write(&edge.key, 1, Purpose::Response, &device);
-    let for_routes = token::write(&edge.key, 1, Purpose::Route, &device);
+    let token = token::write(&edge.key, 1, Purpose::Response, &device, None);
+    let for_routes = token::write(&edge.key, 1, Purpose::Route, &device, None);
     let below = "SIP/2.0/UDP 192.0.2.7:5066;rport=5066;branch=z9hG4bKa";
     let ours = |branch: &str, token: &str| format!("SIP/2.0/UDP 10.0.0.1:5060;branch={branch};flow={token}");
     let good = ours("z9hG4bKte1", &token);
@@ -436,7 +466,7 @@ fn who_may_send_where() {
     let stranger = flow(Transport::Udp, "198.51.100.1:5060", None);
     let path = path(&edge, device);
     let routed = |route: &str, from: Flow| {
-        let sent = edge.routed(&request("OPTIONS", "z9hG4bKx", &[("Route", route)]), from);
+        let sent = edge.routed(&request("OPTIONS", "z9hG4bKx", &[("Route", route)]), from, &Nobody);
         sent.map(|sent| sent.map(|forward| forward.flow))
     };
     assert_eq!(routed(&path, connector), Some(Ok(device)));
@@ -472,7 +502,7 @@ fn who_may_send_where() {
         ..hop()
     };
     assert_eq!(
-        edge.outward(&request("INVITE", "z9hG4bKx", &[]), device, elsewhere),
+        edge.outward(&request("INVITE", "z9hG4bKx", &[]), device, elsewhere, &Nobody),
         Err(Refusal::Foreign)
     );
 }
@@ -481,7 +511,10 @@ fn who_may_send_where() {
 fn refusals_have_their_status() {
     let edge = edge();
     let device = flow(Transport::Udp, DEVICE, None);
-    let outward = |more: &[(&str, &str)]| edge.outward(&request("INVITE", "z9hG4bKx", more), device, hop()).map(|_| ());
+    let outward = |more: &[(&str, &str)]| {
+        edge.outward(&request("INVITE", "z9hG4bKx", more), device, hop(), &Nobody)
+            .map(|_| ())
+    };
     assert_eq!(outward(&[("Max-Forwards", "0")]), Err(Refusal::TooManyHops));
     assert_eq!(outward(&[("Max-Forwards", "many")]), Err(Refusal::Malformed));
     assert_eq!(outward(&[("Max-Forwards", "1")]), Ok(()));
@@ -490,7 +523,7 @@ fn refusals_have_their_status() {
         ..device
     };
     assert_eq!(
-        edge.outward(&request("INVITE", "z9hG4bKx", &[]), nowhere, hop()),
+        edge.outward(&request("INVITE", "z9hG4bKx", &[]), nowhere, hop(), &Nobody),
         Err(Refusal::NoListener)
     );
     let all = [
@@ -510,14 +543,16 @@ fn after_a_restart_datagrams_go_on_and_connections_are_gone() {
     let (udp, tcp) = (flow(Transport::Udp, DEVICE, None), flow(Transport::Tcp, DEVICE, Some(5)));
     let (before, after) = (edge_of(1), edge_of(2));
     let routed = |route: &str| {
-        let sent = after.routed(&request("INVITE", "z9hG4bKx", &[("Route", route)]), connector);
+        let sent = after.routed(&request("INVITE", "z9hG4bKx", &[("Route", route)]), connector, &Nobody);
         sent.unwrap().map(|forward| forward.flow)
     };
     assert_eq!(routed(&path(&before, udp)), Ok(udp));
     assert_eq!(routed(&path(&before, tcp)), Err(Refusal::FlowFailed));
     assert_eq!(routed(&path(&after, tcp)), Ok(tcp));
     // A response finds the device at its Via, over a connection of its own.
-    let invite = before.outward(&request("INVITE", "z9hG4bKx", &[]), tcp, hop()).unwrap();
+    let invite = before
+        .outward(&request("INVITE", "z9hG4bKx", &[]), tcp, hop(), &Nobody)
+        .unwrap();
     let invite = Message::parse(invite.bytes).unwrap();
     let response = Message::parse(ResponseBuilder::to(&invite, 200, None).finish()).unwrap();
     let sent = after.response(&response).unwrap();
@@ -536,7 +571,7 @@ fn whatever_comes_what_goes_out_is_a_message_for_somebody_we_know() {
     let route = path(&edge, device);
     let more = [("Route", route.as_str()), ("Record-Route", "<sip:10.0.0.9;lr>")];
     let inward = request("INVITE", "z9hG4bKx", &more);
-    let passed = Message::parse(edge.routed(&inward, connector).unwrap().unwrap().bytes).unwrap();
+    let passed = Message::parse(edge.routed(&inward, connector, &Nobody).unwrap().unwrap().bytes).unwrap();
     let response = Message::parse(ResponseBuilder::to(&passed, 200, None).finish()).unwrap();
     let mut sent = 0;
     for round in 0..5_000 {
@@ -555,8 +590,8 @@ fn whatever_comes_what_goes_out_is_a_message_for_somebody_we_know() {
         };
         let from = [device, connector, flow(Transport::Udp, "198.51.100.1:9", None)][rng.random_range(0..3)];
         let forwards = [
-            edge.routed(&message, from).and_then(Result::ok),
-            edge.outward(&message, from, hop()).ok(),
+            edge.routed(&message, from, &Nobody).and_then(Result::ok),
+            edge.outward(&message, from, hop(), &Nobody).ok(),
             edge.response(&message),
         ];
         for (way, forward) in forwards.into_iter().enumerate() {
@@ -575,21 +610,23 @@ fn a_device_is_reached_by_the_route_that_is_told_of_it() {
     let edge = edge();
     let connector = flow(Transport::Udp, CONNECTOR, None);
     for device in [flow(Transport::Udp, DEVICE, None), flow(Transport::Tcp, DEVICE, Some(5))] {
-        let route = edge.route(&device).unwrap();
-        let sent = edge.routed(&request("INVITE", "z9hG4bKx", &[("Route", &route)]), connector);
+        let route = edge.route(&device, &unknown_device()).unwrap();
+        let sent = edge.routed(&request("INVITE", "z9hG4bKx", &[("Route", &route)]), connector, &Nobody);
         assert_eq!(sent.unwrap().unwrap().flow, device);
     }
     let nowhere = Flow {
         listener: ListenerId(7),
         ..connector
     };
-    assert_eq!(edge.route(&nowhere), None);
+    assert_eq!(edge.route(&nowhere, &unknown_device()), None);
 }
 
 #[test]
 fn a_device_whose_connection_was_lost_is_reached_where_it_listens() {
     let connector = flow(Transport::Udp, CONNECTOR, None);
-    let route = edge_of(1).route(&flow(Transport::Tcp, DEVICE, Some(5))).unwrap();
+    let route = edge_of(1)
+        .route(&flow(Transport::Tcp, DEVICE, Some(5)), &unknown_device())
+        .unwrap();
     // (request URI) -> where it goes
     for (uri, expected) in [
         ("sip:7001@192.0.2.7:5080;transport=tcp", Some("192.0.2.7:5080")),
@@ -599,7 +636,10 @@ fn a_device_whose_connection_was_lost_is_reached_where_it_listens() {
     ] {
         let text = String::from_utf8(request("BYE", "z9hG4bKx", &[("Route", &route)]).bytes().to_vec()).unwrap();
         let request = Message::parse(text.replacen("sip:7001@192.0.2.7:5066", uri, 1).into()).unwrap();
-        let sent = edge_of(2).routed(&request, connector).unwrap().map(|forward| forward.flow);
+        let sent = edge_of(2)
+            .routed(&request, connector, &Nobody)
+            .unwrap()
+            .map(|forward| forward.flow);
         let there = expected.map(|peer| flow(Transport::Tcp, peer, None));
         assert_eq!(sent, there.ok_or(Refusal::FlowFailed), "{uri}");
     }
@@ -610,7 +650,9 @@ fn a_request_is_judged_by_where_it_began() {
     let (edge, device) = (edge(), flow(Transport::Udp, DEVICE, None));
     let mut far = Edge::new([4; 32], 1, listeners(CONNECTOR));
     far.set_peers([address(EDGE)]);
-    let passed = edge.outward(&request("INVITE", "z9hG4bKx", &[]), device, hop()).unwrap();
+    let passed = edge
+        .outward(&request("INVITE", "z9hG4bKx", &[]), device, hop(), &Nobody)
+        .unwrap();
     let passed = Message::parse(passed.bytes).unwrap();
     for from in [
         flow(Transport::Udp, EDGE, None),

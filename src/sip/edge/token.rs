@@ -1,4 +1,5 @@
-//! Flow tokens (RFC 5626 s.5.2): a flow written into a URI or a Via, so that nobody but us can make one and nothing has to be remembered.
+//! Flow tokens (RFC 5626 s.5.2): a flow written into a URI or a Via, so that nobody but us can make one and nothing has to be remembered; and
+//! which device has it, so that the device is found when the flow is gone.
 //!
 //! Invariant: what is read is what was written, by one who has the key, for the same purpose. A connection means something in its own
 //! process only: the token of a stream carries the process's epoch.
@@ -8,12 +9,41 @@ use std::net::{IpAddr, SocketAddr};
 use crate::digest::{hex, unhex};
 use crate::flow::{ConnectionId, Flow, ListenerId, Transport};
 use crate::key::{Key, MAC_LEN, equal_in_constant_time};
+use crate::registrar::Device;
 
 /// The longest text that can be a token: an IPv6 stream.
-const MAX_TEXT: usize = 2 * (1 + 2 + 16 + 2 + 4 + 8 + MAC_LEN);
+const MAX_TEXT: usize = 2 * (1 + 8 + 2 + 16 + 2 + 4 + 8 + MAC_LEN);
 
 const STREAM: u8 = 1;
 const IPV6: u8 = 2;
+/// It says which device has the flow.
+const DEVICE: u8 = 4;
+/// That device has an instance of its own (RFC 5626 s.4.1).
+const INSTANCE: u8 = 8;
+
+/// A device, by what tells it from the others of its address of record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct DeviceMark {
+    mark: [u8; 8],
+    /// It is known by its instance, else by its Contact.
+    pub by_instance: bool,
+}
+
+impl DeviceMark {
+    /// Whichever flow of the device it is.
+    pub fn of(key: &Key, device: &Device) -> Self {
+        let known_by = device.instance.as_deref().unwrap_or(&device.uri);
+        let mac = key.mac(b"edge-device", format!("{}|{known_by}", device.aor).as_bytes());
+        let mut mark = [0; 8];
+        for (to, from) in mark.iter_mut().zip(mac) {
+            *to = from;
+        }
+        Self {
+            mark,
+            by_instance: device.instance.is_some(),
+        }
+    }
+}
 
 /// What a token is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,14 +70,22 @@ pub(super) struct Token {
     pub flow: Flow,
     /// The connection went with the process that had it.
     pub lost: bool,
+    /// The device, where it was known.
+    pub device: Option<DeviceMark>,
 }
 
 /// Writes the token of a flow.
-pub(super) fn write(key: &Key, epoch: u32, purpose: Purpose, flow: &Flow) -> String {
+pub(super) fn write(key: &Key, epoch: u32, purpose: Purpose, flow: &Flow, device: Option<DeviceMark>) -> String {
     let mut bytes = Vec::with_capacity(MAX_TEXT / 2);
     let connection = flow.connection.filter(|_| flow.transport.is_reliable());
     let stream = if flow.transport == Transport::Tcp { STREAM } else { 0 };
-    bytes.push(stream | if flow.peer.is_ipv6() { IPV6 } else { 0 });
+    let marked = match device {
+        Some(device) if device.by_instance => DEVICE | INSTANCE,
+        Some(_) => DEVICE,
+        None => 0,
+    };
+    bytes.push(stream | marked | if flow.peer.is_ipv6() { IPV6 } else { 0 });
+    bytes.extend(device.iter().flat_map(|device| device.mark));
     bytes.extend_from_slice(&flow.listener.0.to_be_bytes());
     match flow.peer.ip() {
         IpAddr::V4(ip) => bytes.extend_from_slice(&ip.octets()),
@@ -75,6 +113,13 @@ pub(super) fn read(key: &Key, epoch: u32, purpose: Purpose, text: &str) -> Optio
     }
     let mut rest = said;
     let [flags] = take(&mut rest)?;
+    let device = match flags & DEVICE {
+        0 => None,
+        _ => Some(DeviceMark {
+            mark: take(&mut rest)?,
+            by_instance: flags & INSTANCE != 0,
+        }),
+    };
     let listener = ListenerId(u16::from_be_bytes(take(&mut rest)?));
     let ip: IpAddr = if flags & IPV6 == 0 {
         take::<4>(&mut rest)?.into()
@@ -96,7 +141,7 @@ pub(super) fn read(key: &Key, epoch: u32, purpose: Purpose, text: &str) -> Optio
         peer,
         connection,
     };
-    rest.is_empty().then_some(Token { flow, lost })
+    rest.is_empty().then_some(Token { flow, lost, device })
 }
 
 fn take<const N: usize>(from: &mut &[u8]) -> Option<[u8; N]> {
@@ -121,14 +166,25 @@ mod tests {
         })
     }
 
+    fn devices() -> impl Strategy<Value = Option<DeviceMark>> {
+        let mark = (any::<[u8; 8]>(), any::<bool>()).prop_map(|(mark, by_instance)| DeviceMark { mark, by_instance });
+        prop::option::of(mark)
+    }
+
     proptest! {
         #[test]
-        fn a_token_is_its_flow_and_cannot_be_changed(flow in flows(), epoch: u32, at: prop::sample::Index, digit in 0u8..16) {
+        fn a_token_is_its_flow_and_cannot_be_changed(
+            flow in flows(),
+            device in devices(),
+            epoch: u32,
+            at: prop::sample::Index,
+            digit in 0u8..16,
+        ) {
             let key = Key::new([7; 32]);
-            let text = write(&key, epoch, Purpose::Route, &flow);
+            let text = write(&key, epoch, Purpose::Route, &flow, device);
             prop_assert!(text.len() <= MAX_TEXT);
             let read_back = read(&key, epoch, Purpose::Route, &text);
-            prop_assert_eq!(read_back, Some(Token { flow, lost: false }));
+            prop_assert_eq!(read_back, Some(Token { flow, lost: false, device }));
             prop_assert_eq!(read(&key, epoch, Purpose::Response, &text), None);
             prop_assert_eq!(read(&Key::new([8; 32]), epoch, Purpose::Route, &text), None);
             let mut forged = text.clone().into_bytes();
@@ -139,7 +195,7 @@ mod tests {
             prop_assert_eq!(read(&key, epoch, Purpose::Route, &text[..at]), None);
             let after = read(&key, epoch.wrapping_add(1), Purpose::Route, &text).unwrap();
             let gone = Flow { connection: None, ..flow };
-            prop_assert_eq!(after, Token { flow: gone, lost: flow.connection.is_some() });
+            prop_assert_eq!(after, Token { flow: gone, lost: flow.connection.is_some(), device });
         }
 
         #[test]

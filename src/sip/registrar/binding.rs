@@ -121,7 +121,7 @@ fn is_behind_nat(uri: &str, flow: &Flow) -> bool {
     })
 }
 
-fn equivalent(one: &str, other: &str) -> bool {
+pub(super) fn equivalent(one: &str, other: &str) -> bool {
     match (Uri::parse(one), Uri::parse(other)) {
         (Ok(one), Ok(other)) => one.equivalent(&other),
         _ => false,

@@ -7,6 +7,7 @@
 //! What it does not do: authenticate, decide which addresses of record exist, or answer; no clock, no IO.
 
 mod binding;
+mod device;
 mod hand_over;
 mod keep;
 mod request;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 use crate::flow::ConnectionId;
 
 pub use binding::Binding;
+pub use device::{Arrival, Device, Sureness};
 pub use hand_over::Bindings;
 pub use keep::BindingsSnapshot;
 pub use request::{Refusal, Register, RegisterContact, RegisterContacts};

@@ -368,6 +368,12 @@ pub enum UaEvent {
         /// Q.850 cause of the Reason header, or what its SIP status stands for.
         q850: Option<u8>,
     },
+    /// The device of a session that came back cannot be reached, but may connect anew. It is tried again every 64*T1, and this told again, until
+    /// the shell gives the session up: when the device's registration is over.
+    OutOfReach {
+        /// The session.
+        session: SessionId,
+    },
     /// The peer asks with REFER for a transfer; waits for `refer_progress`.
     Referred {
         /// The session.

@@ -116,6 +116,16 @@ impl ClientTransaction {
         )
     }
 
+    /// Whether a response came.
+    pub fn is_heard(&self) -> bool {
+        self.heard
+    }
+
+    /// What it was made from, to send it another way.
+    pub fn take_draft(&mut self) -> Option<(ClientUser, Box<Draft>)> {
+        Some((self.user, self.draft.take()?))
+    }
+
     /// A final response came: drops what is not needed while the transaction waits for retransmissions. Of an accepted INVITE the request
     /// is, for the dialogs of further forks; it is copied without the builder's spare room.
     fn shrink(&mut self) {
@@ -419,15 +429,21 @@ impl UserAgent {
             transaction.shrink();
         }
         if transaction.is_terminated() {
-            self.awaiting.remove(&(transaction.flow.peer, key));
-            self.timers.stop_all(owner);
-            self.clients.remove(&key);
+            self.drop_client(key);
         }
         match (report, response) {
             (Some(Report::Response), Some((flow, response))) => self.deliver(now, key, user, draft, flow, response),
             (Some(Report::Timeout), _) => self.retry_or_give_up(now, user, draft, Unanswered::Timeout),
             (Some(Report::Failure), _) => self.retry_or_give_up(now, user, draft, Unanswered::Unreachable),
             _ => {}
+        }
+    }
+
+    /// Forgets a transaction: it is over, or its request goes another way.
+    pub(super) fn drop_client(&mut self, key: ClientKey) {
+        if let Some(transaction) = self.clients.remove(&key) {
+            self.awaiting.remove(&(transaction.flow.peer, key));
+            self.timers.stop_all(Owner::Client(key));
         }
     }
 
@@ -485,6 +501,7 @@ impl UserAgent {
             ClientUser::Reinvite(id) => self.on_reinvite_unanswered(now, id, why),
             ClientUser::Update(id) => self.on_update_unanswered(now, id, why),
             ClientUser::Info(id) => self.on_info_response(now, id, why.status()),
+            ClientUser::Bye(id) if why == Unanswered::Unreachable && self.lingers(now, id) => {}
             ClientUser::Bye(id) => self.forget(id),
             ClientUser::Talk(id) => self.on_talk_response(id, why.status()),
             ClientUser::Notify(id) => self.on_notify_response(now, id, why.status()),

@@ -31,6 +31,7 @@ pub mod api;
 
 mod answer;
 mod client;
+mod device;
 mod draft;
 mod early;
 mod ident;
@@ -77,6 +78,7 @@ use crate::flow::Flow;
 use crate::message::{Message, Method};
 use crate::transaction::timer::{Timer, TimerTable, Timing};
 use client::{ClientKey, ClientTransaction};
+use device::SessionsOf;
 use route::Closed;
 use server::{ServerKey, ServerTransaction};
 use sessions::{Phase, Resolving};
@@ -119,6 +121,7 @@ pub struct UserAgent {
     sessions: Sessions,
     early_changes: Vec<(SessionId, Option<EarlySnapshot>)>,
     by_tag: HashMap<u64, SessionId>,
+    sessions_of: SessionsOf,
     /// INVITEs that the process before answered and that have no ACK, for their copies; each is dropped with its session.
     answered: HashMap<Arc<str>, SessionId>,
     /// When the last restored session is asked whether its peer is there.
@@ -161,6 +164,7 @@ impl UserAgent {
             sessions: Sessions::default(),
             early_changes: Vec::new(),
             by_tag: HashMap::new(),
+            sessions_of: SessionsOf::default(),
             answered: HashMap::new(),
             next_probe: None,
             probe_spacing: restore::PROBE_SPACING,

@@ -258,8 +258,10 @@ impl UserAgent {
 
     /// "it SHOULD send a BYE" (s.10).
     pub(super) fn session_expired(&mut self, now: Instant, id: SessionId) {
-        if self.live(id).is_some_and(|session| session.phase == Phase::Talking) {
-            self.end(now, id, Some(EXPIRED));
+        match self.live(id).map(|session| session.phase) {
+            Some(Phase::Talking) => self.end(now, id, Some(EXPIRED)),
+            Some(_) => {}
+            None => self.farewell_over(id),
         }
     }
 

@@ -251,7 +251,7 @@ impl UserAgent {
     pub(super) fn on_reinvite_unanswered(&mut self, now: Instant, id: SessionId, why: Unanswered) {
         match why {
             Unanswered::Timeout => self.dialog_lost(now, id, 408),
-            Unanswered::Unreachable if self.is_out_of_reach(id) => self.dialog_lost(now, id, 503),
+            Unanswered::Unreachable if self.is_gone(id) => self.dialog_lost(now, id, 503),
             Unanswered::Unreachable => self.reinvite_failed(now, id, 503),
         }
     }

@@ -13,17 +13,18 @@
 //!
 //! Then the peer is asked whether it is still there: each restored session is refreshed, one after the other
 //! ([`UserAgent::set_probe_spacing`]), as RFC 4028 refreshes are (`refresh`). No answer, 408 and 481 end the session, as does a peer
-//! that cannot be reached in [`MAX_PROBES`] attempts; any other answer shows that it lives.
+//! that cannot be reached in [`MAX_PROBES`] attempts and is no device that may come back; any other answer shows that it lives.
 //!
 //! Connections are gone with the process: a stream peer is reached at its Contact or Route over a new one, or over the one it opens itself
-//! with its next request.
+//! with its next request; a device also over that with its next registration, for which the session waits ([`super::device`]).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::api::{Credentials, SessionId};
+use super::api::{Credentials, SessionId, UaEvent};
+use super::client::Unanswered;
 use super::draft;
 use super::refresh::Keepalive;
 use super::server::reply_flow;
@@ -43,6 +44,13 @@ pub(super) const PROBE_SPACING: Duration = Duration::from_millis(2);
 
 /// How often a peer is asked that cannot be reached, or that says that it cannot answer now.
 const MAX_PROBES: u8 = 5;
+
+/// The same of a device whose edge says that it has no connection: for about an hour, which is what devices register for where nobody tells
+/// them otherwise (RFC 3261 s.10.2.1.1). How long it really is only the edge knows.
+const MAX_ABSENT: u8 = 112;
+
+/// "Flow Failed" (RFC 5626 s.11.6).
+const FLOW_FAILED: u16 = 430;
 
 /// What a 2xx of ours says besides its description.
 const ANSWER_HEADERS: [HeaderName; 5] = [
@@ -137,6 +145,9 @@ impl UserAgent {
         self.dialogs += session.dialogs.len();
         self.live_sessions += 1;
         self.by_tag.insert(local_tag, id);
+        if let Some(device) = &session.device {
+            self.sessions_of.entry(device.aor.clone()).or_default().push(id);
+        }
         self.sessions.insert(id, session);
         if let Some((flow, bytes)) = snapshot.pending {
             self.refuse_left(now, flow, bytes);
@@ -176,13 +187,6 @@ impl UserAgent {
     pub fn set_credentials(&mut self, id: SessionId, credentials: Option<Credentials>) {
         if let Some(session) = self.commanded(id) {
             session.credentials = credentials.map(Box::new);
-        }
-    }
-
-    /// The peer of a session is reached over another flow from now on: its device has connected anew.
-    pub fn move_session(&mut self, id: SessionId, flow: Flow) {
-        if let Some(dialog) = self.commanded(id).and_then(|session| session.dialogs.first_mut()) {
-            dialog.flow = flow;
         }
     }
 
@@ -243,33 +247,73 @@ impl UserAgent {
         }
     }
 
-    /// The probe of a restored session failed with that status. Says whether it is tried again.
+    /// The probe of a restored session failed with that status. Says whether it is tried again, or more was done.
     pub(super) fn probe_failed(&mut self, now: Instant, id: SessionId, status: u16) -> bool {
-        let t1 = self.timing.t1;
+        let (t1, patience) = (self.timing.t1, self.timing.patience());
+        let lost = self.sessions.get(&id).is_some_and(|session| self.has_lost_device(session));
         let Some(restored) = self.live(id).and_then(|session| session.restored.as_mut()) else {
             return false;
         };
-        restored.probes += 1;
+        restored.probes = restored.probes.saturating_add(1);
         let wait = match status {
             // By other means.
             405 | 501 => Duration::ZERO,
-            491 | 500 | 503 | 504 => t1 * (2 << restored.probes.min(MAX_PROBES)),
+            FLOW_FAILED | 491 | 500 | 503 | 504 => t1 * (2 << restored.probes.min(MAX_PROBES)),
             _ => {
                 restored.probing = false;
                 return false;
             }
         };
-        restored.probing &= restored.probes < MAX_PROBES;
-        let again = restored.probing;
-        if again {
-            self.timers.start(Owner::Session(id), Timer::Probe, now + wait);
+        let exhausted = restored.probes >= MAX_PROBES;
+        // A device that connects to us, or to its edge, may be back at any time.
+        let may_come = lost || status == FLOW_FAILED;
+        restored.probing &= may_come || !exhausted;
+        if !restored.probing {
+            return false;
         }
-        again
+        if status == FLOW_FAILED && restored.probes >= MAX_ABSENT {
+            self.dialog_lost(now, id, status);
+            return true;
+        }
+        let wait = if exhausted { patience } else { wait };
+        self.timers.start(Owner::Session(id), Timer::Probe, now + wait);
+        if exhausted && lost {
+            self.event(UaEvent::OutOfReach { session: id });
+        }
+        true
     }
 
-    /// Whether the peer of a restored session could not be reached so often that it counts as gone.
-    pub(super) fn is_out_of_reach(&self, id: SessionId) -> bool {
-        let restored = self.sessions.get(&id).and_then(|session| session.restored.as_ref());
+    /// The peer may be there again: one that was not found yet is asked at once.
+    pub(super) fn ask_again(&mut self, now: Instant, id: SessionId) {
+        let restored = self.live(id).and_then(|session| session.restored.as_mut());
+        if let Some(restored) = restored.filter(|restored| restored.probing) {
+            restored.probes = 0;
+            self.timers.start(Owner::Session(id), Timer::Probe, now);
+        }
+    }
+
+    /// The device of a session that is out of reach does not come back.
+    pub fn give_up(&mut self, now: Instant, id: SessionId) {
+        if self.commanded_in(id, Phase::Talking) {
+            self.dialog_lost(now, id, Unanswered::Unreachable.status());
+        }
+    }
+
+    /// Whether a session is with a device that may connect anew, and has not yet.
+    pub(super) fn has_lost_device(&self, session: &Session) -> bool {
+        let flow = session
+            .dialogs
+            .first()
+            .map(|dialog| dialog.flow)
+            .filter(|_| session.device.is_some());
+        flow.is_some_and(|flow| flow.connection.is_none() || self.closed.holds(&flow))
+    }
+
+    /// Whether the peer of a restored session could not be reached so often that it counts as gone. Of a device that connects to us the
+    /// shell knows that.
+    pub(super) fn is_gone(&self, id: SessionId) -> bool {
+        let session = self.sessions.get(&id).filter(|session| session.device.is_none());
+        let restored = session.and_then(|session| session.restored.as_ref());
         restored.is_some_and(|restored| restored.probing && restored.probes + 1 >= MAX_PROBES)
     }
 
@@ -341,6 +385,7 @@ impl Session {
         session.accepted = kept.accepted;
         session.allows_update = kept.allows_update;
         session.takes_talk = kept.takes_talk;
+        session.device = kept.device.clone();
         session.unacked = kept.unacked.as_ref().map(|kept| {
             let listener = flow.listener;
             let copy = (Flow { listener, ..kept.flow }, kept.bytes.clone());

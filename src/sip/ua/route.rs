@@ -57,6 +57,11 @@ impl UserAgent {
         self.config.listeners.iter().find(|listener| listener.id == id)
     }
 
+    /// Whether a flow leads over a connection that is gone.
+    pub fn is_closed(&self, flow: &Flow) -> bool {
+        self.closed.holds(flow)
+    }
+
     /// The flow to an address: over the first listener of that transport and address family.
     pub(super) fn flow_to(&self, hop: Hop) -> Option<Flow> {
         let fits =

@@ -25,6 +25,7 @@ use super::{Owner, UserAgent};
 use crate::dialog::Dialog;
 use crate::flow::Flow;
 use crate::message::{HeaderName, Message, Method};
+use crate::registrar::Device;
 use crate::transaction::timer::Timer;
 
 /// Where a session is.
@@ -207,6 +208,10 @@ pub(super) struct Session {
     pub kept: Option<Box<Kept>>,
     /// The INVITE without a final response that is kept.
     pub kept_invite: Option<KeptInvite>,
+    /// The device at its other end, where that is one that connects to us.
+    pub device: Option<Arc<Device>>,
+    /// Its BYE waits for the device.
+    pub lingers: bool,
     /// It is on the list of those that may have changed.
     pub touched: bool,
 }
@@ -246,6 +251,8 @@ impl Session {
             restored: None,
             kept: None,
             kept_invite: None,
+            device: None,
+            lingers: false,
             touched: false,
         }
     }
@@ -327,13 +334,17 @@ impl UserAgent {
         session.infos = None;
         let reinvite = session.reinvite.take().filter(|reinvite| !reinvite.update);
         session.calling = None;
-        let closing = session.closing;
+        let (closing, lingers) = (session.closing, session.lingers);
         // A re-INVITE that is still open has lost who watched over it.
         if let Some(Stage::Sent(Some(key))) = reinvite.map(|reinvite| reinvite.stage) {
             self.timers.start(Owner::Client(key), Timer::Cancel, now + patience);
         }
         self.live_sessions -= 1;
         self.timers.stop_all(Owner::Session(id));
+        if lingers {
+            let wait = self.farewell();
+            self.timers.start(Owner::Session(id), Timer::Overdue, now + wait);
+        }
         self.event(terminal);
         self.end_usages(now, id);
         if !closing {
@@ -348,12 +359,18 @@ impl UserAgent {
         if session.phase != Phase::Ending || !session.usages.is_empty() {
             return;
         }
+        if std::mem::take(&mut session.lingers) {
+            self.timers.stop(Owner::Session(id), Timer::Overdue);
+        }
+        let Some(session) = self.sessions.get(&id) else { return };
         if let Some(key) = session.answered_key() {
             self.answered.remove(key);
         }
         self.by_tag.remove(&session.local_tag);
         self.dialogs -= session.dialogs.len();
-        self.sessions.remove(&id);
+        if let Some(session) = self.sessions.remove(&id) {
+            self.leave_device(&session, id);
+        }
     }
 
     /// Notes which transaction carries a session's request.

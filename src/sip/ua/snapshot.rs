@@ -25,6 +25,7 @@ use crate::anchor::{Anchor, unix_micros};
 use crate::dialog::Dialog;
 use crate::flow::Flow;
 use crate::message::Message;
+use crate::registrar::Device;
 
 /// What is kept of one session.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -57,6 +58,9 @@ pub struct SessionSnapshot {
     pub(super) allows_update: bool,
     #[serde(default)]
     pub(super) takes_talk: TakesTalk,
+    /// The device that it is with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) device: Option<Arc<Device>>,
 }
 
 impl SessionSnapshot {
@@ -140,6 +144,7 @@ pub(super) struct Kept {
     leaving: bool,
     allows_update: bool,
     takes_talk: TakesTalk,
+    device: Option<Arc<Device>>,
 }
 
 impl Kept {
@@ -163,6 +168,7 @@ impl Kept {
             leaving: session.bye_wanted.is_some(),
             allows_update: session.allows_update,
             takes_talk: session.takes_talk,
+            device: session.device.clone(),
         })
     }
 }
@@ -241,6 +247,7 @@ impl UserAgent {
                 .map(|credentials| (credentials.username.clone(), credentials.realm.clone())),
             allows_update: session.allows_update,
             takes_talk: session.takes_talk,
+            device: session.device.clone(),
         })
     }
 

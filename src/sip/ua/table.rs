@@ -48,16 +48,18 @@ impl Sessions {
     }
 
     /// One is over.
-    pub fn remove(&mut self, id: &SessionId) {
-        let Some(session) = self.by_id.remove(id).filter(|_| self.tracked) else {
-            return;
-        };
+    pub fn remove(&mut self, id: &SessionId) -> Option<Session> {
+        let session = self.by_id.remove(id)?;
+        if !self.tracked {
+            return Some(session);
+        }
         if session.kept.is_some() {
             self.gone.push(*id);
         }
         if session.kept_invite.is_some() {
             self.gone_early.push(*id);
         }
+        Some(session)
     }
 
     /// All of them, in no order.

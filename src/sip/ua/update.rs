@@ -274,7 +274,7 @@ impl UserAgent {
         match why {
             _ if !is_ours => {}
             Unanswered::Timeout if talking => self.dialog_lost(now, id, 408),
-            Unanswered::Unreachable if self.is_out_of_reach(id) => self.dialog_lost(now, id, 503),
+            Unanswered::Unreachable if self.is_gone(id) => self.dialog_lost(now, id, 503),
             _ => self.reinvite_failed(now, id, why.status()),
         }
     }

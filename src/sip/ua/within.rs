@@ -154,7 +154,8 @@ impl UserAgent {
         if dialog.is_some_and(|dialog| dialog.take_cseq(number).is_err()) {
             return self.answer(now, flow, &request, method, 500);
         }
-        self.follow_connection(id, flow);
+        let alone = request.headers(HeaderName::Via).nth(1).is_none();
+        self.follow_connection(now, id, flow, alone);
         match (method, phase) {
             // Both sides hung up (RFC 5407 s.3.2.1); anything else came too late.
             (Method::Bye, Phase::Ending) => self.answer(now, flow, &request, method, 200),
@@ -186,14 +187,19 @@ impl UserAgent {
         }
     }
 
-    /// A peer that connected again is answered over its new connection.
-    fn follow_connection(&mut self, id: SessionId, flow: Flow) {
-        let Some(dialog) = self.sessions.get_mut(&id).and_then(|session| session.dialogs.first_mut()) else {
+    /// A peer that connected again is asked over its new connection; the old one may seem to live on. What a proxy sends says nothing of the
+    /// peer's own.
+    fn follow_connection(&mut self, now: Instant, id: SessionId, flow: Flow, alone: bool) {
+        let session = self.sessions.get_mut(&id);
+        let Some(dialog) = session.and_then(|session| session.dialogs.first_mut()) else {
             return;
         };
-        let reopens = dialog.flow.transport.is_reliable() && dialog.flow.connection.is_none();
-        if flow.connection.is_some() && (reopens || self.closed.holds(&dialog.flow)) {
+        let was_stream = dialog.flow.transport.is_reliable();
+        let lost = was_stream && (dialog.flow.connection.is_none() || self.closed.holds(&dialog.flow));
+        let moved = was_stream && dialog.adjacent && alone && dialog.flow != flow;
+        if flow.connection.is_some() && (lost || moved) {
             dialog.flow = flow;
+            self.move_session(now, id, flow);
         }
     }
 

@@ -171,6 +171,19 @@ impl Handset {
         phone
     }
 
+    /// Loses its connection.
+    pub async fn loses_its_connection(&self) {
+        self.shared.wire.breaks().await;
+    }
+
+    /// Connects anew and registers with the Contact of before, at which it does not listen. Which registration of this phone it is has to
+    /// be said.
+    pub async fn connects_anew(&mut self, number: u32) {
+        self.shared.wire.connects_anew().await;
+        self.task = tokio::spawn(session::listen(self.shared.clone()));
+        self.registers(number).await;
+    }
+
     /// Registers somewhere else, and is silent towards the one before. Which registration of this phone it is has to be said.
     pub async fn moves_to(&self, server: SocketAddr, number: u32) {
         self.shared.wire.moves_to(server);

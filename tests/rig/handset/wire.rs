@@ -59,6 +59,27 @@ impl Wire {
         *self.server.lock().unwrap_or_else(PoisonError::into_inner) = server;
     }
 
+    /// Closes the connection.
+    pub async fn breaks(&self) {
+        if let Way::Connection(write, _) = &self.way {
+            // One that the other side has closed is closed.
+            let _ = write.lock().await.shutdown().await;
+        }
+    }
+
+    /// Opens another connection, from another port; whoever read the one before has seen its end.
+    pub async fn connects_anew(&self) {
+        let Way::Connection(write, read) = &self.way else {
+            panic!("a phone with a connection")
+        };
+        let server = *self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        let stream = TcpStream::connect(server).await.expect("a connection");
+        stream.set_nodelay(true).expect("no delay");
+        let (new_read, new_write) = stream.into_split();
+        *write.lock().await = new_write;
+        *read.lock().await = (new_read, Vec::new());
+    }
+
     /// `UDP` or `TCP`.
     pub fn transport(&self) -> &'static str {
         match self.way {

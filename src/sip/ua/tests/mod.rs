@@ -1,5 +1,6 @@
 //! Tests of the user agent: flows between two of them, races, scripted peers, and random calls over a bad network.
 
+mod devices;
 mod early;
 mod flows;
 mod in_flight;

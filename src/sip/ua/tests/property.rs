@@ -246,7 +246,8 @@ impl Chaos {
             | UaEvent::Response { .. }
             | UaEvent::Subscribed { .. }
             | UaEvent::SubscriptionRefreshed { .. }
-            | UaEvent::SubscriptionEnded { .. } => return,
+            | UaEvent::SubscriptionEnded { .. }
+            | UaEvent::OutOfReach { .. } => return,
         };
         let ends = self.ends[agent]
             .get_mut(&session)

@@ -500,10 +500,11 @@ impl UserAgent {
             self.dialogs,
             self.timers.len(),
             self.answered.len(),
+            self.sessions_of.len(),
         ];
         assert_eq!(
-            left, [0; 14],
-            "clients, awaiting, resolving, servers, 2 indexes, requests, sessions, tags, subscriptions, live, dialogs, timers, answered"
+            left, [0; 15],
+            "clients, awaiting, resolving, servers, 2 indexes, requests, sessions, tags, subscriptions, live, dialogs, timers, answered, devices"
         );
     }
 }

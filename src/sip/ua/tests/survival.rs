@@ -226,7 +226,7 @@ fn a_stream_peer_is_reached_at_its_contact_and_over_the_connection_it_opens() {
     let (flow, info) = peer.one();
     assert_eq!(flow, tcp(1));
     peer.respond(&info, 200, "p1", &[]);
-    peer.agent.move_session(session, tcp(2));
+    peer.agent.move_session(peer.now, session, tcp(2));
     peer.agent.info(peer.now, session, "text/plain", "x".into());
     assert_eq!(peer.one().0, tcp(2));
 }
