@@ -259,6 +259,7 @@ impl Anchors {
                     let failed = LegEvent::Failed {
                         status: NO_PORT,
                         q850: None,
+                        reason: None,
                         contacts: Vec::new(),
                     };
                     self.forget(leg);
@@ -284,10 +285,10 @@ impl Anchors {
             }
             LegCommand::Accept { sdp: Some(sdp) } => match self.final_answer(leg, sdp) {
                 Some(sdp) => Resolved::Send(LegCommand::Accept { sdp: Some(sdp.into()) }),
-                None => instead(
-                    [LegCommand::Reject { status: NOT_ACCEPTABLE }],
-                    [Heard::Media(MediaEvent::Refused)],
-                ),
+                None => {
+                    let (status, reason) = (NOT_ACCEPTABLE, None);
+                    instead([LegCommand::Reject { status, reason }], [Heard::Media(MediaEvent::Refused)])
+                }
             },
             LegCommand::AcceptReinvite { sdp: Some(sdp) } => match self.reanswer(leg, sdp) {
                 Some(sdp) => Resolved::Send(LegCommand::AcceptReinvite { sdp: Some(sdp.into()) }),

@@ -400,7 +400,7 @@ impl ConferenceActor {
     /// A leg that comes when its conference has ended is ended as well, with its port.
     fn turn_away(&self, moving: Moving) {
         if let Some(given) = moving.given {
-            let bye = (given.leg, LegCommand::Bye { q850: None });
+            let bye = (given.leg, LegCommand::Bye { reason: None });
             // Unbounded post: one for each leg that moves.
             moving.home.do_send(ConnectorMessage::Legs {
                 conference: moving.to,

@@ -223,6 +223,7 @@ impl ConnectorActor {
             let event = LegEvent::Ended {
                 by_device: false,
                 q850: None,
+                reason: None,
             };
             actor.do_send(ConferenceMessage::Input(ConferenceInput::Leg { leg, event }));
         }
@@ -575,6 +576,7 @@ impl Escalation for ConnectorActor {
             let event = LegEvent::Ended {
                 by_device: false,
                 q850: None,
+                reason: None,
             };
             owner.do_send(ConferenceMessage::Input(ConferenceInput::Leg { leg, event }));
         }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tandem_model::leg::{AckBody, ContactVia, Description, Direction, LegCommand, LegEvent};
 use tandem_model::link::{ForwardReason, Forwarded};
 use tandem_model::{ConferenceId, LegId};
-use tandem_sip::identity::{self, Identity, IdentityStyle, Presented, Privacy, Towards, Trust};
+use tandem_sip::identity::{self, Identity, IdentityStyle, Presented, Privacy, Reason, Towards, Trust};
 use tandem_sip::registrar::Device;
 use tandem_sip::session;
 use tandem_sip::ua::{Invite, ReferKey, SessionId, UaEvent};
@@ -31,10 +31,19 @@ pub fn leg_event(event: UaEvent) -> Option<(SessionId, LegEvent, bool)> {
             session,
             status,
             q850,
+            reason,
             contacts,
-        } => (session, LegEvent::Failed { status, q850, contacts }, true),
+        } => {
+            let failed = LegEvent::Failed {
+                status,
+                q850,
+                reason,
+                contacts,
+            };
+            (session, failed, true)
+        }
         UaEvent::Acked { session, sdp } => (session, LegEvent::Acked { sdp }, false),
-        UaEvent::Cancelled { session, q850 } => (session, LegEvent::Cancelled { q850 }, true),
+        UaEvent::Cancelled { session, q850, reason } => (session, LegEvent::Cancelled { q850, reason }, true),
         UaEvent::Reinvited { session, offer } => {
             let direction = offer.as_deref().map(direction).unwrap_or_default();
             (session, LegEvent::Reoffered { offer, direction }, false)
@@ -47,14 +56,12 @@ pub fn leg_event(event: UaEvent) -> Option<(SessionId, LegEvent, bool)> {
             content_type,
             body,
         } => (session, LegEvent::Info { content_type, body }, false),
-        UaEvent::Ended { session, by_peer, q850 } => (
+        UaEvent::Ended {
             session,
-            LegEvent::Ended {
-                by_device: by_peer,
-                q850,
-            },
-            true,
-        ),
+            by_peer: by_device,
+            q850,
+            reason,
+        } => (session, LegEvent::Ended { by_device, q850, reason }, true),
         // The conference answers the offer as if it stood; the user agent takes that answer for the end of the matter.
         UaEvent::ReinviteCancelled { .. } => return None,
         UaEvent::Incoming { .. }
@@ -130,11 +137,11 @@ pub fn carry_out(
             let sdp = sdp.and_then(|sdp| local(shard, session, sdp));
             shard.ua.accept(now, session, sdp);
         }
-        LegCommand::Reject { status } => {
-            let later = [("Retry-After".into(), RETRY_AFTER_SECONDS.into())];
-            shard
-                .ua
-                .reject(now, session, status, if status == 503 { &later } else { &[] });
+        LegCommand::Reject { status, reason } => {
+            let later = (status == 503).then(|| ("Retry-After".into(), RETRY_AFTER_SECONDS.into()));
+            let reason = reason.and_then(|reason| Some(("Reason".into(), Reason::cleaned(&reason)?)));
+            let headers: Vec<(Arc<str>, Arc<str>)> = later.into_iter().chain(reason).collect();
+            shard.ua.reject(now, session, status, &headers);
         }
         LegCommand::Ack { answer } => {
             let body = match answer {
@@ -144,9 +151,9 @@ pub fn carry_out(
             };
             shard.ua.ack(now, session, body);
         }
-        LegCommand::Cancel { completed_elsewhere } => {
-            let reason = completed_elsewhere.then_some("SIP;cause=200;text=\"Call completed elsewhere\"");
-            shard.ua.cancel(now, session, reason);
+        LegCommand::Cancel { reason } => {
+            let reason = reason.and_then(|reason| Reason::cleaned(&reason));
+            shard.ua.cancel(now, session, reason.as_deref());
         }
         LegCommand::Reinvite { offer } => {
             let offer = offer.and_then(|sdp| local(shard, session, sdp));
@@ -158,8 +165,8 @@ pub fn carry_out(
         }
         LegCommand::RejectReinvite { status } => shard.ua.reject_reinvite(now, session, status),
         LegCommand::Info { content_type, body } => shard.ua.info(now, session, &content_type, body),
-        LegCommand::Bye { q850 } => {
-            let reason = q850.map(|cause| format!("Q.850;cause={cause}"));
+        LegCommand::Bye { reason } => {
+            let reason = reason.and_then(|reason| Reason::cleaned(&reason));
             shard.ua.bye(now, session, reason.as_deref());
         }
         LegCommand::Talk => shard.ua.talk(now, session),
@@ -268,6 +275,7 @@ fn failed(status: u16) -> LegEvent {
     LegEvent::Failed {
         status,
         q850: None,
+        reason: None,
         contacts: Vec::new(),
     }
 }

@@ -203,6 +203,8 @@ pub enum LegCommand {
     Reject {
         /// The final status, 300 to 699.
         status: u16,
+        /// The value of a Reason header to tell.
+        reason: Option<Arc<str>>,
     },
     /// Acknowledge the 200 of an outgoing leg.
     Ack {
@@ -211,8 +213,8 @@ pub enum LegCommand {
     },
     /// Cancel an outgoing leg that has no final answer.
     Cancel {
-        /// Another contact answered (Reason: SIP;cause=200, RFC 3326), so the device shows no missed call.
-        completed_elsewhere: bool,
+        /// The value of a Reason header to tell; [`crate::link::COMPLETED_ELSEWHERE`] where another contact answered.
+        reason: Option<Arc<str>>,
     },
     /// Send a re-INVITE; without an offer, ask for one.
     Reinvite {
@@ -238,8 +240,8 @@ pub enum LegCommand {
     },
     /// End the session with BYE.
     Bye {
-        /// The Q.850 cause to tell in a Reason header.
-        q850: Option<u8>,
+        /// The value of a Reason header to tell.
+        reason: Option<Arc<str>>,
     },
     /// Ask the ringing device of an outgoing leg to answer (NOTIFY with `Event: talk`). [`LegEvent::Talked`] tells what it says to that, where
     /// it says so before it answers.
@@ -287,6 +289,8 @@ pub enum LegEvent {
         status: u16,
         /// The Q.850 cause of its Reason header.
         q850: Option<u8>,
+        /// The value of that header, for other legs.
+        reason: Option<Arc<str>>,
         /// Where a 3xx says to call instead, in its order of preference.
         contacts: Vec<Arc<str>>,
     },
@@ -299,6 +303,8 @@ pub enum LegEvent {
     Cancelled {
         /// The Q.850 cause of its Reason header.
         q850: Option<u8>,
+        /// The value of that header, for other legs.
+        reason: Option<Arc<str>>,
     },
     /// The device sent a re-INVITE, or an UPDATE with an offer; `offer` is none where it asks for one.
     Reoffered {
@@ -344,5 +350,7 @@ pub enum LegEvent {
         by_device: bool,
         /// The Q.850 cause of its Reason header.
         q850: Option<u8>,
+        /// The value of that header, for other legs.
+        reason: Option<Arc<str>>,
     },
 }

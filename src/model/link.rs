@@ -577,7 +577,13 @@ pub struct Cause {
     pub sip_status: Option<u16>,
     /// The Q.850 cause, where a Reason header gave one (RFC 3326).
     pub q850: Option<u8>,
+    /// The value of that header, for the legs of those who are told of this end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Arc<str>>,
 }
+
+/// The Reason that tells a device that another one has its call, so that it shows none missed (RFC 3326 s.3.1).
+pub const COMPLETED_ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
 
 impl Cause {
     /// A normal end, at the wish of `by`.
@@ -586,6 +592,7 @@ impl Cause {
             by,
             sip_status: None,
             q850: None,
+            reason: None,
         }
     }
 
@@ -595,6 +602,22 @@ impl Cause {
             by,
             sip_status: Some(sip_status),
             q850: None,
+            reason: None,
+        }
+    }
+
+    /// The value of the Reason header for a leg that ends because of this: what was said, or the Q.850 cause that was found here.
+    pub fn told_reason(&self) -> Option<Arc<str>> {
+        let found = || self.q850.map(|cause| format!("Q.850;cause={cause}").into());
+        self.reason.clone().or_else(found)
+    }
+
+    /// Why others are released because of this, at the wish of the T-Server side: with a SIP status of their own, and the same Reason.
+    pub fn for_others(&self, sip_status: Option<u16>) -> Self {
+        Self {
+            by: ReleasedBy::Server,
+            sip_status,
+            ..self.clone()
         }
     }
 }

@@ -78,7 +78,7 @@ impl Phone {
             branch: fresh(),
             uri,
         };
-        self.send_in(&attempt, "INVITE", SDP).await;
+        self.send_in(&attempt, "INVITE", "", SDP).await;
         attempt
     }
 
@@ -95,9 +95,9 @@ impl Phone {
         attempt
     }
 
-    async fn send_in(&self, attempt: &Attempt, method: &str, body: &str) {
+    async fn send_in(&self, attempt: &Attempt, method: &str, more: &str, body: &str) {
         let Attempt { dialog, uri, branch } = attempt;
-        self.send(dialog.request_with(method, uri, 1, "", branch, "", body)).await;
+        self.send(dialog.request_with(method, uri, 1, "", branch, more, body)).await;
     }
 
     /// Waits for the answer to a call it made.
@@ -123,16 +123,26 @@ impl Phone {
 
     /// Waits for the refusal of a call it made, acknowledges it, and gives the status.
     pub async fn refused(&self, attempt: &Attempt) -> u16 {
+        self.refusal(attempt).await.status().expect("a status")
+    }
+
+    /// The same, with all that it says.
+    pub async fn refusal(&self, attempt: &Attempt) -> Message {
         let answer = self.socket.final_response("1 INVITE").await;
         let Attempt { dialog, uri, branch } = attempt;
         let ack = dialog.request_with("ACK", uri, 1, tag_of(answer.header("To")), branch, "", "");
         self.send(ack).await;
-        answer.status().expect("a status")
+        answer
     }
 
     /// Gives a call it made up before it is answered.
     pub async fn cancels(&self, attempt: &Attempt) {
-        self.send_in(attempt, "CANCEL", "").await;
+        self.cancels_with(attempt, "").await;
+    }
+
+    /// The same, with more header lines.
+    pub async fn cancels_with(&self, attempt: &Attempt, more: &str) {
+        self.send_in(attempt, "CANCEL", more, "").await;
         let answer = self.socket.final_response("1 CANCEL").await;
         assert_eq!(answer.status(), Some(200), "{}", answer.start);
         assert_eq!(self.refused(attempt).await, 487);
@@ -177,7 +187,12 @@ impl Phone {
 
     /// Turns a call down.
     pub async fn refuses(&self, invite: &Message, status: &str) {
-        self.send(invite.response(status, &self.tag(), "", "")).await;
+        self.refuses_with(invite, status, "").await;
+    }
+
+    /// The same, with more header lines.
+    pub async fn refuses_with(&self, invite: &Message, status: &str, more: &str) {
+        self.send(invite.response(status, &self.tag(), more, "")).await;
         self.socket.request("ACK").await;
     }
 
@@ -194,31 +209,40 @@ impl Phone {
         self.socket.request("INVITE").await
     }
 
-    /// Waits until a call that rings is taken back.
-    pub async fn is_cancelled(&self, invite: &Message) {
+    /// Waits until a call that rings is taken back, and gives the CANCEL.
+    pub async fn is_cancelled(&self, invite: &Message) -> Message {
         let cancel = self.socket.request("CANCEL").await;
         self.send(cancel.response("200 OK", &self.tag(), "", "")).await;
         self.send(invite.response("487 Request Terminated", &self.tag(), "", ""))
             .await;
         self.socket.request("ACK").await;
+        cancel
     }
 
     /// Hangs up.
     pub async fn hangs_up(&self, talk: &Talk) {
+        self.hangs_up_with(talk, "").await;
+    }
+
+    /// The same, with more header lines.
+    pub async fn hangs_up_with(&self, talk: &Talk, more: &str) {
         let cseq = talk.cseq + 1;
-        self.send(talk.dialog.request("BYE", &talk.target, cseq, &talk.remote_tag, ""))
-            .await;
+        let bye = talk
+            .dialog
+            .request_with("BYE", &talk.target, cseq, &talk.remote_tag, &fresh(), more, "");
+        self.send(bye).await;
         let answer = self.socket.final_response(&format!("{cseq} BYE")).await;
         assert_eq!(answer.status(), Some(200), "{}", answer.start);
     }
 
-    /// Waits until the other side hangs up. A re-INVITE on the way is accepted.
-    pub async fn is_hung_up_on(&self) {
+    /// Waits until the other side hangs up, and gives the BYE. A re-INVITE on the way is accepted.
+    pub async fn is_hung_up_on(&self) -> Message {
         loop {
             let message = self.socket.receive().await;
             match message.method() {
                 Some("BYE") => {
-                    return self.send(message.response("200 OK", &self.tag(), "", "")).await;
+                    self.send(message.response("200 OK", &self.tag(), "", "")).await;
+                    return message;
                 }
                 Some("INVITE") => {
                     self.send(message.response("200 OK", &self.tag(), &self.contact(), SDP)).await;

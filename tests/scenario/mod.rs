@@ -4,6 +4,7 @@
 mod devices;
 mod http;
 mod identity;
+mod reasons;
 mod refusals;
 mod server;
 mod shards;

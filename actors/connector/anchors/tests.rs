@@ -336,7 +336,8 @@ fn without_a_port_or_a_codec_the_device_is_refused_and_the_machine_told() {
     let Resolved::Refused { send, heard } = anchors.resolve(LEG, accept()) else {
         panic!("there is no codec")
     };
-    assert_eq!(send, [LegCommand::Reject { status: NOT_ACCEPTABLE }]);
+    let (status, reason) = (NOT_ACCEPTABLE, None);
+    assert_eq!(send, [LegCommand::Reject { status, reason }]);
     assert!(matches!(heard[..], [Heard::Media(MediaEvent::Refused)]));
     let reoffered = LegEvent::Reoffered {
         offer: Some(sdp(STRANGE)),
@@ -409,11 +410,16 @@ fn a_port_closes_once_with_its_leg() {
         LegEvent::Ended {
             by_device: true,
             q850: None,
+            reason: None,
         },
-        LegEvent::Cancelled { q850: None },
+        LegEvent::Cancelled {
+            q850: None,
+            reason: None,
+        },
         LegEvent::Failed {
             status: 486,
             q850: None,
+            reason: None,
             contacts: Vec::new(),
         },
     ] {
@@ -429,7 +435,7 @@ fn a_port_closes_once_with_its_leg() {
     said(anchors.resolve(LEG, reinvite()));
     notes.taken();
     assert!(matches!(
-        anchors.resolve(LEG, LegCommand::Bye { q850: None }),
+        anchors.resolve(LEG, LegCommand::Bye { reason: None }),
         Resolved::Send(LegCommand::Bye { .. })
     ));
     assert_eq!(notes.taken(), ["close 1"]);

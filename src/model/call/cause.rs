@@ -155,7 +155,16 @@ mod tests {
     use super::*;
 
     fn judged(by: ReleasedBy, sip_status: Option<u16>, q850: Option<u8>, rang: bool) -> (&'static str, &'static str, bool) {
-        let verdict = verdict(&Cause { by, sip_status, q850 }, rang);
+        let reason = None;
+        let verdict = verdict(
+            &Cause {
+                by,
+                sip_status,
+                q850,
+                reason,
+            },
+            rang,
+        );
         (verdict.state.name(), verdict.outcome.name(), verdict.turned_down)
     }
 

@@ -83,19 +83,21 @@ impl Call {
         }
         self.conns.retain(|conn| conn.id != id);
         for key in order {
-            self.release_with(key, ending.status);
+            self.release_because(key, ending.status, ending.cause);
         }
         self.close(id, record, now, out);
     }
 
     /// How a device is let go of once no call needs it.
     pub(super) fn release_with(&mut self, key: DeviceKey, status: Option<u16>) {
+        self.release_because(key, status, None);
+    }
+
+    /// The same, with the Reason of another's end.
+    fn release_because(&mut self, key: DeviceKey, status: Option<u16>, cause: Option<&Cause>) {
         if let Some(device) = self.device_mut(key) {
-            device.release = Cause {
-                by: ReleasedBy::Server,
-                sip_status: status,
-                q850: None,
-            };
+            let normal = Cause::normal(ReleasedBy::Server);
+            device.release = cause.unwrap_or(&normal).for_others(status);
         }
     }
 

@@ -14,7 +14,7 @@ use super::events::Told;
 use super::operation::{Asker, Op, Pending, Step};
 use super::party::{Arrival, Joining, Party};
 use super::{Call, CallOutput, Phase};
-use crate::link::{CallOffered, Cause, LinkRequest, ReleasedBy};
+use crate::link::{COMPLETED_ELSEWHERE, CallOffered, Cause, LinkRequest, ReleasedBy};
 use crate::{CallState, ConnId, DnRole, EventName, PartyState};
 
 /// A party whose place is taken: [`Pending::by`].
@@ -129,6 +129,12 @@ impl Call {
     pub(super) fn picked_up(&mut self, pending: Pending, pickup: Pickup, now: Instant, out: &mut Vec<CallOutput>) {
         let (id, by) = (pending.conn, pending.by);
         let (old, new) = (self.dn_of(by), self.dn_of(pickup.target));
+        if let Some(device) = self.device_mut(by) {
+            device.release = Cause {
+                reason: pickup.alerting.then(|| COMPLETED_ELSEWHERE.into()),
+                ..Cause::normal(ReleasedBy::Server)
+            };
+        }
         let state = if pickup.alerting {
             CallState::Pickedup
         } else {
@@ -150,7 +156,6 @@ impl Call {
             party.joining = None;
         }
         let there = conn.others(pickup.target);
-        self.release_with(by, None);
         if calling {
             return self.answered(id, now, out);
         }

@@ -1,5 +1,6 @@
 //! A 2xx came on one of the legs: the first one of a party wins, and what it means depends on who waits for it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use super::leg::{Invited, Leg, LegMedia, LegPhase};
 use super::party::PartyPhase;
 use super::{Conference, ConferenceOutput};
 use crate::leg::{AckBody, LegCommand};
-use crate::link::LinkNotification;
+use crate::link::{COMPLETED_ELSEWHERE, LinkNotification};
 use crate::{LegId, PartyId};
 
 /// A 200 without the description it must carry (RFC 3264 s.4): the device cannot be talked to.
@@ -49,7 +50,7 @@ impl Conference {
             AckBody::Nothing
         };
         self.tell(leg, LegCommand::Ack { answer }, out);
-        self.tell(leg, LegCommand::Bye { q850: None }, out);
+        self.tell(leg, LegCommand::Bye { reason: None }, out);
     }
 
     /// One contact answered: it is the party now.
@@ -76,7 +77,7 @@ impl Conference {
                 None
             }
         };
-        self.cancel_forks(id, true, now, out);
+        self.cancel_forks(id, Some(COMPLETED_ELSEWHERE.into()), now, out);
         let conference = self.id;
         for party in std::iter::once(id).chain(caller_answered) {
             self.notify(LinkNotification::PartyConnected { conference, party }, out);
@@ -172,8 +173,8 @@ impl Conference {
         }
     }
 
-    /// Cancels every fork of a party that is still out.
-    pub(super) fn cancel_forks(&mut self, id: PartyId, completed_elsewhere: bool, now: Instant, out: &mut Vec<ConferenceOutput>) {
+    /// Cancels every fork of a party that is still out, with the value of a Reason header.
+    pub(super) fn cancel_forks(&mut self, id: PartyId, reason: Option<Arc<str>>, now: Instant, out: &mut Vec<ConferenceOutput>) {
         let until = now + self.leg_end_timeout();
         let rings = |leg: &Leg| leg.party == id && leg.phase == LegPhase::Calling;
         let forks: Vec<LegId> = self.legs.iter().filter(|leg| rings(leg)).map(|leg| leg.id).collect();
@@ -182,7 +183,8 @@ impl Conference {
         }
         for leg in self.legs.iter_mut().filter(|leg| rings(leg)) {
             leg.phase = LegPhase::Cancelling { until };
-            let command = LegCommand::Cancel { completed_elsewhere };
+            let reason = reason.clone();
+            let command = LegCommand::Cancel { reason };
             out.push(ConferenceOutput::Leg { leg: leg.id, command });
         }
     }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::leg::{Invited, LegMedia, LegPhase};
 use super::party::PartyPhase;
 use super::{Conference, ConferenceOutput};
-use crate::leg::{Description, LegCommand};
+use crate::leg::{Description, LegCommand, LegEvent};
 use crate::link::{Cause, LinkNotification, ReleasedBy};
 use crate::{LegId, PartyId};
 
@@ -21,11 +21,37 @@ pub(super) struct Failure {
     pub status: u16,
     /// The Q.850 cause of its Reason header.
     pub q850: Option<u8>,
+    /// The value of that header.
+    pub reason: Option<Arc<str>>,
     /// Where a redirection says to call instead.
     pub contacts: Vec<Arc<str>>,
 }
 
+/// How many targets of a redirection are told.
+const REDIRECTIONS: usize = 8;
+
 impl Failure {
+    /// What it comes to, for a party that was called, that a leg is over; `None` where this does not say so.
+    pub fn of(event: &LegEvent) -> Option<Self> {
+        let (status, q850, reason, contacts) = match event {
+            LegEvent::Failed {
+                status,
+                q850,
+                reason,
+                contacts,
+            } => (*status, q850, reason, &**contacts),
+            LegEvent::Cancelled { q850, reason } => (487, q850, reason, [].as_slice()),
+            LegEvent::Ended { by_device, q850, reason } => (if *by_device { 480 } else { 408 }, q850, reason, [].as_slice()),
+            _ => return None,
+        };
+        Some(Self {
+            status,
+            q850: *q850,
+            reason: reason.clone(),
+            contacts: contacts.iter().take(REDIRECTIONS).cloned().collect(),
+        })
+    }
+
     /// The order of choice among failed forks, the best first (RFC 3261 s.16.7 step 6): 6xx, then what tells the caller how to
     /// call better, then what a person did, then other 4xx, then 5xx; challenges and redirections, not for the caller, last.
     fn rank(&self) -> u8 {
@@ -64,6 +90,7 @@ impl Failure {
             by,
             sip_status: Some(sip_status),
             q850: self.q850,
+            reason: self.reason.clone(),
         }
     }
 }

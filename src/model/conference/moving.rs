@@ -98,7 +98,7 @@ impl Conference {
         };
         if let Some(status) = refusal {
             // Nobody else looks after the leg by now.
-            self.tell(given.leg, LegCommand::Bye { q850: None }, out);
+            self.tell(given.leg, LegCommand::Bye { reason: None }, out);
             out.push(ConferenceOutput::Media(MediaCommand::Close { leg: given.leg }));
             return self.refuse_unless_over(operation, status, out);
         }

@@ -23,7 +23,8 @@ impl Conference {
             return;
         }
         if !self.is_fresh() {
-            self.tell(leg, LegCommand::Reject { status: 500 }, out);
+            let (status, reason) = (500, None);
+            self.tell(leg, LegCommand::Reject { status, reason }, out);
             return;
         }
         self.next_leg = self.next_leg.max(leg.0.saturating_add(1));

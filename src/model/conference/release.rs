@@ -22,9 +22,6 @@ pub(super) const NO_USER_RESPONDING: u8 = 18;
 pub(super) const NO_ANSWER: u8 = 19;
 pub(super) const SUBSCRIBER_ABSENT: u8 = 20;
 
-/// How many targets of a redirection are told.
-const REDIRECTIONS: usize = 8;
-
 impl Conference {
     /// The T-Server side ends a party.
     pub(super) fn release_party(&mut self, id: PartyId, cause: Cause, now: Instant, out: &mut Vec<ConferenceOutput>) {
@@ -49,19 +46,14 @@ impl Conference {
         let Some(leg) = self.remove_leg(leg) else { return };
         self.leave_early(leg.id, false, out);
         self.end_transfers(leg.id, false, out);
-        let failure = |status, q850, contacts| Failure { status, q850, contacts };
-        let (cause, failure) = match event {
-            LegEvent::Failed { status, q850, contacts } => {
-                let failure = failure(*status, *q850, contacts.iter().take(REDIRECTIONS).cloned().collect());
-                (failure.cause(), failure)
-            }
-            LegEvent::Cancelled { q850 } => {
-                let failure = failure(487, *q850, Vec::new());
-                (failure.cause(), failure)
-            }
-            LegEvent::Ended { by_device: true, q850 } => (device_cause(*q850), failure(480, *q850, Vec::new())),
-            LegEvent::Ended { by_device: false, q850 } => (network_cause(*q850), failure(408, *q850, Vec::new())),
-            _ => return,
+        let Some(failure) = Failure::of(event) else { return };
+        let cause = match event {
+            LegEvent::Ended { by_device, .. } => Cause {
+                by: if *by_device { ReleasedBy::Device } else { ReleasedBy::Network },
+                sip_status: None,
+                ..failure.cause()
+            },
+            _ => failure.cause(),
         };
         match leg.phase {
             LegPhase::Cancelling { .. } => {}
@@ -77,7 +69,7 @@ impl Conference {
         };
         let party = self.parties.remove(index);
         let talked = party.phase == PartyPhase::Connected;
-        let peers = taken_along(&cause);
+        let peers = cause.for_others(None);
         self.end_party(party, cause, now, out);
         self.changed();
         let peer_talks = matches!(&*self.parties, [peer] if peer.phase == PartyPhase::Connected);
@@ -95,7 +87,7 @@ impl Conference {
         let (pair, others) = std::mem::take(&mut self.parties).into_iter().partition(of_pair);
         self.parties = others;
         let pair: Vec<Party> = pair;
-        let peers = taken_along(&cause);
+        let peers = cause.for_others(None);
         for party in pair {
             self.end_party(party, cause.clone(), now, out);
         }
@@ -115,13 +107,16 @@ impl Conference {
 
     /// Ends the legs of a party that was taken out, and tells that it is gone.
     fn end_party(&mut self, party: Party, cause: Cause, now: Instant, out: &mut Vec<ConferenceOutput>) {
-        self.cancel_forks(party.id, false, now, out);
+        self.cancel_forks(party.id, cause.told_reason(), now, out);
         if let Some(leg) = party.leg.and_then(|leg| self.remove_leg(leg)) {
             let end = match leg.phase {
                 LegPhase::Incoming => LegCommand::Reject {
                     status: refusal(cause.sip_status),
+                    reason: cause.told_reason(),
                 },
-                _ => LegCommand::Bye { q850: cause.q850 },
+                _ => LegCommand::Bye {
+                    reason: cause.told_reason(),
+                },
             };
             self.leave_early(leg.id, true, out);
             self.end_transfers(leg.id, leg.phase == LegPhase::Talking, out);
@@ -150,27 +145,4 @@ impl Conference {
 /// The status a caller is refused with: the cause's, where it refuses anything (a redirection would go where we do not say).
 fn refusal(sip_status: Option<u16>) -> u16 {
     sip_status.filter(|status| (400..700).contains(status)).unwrap_or(480)
-}
-
-/// Why those are released whom another one's end takes along.
-fn taken_along(cause: &Cause) -> Cause {
-    Cause {
-        by: ReleasedBy::Server,
-        sip_status: None,
-        q850: cause.q850,
-    }
-}
-
-fn device_cause(q850: Option<u8>) -> Cause {
-    Cause {
-        q850,
-        ..Cause::normal(ReleasedBy::Device)
-    }
-}
-
-fn network_cause(q850: Option<u8>) -> Cause {
-    Cause {
-        q850,
-        ..Cause::normal(ReleasedBy::Network)
-    }
 }

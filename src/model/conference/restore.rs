@@ -152,7 +152,7 @@ impl Conference {
     /// Legs that nobody knows.
     fn end_strangers(&self, legs: &[LegId], out: &mut Vec<ConferenceOutput>) {
         for leg in legs.iter().copied().filter(|leg| self.leg(*leg).is_none()) {
-            self.tell(leg, LegCommand::Bye { q850: None }, out);
+            self.tell(leg, LegCommand::Bye { reason: None }, out);
             out.push(ConferenceOutput::Media(MediaCommand::Close { leg }));
         }
     }

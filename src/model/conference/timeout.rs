@@ -79,5 +79,6 @@ fn deadline_cause(party: &Party) -> Cause {
         by: ReleasedBy::Network,
         sip_status,
         q850,
+        reason: None,
     }
 }

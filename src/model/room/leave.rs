@@ -52,6 +52,7 @@ impl Room {
             by: ReleasedBy::Server,
             sip_status: how.status,
             q850: how.q850,
+            reason: None,
         };
         self.tell_exit(index, how, now, out);
         // One that is on its way is released where it arrives.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::write_param;
-use crate::message::{HeaderName, Message, NameAddr};
+use crate::message::{Elements, HeaderName, Message, NameAddr};
 
 /// How many values are read.
 const MAX_REASONS: usize = 8;
@@ -58,6 +58,44 @@ impl Reason {
             .filter_map(Self::parse)
             .take(MAX_REASONS)
             .collect()
+    }
+
+    /// What the Reason headers of a message say, as one value for another leg: the first cause of SIP and the first of Q.850, in their order
+    /// (s.2: "a given protocol ... MUST NOT appear more than once"), each with its text.
+    pub fn passed_on(message: &Message) -> Option<Arc<str>> {
+        Self::written_again(message.headers(HeaderName::Reason))
+    }
+
+    /// The value of a Reason header that came another way than in a message, cleaned like one.
+    pub fn cleaned(value: &str) -> Option<Arc<str>> {
+        Self::written_again(Elements::new(value))
+    }
+
+    fn written_again<'a>(values: impl Iterator<Item = &'a str>) -> Option<Arc<str>> {
+        let mut kept: Vec<Self> = Vec::new();
+        for reason in values.filter_map(Self::parse).take(MAX_REASONS) {
+            if let Some(protocol) = reason.protocol_of_calls()
+                && kept.iter().all(|earlier| &*earlier.protocol != protocol)
+            {
+                kept.push(Self {
+                    protocol: protocol.into(),
+                    ..reason
+                });
+            }
+        }
+        let written: Vec<String> = kept.iter().map(Self::to_string).collect();
+        (!written.is_empty()).then(|| written.join(", ").into())
+    }
+
+    /// The protocol's own spelling, where it is one that says why a call ended, and the cause one of its causes.
+    fn protocol_of_calls(&self) -> Option<&'static str> {
+        let cause = self.cause?;
+        let is = |name: &str| self.protocol.eq_ignore_ascii_case(name);
+        if is("SIP") && (100..700).contains(&cause) {
+            Some("SIP")
+        } else {
+            (is("Q.850") && cause < 128).then_some("Q.850")
+        }
     }
 
     pub(super) fn parse(value: &str) -> Option<Self> {

@@ -44,6 +44,7 @@ pub use framer::{Frame, FrameError, FrameErrorKind, Framer};
 pub use headers::HeaderValues;
 pub use method::{ForeignMethod, Method};
 pub use name::HeaderName;
+pub(crate) use params::Elements;
 pub use params::{Params, unescape};
 pub use relay::Relay;
 pub use transfer::{Event, Replaces};

@@ -11,7 +11,7 @@ use super::head::is_token;
 
 /// The elements of a comma-separated header value, trimmed; empty ones are left out.
 #[derive(Clone, Debug)]
-pub(super) struct Elements<'a> {
+pub(crate) struct Elements<'a> {
     rest: &'a str,
 }
 

@@ -17,6 +17,7 @@ use super::talk::TakesTalk;
 use super::{Owner, RETRY_AFTER_SECONDS, UserAgent, ident};
 use crate::dialog::Dialog;
 use crate::flow::Flow;
+use crate::identity::Reason;
 use crate::message::{HeaderName, Message, Method};
 use crate::session;
 use crate::transaction::timer::Timer;
@@ -260,6 +261,7 @@ impl UserAgent {
                     UaEvent::Cancelled {
                         session: id,
                         q850: request.reason_cause(),
+                        reason: Reason::passed_on(request),
                     },
                 );
             }

@@ -292,6 +292,8 @@ pub enum UaEvent {
         status: u16,
         /// Q.850 cause of the Reason header (RFC 3326), or what its SIP status stands for ([`Message::reason_cause`]).
         q850: Option<u8>,
+        /// What the Reason header says, for another leg ([`crate::identity::Reason::passed_on`]).
+        reason: Option<Arc<str>>,
         /// Contacts of a 3xx, as URIs, the preferred ones first (by `q`).
         contacts: Vec<Arc<str>>,
     },
@@ -308,6 +310,8 @@ pub enum UaEvent {
         session: SessionId,
         /// Q.850 cause of the Reason header, or what its SIP status stands for.
         q850: Option<u8>,
+        /// What the Reason header says, for another leg.
+        reason: Option<Arc<str>>,
     },
     /// A re-INVITE (already answered with 100) or an UPDATE with an offer came, this also before the session is answered; waits for
     /// `accept_reinvite` or `reject_reinvite`. A session refresh (RFC 4028: the offer is the one before) is answered inside and never shows.
@@ -367,6 +371,8 @@ pub enum UaEvent {
         by_peer: bool,
         /// Q.850 cause of the Reason header, or what its SIP status stands for.
         q850: Option<u8>,
+        /// What the Reason header says, for another leg.
+        reason: Option<Arc<str>>,
     },
     /// The device of a session that came back cannot be reached, but may connect anew. It is tried again every 64*T1, and this told again, until
     /// the shell gives the session up: when the device's registration is over.

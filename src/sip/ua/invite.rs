@@ -20,6 +20,7 @@ use super::snapshot::AcceptedInvite;
 use super::{Owner, UserAgent, ident};
 use crate::dialog::{Dialog, route_uri};
 use crate::flow::Flow;
+use crate::identity::Reason;
 use crate::message::{HeaderName, Message, Method};
 use crate::session;
 use crate::transaction::timer::Timer;
@@ -365,6 +366,7 @@ impl UserAgent {
                 session: id,
                 status,
                 q850: response.reason_cause(),
+                reason: Reason::passed_on(response),
                 contacts,
             },
         );
@@ -424,6 +426,7 @@ fn failed(session: SessionId, status: u16) -> UaEvent {
         session,
         status,
         q850: None,
+        reason: None,
         contacts: Vec::new(),
     }
 }

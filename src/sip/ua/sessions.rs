@@ -317,6 +317,7 @@ impl UserAgent {
             session: id,
             by_peer: false,
             q850: None,
+            reason: None,
         };
         self.finish(now, id, ended);
     }

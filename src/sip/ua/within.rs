@@ -16,6 +16,7 @@ use super::draft::Body;
 use super::ident;
 use super::sessions::Phase;
 use crate::flow::Flow;
+use crate::identity::Reason;
 use crate::message::{HeaderName, Message, Method};
 
 /// How many INFOs of one session wait for the one before them.
@@ -207,11 +208,16 @@ impl UserAgent {
     fn receive_bye(&mut self, now: Instant, flow: Flow, id: SessionId, request: &Message) {
         self.answer(now, flow, request, &Method::Bye, 200);
         let phase = self.live(id).map(|session| session.phase);
-        let q850 = request.reason_cause();
+        let (q850, reason) = (request.reason_cause(), Reason::passed_on(request));
         match phase {
             Some(Phase::Ringing) => {
                 self.refuse_pending(now, id, 487, &[]);
-                self.finish(now, id, UaEvent::Cancelled { session: id, q850 });
+                let cancelled = UaEvent::Cancelled {
+                    session: id,
+                    q850,
+                    reason,
+                };
+                self.finish(now, id, cancelled);
             }
             // Not allowed of a callee (s.15), but clear: it will not answer.
             Some(Phase::Calling) => self.cancel_with(now, id, 487, None),
@@ -227,6 +233,7 @@ impl UserAgent {
                         session: id,
                         by_peer: true,
                         q850,
+                        reason,
                     },
                 );
             }

@@ -62,7 +62,12 @@ fn flow() -> impl Strategy<Value = MediaFlowState> {
 
 fn cause() -> impl Strategy<Value = Cause> {
     let by = select(vec![ReleasedBy::Device, ReleasedBy::Server, ReleasedBy::Network]);
-    (by, option::of(any::<u16>()), option::of(any::<u8>())).prop_map(|(by, sip_status, q850)| Cause { by, sip_status, q850 })
+    (by, option::of(any::<u16>()), option::of(any::<u8>()), option::of(text())).prop_map(|(by, sip_status, q850, reason)| Cause {
+        by,
+        sip_status,
+        q850,
+        reason,
+    })
 }
 
 fn source() -> impl Strategy<Value = AudioSource> {

@@ -6,7 +6,7 @@ use tandem_model::link::{Cause, MediaFlowState, Presentation, ReleasedBy};
 use super::fields::Fields;
 use super::{FrameWriter, MessageError};
 
-/// `released-by`, `sip-status`, `q850`.
+/// `released-by`, `sip-status`, `q850`, `reason`.
 pub(super) fn write_cause(writer: &mut FrameWriter<'_>, cause: &Cause) {
     let by = match cause.by {
         ReleasedBy::Device => "DEVICE",
@@ -19,6 +19,9 @@ pub(super) fn write_cause(writer: &mut FrameWriter<'_>, cause: &Cause) {
     }
     if let Some(q850) = cause.q850 {
         writer.plain("q850", q850);
+    }
+    if let Some(reason) = &cause.reason {
+        writer.text("reason", reason);
     }
 }
 
@@ -34,6 +37,7 @@ pub(super) fn read_cause(fields: Fields<'_>) -> Result<Cause, MessageError> {
         by,
         sip_status: fields.optional_number("sip-status")?,
         q850: fields.optional_number("q850")?,
+        reason: fields.optional_text("reason")?,
     })
 }
 

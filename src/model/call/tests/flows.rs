@@ -225,6 +225,7 @@ fn a_destination_that_rings_and_is_not_answered_is_no_answer() {
         by: ReleasedBy::Network,
         sip_status: Some(480),
         q850: Some(19),
+        reason: None,
     };
     rig.connected(A)
         .created(B)
@@ -237,6 +238,42 @@ fn a_destination_that_rings_and_is_not_answered_is_no_answer() {
          alice EventReleased Origination > bob Destination NoAnswer sip=480 q850=19
          link: release 1 480
          finished Internal no_answer",
+        );
+}
+
+#[test]
+fn the_caller_is_told_the_reason_of_its_callee() {
+    let refused = |cause: Cause| Cause {
+        q850: Some(34),
+        reason: Some("Q.850;cause=34;text=\"No circuit\"".into()),
+        ..cause
+    };
+    let mut rig = Rig::made(ALICE, BOB);
+    rig.connected(A)
+        .created(B)
+        .alerting(B)
+        .forget()
+        .released(B, refused(Cause::status(ReleasedBy::Network, 500)))
+        .conference_ended()
+        .says(
+            "bob EventReleased Destination > alice Origination SitReorder sip=500 q850=34
+         alice EventReleased Origination > bob Destination SitReorder sip=500 q850=34
+         link: release 1 500 reason=Q.850;cause=34;text=\"No circuit\"
+         finished Internal failed",
+        );
+    // And the callee that of its caller.
+    let mut rig = Rig::made(ALICE, BOB);
+    rig.connected(A)
+        .created(B)
+        .alerting(B)
+        .forget()
+        .released(A, refused(Cause::normal(ReleasedBy::Device)))
+        .conference_ended()
+        .says(
+            "alice EventReleased Origination > bob Destination Ok q850=34
+         bob EventAbandoned Destination > alice Origination Ok q850=34
+         link: release 2 reason=Q.850;cause=34;text=\"No circuit\"
+         finished Internal cancelled",
         );
 }
 

@@ -272,10 +272,7 @@ fn line(output: &CallOutput) -> String {
             let auto = if make.auto_answer { " auto-answer" } else { "" };
             format!("link: make {} {target} as {}{auto}", make.party, make.caller)
         }
-        CallOutput::Link(LinkRequest::ReleaseParty { party, cause, .. }) => match cause.sip_status {
-            Some(status) => format!("link: release {party} {status}"),
-            None => format!("link: release {party}"),
-        },
+        CallOutput::Link(LinkRequest::ReleaseParty { party, cause, .. }) => release_line(*party, cause),
         CallOutput::Link(other) => format!("link: {other:?}"),
         CallOutput::Closed { record, .. } => format!("finished {} {}", record.direction, record.outcome.name()),
         CallOutput::Opened { conn_id } => format!("opened {:x}", conn_id.0),
@@ -283,6 +280,18 @@ fn line(output: &CallOutput) -> String {
         CallOutput::Absorb(wanted) => format!("absorb {wanted:?}"),
         CallOutput::Finished => "finished".to_owned(),
     }
+}
+
+/// A party that is let go of: with which status, and which Reason.
+fn release_line(party: PartyId, cause: &Cause) -> String {
+    let mut line = format!("link: release {party}");
+    if let Some(status) = cause.sip_status {
+        line += &format!(" {status}");
+    }
+    if let Some(reason) = &cause.reason {
+        line += &format!(" reason={reason}");
+    }
+    line
 }
 
 fn event_line(event: &Event, starred: bool) -> String {

@@ -239,7 +239,7 @@ fn a_ringing_call_is_picked_up() {
          bob EventReleased a1 Destination > alice Origination by carol Destination Pickedup
          carol EventEstablished a1 Destination > alice Origination Ok
          alice EventEstablished a1 Origination > carol Destination Ok
-         link: release 2",
+         link: release 2 reason=SIP;cause=200;text=\"Call completed elsewhere\"",
     );
     assert_eq!(stage.hearing(CONFERENCE), "alice<carol carol<alice");
     stage.hangs_up(ALICE);

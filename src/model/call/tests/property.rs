@@ -19,7 +19,12 @@ fn cause() -> impl Strategy<Value = Cause> {
         Just(603),
         100..800_u16
     ]);
-    (by, status, proptest::option::of(any::<u8>())).prop_map(|(by, sip_status, q850)| Cause { by, sip_status, q850 })
+    (by, status, proptest::option::of(any::<u8>())).prop_map(|(by, sip_status, q850)| Cause {
+        by,
+        sip_status,
+        q850,
+        reason: None,
+    })
 }
 
 fn notification() -> impl Strategy<Value = LinkNotification> {

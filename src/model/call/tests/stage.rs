@@ -744,10 +744,7 @@ fn shown(output: &CallOutput) -> Option<String> {
             };
             Some(format!("link: make {} {target} as {}", make.party, make.caller.user()))
         }
-        CallOutput::Link(LinkRequest::ReleaseParty { party, cause, .. }) => Some(match cause.sip_status {
-            Some(status) => format!("link: release {party} {status}"),
-            None => format!("link: release {party}"),
-        }),
+        CallOutput::Link(LinkRequest::ReleaseParty { party, cause, .. }) => Some(release_line(*party, cause)),
         CallOutput::Link(LinkRequest::SetAudio { .. }) => Some("link: audio".to_owned()),
         CallOutput::Link(LinkRequest::AnswerParty { party, .. }) => Some(format!("link: answer {party}")),
         CallOutput::Link(LinkRequest::ConnectParty { party, .. }) => Some(format!("link: connect {party}")),

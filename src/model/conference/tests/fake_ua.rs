@@ -339,6 +339,7 @@ impl FakeUa {
         talking[nth].finish(LegEvent::Ended {
             by_device: true,
             q850: None,
+            reason: None,
         });
     }
 
@@ -448,7 +449,7 @@ impl FakeLeg {
                 self.answer_device(&repeated.or_else(|| meant(self.id, sdp)));
                 Ok(())
             }
-            LegCommand::Reject { status } => {
+            LegCommand::Reject { status, .. } => {
                 ensure(
                     self.incoming && self.known == Life::Early,
                     "not a call that waits for an answer",
@@ -801,7 +802,8 @@ impl FakeLeg {
             (Life::Over, _) => {}
             (Life::Early, true) => {
                 if choose(12) == 0 {
-                    self.finish(LegEvent::Cancelled { q850: None });
+                    let (q850, reason) = (None, None);
+                    self.finish(LegEvent::Cancelled { q850, reason });
                 }
             }
             (Life::Early, false) => self.act_called(sdp, choose),
@@ -883,6 +885,7 @@ impl FakeLeg {
             20 if choose(3) == 0 => self.finish(LegEvent::Ended {
                 by_device: choose(2) == 0,
                 q850: Some(16),
+                reason: Some("Q.850;cause=16".into()),
             }),
             _ => {}
         }
@@ -946,6 +949,7 @@ fn failed(status: u16, q850: Option<u8>) -> LegEvent {
     LegEvent::Failed {
         status,
         q850,
+        reason: None,
         contacts: Vec::new(),
     }
 }

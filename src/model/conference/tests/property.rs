@@ -141,8 +141,13 @@ impl World {
         };
         match command {
             LegCommand::Invite { ref offer, .. } if anchored(offer) && refused(&mut self.served) => {
-                let (status, q850, contacts) = (503, None, Vec::new());
-                heard.push((leg, Refused::As(LegEvent::Failed { status, q850, contacts })));
+                let failed = LegEvent::Failed {
+                    status: 503,
+                    q850: None,
+                    reason: None,
+                    contacts: Vec::new(),
+                };
+                heard.push((leg, Refused::As(failed)));
                 command
             }
             LegCommand::Reinvite { ref offer } if anchored(offer) && refused(&mut self.served) => {
@@ -151,7 +156,8 @@ impl World {
             }
             LegCommand::Accept { ref sdp } if anchored(sdp) && !self.ua.is_answered_early(leg) && refused(&mut self.served) => {
                 heard.push((leg, Refused::ByPort));
-                LegCommand::Reject { status: 488 }
+                let (status, reason) = (488, None);
+                LegCommand::Reject { status, reason }
             }
             LegCommand::AcceptReinvite { ref sdp } if anchored(sdp) && refused(&mut self.served) => {
                 heard.push((leg, Refused::ByPort));
@@ -538,6 +544,7 @@ fn any_event(choose: &mut dyn FnMut(usize) -> usize) -> LegEvent {
     let status = [0, 100, 180, 183, 200, 302, 401, 408, 481, 486, 503, 603, 999][choose(13)];
     let sdp = (choose(2) == 0).then(|| Bytes::from_static(b"sdp"));
     let q850 = [None, Some(0), Some(255)][choose(3)];
+    let reason = q850.map(|cause| format!("Q.850;cause={cause}").into());
     match choose(11) {
         10 => LegEvent::Talked { status },
         0 => LegEvent::Progress { status, sdp },
@@ -545,10 +552,11 @@ fn any_event(choose: &mut dyn FnMut(usize) -> usize) -> LegEvent {
         2 => LegEvent::Failed {
             status,
             q850,
+            reason,
             contacts: Vec::new(),
         },
         3 => LegEvent::Acked { sdp },
-        4 => LegEvent::Cancelled { q850 },
+        4 => LegEvent::Cancelled { q850, reason },
         5 => LegEvent::Reoffered {
             offer: sdp,
             direction: Direction::SendRecv,
@@ -562,6 +570,7 @@ fn any_event(choose: &mut dyn FnMut(usize) -> usize) -> LegEvent {
         _ => LegEvent::Ended {
             by_device: choose(2) == 0,
             q850,
+            reason,
         },
     }
 }
@@ -580,6 +589,7 @@ fn any_input(choose: &mut dyn FnMut(usize) -> usize) -> ConferenceInput {
                 by: ReleasedBy::Device,
                 sip_status: [None, Some(0), Some(u16::MAX)][choose(3)],
                 q850: None,
+                reason: None,
             },
         },
         5 => ConferenceInput::Timeout,

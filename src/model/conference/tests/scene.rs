@@ -5,10 +5,10 @@
 //! |---|---|
 //! | `offered P [SDP]` | a call comes in on leg 0 |
 //! | `make P C1,C2 [auto] [ring=MS]` | MakeParty with these contacts (`-`: none) |
-//! | `release P [STATUS]`, `release-all [STATUS]` | the T-Server side |
-//! | `L: progress 180 [SDP]`, `L: answered [SDP]`, `L: failed 486 [Q850]`, `L: talked 200` | an outgoing leg |
-//! | `L: acked [SDP]`, `L: cancelled` | an incoming leg |
-//! | `L: reoffered [SDP]`, `L: re-answered [SDP]`, `L: re-failed 488`, `L: info TEXT`, `L: ended [Q850]`, `L: lost` | a leg in talk |
+//! | `release P [STATUS [reason=R]]`, `release-all [STATUS]` | the T-Server side |
+//! | `L: progress 180 [SDP]`, `L: answered [SDP]`, `L: failed 486 [Q850] [reason=R]`, `L: talked 200` | an outgoing leg |
+//! | `L: acked [SDP]`, `L: cancelled [Q850] [reason=R]` | an incoming leg |
+//! | `L: reoffered [SDP]`, `L: re-answered [SDP]`, `L: re-failed 488`, `L: info TEXT`, `L: ended [Q850] [reason=R]`, `L: lost` | a leg in talk |
 //! | `wait MS` | time goes by, then Timeout |
 //! | `abort` | the connector goes down |
 //! | `audit` | the T-Server side wants to know how things are |
@@ -24,6 +24,7 @@
 //! What is told of media flow is in transcripts only: [`Scene::step`] leaves it out.
 
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -36,8 +37,8 @@ use crate::leg::{
     AckBody, Contact, ContactVia, Description, Direction, LegCommand, LegEvent, MediaCommand, MediaEvent, MediaSource, ReferId,
 };
 use crate::link::{
-    AudioPlan, AudioSource, CallerId, Cause, Hearing, LinkNotification, MakeParty, MediaFlowState, OperationId, PartyStatus,
-    PartyTarget, Presentation, ReleasedBy, Tone, TransferId, TransferTarget,
+    AudioPlan, AudioSource, COMPLETED_ELSEWHERE, CallerId, Cause, Hearing, LinkNotification, MakeParty, MediaFlowState,
+    OperationId, PartyStatus, PartyTarget, Presentation, ReleasedBy, Tone, TransferId, TransferTarget,
 };
 use crate::{ConferenceId, LegId, PartyId};
 
@@ -179,6 +180,7 @@ impl Scene {
             by: ReleasedBy::Server,
             sip_status: rest.get(at).map(|status| status.parse().expect("a status")),
             q850: None,
+            reason: rest.iter().find_map(|word| word.strip_prefix("reason=")).map(Into::into),
         };
         match verb {
             "offered" => offered(number(0), text(rest.get(1))),
@@ -307,7 +309,12 @@ fn plan(rows: &[&str]) -> AudioPlan {
 
 fn event(words: &[&str]) -> LegEvent {
     let status = || words[1].parse().expect("a status");
-    let q850 = |at: usize| words.get(at).map(|cause| cause.parse().expect("a Q.850 cause"));
+    // What stands behind the last word that the event needs.
+    let q850 = |at: usize| {
+        let word = words.get(at).filter(|word| !word.starts_with(['>', 'r']));
+        word.map(|cause| cause.parse().expect("a Q.850 cause"))
+    };
+    let reason = || words.iter().find_map(|word| word.strip_prefix("reason=")).map(Into::into);
     let sdp = text(words.get(1));
     match words[0] {
         "progress" => LegEvent::Progress {
@@ -317,10 +324,8 @@ fn event(words: &[&str]) -> LegEvent {
         "answered" => LegEvent::Answered { sdp },
         "failed" => LegEvent::Failed {
             status: status(),
-            q850: words
-                .get(2)
-                .filter(|word| !word.starts_with('>'))
-                .map(|cause| cause.parse().expect("a Q.850 cause")),
+            q850: q850(2),
+            reason: reason(),
             contacts: words
                 .iter()
                 .filter_map(|word| word.strip_prefix('>'))
@@ -328,7 +333,10 @@ fn event(words: &[&str]) -> LegEvent {
                 .collect(),
         },
         "acked" => LegEvent::Acked { sdp },
-        "cancelled" => LegEvent::Cancelled { q850: q850(1) },
+        "cancelled" => LegEvent::Cancelled {
+            q850: q850(1),
+            reason: reason(),
+        },
         "reoffered" => LegEvent::Reoffered {
             offer: sdp,
             direction: Direction::SendRecv,
@@ -352,10 +360,12 @@ fn event(words: &[&str]) -> LegEvent {
         "ended" => LegEvent::Ended {
             by_device: true,
             q850: q850(1),
+            reason: reason(),
         },
         "lost" => LegEvent::Ended {
             by_device: false,
             q850: None,
+            reason: None,
         },
         other => panic!("no such event: {other}"),
     }
@@ -422,20 +432,32 @@ fn show_command(command: &LegCommand) -> String {
         ),
         LegCommand::Progress { status, answer } => with(&status.to_string(), answer),
         LegCommand::Accept { sdp } => with("200", sdp),
-        LegCommand::Reject { status } => status.to_string(),
+        LegCommand::Reject { status, reason } => because(&status.to_string(), reason),
         LegCommand::Ack { answer } => match answer {
             AckBody::Nothing => "ACK".to_owned(),
             AckBody::Answer(answer) => with("ACK", &Some(answer.clone())),
             AckBody::Inactive => "ACK (inactive)".to_owned(),
         },
-        LegCommand::Cancel { completed_elsewhere } => if *completed_elsewhere { "CANCEL elsewhere" } else { "CANCEL" }.to_owned(),
+        LegCommand::Cancel { reason } => because("CANCEL", reason),
         LegCommand::Reinvite { offer } => with("re-INVITE", offer),
         LegCommand::AcceptReinvite { sdp } => with("re-200", sdp),
         LegCommand::RejectReinvite { status } => format!("re-{status}"),
         LegCommand::Info { body, .. } => format!("INFO {}", String::from_utf8_lossy(body)),
         LegCommand::Talk => "NOTIFY talk".to_owned(),
         LegCommand::ReferProgress { refer, status } => format!("refer {} {status}", refer.0),
-        LegCommand::Bye { q850 } => q850.map_or("BYE".to_owned(), |cause| format!("BYE q850={cause}")),
+        LegCommand::Bye { reason } => because("BYE", reason),
+    }
+}
+
+/// What is told with a Reason; a Q.850 cause alone by its number.
+fn because(told: &str, reason: &Option<Arc<str>>) -> String {
+    match reason.as_deref() {
+        None => told.to_owned(),
+        Some(COMPLETED_ELSEWHERE) => format!("{told} elsewhere"),
+        Some(reason) => match reason.strip_prefix("Q.850;cause=") {
+            Some(cause) if cause.parse::<u8>().is_ok() => format!("{told} q850={cause}"),
+            _ => format!("{told} reason={reason}"),
+        },
     }
 }
 

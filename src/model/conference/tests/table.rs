@@ -187,6 +187,11 @@ fn failed_forks_come_to_the_best_of_their_responses() {
     check(&[
         (CALLING, "1: failed 486", ""),
         (CALLING, "1: failed 600", "2: CANCEL; * released 1 Device 600"),
+        (
+            CALLING,
+            "1: failed 600 reason=Q.850;cause=17",
+            "2: CANCEL q850=17; * released 1 Device 600",
+        ),
         (CALLING, "1: lost", ""),
         (THIRD_CALLED, "2: failed 486", "* released 1 Device 486"),
         (THIRD_CALLED, "2: lost", "* released 1 Network 408"),
@@ -217,6 +222,27 @@ fn a_party_in_talk_takes_the_other_along_and_a_caller_its_callee() {
             TALK,
             "1: ended 16",
             "* released 1 Device q850=16; 0: BYE q850=16; * released 0 Server q850=16; * ended",
+        ),
+        (
+            TALK,
+            "1: ended 41 reason=Q.850;cause=41;text=\"x\"",
+            "* released 1 Device q850=41; 0: BYE reason=Q.850;cause=41;text=\"x\"; * released 0 Server q850=41; * ended",
+        ),
+        (
+            RINGING,
+            "0: cancelled 26 reason=SIP;cause=200",
+            "* released 0 Device 487 q850=26; 1: CANCEL reason=SIP;cause=200; 2: CANCEL reason=SIP;cause=200; \
+             * released 1 Server q850=26",
+        ),
+        (
+            RINGING,
+            "release 0 486 reason=Q.850;cause=17",
+            "0: 486 q850=17; * released 0 Server 486; 1: CANCEL q850=17; 2: CANCEL q850=17; * released 1 Server",
+        ),
+        (
+            RINGING,
+            "release 1 487 reason=SIP;cause=200;text=x",
+            "1: CANCEL reason=SIP;cause=200;text=x; 2: CANCEL reason=SIP;cause=200;text=x; * released 1 Server 487",
         ),
         (TALK, "0: lost", "* released 0 Network; 1: BYE; * released 1 Server; * ended"),
         (
@@ -405,17 +431,17 @@ fn times_run_out() {
         (
             CALLING,
             "wait 60000",
-            "1: CANCEL; 2: CANCEL; * released 1 Network 408 q850=18",
+            "1: CANCEL q850=18; 2: CANCEL q850=18; * released 1 Network 408 q850=18",
         ),
         (
             RINGING,
             "wait 60000",
-            "1: CANCEL; 2: CANCEL; * released 1 Network 480 q850=19",
+            "1: CANCEL q850=19; 2: CANCEL q850=19; * released 1 Network 480 q850=19",
         ),
         (
             FIRST_CALLED,
             "wait 60000",
-            "1: CANCEL; 2: CANCEL; * released 0 Network 408 q850=18",
+            "1: CANCEL q850=18; 2: CANCEL q850=18; * released 0 Network 408 q850=18",
         ),
         (LEAVING, "wait 39999", ""),
         (LEAVING, "wait 40000", "* ended"),

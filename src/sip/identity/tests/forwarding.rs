@@ -253,6 +253,41 @@ fn reasons_are_read_and_written() {
 }
 
 #[test]
+fn a_reason_is_passed_on_cleaned_and_bounded() {
+    let long = "x".repeat(1_000);
+    for (value, passed) in [
+        (
+            "Q.850;cause=17;text=\"User busy\"",
+            Some("Q.850;cause=17;text=\"User busy\"".to_owned()),
+        ),
+        (
+            "sip ; cause=200 ;text=\"Call completed elsewhere\",q.850;cause=26;location=LN",
+            Some("SIP;cause=200;text=\"Call completed elsewhere\", Q.850;cause=26".to_owned()),
+        ),
+        ("Q.850;cause=16, Q.850;cause=31", Some("Q.850;cause=16".to_owned())),
+        ("Q.850;text=x, Q.850;cause=31", Some("Q.850;cause=31".to_owned())),
+        ("Preemption;cause=1;text=\"UA Preemption\"", None),
+        ("Q.850;cause=128", None),
+        ("SIP;cause=99, SIP;cause=700", None),
+        ("Q.850", None),
+        ("", None),
+        (
+            &format!("SIP;cause=486;text=\"{long}\""),
+            Some(format!("SIP;cause=486;text=\"{}\"", &long[..128])),
+        ),
+    ] {
+        assert_eq!(
+            Reason::passed_on(&invite(ALICE, &[("Reason", value)])),
+            passed.clone().map(Into::into),
+            "{value}"
+        );
+        assert_eq!(Reason::cleaned(value), passed.map(Into::into), "{value}");
+    }
+    let lines = Reason::cleaned("SIP;cause=200;text=\"a\r\nVia: b\"");
+    assert!(lines.is_none_or(|value| !value.contains(['\r', '\n'])));
+}
+
+#[test]
 fn who_referred_is_read_where_it_can_be() {
     let by = |value| referred_by(&invite(ALICE, &[("Referred-By", value)]));
     assert_eq!(by("<sip:bob@tandem.test>;cid=\"x\"").as_deref(), Some("sip:bob@tandem.test"));

@@ -36,8 +36,9 @@ fn a_call_is_set_up_and_released_by_the_caller() {
             Some(crate::ua::UaEvent::Ended {
                 by_peer: true,
                 q850: Some(16),
+                reason: Some(reason),
                 ..
-            })
+            }) if &**reason == "Q.850;cause=16"
         ));
         assert_eq!(rig.settle(), [vec!["Ended here"], vec!["Ended by peer"]]);
     }
@@ -64,8 +65,9 @@ fn a_busy_callee_refuses() {
         Some(crate::ua::UaEvent::Failed {
             status: 486,
             q850: Some(17),
+            reason: Some(reason),
             ..
-        })
+        }) if &**reason == "Q.850;cause=17"
     ));
     assert_eq!(rig.settle(), [vec!["Failed 486"], vec!["Ended here"]]);
     assert_eq!(rig.sent, ["0 INVITE", "1 100 INVITE", "1 486 INVITE", "0 ACK"]);

@@ -51,6 +51,7 @@ fn a_peer_that_is_gone_ends_the_session() {
             session,
             by_peer: false,
             q850: None,
+            reason: None,
         };
         assert_eq!(format!("{:?}", peer.events), format!("{:?}", [ended]));
     }

@@ -208,9 +208,11 @@ fn a_cancel_is_answered_and_so_is_its_invite_and_both_again_when_it_comes_again(
     peer.deliver(Request::new(Method::Cancel, "x").finish());
     assert_eq!(peer.lines(), ["481"], "nothing to cancel yet");
     peer.deliver(Request::new(Method::Invite, "y").finish());
-    peer.deliver(Request::new(Method::Cancel, "y").header("Reason", "Q.850;cause=16").finish());
+    let elsewhere = "SIP;cause=200;text=\"Call completed elsewhere\"";
+    peer.deliver(Request::new(Method::Cancel, "y").header("Reason", elsewhere).finish());
     assert_eq!(peer.lines(), ["100", "200", "487"]);
-    assert!(matches!(peer.events.last(), Some(UaEvent::Cancelled { q850: Some(16), .. })));
+    let cancelled = peer.events.last();
+    assert!(matches!(cancelled, Some(UaEvent::Cancelled { q850: Some(26), reason: Some(reason), .. }) if &**reason == elsewhere));
     peer.deliver(Request::new(Method::Cancel, "y").finish());
     peer.deliver(Request::new(Method::Invite, "y").finish());
     assert_eq!(peer.lines(), ["200", "487"]);
