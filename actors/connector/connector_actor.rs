@@ -240,8 +240,8 @@ impl ConnectorActor {
                 refer,
                 refer_to,
                 replaces,
-                ..
-            } => self.referred(session, ReferId(refer.0), refer_to, replaces),
+                referred_by,
+            } => self.referred(session, ReferId(refer.0), refer_to, referred_by, replaces),
             event @ (UaEvent::Subscribed { .. } | UaEvent::SubscriptionRefreshed { .. } | UaEvent::SubscriptionEnded { .. }) => {
                 self.subscription(event)
             }

@@ -36,7 +36,14 @@ impl ConnectorActor {
     }
 
     /// A device wants its peer transferred. Where that is into another call of its own, the connector that has the call knows the party.
-    pub(super) fn referred(&self, session: SessionId, refer: ReferId, to: Arc<str>, replaces: Option<ReplacesDialog>) {
+    pub(super) fn referred(
+        &self,
+        session: SessionId,
+        refer: ReferId,
+        to: Arc<str>,
+        referred_by: Option<Arc<str>>,
+        replaces: Option<ReplacesDialog>,
+    ) {
         let mut shard = self.parts.shard.borrow_mut();
         let Some((conference, leg)) = shard.session(session).map(|entry| (entry.conference, entry.leg)) else {
             return;
@@ -50,7 +57,7 @@ impl ConnectorActor {
                 .ok()
                 .and_then(|uri| target::dialled_uri(&self.parts.devices, &uri, &to))
                 .unwrap_or(to);
-            let to = TransferTarget::Address(to);
+            let to = TransferTarget::Address { to, referred_by };
             // Unbounded posts: the user agent bounds the open transfers of a session.
             return asking.do_send(ConferenceMessage::Input(ConferenceInput::TransferRequested {
                 leg,

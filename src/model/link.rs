@@ -80,7 +80,12 @@ pub enum MediaFlowState {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum TransferTarget {
     /// A number or URI: blind transfer.
-    Address(Arc<str>),
+    Address {
+        /// It.
+        to: Arc<str>,
+        /// Who the device says asks for it: the value of a Referred-By header for the call that it comes to (RFC 3892 s.2.2).
+        referred_by: Option<Arc<str>>,
+    },
     /// A party of the same device in another call (or in this one): attended transfer.
     Party {
         /// Its conference.

@@ -9,8 +9,11 @@ use super::make::called;
 use super::offered::sip_status;
 use super::operation::{Absorbing, Asker, Op, Step};
 use super::{Call, CallOutput, Wanted};
-use crate::link::{LinkRequest, TransferId, TransferTarget};
+use crate::link::{Headers, LinkRequest, TransferId, TransferTarget};
 use crate::{ConferenceId, ConnId, PartyId, TError, TErrorCode};
+
+/// The header that tells the target of a transfer who asked for it.
+const REFERRED_BY: &str = "Referred-By";
 
 /// An attended transfer whose second call is another group's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,7 +33,10 @@ impl Call {
         out: &mut Vec<CallOutput>,
     ) {
         let result = match to {
-            TransferTarget::Address(address) => self.refer_to_address(from, transfer, &address, now, out),
+            TransferTarget::Address { to, referred_by } => {
+                let headers = referred_by.map(|by| (REFERRED_BY.into(), by)).into_iter().collect();
+                self.refer_to_address(from, transfer, &to, headers, now, out)
+            }
             TransferTarget::Party { conference, party } => {
                 let referral = Referral {
                     from,
@@ -86,6 +92,7 @@ impl Call {
         from: (ConferenceId, PartyId),
         transfer: TransferId,
         address: &str,
+        headers: Headers,
         now: Instant,
         out: &mut Vec<CallOutput>,
     ) -> Result<(), u16> {
@@ -98,6 +105,9 @@ impl Call {
         let asker = Asker::Phone(from.0, transfer);
         self.begin_single_step((id, key), called, true, asker, now)
             .map_err(status_of)?;
+        if let Some(target) = self.pending.as_ref().and_then(|pending| pending.op.target()) {
+            self.set_headers(target, headers);
+        }
         self.progress(asker, 100, out);
         Ok(())
     }

@@ -264,7 +264,7 @@ fn without_cause(uri: &str) -> String {
     format!("{user}{}", kept.join(";"))
 }
 
-fn without_headers(uri: &str) -> &str {
+pub(super) fn without_headers(uri: &str) -> &str {
     match Uri::parse(uri).ok().and_then(|uri| uri.headers) {
         Some(headers) => uri.get(..uri.len() - headers.len() - 1).unwrap_or(uri),
         None => uri,

@@ -26,7 +26,7 @@ mod tests;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::message::{HeaderName, Message, NameAddr, uri::Uri};
+use crate::message::{HeaderName, Message, NameAddr, Scheme, uri::Uri};
 
 pub use asserted::{Claims, Identity, IdentityStyle, Presented, Privacy, Trust, present};
 pub use diversion::{Diversion, Diversions, ForwardReason};
@@ -127,10 +127,16 @@ pub fn continued(told: Headers, forwarded: &[Forwarded], towards: Towards<'_>) -
     lines.into_iter().flatten().chain(others).collect()
 }
 
-/// The URI of the Referred-By header (RFC 3892), where it can be taken over.
+/// The value of the Referred-By header for the request that a REFER triggers (RFC 3892 s.2.2), where it can be taken over: name and URI.
+/// A signed token stays behind, for it is a part of the body, and so does the `cid` that names it: the target then has the referrer's word
+/// alone, which it may ask to be proved (429, s.2.3).
 pub fn referred_by(request: &Message) -> Option<Arc<str>> {
     let address = request.referred_by().ok()??;
-    uri_of(&address)
+    let uri = uri_of(&address)?;
+    let callable = !matches!(Uri::parse(&uri).ok()?.scheme, Scheme::Other(_));
+    let mut value = String::with_capacity(uri.len() + 48);
+    write_name_addr(&mut value, history::without_headers(&uri), display_of(&address).as_deref());
+    callable.then(|| value.into())
 }
 
 /// The URI of an address, where it is one that we would write again.

@@ -391,7 +391,7 @@ pub enum UaEvent {
         /// The dialog that the call to that place is to replace (attended transfer). Where it is one of ours, see
         /// [`super::UserAgent::session_of_dialog`].
         replaces: Option<ReplacesDialog>,
-        /// The URI of Referred-By.
+        /// Who it says asks for it: the value of a Referred-By header for the INVITE that this comes to (RFC 3892 s.2.2).
         referred_by: Option<Arc<str>>,
     },
     /// SUBSCRIBE for a package of the [`Notifier`]; waits for `accept_subscription` or `reject_subscription`. Exactly one `SubscriptionEnded`

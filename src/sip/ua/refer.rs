@@ -77,7 +77,7 @@ impl UserAgent {
         }
         let Ok((number, _)) = request.cseq() else { return };
         let id = SubscriptionId(self.next_id());
-        let referred_by = request.referred_by().ok().flatten().map(|address| Arc::from(address.uri));
+        let referred_by = crate::identity::referred_by(&request);
         let transaction = self.start_server(now, flow, &request, &Method::Refer, ServerUser::Subscription(id));
         let quiet = request.declines_refer_subscription();
         let asked = Asked {

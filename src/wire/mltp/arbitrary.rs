@@ -270,7 +270,7 @@ pub(crate) fn request() -> BoxedStrategy<LinkRequest> {
 /// Any notification.
 pub(crate) fn notification() -> BoxedStrategy<LinkNotification> {
     let to = prop_oneof![
-        text().prop_map(TransferTarget::Address),
+        (text(), option::of(text())).prop_map(|(to, referred_by)| TransferTarget::Address { to, referred_by }),
         (conference(), party()).prop_map(|(conference, party)| TransferTarget::Party { conference, party }),
     ];
     let status = (

@@ -200,7 +200,10 @@ fn read_of_party(fields: Fields<'_>, conference: ConferenceId, party: PartyId) -
 
 fn write_transfer_target(to: &TransferTarget, writer: &mut FrameWriter<'_>) {
     match to {
-        TransferTarget::Address(address) => writer.text("to", address),
+        TransferTarget::Address { to, referred_by } => {
+            writer.text("to", to);
+            writer.optional("referred-by", referred_by.as_deref());
+        }
         TransferTarget::Party { conference, party } => {
             writer.plain("to-conference", conference);
             writer.plain("to-party", party);
@@ -214,7 +217,10 @@ fn read_transfer_target(fields: Fields<'_>) -> Result<TransferTarget, MessageErr
             conference: ConferenceId(conference),
             party: fields.number("to-party").map(PartyId)?,
         },
-        None => TransferTarget::Address(fields.text("to")?),
+        None => TransferTarget::Address {
+            to: fields.text("to")?,
+            referred_by: fields.optional_text("referred-by")?,
+        },
     })
 }
 

@@ -12,6 +12,7 @@ async fn a_phone_transfers_blindly() {
     stage.talk(alice, bob).await;
     let (status, ringing) = tokio::join!(bob.transfers(0, "1003"), carol.takes());
     assert_eq!(status, 200);
+    assert_eq!(carol.invite(ringing).header("Referred-By"), "<sip:1002@tandem.local>");
     bob.is_over(0).await;
     stage.event(EventPartyChanged, "1001").await;
     stage.hear(&[(alice, "1003"), (bob, ""), (carol, "1001")]).await;

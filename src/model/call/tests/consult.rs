@@ -2,7 +2,6 @@
 
 use super::stage::*;
 use super::*;
-use crate::link::TransferTarget;
 use crate::numbering::PassThrough;
 use crate::request::{OnCall, OnCallWith, OnTwoCalls};
 
@@ -429,9 +428,7 @@ fn where_pass_through_calls_are_not_allowed_nobody_makes_one() {
     stage
         .with(OnCallWith::SingleStepTransfer, BOB, CONN, "030555")
         .says("only bob EventError* 1148");
-    stage
-        .refers(BOB, TransferTarget::Address("030555".into()))
-        .says("link: progress 403");
+    stage.refers(BOB, super::phone::to("030555")).says("link: progress 403");
     stage
         .with(OnCallWith::InitiateTransfer, BOB, CONN, "030555")
         .answers("+4930555")

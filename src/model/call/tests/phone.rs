@@ -2,10 +2,12 @@
 
 use super::stage::*;
 use super::*;
-use crate::link::{ForwardReason, Forwarded, TransferTarget};
+use crate::link::{ForwardReason, Forwarded, Headers, TransferTarget};
+use crate::request::OnCallWith;
 
-fn to(address: &str) -> TransferTarget {
-    TransferTarget::Address(address.into())
+pub(super) fn to(address: &str) -> TransferTarget {
+    let (to, referred_by) = (address.into(), None);
+    TransferTarget::Address { to, referred_by }
 }
 
 #[test]
@@ -155,6 +157,37 @@ fn a_phone_that_forwards_hands_the_call_on() {
         "carol EventEstablished a1 Destination > alice Origination Ok
          alice EventEstablished a1 Origination > carol Destination Ok",
     );
+}
+
+/// The headers of each leg that was made since the last time.
+fn headers_of_legs(stage: &Stage) -> Vec<Headers> {
+    let made = stage.out.iter().filter_map(|output| match output {
+        CallOutput::Link(LinkRequest::MakeParty(make)) => Some(make.headers.clone()),
+        _ => None,
+    });
+    made.collect()
+}
+
+#[test]
+fn the_target_of_a_transfer_is_told_who_the_phone_says_asks_for_it() {
+    let by = "\"Bob\" <sip:bob@tandem.local>";
+    let mut stage = Stage::talking();
+    stage.forget();
+    let (to, referred_by) = ("carol".into(), Some(by.into()));
+    stage.refers(BOB, TransferTarget::Address { to, referred_by });
+    assert_eq!(headers_of_legs(&stage), [vec![("Referred-By".into(), by.into())]]);
+    // It has the call forwarded: the call is still the one that was asked for.
+    stage.forget();
+    redirect(&mut stage, CAROL, &["dave"]);
+    let headers = headers_of_legs(&stage);
+    assert!(
+        headers.len() == 1 && headers[0].contains(&("Referred-By".into(), by.into())),
+        "{headers:?}"
+    );
+    // What a desktop asks for is the server's own doing: nobody refers.
+    let mut stage = Stage::talking();
+    stage.forget().with(OnCallWith::SingleStepTransfer, BOB, CONN, "carol");
+    assert_eq!(headers_of_legs(&stage), [vec![]]);
 }
 
 #[test]

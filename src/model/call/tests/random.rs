@@ -229,7 +229,10 @@ impl Stage {
                         conference: SECOND,
                         party: A,
                     },
-                    None => TransferTarget::Address(number.into()),
+                    None => TransferTarget::Address {
+                        to: number.into(),
+                        referred_by: None,
+                    },
                 };
                 self.refers_from(at, to);
             }

@@ -442,7 +442,7 @@ impl World {
             LegEvent::Referred { refer, to, .. } if choose(4) > 0 => self.feed(ConferenceInput::TransferRequested {
                 leg,
                 refer,
-                to: TransferTarget::Address(to),
+                to: TransferTarget::Address { to, referred_by: None },
             }),
             event => self.feed(ConferenceInput::Leg { leg, event }),
         }
@@ -662,7 +662,10 @@ fn any_request(party: PartyId, choose: &mut dyn FnMut(usize) -> usize) -> Confer
         6 => ConferenceInput::TransferRequested {
             leg: LegId(choose(5) as u64),
             refer: ReferId(choose(3) as u64),
-            to: TransferTarget::Address("z".into()),
+            to: TransferTarget::Address {
+                to: "z".into(),
+                referred_by: None,
+            },
         },
         _ => ConferenceInput::TransferProgress {
             transfer: TransferId(choose(4) as u32),

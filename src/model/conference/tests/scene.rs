@@ -213,7 +213,10 @@ impl Scene {
             "transfer" => ConferenceInput::TransferRequested {
                 leg: LegId(number(0).into()),
                 refer: ReferId(number(1).into()),
-                to: TransferTarget::Address("sip:z@x".into()),
+                to: TransferTarget::Address {
+                    to: "sip:z@x".into(),
+                    referred_by: None,
+                },
             },
             "progress" => ConferenceInput::TransferProgress {
                 transfer: TransferId(number(0)),

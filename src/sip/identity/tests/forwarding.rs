@@ -289,9 +289,26 @@ fn a_reason_is_passed_on_cleaned_and_bounded() {
 
 #[test]
 fn who_referred_is_read_where_it_can_be() {
-    let by = |value| referred_by(&invite(ALICE, &[("Referred-By", value)]));
-    assert_eq!(by("<sip:bob@tandem.test>;cid=\"x\"").as_deref(), Some("sip:bob@tandem.test"));
-    assert_eq!(by("nonsense"), None);
+    let by = |value: &str| referred_by(&invite(ALICE, &[("Referred-By", value)]));
+    for (value, taken) in [
+        ("<sip:bob@tandem.test>;cid=\"x\"", Some("<sip:bob@tandem.test>")),
+        ("sip:bob@tandem.test", Some("<sip:bob@tandem.test>")),
+        (
+            "Bob B. <sips:bob@tandem.test;x=y>",
+            Some("\"Bob B.\" <sips:bob@tandem.test;x=y>"),
+        ),
+        ("\"B\\\"ob\" <tel:+4930555>", Some("\"B\\\"ob\" <tel:+4930555>")),
+        ("<sip:bob@tandem.test?Subject=x>", Some("<sip:bob@tandem.test>")),
+        ("<mailto:bob@tandem.test>", None),
+        ("<sip:>", None),
+        ("nonsense", None),
+        ("", None),
+    ] {
+        assert_eq!(by(value).as_deref(), taken, "{value}");
+    }
+    assert_eq!(by(&format!("<sip:{}@tandem.test>", "b".repeat(1_024))), None);
+    let cut = by(&format!("\"{}\" <sip:bob@tandem.test>", "B".repeat(1_000)));
+    assert_eq!(cut.map(|value| value.len()), Some(256 + "\"\" <sip:bob@tandem.test>".len()));
 }
 
 proptest::proptest! {

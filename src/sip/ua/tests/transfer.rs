@@ -74,7 +74,7 @@ fn a_transfer_is_accepted_and_told_of_until_it_is_over() {
     peer.deliver(request.finish());
     let (key, refer_to, replaces, referred_by) = peer.refers().remove(0);
     assert_eq!((refer_to.as_str(), replaces), ("sip:carol@tandem.test", None));
-    assert_eq!(referred_by.as_deref(), Some("sip:peer@example.com"));
+    assert_eq!(referred_by.as_deref(), Some("<sip:peer@example.com>"));
 
     peer.agent.refer_progress(peer.now, key, 100);
     let sent = peer.sent();
