@@ -68,7 +68,7 @@ async fn a_call_to_a_tel_uri() {
         (
             "1002",
             &[
-                "EventRinging call-1 Forwarded as=Destination other=1001/Origination",
+                "EventRinging call-1 Forwarded as=Destination other=1001/Origination ext=calling-method:b2b",
                 "EventEstablished call-1 Ok as=Destination other=1001/Origination",
                 "EventReleased call-1 Ok",
             ],

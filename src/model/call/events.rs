@@ -7,7 +7,7 @@ use super::hold::HoldMusic;
 use super::{Call, CallOutput, flow};
 use crate::dn::wish::REMOTE_MEDIA_FLOW_STATE;
 use crate::link::{Cause, MediaFlowState};
-use crate::numbering::CALLING_METHOD;
+use crate::numbering::{CALLING_METHOD, CallingMethod};
 use crate::{
     CallState, ConnId, DnId, DnRole, Event, EventName, KvList, KvValue, MediaType, PartyState, Requestor, TCause, TError,
 };
@@ -88,9 +88,11 @@ impl Call {
             return;
         }
         if told.name == EventName::EventRinging
-            && let Some(device) = self.device(device).filter(|device| device.calling.asked_for)
+            && let Some(method) = self.device(device).map(|device| device.calling.method)
+            && method == CallingMethod::BackToBack
         {
-            event.extensions.set(CALLING_METHOD, device.calling.method.name());
+            // "for a destination that is called by the B2BUA method" (seed 002 line 2010): by the request or by the plan.
+            event.extensions.set(CALLING_METHOD, method.name());
         }
         event.call_state = Some(told.call_state);
         event.cause = told.operation;

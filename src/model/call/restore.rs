@@ -185,7 +185,6 @@ impl CallingSnapshot {
                 CallingMethod::DialOut
             },
             identity: self.identity,
-            asked_for: self.asked_for,
         }
     }
 }

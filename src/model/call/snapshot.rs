@@ -142,8 +142,6 @@ pub(super) struct CallingSnapshot {
     pub back_to_back: bool,
     #[serde(default, skip_serializing_if = "is_default")]
     pub identity: Option<DnId>,
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub asked_for: bool,
 }
 
 /// A conference that the connector has.
@@ -277,7 +275,6 @@ impl CallingSnapshot {
         Self {
             back_to_back: calling.method == CallingMethod::BackToBack,
             identity: calling.identity.clone(),
-            asked_for: calling.asked_for,
         }
     }
 }

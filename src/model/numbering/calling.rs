@@ -15,7 +15,8 @@ use std::sync::Arc;
 
 use crate::{DnId, KvList, KvValue, TError, TErrorCode};
 
-/// The extension of a request that says how its destination is called: `b2b` or `dialout`. EventRinging repeats it.
+/// The extension of a request that says how its destination is called: `b2b` or `dialout`. EventRinging of one that is called by a
+/// back-to-back leg has it too, whoever decided that.
 pub const CALLING_METHOD: &str = "calling-method";
 /// The extension of a request with the identity that the destination is shown: a SIP URI.
 pub const CPN_DIGITS: &str = "CPNDigits";
@@ -183,8 +184,6 @@ pub struct Calling {
     pub method: CallingMethod,
     /// The identity that it is shown instead of the caller's; for back-to-back calls only.
     pub identity: Option<DnId>,
-    /// The method was asked for with the request: EventRinging of the destination repeats it.
-    pub asked_for: bool,
 }
 
 impl CallingPolicy {
@@ -202,7 +201,6 @@ impl CallingPolicy {
                 CallingMethod::BackToBack => identity.or_else(configured),
                 CallingMethod::DialOut => None,
             },
-            asked_for: asked == Some(CallingMethod::BackToBack),
         })
     }
 }
@@ -351,13 +349,12 @@ mod tests {
 
     type Pairs = &'static [(&'static str, &'static str)];
 
-    /// `method identity`, with a star where it was asked for.
+    /// `method identity`.
     fn called(destination: &str, pairs: Pairs) -> String {
         match policy().calling(destination, &extensions(pairs)) {
             Ok(calling) => {
                 let identity = calling.identity.as_ref().map_or("-", |dn| dn.user());
-                let star = if calling.asked_for { "*" } else { "" };
-                format!("{}{star} {identity}", calling.method.name())
+                format!("{} {identity}", calling.method.name())
             }
             Err(error) => format!("{}", error.code.number()),
         }
@@ -369,12 +366,12 @@ mod tests {
             ("+49301234", &[], "b2b plan"),
             ("SIP:bob@PBX.example.com", &[], "b2b plan"),
             ("+4430", &[], "dialout -"),
-            ("+4430", &[("calling-method", "b2b")], "b2b* everywhere"),
+            ("+4430", &[("calling-method", "b2b")], "b2b everywhere"),
             ("+4930", &[("calling-method", "dialout")], "dialout -"),
             (
                 "+4930",
                 &[("calling-method", "B2B"), ("CPNDigits", "sip:me@tandem.local")],
-                "b2b* me",
+                "b2b me",
             ),
             ("+4930", &[("CPNDigits", "sip:me@tandem.local")], "b2b me"),
             ("+4430", &[("CPNDigits", "sip:me@tandem.local")], "dialout -"),

@@ -4,6 +4,7 @@ use super::extensions::{asked, extensions, made};
 use super::stage::*;
 use super::*;
 use crate::link::Forwarded;
+use crate::numbering::{CallingMethod, CallingPolicy, DestinationRule, DialPlan};
 use crate::request::{OnCall, OnCallWith};
 
 fn b2b() -> KvList {
@@ -193,22 +194,55 @@ fn an_address_that_forwards_is_not_reported_either() {
     );
 }
 
-#[test]
-fn ringing_says_by_which_method_where_it_was_asked_for() {
-    for (extensions, expected) in [
-        (b2b(), Some("b2b")),
-        (KvList::new(), None),
-        (extensions("calling-method", "dialout"), None),
-    ] {
-        let mut stage = made("bob", extensions);
-        stage.answers(ALICE).answers(BOB);
-        for output in &stage.out {
-            if let CallOutput::Event { event, .. } = output {
-                let said = event.extensions.text("calling-method");
-                let rings = event.name == crate::EventName::EventRinging;
-                assert_eq!(said, expected.filter(|_| rings), "{}", event.name);
+/// Alice is asked to call where the dial plan calls TEL URIs by a back-to-back leg; what EventRinging, and no other event, says of the method.
+fn method_told(other_dn: &str, with: KvList) -> Option<String> {
+    let plan = DialPlan {
+        rules: vec![DestinationRule::parse("tel:{#}").unwrap()],
+        method: CallingMethod::BackToBack,
+        cpn: None,
+    };
+    let policy = CallingPolicy {
+        plan: Some(plan),
+        cpn: None,
+    };
+    let mut stage = Stage::empty(CONN, CONFERENCE);
+    stage.call.numbering = many_with(|builder| builder.calling(policy));
+    let make = Make {
+        extensions: with,
+        ..make_of(ALICE, other_dn)
+    };
+    stage.input(CallInput::Make(Box::new(make)));
+    stage.answers(ALICE).answers(BOB);
+    let mut told = None;
+    for output in &stage.out {
+        if let CallOutput::Event { event, .. } = output {
+            let said = event.extensions.text("calling-method");
+            if event.name == crate::EventName::EventRinging {
+                told = said.map(ToOwned::to_owned);
+            } else {
+                assert_eq!(said, None, "{}", event.name);
             }
         }
+    }
+    told
+}
+
+#[test]
+fn ringing_says_that_it_is_by_a_back_to_back_leg_whoever_decided_that() {
+    let dial_out = || extensions("calling-method", "dialout");
+    for (other_dn, with, expected) in [
+        ("bob", b2b(), Some("b2b")),
+        ("bob", KvList::new(), None),
+        ("bob", dial_out(), None),
+        ("tel:2001", KvList::new(), Some("b2b")),
+        ("tel:2001", b2b(), Some("b2b")),
+        ("tel:2001", dial_out(), None),
+    ] {
+        assert_eq!(
+            method_told(other_dn, with.clone()).as_deref(),
+            expected,
+            "{other_dn} {with:?}"
+        );
     }
     let mut stage = made("bob", extensions("calling-method", "mcu"));
     stage.says(
