@@ -73,6 +73,7 @@ fn tell(events: &OnceLock<PortEvents>, event: PlaneEvent) {
             MediaEvent::Stalled
         }
         PlaneEventKind::Digit(digit) => MediaEvent::Digit(digit),
+        PlaneEventKind::Speaks => MediaEvent::Speaks,
         PlaneEventKind::FileEnded => MediaEvent::Ended,
         PlaneEventKind::Lost => MediaEvent::Refused,
         PlaneEventKind::DigitsSent => return,

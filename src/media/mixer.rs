@@ -7,8 +7,8 @@
 //! Listeners that hear the same in a round, in the same class, are one [`Group`]: mixed once, and to be encoded once. A hundred
 //! participants who are silent themselves all hear the few who speak: one group. The caller gives listeners the same class where
 //! one payload serves them all (same codec, same packet length). With G.711 a listener may change groups at any time; a codec
-//! with memory (G.722, Opus) hears a change of encoder as a short disturbance at worst, which the hangover of
-//! [`crate::speaker::Activity`] keeps rare.
+//! with memory (G.722, Opus) hears a change of encoder as a short disturbance at worst. The plane keeps that rare: it feeds a source
+//! as long as that is audible with the hangover of [`crate::speaker::Activity`], so that a short pause does not regroup anybody.
 //!
 //! A round: [`Mixer::begin`], [`Mixer::feed`] for every source that is to be heard, [`Mixer::group`], then [`Mixer::render`] for
 //! each group. Sources and listeners are numbered by the caller. One mixer has one rate; where a conference has listeners of both

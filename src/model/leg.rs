@@ -118,6 +118,8 @@ pub enum MediaEvent {
     Stalled,
     /// The device pressed a key (RFC 4733, or in-band where it cannot do that).
     Digit(char),
+    /// The device is the one that speaks now, of three or more who are mixed. Told when it becomes another one, once a second at most.
+    Speaks,
     /// The file that this leg heard has ended.
     Ended,
     /// The port cannot be had, or does not fit what the device can do: no port is free, or no codec is shared. What needed it was

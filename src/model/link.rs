@@ -456,6 +456,13 @@ pub enum LinkNotification {
         /// 0-9 * # A-D.
         digit: char,
     },
+    /// The party is the one that speaks now, of three or more; so it stays until this is told of another one, or it is gone.
+    PartySpeaks {
+        /// Its conference.
+        conference: ConferenceId,
+        /// The party.
+        party: PartyId,
+    },
     /// How far media towards the party is there.
     MediaFlow {
         /// Its conference.
@@ -527,6 +534,7 @@ impl LinkNotification {
             | Self::TransferRequested { conference, .. }
             | Self::PartyMoved { conference, .. }
             | Self::PartyDigit { conference, .. }
+            | Self::PartySpeaks { conference, .. }
             | Self::MediaFlow { conference, .. }
             | Self::PromptEnded { conference, .. }
             | Self::OperationDone { conference, .. }

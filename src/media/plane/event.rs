@@ -99,6 +99,9 @@ pub enum PlaneEventKind {
     Stalled,
     /// The device pressed a key: by RFC 4733, or in-band where that was not negotiated.
     Digit(char),
+    /// The device is the one that speaks now, of three or more whose voices are mixed in the session. Told when it becomes another one, and
+    /// once a second at most.
+    Speaks,
     /// A file that the port heard, and does not repeat, has ended, or cannot be had.
     FileEnded,
     /// Every digit that was queued has been sent.

@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 
-use super::event::Source;
-use super::floor::Floor;
+use super::event::{PlaneEventKind, PortId, Source};
+use super::floor::{Floor, Now};
 use super::line::{Line, Route, Slot};
 use super::player::Player;
 use super::settings::PlaneSettings;
@@ -16,6 +16,7 @@ use crate::codec::{Codec, Encoder};
 use crate::mixer::{Mixer, Row};
 use crate::rate::{Converter, Rate};
 use crate::receive::Receiver;
+use crate::speaker::ActiveSpeaker;
 
 /// The scenes of one thread, by session.
 pub(super) type Scenes = HashMap<u64, Scene>;
@@ -25,6 +26,9 @@ pub(super) type Scenes = HashMap<u64, Scene>;
 pub(super) struct Scene {
     pub(super) voices: Vec<Voice>,
     pub(super) stages: Vec<Stage>,
+    speaker: ActiveSpeaker,
+    /// Who was told to speak last, and when.
+    told: Option<(PortId, u64)>,
 }
 
 /// Something that is mixed.
@@ -41,6 +45,11 @@ pub(super) struct Stage {
     pub(super) mixer: Mixer,
     pub(super) listeners: Vec<Slot>,
 }
+
+/// Between two it goes without saying who speaks.
+const CONFERENCE: usize = 3;
+/// Who speaks is told once in this time at most: 1 s.
+const TELLING_US: u64 = 1_000_000;
 
 /// Classes from here on are of one listener alone.
 const ALONE: u32 = 16;
@@ -134,6 +143,30 @@ impl Floor {
         if let Some(stage) = scene.stages.get_mut(index) {
             stage.mixer.arrange(voices, &table);
             stage.listeners = chosen;
+        }
+    }
+
+    /// After a round: who speaks now, where that is somebody else than was told last, and it is time to tell. The sources are slots: numbers
+    /// of voices change when somebody comes or goes.
+    pub(super) fn find_speaker(&self, scene: &mut Scene, now: Now) {
+        let ports = || {
+            scene.voices.iter().filter_map(|voice| match voice {
+                Voice::Port(slot) => Some((*slot, self.peek(*slot)?)),
+                Voice::Player(..) => None,
+            })
+        };
+        if ports().nth(CONFERENCE - 1).is_none() {
+            (scene.speaker, scene.told) = Default::default();
+            return;
+        }
+        scene.speaker.update(ports().map(|(slot, line)| (slot, &line.activity)));
+        let Some(line) = scene.speaker.current().and_then(|slot| self.peek(slot)) else {
+            return;
+        };
+        let is_due = |(port, since): (PortId, u64)| port != line.id && now.us.saturating_sub(since) >= TELLING_US;
+        if scene.told.is_none_or(is_due) {
+            scene.told = Some((line.id, now.us));
+            self.tell(line.id, line.owner, PlaneEventKind::Speaks);
         }
     }
 

@@ -48,6 +48,7 @@ impl Floor {
                 Voice::Player(slot, player) => self.play(number, slot, player, &mut scene.stages, frames),
             }
         }
+        self.find_speaker(scene, now);
         for stage in &mut scene.stages {
             stage.mixer.group();
             for index in 0..stage.mixer.groups().len() {

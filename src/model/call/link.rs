@@ -63,6 +63,11 @@ impl Call {
             LinkNotification::ConferenceEnded { .. } => self.conference_ended(conference, now, out),
             LinkNotification::ConferenceState { parties, .. } => self.conference_state(conference, &parties, now, out),
             LinkNotification::PartyMoved { party, .. } => self.moved_away(conference, party, now, out),
+            LinkNotification::PartySpeaks { party, .. } => {
+                if let Some(room) = self.rooms.iter_mut().find(|room| room.id == conference) {
+                    room.speaker = Some(party);
+                }
+            }
             LinkNotification::MediaFlow { party, state, .. } => {
                 if let Some(key) = at(party) {
                     self.flows(key, state, out);

@@ -88,6 +88,7 @@ use room::Room;
 pub use absorb::Wanted;
 pub(crate) use events::CONVERSATION_ID;
 pub use make::Make;
+pub(crate) use query::{ACTIVE_SPEAKER, CONFERENCE};
 pub use snapshot::CallSnapshot;
 
 /// What a call is called, chosen by whoever starts it.

@@ -1,12 +1,18 @@
 //! QueryCall: EventPartyInfo to the requestor (T-Library reference ch. 11; seed 002 lines 3482-3483: StatusQuery only).
 
-use super::device::DeviceKey;
+use super::device::{Device, DeviceKey};
 use super::{Call, CallOutput, flow};
-use crate::{CallInfoType, CallState, ConnId, EventName, KvList, KvValue, PartyState, Requestor, TError, TErrorCode};
+use crate::{CallInfoType, CallState, ConnId, DnId, EventName, KvList, KvValue, PartyState, Requestor, TError, TErrorCode};
+
+/// The extension of EventPartyInfo with who speaks.
+pub(crate) const ACTIVE_SPEAKER: &str = "active-speaker";
+/// So many make a conference: between two it goes without saying who speaks.
+pub(crate) const CONFERENCE: usize = 3;
 
 impl Call {
     /// The parties stand in the extensions: `party-N` is the DN, `role-N` its role, `ps-N` its state as a number, N from 1; `mf-N` how
     /// far its media is there, for whom is told that anyway and where `extensions` ask for it.
+    /// `active-speaker` is the DN of who speaks, in a conference of three or more whose audio is mixed, once somebody has spoken.
     pub(super) fn query(
         &self,
         (id, key): (ConnId, DeviceKey),
@@ -39,7 +45,26 @@ impl Call {
                 event.extensions.set(format!("mf-{number}"), flow::name(device.flow));
             }
         }
+        if let Some(speaker) = self.active_speaker(id) {
+            event.extensions.set(ACTIVE_SPEAKER, speaker.as_str());
+        }
         out.push(CallOutput::Answer { requestor, event });
         Ok(())
+    }
+
+    fn active_speaker(&self, id: ConnId) -> Option<&DnId> {
+        let talking = || {
+            let parties = self.conn(id).into_iter().flat_map(|conn| &conn.parties);
+            parties
+                .filter(|party| party.talks())
+                .filter_map(|party| self.device(party.device))
+        };
+        talking().nth(CONFERENCE - 1)?;
+        let speaks = |device: &&Device| {
+            let room = self.rooms.iter().find(|room| room.id == device.conference);
+            room.and_then(|room| room.speaker)
+                .is_some_and(|party| device.is_called(device.conference, party))
+        };
+        talking().find(speaks).map(|device| &device.dn)
     }
 }

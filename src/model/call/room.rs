@@ -38,6 +38,8 @@ pub(super) struct Room {
     pub(super) asked: Option<(OperationId, InForce)>,
     /// It was asked what it is now, and is to say so until then.
     pub(super) audit: Option<Instant>,
+    /// The party that was told to speak last.
+    pub(super) speaker: Option<PartyId>,
     /// What the connector could not do, so that it is not asked again and again.
     pub(super) refused: Option<Matrix>,
 }
@@ -52,6 +54,7 @@ impl Room {
             in_force: InForce::Everybody,
             asked: None,
             audit: None,
+            speaker: None,
             refused: None,
         }
     }

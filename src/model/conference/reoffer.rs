@@ -227,7 +227,8 @@ impl Conference {
             MediaEvent::Digit(digit) if connected => self.pressed(party, digit, out),
             MediaEvent::Ended => self.notify(LinkNotification::PromptEnded { conference, party }, out),
             MediaEvent::Refused => self.plane_refused(leg, party, now, out),
-            MediaEvent::Flowing | MediaEvent::Digit(_) | MediaEvent::Stalled => {}
+            MediaEvent::Speaks if connected => self.notify(LinkNotification::PartySpeaks { conference, party }, out),
+            MediaEvent::Flowing | MediaEvent::Digit(_) | MediaEvent::Speaks | MediaEvent::Stalled => {}
         }
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::joiner::{Joiner, Reported, Stage};
 use super::leave::Dismissal;
 use super::{Room, RoomOutput};
-use crate::call::{CONVERSATION_ID, CallSummary, PartySummary};
+use crate::call::{ACTIVE_SPEAKER, CONFERENCE, CONVERSATION_ID, CallSummary, PartySummary};
 use crate::{CallState, CallType, DnId, DnRole, Event, EventName, KvList, KvValue, MediaType, PartyState, Requestor, TError};
 
 /// The most parties that an event lists.
@@ -187,7 +187,8 @@ impl Room {
     }
 
     /// The roster in extensions, as EventPartyInfo has it: `party-N` the DN, `role-N` its role, `ps-N` its state as a number, N from 1.
-    /// `parties` is how many there are; at most [`MAX_LISTED`] are listed.
+    /// `parties` is how many there are; at most [`MAX_LISTED`] are listed. `active-speaker` is the DN of who speaks, once somebody has among
+    /// three or more.
     pub(super) fn list(&self, extensions: &mut KvList) {
         let there = || {
             self.joiners
@@ -203,6 +204,11 @@ impl Room {
             extensions.set(format!("party-{number}"), joiner.dn.as_str());
             extensions.set(format!("role-{number}"), DnRole::ConferenceMember.name());
             extensions.set(format!("ps-{number}"), KvValue::Int(party_state(joiner).number().into()));
+        }
+        let inside = || self.joiners.iter().filter(|joiner| joiner.is_inside());
+        let speaker = inside().find(|joiner| Some(joiner.place) == self.speaker);
+        if let Some(speaker) = speaker.filter(|_| inside().count() >= CONFERENCE) {
+            extensions.set(ACTIVE_SPEAKER, speaker.dn.as_str());
         }
     }
 

@@ -197,6 +197,8 @@ pub struct Room {
     /// Those that are yet to say what they are, and until when.
     audits: Vec<(ConferenceId, Instant)>,
     audio: Audio,
+    /// Who was told to speak last.
+    speaker: Option<(ConferenceId, PartyId)>,
     next_party: u32,
     next_operation: u32,
     version: u32,
@@ -224,6 +226,7 @@ impl Room {
             conferences: Vec::new(),
             audits: Vec::new(),
             audio: Audio::default(),
+            speaker: None,
             next_party: 1,
             next_operation: 1,
             version: 0,
@@ -296,6 +299,7 @@ impl Room {
                     self.gone(index, Some(&cause), now, out);
                 }
             }
+            LinkNotification::PartySpeaks { conference, party } => self.speaker = Some((conference, party)),
             LinkNotification::PromptEnded { conference, party } => self.prompt_ended(conference, party, now, out),
             LinkNotification::PartyMoved { conference, party } => self.moved(conference, party, now, out),
             LinkNotification::OperationDone { operation, .. } => self.operation_done(operation, now, out),

@@ -318,6 +318,7 @@ pub(crate) fn notification() -> BoxedStrategy<LinkNotification> {
             }
         }),
         (conference(), party()).prop_map(|(conference, party)| LinkNotification::PartyMoved { conference, party }),
+        (conference(), party()).prop_map(|(conference, party)| LinkNotification::PartySpeaks { conference, party }),
         (conference(), party(), any::<char>()).prop_map(|(conference, party, digit)| LinkNotification::PartyDigit {
             conference,
             party,

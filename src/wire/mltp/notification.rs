@@ -62,6 +62,7 @@ pub(crate) const KNOWN: &[&str] = &[
     "TRANSFER_REQUESTED",
     "PARTY_MOVED",
     "PARTY_DIGIT",
+    "PARTY_SPEAKS",
     "MEDIA_FLOW",
     "PROMPT_ENDED",
     "OPERATION_DONE",
@@ -82,6 +83,7 @@ pub fn name(notification: &LinkNotification) -> &'static str {
         LinkNotification::TransferRequested { .. } => "TRANSFER_REQUESTED",
         LinkNotification::PartyMoved { .. } => "PARTY_MOVED",
         LinkNotification::PartyDigit { .. } => "PARTY_DIGIT",
+        LinkNotification::PartySpeaks { .. } => "PARTY_SPEAKS",
         LinkNotification::MediaFlow { .. } => "MEDIA_FLOW",
         LinkNotification::PromptEnded { .. } => "PROMPT_ENDED",
         LinkNotification::OperationDone { .. } => "OPERATION_DONE",
@@ -98,6 +100,7 @@ fn write_fields(notification: &LinkNotification, writer: &mut FrameWriter<'_>) {
         LinkNotification::CallOffered(offered) => write_offered(offered, writer),
         LinkNotification::PartyCreated { party, .. }
         | LinkNotification::PartyMoved { party, .. }
+        | LinkNotification::PartySpeaks { party, .. }
         | LinkNotification::PromptEnded { party, .. } => writer.plain("party", party),
         LinkNotification::PartyAlerting { party, .. } => {
             writer.plain("party", party);
@@ -180,6 +183,7 @@ fn read_of_party(fields: Fields<'_>, conference: ConferenceId, party: PartyId) -
             to: read_transfer_target(fields)?,
         },
         "PARTY_MOVED" => LinkNotification::PartyMoved { conference, party },
+        "PARTY_SPEAKS" => LinkNotification::PartySpeaks { conference, party },
         "PARTY_DIGIT" => LinkNotification::PartyDigit {
             conference,
             party,

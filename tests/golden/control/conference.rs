@@ -1,12 +1,13 @@
 //! Conferences: by consultation and in a single step, and how they end (ch. 9.3, 9.7, 9.10, 9.11).
 
-use tandem_wire::ClientRequest;
 use tandem_wire::model::EventName::{EventEstablished, EventPartyAdded, EventPartyDeleted, EventReleased};
 use tandem_wire::model::request::{OnCall, OnCallWith, OnTwoCalls};
 use tandem_wire::model::{ConnId, KvList};
+use tandem_wire::{ClientRequest, EventFrame};
 
 use crate::golden::stage::{Stage, dn, on_call, on_two, with};
 use crate::rig::handset::{CallNumber, Handset};
+use crate::rig::wait;
 
 /// What the parties are told while a conference of three is made by consultation.
 const MADE_A: &str = "EventPartyAdded call-1 Conferenced as=ConferenceMember other=1003/NewParty third=1002/AddedBy";
@@ -37,6 +38,32 @@ async fn conference(stage: &mut Stage, alice: &Handset, bob: &Handset, carol: &H
         .hear(&[(alice, "1002 1003"), (bob, "1001 1003"), (carol, "1001 1002")])
         .await;
     (main, ringing)
+}
+
+#[tokio::test]
+async fn who_speaks_in_a_conference_is_told_to_who_asks() {
+    let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
+    let [alice, bob, carol] = &phones;
+    let (main, _, _) = stage.talk(alice, bob).await;
+    let query = || ClientRequest::query_call(&dn("1001"), main);
+    let speaker = |info: &EventFrame| info.extensions.text("active-speaker").map(ToOwned::to_owned);
+    assert_eq!(
+        speaker(&stage.asks(query()).await),
+        None,
+        "between two it goes without saying"
+    );
+    let (consult, _) = stage.consults(OnCallWith::InitiateConference, "1002", main, carol).await;
+    stage
+        .asks(on_two(OnTwoCalls::CompleteConference, "1002", main, consult))
+        .await;
+    stage.event(EventPartyAdded, "1001").await;
+    // All of them speak all the time: who began, and stays.
+    wait::until("the active speaker", wait::SOON, async || {
+        let told = speaker(&stage.asks(query()).await);
+        let known = told.as_ref().is_some_and(|dn| phones.iter().any(|phone| phone.dn() == *dn));
+        if known { Ok(()) } else { Err(format!("{told:?}")) }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -39,6 +39,41 @@ fn in_a_conference_each_hears_the_others_and_not_itself() {
 }
 
 #[test]
+fn who_speaks_in_a_conference_is_told_when_it_is_another_one() {
+    let bench = Bench::at(61);
+    let [mut a, mut b, mut c] = bench.phones([Codec::Pcmu, Codec::Pcma, Codec::G722]);
+    let (first, third) = (a.port.id, c.port.id);
+    (a.tone_hz, b.tone_hz, c.tone_hz) = (400.0, 0.0, 0.0);
+    bench.all_hear_all(&[&a, &b, &c]);
+    let mut told = Vec::new();
+    let note = |told: &mut Vec<PortId>| {
+        let events = bench.events.try_iter();
+        told.extend(
+            events
+                .filter(|event| event.kind == PlaneEventKind::Speaks)
+                .map(|event| event.port),
+        );
+        told.len()
+    };
+    talk(&mut [&mut a, &mut b, &mut c], |_| note(&mut told) == 1);
+    (a.tone_hz, c.tone_hz) = (0.0, 1_100.0);
+    talk(&mut [&mut a, &mut b, &mut c], |_| note(&mut told) == 2);
+    let heard = b.heard.len();
+    talk(&mut [&mut a, &mut b, &mut c], |phones| phones[1].heard.len() > heard + 75);
+    note(&mut told);
+    assert_eq!(told, [first, third], "once each, not with every frame");
+}
+
+#[test]
+fn between_two_nobody_is_told_to_speak() {
+    let bench = Bench::at(62);
+    let [mut a, mut b] = bench.phones([Codec::Pcmu, Codec::G722]);
+    bench.all_hear_all(&[&a, &b]);
+    talk(&mut [&mut a, &mut b], |phones| phones[1].heard.len() > 50);
+    assert!(bench.events.try_iter().all(|event| event.kind != PlaneEventKind::Speaks));
+}
+
+#[test]
 fn digits_are_sent_as_events_and_then_the_relay_goes_on() {
     let bench = Bench::at(45);
     let [mut a, mut b] = bench.phones([Codec::Pcmu; 2]);

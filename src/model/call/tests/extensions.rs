@@ -1,4 +1,4 @@
-//! What the extensions of requests change: `RemoteMediaFlowState`, `sip-headers`.
+//! What the extensions of requests change: `RemoteMediaFlowState`, `sip-headers`; and who speaks, which an answer has as one.
 
 use super::stage::*;
 use super::*;
@@ -312,4 +312,44 @@ fn headers_that_are_not_the_clients_are_refused_by_name() {
         let request = with_request(OnCallWith::SingleStepTransfer, BOB, CONN, "carol");
         stage.ask(asked(request, extensions)).says("only bob EventError* 53");
     }
+}
+
+#[test]
+fn query_call_tells_who_speaks_among_three() {
+    let mut stage = Stage::talking();
+    let asked = |stage: &mut Stage| {
+        stage.forget().ask(Request::QueryCall {
+            this_dn: ALICE.into(),
+            conn_id: CONN,
+            call_info_type: CallInfoType::StatusQuery,
+            extensions: KvList::new(),
+        });
+        let told = stage.out.iter().find_map(|output| match output {
+            CallOutput::Answer { event, .. } => Some(event.extensions.text("active-speaker").map(ToOwned::to_owned)),
+            _ => None,
+        });
+        told.expect("an answer")
+    };
+    let speaks = |stage: &mut Stage, dn: &str| {
+        let (conference, party) = stage.at(dn);
+        stage.input(CallInput::Link(LinkNotification::PartySpeaks { conference, party }));
+    };
+    speaks(&mut stage, BOB);
+    assert_eq!(asked(&mut stage), None, "between two it goes without saying");
+    stage
+        .with(OnCallWith::SingleStepConference, BOB, CONN, "carol")
+        .answers(CAROL);
+    assert_eq!(asked(&mut stage).as_deref(), Some(BOB));
+    stage.forget();
+    speaks(&mut stage, CAROL);
+    assert!(stage.out.is_empty(), "it is an answer, and no event");
+    assert_eq!(asked(&mut stage).as_deref(), Some(CAROL));
+    // Of another conference, or of nobody.
+    for (conference, party) in [(ConferenceId(99), A), (CONFERENCE, PartyId(77))] {
+        stage.input(CallInput::Link(LinkNotification::PartySpeaks { conference, party }));
+    }
+    assert_eq!(asked(&mut stage), None);
+    speaks(&mut stage, CAROL);
+    stage.hangs_up(CAROL);
+    assert_eq!(asked(&mut stage), None);
 }

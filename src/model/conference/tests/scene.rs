@@ -19,7 +19,7 @@
 //! | `transfer L R`, `progress T STATUS` | a REFER that was looked up, and what the T-Server side says of it |
 //! | `give P OP`, `take OP P LEG [held]` (`-`: nothing given) | MoveParty |
 //! | `L: held SDP`, `L: referred R`, `L: failed 302 >URI` | more of a leg |
-//! | `L: flowing`, `L: pressed 5`, `L: file-over`, `L: refused` | the media plane |
+//! | `L: flowing`, `L: speaks`, `L: pressed 5`, `L: file-over`, `L: refused` | the media plane |
 //!
 //! What is told of media flow is in transcripts only: [`Scene::step`] leaves it out.
 
@@ -280,6 +280,7 @@ fn text(word: Option<&&str>) -> Option<Bytes> {
 fn media_event(words: &[&str]) -> Option<MediaEvent> {
     match words[0] {
         "flowing" => Some(MediaEvent::Flowing),
+        "speaks" => Some(MediaEvent::Speaks),
         "pressed" => Some(MediaEvent::Digit(words[1].chars().next().expect("a key"))),
         "file-over" => Some(MediaEvent::Ended),
         "refused" => Some(MediaEvent::Refused),
@@ -498,6 +499,7 @@ fn show_notification(notification: &LinkNotification) -> String {
         LinkNotification::TransferRequested { party, transfer, .. } => format!("transfer {} by {party}", transfer.0),
         LinkNotification::PartyMoved { party, .. } => format!("moved {party}"),
         LinkNotification::PartyDigit { party, digit, .. } => format!("digit {party} {digit}"),
+        LinkNotification::PartySpeaks { party, .. } => format!("speaks {party}"),
         LinkNotification::MediaFlow { party, state, .. } => format!("flow {party} {state:?}"),
         LinkNotification::PromptEnded { party, .. } => format!("prompt-ended {party}"),
         LinkNotification::OperationDone { operation, .. } => format!("done {}", operation.0),

@@ -247,6 +247,26 @@ fn the_roster_is_told_to_who_asks() {
     assert_eq!(event.extensions.value("parties"), Some(&KvValue::Int(2)));
     assert_eq!(event.extensions.value("party-2"), Some(&dn(1002).as_str().into()));
     let refused = |out: &[RoomOutput]| error_of(out);
+    // Who speaks, from three on, and as long as it is there.
+    let speaker = |scene: &mut Scene| {
+        let out = scene.ask(query(meeting(), CallInfoType::StatusQuery));
+        let [RoomOutput::Answer { event, .. }] = out.as_slice() else {
+            panic!("{out:?}")
+        };
+        event.extensions.text("active-speaker").map(DnId::new)
+    };
+    let third = scene.join(1004);
+    assert_eq!(speaker(&mut scene), None, "nobody has spoken yet");
+    let (conference, party) = third;
+    let told_to_speak = scene.tell(LinkNotification::PartySpeaks { conference, party });
+    assert!(told_to_speak.is_empty(), "{told_to_speak:?}");
+    assert_eq!(speaker(&mut scene), Some(dn(1004)));
+    scene.tell(LinkNotification::PartyReleased {
+        conference,
+        party,
+        cause: Cause::normal(ReleasedBy::Device),
+    });
+    assert_eq!(speaker(&mut scene), None);
     assert_eq!(
         refused(&scene.ask(query(meeting(), CallInfoType::PartiesQuery))),
         Some(TErrorCode::UnsupportedOperation)
