@@ -94,6 +94,7 @@ impl Conference {
                 by: ReleasedBy::Device,
                 sip_status: wish.refused,
                 q850: None,
+                reason: None,
             };
             for operation in std::mem::take(&mut wish.operations) {
                 let (conference, cause) = (self.id, cause.clone());
