@@ -81,11 +81,11 @@ while this process is away.
 
 SIGNALS
   SIGTERM, SIGINT
-      Ends at once: clients are told (close code 1001), live calls go on at
-      their connectors, and the next T-Server takes them up from the journal.
-      A call that only rings then has ended. While no T-Server is there,
-      connectors refuse new calls with 503. To let all calls end first, POST
-      /v1/admin/drain.
+      Ends at once: clients are told (close code 1001, with a few seconds to
+      answer it), live calls go on at their connectors, and the next T-Server
+      takes them up from the journal. A phone that rings goes on ringing, and
+      may answer. While no T-Server is there, connectors refuse new calls with
+      503. To let all calls end first, POST /v1/admin/drain.
   {RELOADS}, or that it is of connectors
       (`not here`).
 
