@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::answer::gone_elsewhere;
-use super::conn::Stage;
+use super::conn::{Conn, Stage};
 use super::device::{DeviceKey, Leg};
 use super::events::Told;
 use super::make::{Called, called};
@@ -107,11 +107,17 @@ impl Call {
         }
     }
 
-    /// No call goes round in circles: nobody on it is called again, and it is passed on a few times at most.
+    /// No call goes round in circles: nobody on it is called again, nor who is on the way to it, and it is passed on a few times at most.
     fn check_hops(&self, id: ConnId, called: &Called) -> Result<(), TError> {
         let conn = self.conn(id).ok_or(TErrorCode::InvalidConnId)?;
         let on_call = |key: &DeviceKey| self.device(*key).is_some_and(|device| device.is_of(&called.dn));
-        let round = conn.passed_on.contains(&called.dn) || conn.devices().iter().any(on_call);
+        let joining = self.pending.as_ref().and_then(|pending| match &pending.op {
+            Op::Merge(merge) if pending.conn == id => self.conn(merge.other),
+            Op::Merge(merge) if merge.other == id => self.conn(pending.conn),
+            _ => None,
+        });
+        let joining = joining.map(Conn::devices).unwrap_or_default();
+        let round = conn.passed_on.contains(&called.dn) || conn.devices().iter().chain(&joining).any(on_call);
         if round || conn.passed_on.len() >= MAX_HOPS {
             let text = format!("the call was passed on {} times and goes round", conn.passed_on.len());
             return Err(TError::new(TErrorCode::DestinationInvalidState, text));

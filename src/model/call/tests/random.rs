@@ -486,3 +486,10 @@ proptest! {
         run(second, inbound, policy, all, lost);
     }
 }
+
+/// Found at random: whom the held party is brought to forwards the call to that very party.
+#[test]
+fn nobody_is_called_who_is_on_the_way() {
+    let steps = vec![(12, 1, 0, 0), (0, 1, 0, 0), (18, 2, 1, 0), (9, 1, 0, 2), (83, 43, 91, 6)];
+    run(Some((true, false)), false, 0, steps, false);
+}
