@@ -41,6 +41,9 @@ pub(super) struct Moving {
     /// It was asked for twice: where it failed once, it may yet be done.
     #[serde(default)]
     pub(super) again: bool,
+    /// Nothing waits for it: the device goes back to where its calls are.
+    #[serde(default)]
+    pub(super) back: bool,
 }
 
 /// A device. It is let go of when it is a party of no call any more.

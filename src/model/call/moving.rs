@@ -13,12 +13,12 @@ use super::operation::{Op, Pending, Step};
 use super::transfer::Merge;
 use super::{Call, CallOutput};
 use crate::link::{Cause, LinkRequest, OperationId, ReleasedBy};
-use crate::{ConferenceId, PartyId};
+use crate::{ConferenceId, ConnId, PartyId};
 
 impl Call {
     /// Asks for a device to be moved into a conference; the operation waits for it.
     pub(super) fn move_device(&mut self, key: DeviceKey, to: ConferenceId, now: Instant, out: &mut Vec<CallOutput>) {
-        let Some(operation) = self.ask_move(key, to, now, out) else {
+        let Some(operation) = self.ask_move(key, to, false, now, out) else {
             return;
         };
         let deadline = self.link_deadline(now);
@@ -28,7 +28,14 @@ impl Call {
         }
     }
 
-    fn ask_move(&mut self, key: DeviceKey, to: ConferenceId, now: Instant, out: &mut Vec<CallOutput>) -> Option<OperationId> {
+    fn ask_move(
+        &mut self,
+        key: DeviceKey,
+        to: ConferenceId,
+        back: bool,
+        now: Instant,
+        out: &mut Vec<CallOutput>,
+    ) -> Option<OperationId> {
         let deadline = self.link_deadline(now);
         let operation = OperationId(self.next_operation);
         let room = self.rooms.iter_mut().find(|room| room.id == to)?;
@@ -41,6 +48,7 @@ impl Call {
             operation,
             away: false,
             again: false,
+            back,
         });
         device.deadline = Some(deadline);
         out.push(CallOutput::Link(LinkRequest::MoveParty {
@@ -70,15 +78,18 @@ impl Call {
         let Some(device) = self.device_in_move(conference, operation) else {
             return false;
         };
-        let key = device.key;
-        if let Some(moving) = device.take_moving() {
+        let (key, moving) = (device.key, device.take_moving());
+        if let Some(moving) = moving {
             (device.conference, device.id) = (moving.conference, moving.id);
         }
         // It may have come to light just now that the operation has no ground any more.
         self.check_ground(now, out);
         let waits = |pending: &&mut Pending| pending.step == Step::Move(conference, operation, key);
         if self.pending.as_mut().filter(waits).is_none() {
-            self.go_back(key, now, out);
+            match moving {
+                Some(moving) if moving.back => self.stay(key, now, out),
+                _ => self.go_back(key, now, out),
+            }
             return true;
         }
         self.arrived(key, deadline, now, out);
@@ -155,7 +166,23 @@ impl Call {
     /// A device of whose move nothing has come is where its calls are, if it is in any.
     fn go_back(&mut self, key: DeviceKey, now: Instant, out: &mut Vec<CallOutput>) {
         if let Some(conference) = self.torn_from(key) {
-            self.ask_move(key, conference, now, out);
+            self.ask_move(key, conference, true, now, out);
+        }
+    }
+
+    /// A device that came back is in calls of two conferences still: it stays in those that are here, for it would go to and fro for ever.
+    fn stay(&mut self, key: DeviceKey, now: Instant, out: &mut Vec<CallOutput>) {
+        let Some(here) = self.device(key).map(|device| device.conference) else {
+            return;
+        };
+        let is_elsewhere = |other: &DeviceKey| self.device(*other).is_some_and(|device| device.goes_to() != here);
+        let elsewhere = |id: &ConnId| {
+            let others = self.conn(*id).map(|conn| conn.others(key)).unwrap_or_default();
+            others.iter().any(is_elsewhere)
+        };
+        let torn: SmallVec<[ConnId; 2]> = self.conns_of(key).into_iter().filter(elsewhere).collect();
+        for id in torn {
+            self.left(id, key, &Cause::normal(ReleasedBy::Network), now, out);
         }
     }
 
@@ -192,8 +219,7 @@ impl Call {
         let here = self.device(key).filter(|device| device.is_up())?.conference;
         let conns = self.conns.iter().filter(|conn| conn.party(key).is_some());
         let others = conns.flat_map(|conn| conn.parties.iter().map(|party| party.device));
-        let goes_to = |device: &Device| device.moving.map_or(device.conference, |moving| moving.conference);
-        let mut conferences = others.filter_map(|key| self.device(key)).map(goes_to);
+        let mut conferences = others.filter_map(|key| self.device(key)).map(Device::goes_to);
         conferences.find(|conference| *conference != here)
     }
 
@@ -287,6 +313,11 @@ impl Call {
 }
 
 impl Device {
+    /// The conference in which it is, or will be.
+    fn goes_to(&self) -> ConferenceId {
+        self.moving.map_or(self.conference, |moving| moving.conference)
+    }
+
     /// The move is settled, or given up.
     fn take_moving(&mut self) -> Option<Moving> {
         let moving = self.moving.take()?;

@@ -493,3 +493,27 @@ fn nobody_is_called_who_is_on_the_way() {
     let steps = vec![(12, 1, 0, 0), (0, 1, 0, 0), (18, 2, 1, 0), (9, 1, 0, 2), (83, 43, 91, 6)];
     run(Some((true, false)), false, 0, steps, false);
 }
+
+/// Found at random: a device in calls of two conferences went from one to the other and back for ever.
+#[test]
+fn nobody_goes_to_and_fro() {
+    let steps = vec![
+        (12, 1, 0, 0),
+        (0, 1, 0, 0),
+        (18, 2, 1, 0),
+        (9, 1, 0, 2),
+        (77, 26, 135, 183),
+        (199, 33, 112, 211),
+        (94, 20, 16, 143),
+        (224, 245, 59, 199),
+        (194, 195, 94, 247),
+        (75, 97, 106, 191),
+        (122, 196, 23, 221),
+        (216, 177, 148, 214),
+        (185, 242, 167, 122),
+        (223, 128, 111, 186),
+        (165, 30, 129, 225),
+        (38, 167, 158, 226),
+    ];
+    run(Some((true, false)), false, 6, steps, false);
+}

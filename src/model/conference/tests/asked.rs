@@ -140,7 +140,7 @@ fn a_wish_is_answered_by_what_the_devices_say() {
         (
             ONE_TOLD,
             "wait 60000",
-            "1: CANCEL; * released 1 Network 480 q850=19; * failed 1 481",
+            "1: CANCEL q850=19; * released 1 Network 480 q850=19; * failed 1 481",
         ),
         (
             ONE_TOLD,
