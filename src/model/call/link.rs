@@ -105,7 +105,7 @@ impl Call {
         };
         room.ended = true;
         room.asked = None;
-        self.no_move_to(conference);
+        let lost = self.no_move_to(conference);
         let here: Vec<DeviceKey> = self
             .devices
             .iter_mut()
@@ -120,6 +120,9 @@ impl Call {
             if self.conn(id).is_some_and(|conn| conn.devices().iter().any(hit)) {
                 self.end_by_fault(id, now, out);
             }
+        }
+        for key in lost {
+            self.released(key, &Cause::normal(ReleasedBy::Network), now, out);
         }
     }
 

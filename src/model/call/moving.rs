@@ -300,15 +300,18 @@ impl Call {
         }
     }
 
-    /// A conference is gone: what was to come there stays where it is, or is gone with it.
-    pub(super) fn no_move_to(&mut self, conference: ConferenceId) {
+    /// A conference is gone: what was to come there stays where it is, or is gone with it, which is told.
+    pub(super) fn no_move_to(&mut self, conference: ConferenceId) -> SmallVec<[DeviceKey; 2]> {
+        let mut lost = SmallVec::new();
         for device in &mut self.devices {
             if device.moving.is_some_and(|moving| moving.conference == conference)
                 && device.take_moving().is_some_and(|moving| moving.away)
             {
                 device.leg = Leg::Gone;
+                lost.push(device.key);
             }
         }
+        lost
     }
 }
 

@@ -517,3 +517,20 @@ fn nobody_goes_to_and_fro() {
     ];
     run(Some((true, false)), false, 6, steps, false);
 }
+
+/// Found at random: the conference is gone to which somebody was on the way.
+#[test]
+fn nobody_is_forgotten_over_a_restart() {
+    let steps = vec![
+        (12, 1, 0, 0),
+        (0, 1, 0, 0),
+        (18, 2, 1, 0),
+        (9, 1, 0, 2),
+        (64, 66, 62, 228),
+        (0, 0, 0, 0),
+        (190, 1, 0, 0),
+        (36, 161, 0, 0),
+        (65, 0, 0, 0),
+    ];
+    run(Some((false, false)), false, 0, steps, false);
+}
