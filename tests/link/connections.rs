@@ -58,7 +58,7 @@ async fn a_phone_whose_connector_was_killed_is_found_when_it_has_connected_anew(
     let (call, there, here) = talk(&mut desk, &alice, &bob).await;
     split.kill(1).await;
     split.start_again(1).await;
-    split.is_linked().await;
+    split.is_whole().await;
     bob.connects_anew(2).await;
     let here = (&bob, here);
     goes_on((&split, &mut desk, &mut at_bobs), call, (&alice, there), here, false).await;
@@ -74,7 +74,7 @@ async fn a_phone_is_found_after_a_kill_of_both_connectors() {
     for connector in [0, 1] {
         split.start_again(connector).await;
     }
-    split.is_linked().await;
+    split.is_whole().await;
     bob.connects_anew(2).await;
     let here = (&bob, here);
     goes_on((&split, &mut desk, &mut at_bobs), call, (&alice, there), here, true).await;

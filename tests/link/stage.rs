@@ -114,6 +114,14 @@ impl Split {
         self.is_ready(200).await;
     }
 
+    /// Waits until each connector has told the T-Server how it is, which comes after it has learnt of the others.
+    pub async fn is_whole(&self) {
+        self.shows("/v1/connectors", |connectors| {
+            connectors.iter().all(|connector| connector["state"] == "Running")
+        })
+        .await;
+    }
+
     /// Waits until the T-Server is ready (200), or is not (503).
     pub async fn is_ready(&self, status: u16) {
         wait::until("the link", wait::SOON, async || {
