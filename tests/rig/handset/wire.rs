@@ -116,8 +116,14 @@ impl Wire {
         match &self.way {
             Way::Datagrams(socket) => {
                 let mut buffer = vec![0; 65_536];
-                let (length, _) = socket.recv_from(&mut buffer).await.ok()?;
-                Some(Message::read(&buffer[..length]))
+                loop {
+                    let (length, _) = socket.recv_from(&mut buffer).await.ok()?;
+                    let datagram = &buffer[..length];
+                    // The last RTP or RTCP (RFC 7983 s.7) for a phone of another test that had this port a moment ago.
+                    if !matches!(datagram.first(), Some(128..=191)) {
+                        return Some(Message::read(datagram));
+                    }
+                }
             }
             Way::Connection(_, read) => {
                 let (read, buffer) = &mut *read.lock().await;
