@@ -233,19 +233,19 @@ impl Journal for SegmentJournal {
     }
 
     fn commit(&mut self) {
+        let begun = Instant::now();
         // When the time is over to put everything again, that is noted though nothing else is.
-        let is_over = |at: Instant| at <= Instant::now();
-        if self.buffer.is_empty() && !self.void_at.is_some_and(is_over) {
+        let is_void = self.void_at.is_some_and(|at| at <= begun);
+        if self.buffer.is_empty() && !is_void {
             return self.return_to_work();
         }
-        let begun = Instant::now();
         // What is over can be forgotten a little later: a write for it alone would cost as much as one for a record.
         let since = *self.late_since.get_or_insert(begun);
         if !self.urgent && self.void_at.is_none() && begun.duration_since(since) < self.shared.settings.removals_within {
             return;
         }
         (self.urgent, self.late_since) = (false, None);
-        if self.void_at.is_some_and(|at| at <= begun) {
+        if is_void {
             self.void_at = None;
             self.note(Op::Void);
         }

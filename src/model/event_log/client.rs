@@ -62,8 +62,8 @@ pub(super) struct Client {
     /// What it asked and what has no answer, by the number of the note. Bounded by the mailboxes that requests wait in.
     pub(super) outstanding: SmallVec<[(u64, Outstanding); 2]>,
     pub(super) feed: Feed,
-    /// Of a client that is away: the last sequence that was sent to it.
-    pub(super) sent: u64,
+    /// Of a client that is away: the last sequence that was sent to it, where that is known.
+    pub(super) sent: Option<u64>,
     /// `None` until OpenServer is accepted.
     pub(super) opened: Option<OpenClient>,
     /// It said goodbye: it will not resume.
@@ -90,10 +90,10 @@ impl Client {
 
     /// It has lost its connection.
     pub(super) fn lose(&mut self, now: SystemTime) {
-        self.sent = match self.feed {
+        self.sent = Some(match self.feed {
             Feed::Behind(cursor) => cursor,
             Feed::Live | Feed::Lost(_) => self.previous,
-        };
+        });
         self.feed = Feed::Lost(now);
     }
 

@@ -259,7 +259,7 @@ impl EventLog {
             previous: record.previous,
             mask: record.mask.map(|mask| mask.into_iter().collect()),
             feed: Feed::Lost(since),
-            sent: record.sent.unwrap_or(u64::MAX),
+            sent: record.sent,
             opened: Some(OpenClient {
                 identity: record.identity,
                 session: record.session,
@@ -329,9 +329,9 @@ impl EventLog {
 
     /// Every request that had no answer when the process ended gets one.
     fn cut_off_everybody(&mut self, now: SystemTime) {
-        // Who was connected has been sent what it was to get, or none of it is known to be so.
-        for client in self.clients.values_mut().filter(|client| client.sent == u64::MAX) {
-            client.sent = client.previous;
+        // Who was connected has been sent what the log has for it: that was kept before.
+        for client in self.clients.values_mut() {
+            client.sent.get_or_insert(client.previous);
         }
         let clients: Vec<_> = self.clients.keys().copied().collect();
         for client in clients {
@@ -471,7 +471,7 @@ fn client_record(id: ClientId, client: &Client) -> Option<Kept> {
             Feed::Lost(since) => Some(micros(since)),
             Feed::Live | Feed::Behind(_) => None,
         },
-        sent: client.is_lost().then_some(client.sent),
+        sent: client.sent.filter(|_| client.is_lost()),
     };
     Some(Kept::Client(id, record))
 }

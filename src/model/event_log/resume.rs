@@ -313,7 +313,7 @@ impl EventLog {
     /// is no other at all. One that is connected may be a connection that is dead already, so it counts in the second case.
     fn only_one(&self, several: &[ClientId], sequence: u64) -> Option<ClientId> {
         let away = || several.iter().copied().filter(|id| self.is_away(*id));
-        let mut exact = away().filter(|id| self.clients.get(id).is_some_and(|client| client.sent == sequence));
+        let mut exact = away().filter(|id| self.clients.get(id).is_some_and(|client| client.sent == Some(sequence)));
         match (exact.next(), exact.next(), several) {
             (Some(one), None, _) => Some(one),
             (None, _, [_]) => away().next(),
