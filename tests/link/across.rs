@@ -11,7 +11,6 @@ use tandem_wire::model::request::{OnCallWith, OnTwoCalls};
 use super::stage::{Split, connect, consult, hear, hold, make_call, retrieve, talk};
 use crate::golden::stage::{dn, on_two};
 use crate::rig::cti::Desk;
-use crate::rig::handset::Handset;
 use crate::rig::sip::{Dialog, SDP, Socket, tag_of};
 use crate::rig::wait;
 
@@ -191,34 +190,6 @@ async fn what_is_passed_on_is_judged_by_where_it_began() {
         }
         assert_eq!(socket.final_response("2 BYE").await.status(), Some(200));
     }
-    alice.is_over(there).await;
-    split.has_calls(0).await;
-}
-
-#[tokio::test]
-async fn a_phone_behind_a_connection_is_called_from_another_connector() {
-    let split = Split::among(&["1001", "1002"], &["", ""], "").await;
-    let ([alice], mut desk) = split.phones([("1001", 0)]).await;
-    let mut at_bobs = split.desk(&["1002"]).await;
-    let bob = Handset::over_tcp("1002", split.connectors[1].sip).await;
-    at_bobs.expect(EventDNBackInService, &dn("1002")).await;
-    for bob_ends in [true, false] {
-        let (call, there, here) = talk(&mut desk, &alice, &bob).await;
-        hold(&mut desk, "1001", call).await;
-        bob.holds(here).await;
-        bob.resumes(here).await;
-        if bob_ends {
-            bob.hangs_up(here).await;
-            alice.is_over(there).await;
-        } else {
-            alice.hangs_up(there).await;
-            bob.is_over(here).await;
-        }
-        split.has_calls(0).await;
-    }
-    // And it calls.
-    let (here, there) = connect(&bob, &alice).await;
-    bob.hangs_up(here).await;
     alice.is_over(there).await;
     split.has_calls(0).await;
 }

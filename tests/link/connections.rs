@@ -3,7 +3,7 @@
 
 use tandem_wire::model::EventName::EventDNBackInService;
 
-use super::stage::{Split, hold, talk};
+use super::stage::{Split, connect, hold, talk};
 use crate::golden::stage::dn;
 use crate::rig::cti::Desk;
 use crate::rig::handset::Handset;
@@ -28,6 +28,15 @@ async fn goes_on(
 ) {
     hold(desk, "1001", call).await;
     hold(at_bobs, "1002", call).await;
+    bob_holds_and_one_ends(split, (alice, there), (bob, here), bob_ends).await;
+}
+
+async fn bob_holds_and_one_ends(
+    split: &Split,
+    (alice, there): (&Handset, usize),
+    (bob, here): (&Handset, usize),
+    bob_ends: bool,
+) {
     bob.holds(here).await;
     bob.resumes(here).await;
     if bob_ends {
@@ -37,6 +46,21 @@ async fn goes_on(
         alice.hangs_up(there).await;
         bob.is_over(here).await;
     }
+    split.has_calls(0).await;
+}
+
+#[tokio::test]
+async fn a_phone_behind_a_connection_is_called_from_another_connector() {
+    let (split, alice, bob, mut desk, _) = apart().await;
+    for bob_ends in [true, false] {
+        let (call, there, here) = talk(&mut desk, &alice, &bob).await;
+        hold(&mut desk, "1001", call).await;
+        bob_holds_and_one_ends(&split, (&alice, there), (&bob, here), bob_ends).await;
+    }
+    // And it calls.
+    let (here, there) = connect(&bob, &alice).await;
+    bob.hangs_up(here).await;
+    alice.is_over(there).await;
     split.has_calls(0).await;
 }
 
