@@ -5,11 +5,13 @@
 
 use std::time::{Duration, Instant};
 
+use super::cause::verdict;
 use super::consult::Consult;
 use super::device::{DeviceKey, Leg};
 use super::dtmf::Digits;
 use super::events::Told;
 use super::hold::HoldMusic;
+use super::link::state_of_hang_up;
 use super::pickup::Pickup;
 use super::refer::Referral;
 use super::single_step::SingleStep;
@@ -253,17 +255,21 @@ impl Call {
     /// Whoever joined and does not any more: its terminal event, its leg.
     pub(super) fn drop_joining(&mut self, conn: ConnId, target: DeviceKey, cause: Option<&Cause>, out: &mut Vec<CallOutput>) {
         let Some(party) = self.party(conn, target) else { return };
-        let (state, rang) = (party.state, self.device(target).is_some_and(|device| device.rings));
+        let (state, talks, rang) = (party.state, party.talks(), self.rings(target));
         if state != PartyState::Null {
             let told = match cause {
-                Some(cause) => Told {
-                    cause: Some(cause),
-                    ..Told::new(
-                        EventName::EventReleased,
-                        PartyState::Null,
-                        super::cause::verdict(cause, rang).state,
-                    )
-                },
+                Some(cause) => {
+                    // Who has answered hangs up like anybody else.
+                    let state = if talks {
+                        state_of_hang_up(cause)
+                    } else {
+                        verdict(cause, rang).state
+                    };
+                    Told {
+                        cause: Some(cause),
+                        ..Told::new(EventName::EventReleased, PartyState::Null, state)
+                    }
+                }
                 None if state == PartyState::Alerting => {
                     Told::new(EventName::EventAbandoned, PartyState::Null, crate::CallState::Ok)
                 }

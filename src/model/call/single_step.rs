@@ -13,8 +13,8 @@ use super::events::Told;
 use super::make::Called;
 use super::operation::{Asker, Op, Pending, Step};
 use super::party::{Arrival, Joining, Party};
-use super::{Call, CallOutput, With, flow, wrong_state};
-use crate::link::Cause;
+use super::{Call, CallOutput, Outcome, With, flow, wrong_state};
+use crate::link::{Cause, ReleasedBy};
 use crate::numbering::Regrouping;
 use crate::{CallState, ConnId, DnRole, EventName, KvList, PartyState, TCause, TError, TErrorCode};
 
@@ -186,7 +186,13 @@ impl Call {
         };
         let Op::SingleStep(step) = &pending.op else { return false };
         if key == step.target {
-            let error = error_of_call(verdict(cause, self.rings(key)).outcome);
+            let outcome = match (step.connected, cause.by) {
+                (false, _) => verdict(cause, self.rings(key)).outcome,
+                // It had answered, and was not in the call yet.
+                (true, ReleasedBy::Device) => Outcome::Rejected,
+                (true, _) => Outcome::Failed,
+            };
+            let error = error_of_call(outcome);
             self.fail(error, Some(cause), out);
             return true;
         }

@@ -170,6 +170,150 @@ fn single_step_conference_adds_a_party() {
         );
 }
 
+fn conferencing() -> Stage {
+    let mut stage = Stage::talking();
+    stage.with(OnCallWith::SingleStepConference, BOB, CONN, "carol").forget();
+    stage
+}
+
+/// After an attempt that failed the call is one of two, with the roles it had, and may be worked on.
+fn is_as_it_was(stage: &mut Stage) {
+    assert_eq!(stage.hearing(CONFERENCE), "alice<bob bob<alice");
+    stage.on(OnCall::HoldCall, BOB, CONN).says(
+        "link: audio
+         bob EventHeld* a1 Destination > alice Origination Ok",
+    );
+}
+
+#[test]
+fn who_declines_to_be_added_leaves_the_call_as_it_was() {
+    for (status, state, code) in [
+        (486, "Busy", 231),
+        (603, "Busy", 233),
+        (480, "NoAnswer", 232),
+        (404, "SitInvalidnum", 234),
+        (503, "SitNocircuit", 234),
+    ] {
+        let mut stage = conferencing();
+        stage.declines(CAROL, status).says(&format!(
+            "carol EventReleased a1 ConferenceMember {state}
+             only bob EventError* {code}"
+        ));
+        is_as_it_was(&mut stage);
+    }
+}
+
+#[test]
+fn who_declines_over_cti_to_be_added_leaves_the_call_as_it_was() {
+    let mut stage = conferencing();
+    stage.release(CAROL, CONN).says(
+        "carol EventReleased* a1 ConferenceMember Ok
+         only bob EventError* 233
+         link: release 3 603",
+    );
+    is_as_it_was(&mut stage);
+}
+
+/// The connector has the ring timer, and says nothing either.
+#[test]
+fn who_is_to_be_added_and_never_answers_is_given_up() {
+    let mut stage = conferencing();
+    stage.now = stage.call.next_timeout().unwrap();
+    stage.input(CallInput::Timeout).says(
+        "carol EventAbandoned a1 ConferenceMember Ok
+         only bob EventError* 236
+         link: release 3",
+    );
+    is_as_it_was(&mut stage);
+    // It answers after all, while it is let go of.
+    let mut stage = conferencing();
+    let (conference, party) = stage.at(CAROL);
+    stage.now = stage.call.next_timeout().unwrap();
+    stage.input(CallInput::Timeout).forget();
+    stage
+        .input(CallInput::Link(LinkNotification::PartyConnected { conference, party }))
+        .says("");
+    is_as_it_was(&mut stage);
+}
+
+#[test]
+fn who_is_added_and_hangs_up_at_once_has_not_been_there() {
+    let mut stage = conferencing();
+    // The connector has not brought the three together yet.
+    stage.refuse = Some(0);
+    stage.answers(CAROL).says(
+        "carol EventEstablished a1 ConferenceMember Conferenced
+         link: audio",
+    );
+    stage.hangs_up(CAROL).says(
+        "carol EventReleased a1 ConferenceMember Ok
+         only bob EventError* 233",
+    );
+    stage.catch_up().forget();
+    is_as_it_was(&mut stage);
+}
+
+#[test]
+fn a_target_that_answers_and_hangs_up_at_once_has_not_the_call() {
+    let mut stage = transferring();
+    stage.refuse = Some(0);
+    stage.answers(CAROL).forget();
+    stage.hangs_up(CAROL).says(
+        "carol EventReleased a1 Destination > alice Origination Ok
+         only bob EventError* 233",
+    );
+    stage.catch_up().forget();
+    is_as_it_was(&mut stage);
+}
+
+#[test]
+fn of_three_who_leaves_while_a_fourth_is_called_leaves_the_others_with_it() {
+    let mut stage = Stage::conference();
+    stage
+        .with(OnCallWith::SingleStepConference, BOB, CONN, "dave")
+        .forget()
+        .hangs_up(ALICE)
+        .says(
+            "alice EventReleased a1 ConferenceMember Ok
+             bob EventPartyDeleted a1 ConferenceMember > alice DeletedParty by alice DeletedBy Ok
+             carol EventPartyDeleted a1 ConferenceMember > alice DeletedParty by alice DeletedBy Ok",
+        );
+    stage.declines(DAVE, 603).says(
+        "dave EventReleased a1 ConferenceMember Busy
+         only bob EventError* 233",
+    );
+    assert_eq!(stage.hearing(CONFERENCE), "bob<carol carol<bob");
+    // Who asked for it takes the wish along.
+    let mut stage = Stage::conference();
+    stage
+        .with(OnCallWith::SingleStepConference, BOB, CONN, "dave")
+        .forget()
+        .hangs_up(BOB)
+        .says(
+            "bob EventReleased a1 ConferenceMember Ok
+             alice EventPartyDeleted a1 ConferenceMember > bob DeletedParty by bob DeletedBy Ok
+             carol EventPartyDeleted a1 ConferenceMember > bob DeletedParty by bob DeletedBy Ok
+             dave EventAbandoned a1 ConferenceMember Ok
+             only bob EventError* 237
+             link: release 4",
+        );
+    assert_eq!(stage.hearing(CONFERENCE), "alice<carol carol<alice");
+}
+
+#[test]
+fn a_target_that_declines_after_its_transferor_has_left_ends_the_call() {
+    for (status, state) in [(486, "Busy"), (480, "NoAnswer")] {
+        let mut stage = transferring();
+        stage.hangs_up(BOB).forget().declines(CAROL, status).says(&format!(
+            "carol EventReleased a1 Destination > alice Origination {state}
+             alice EventReleased a1 Origination > carol Destination {state}
+             link: release 1
+             closed a1 answered
+             finished"
+        ));
+    }
+}
+
 #[test]
 fn one_of_two_who_leaves_while_a_third_is_called_ends_the_call() {
     let mut stage = Stage::talking();
