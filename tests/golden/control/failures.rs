@@ -1,6 +1,6 @@
 //! Consultations that come to nothing, and parties that leave in the middle (ch. 9.1, 9.5).
 
-use tandem_wire::model::EventName::{EventReleased, EventRinging};
+use tandem_wire::model::EventName::{EventEstablished, EventReleased, EventRinging};
 use tandem_wire::model::request::{OnCall, OnCallWith, OnTwoCalls};
 use tandem_wire::model::{ConnId, MergeType};
 
@@ -295,6 +295,83 @@ async fn who_consults_hangs_up_and_nobody_is_left_alone() {
                 ),
                 ("1003", &["EventRinging call-2 Ok", "EventAbandoned call-2"]),
             ],
+        )
+        .await;
+}
+
+/// Bob completes the transfer while Carol rings, who does not answer; or Alice gives up.
+#[tokio::test]
+async fn a_transfer_completed_while_the_target_rings_comes_to_nothing_afterwards() {
+    let setup = Setup::new().sip("ring_timeout_ms = 3000");
+    let (mut stage, phones) = Stage::with(setup, &["1001", "1002", "1003"]).await;
+    let [alice, bob, carol] = &phones;
+    let mut expected = [Vec::new(), Vec::new(), Vec::new()];
+    stage.begins();
+    for (index, (to_alice, to_carol)) in [
+        ("EventReleased MAIN Busy other=1003", "EventReleased MAIN Busy"),
+        ("EventReleased MAIN Ok other=1003", "EventAbandoned MAIN Ok"),
+        ("EventReleased MAIN NoAnswer other=1003", "EventReleased MAIN NoAnswer"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let there = alice.dials("1002").await;
+        let here = bob.takes().await;
+        alice.is_answered(there).await;
+        let main = stage.event(EventEstablished, "1002").await;
+        stage.event(EventEstablished, "1001").await;
+        let dialing = stage.asks(with(OnCallWith::InitiateTransfer, "1002", main, "1003")).await;
+        let ringing = carol.rings().await;
+        stage.event(EventRinging, "1003").await;
+        let consult = Desk::call_of(&dialing);
+        stage.asks(on_two(OnTwoCalls::CompleteTransfer, "1002", main, consult)).await;
+        bob.is_over(here).await;
+        stage.hear(&[(alice, "sound"), (bob, ""), (carol, "")]).await;
+        match index {
+            0 => carol.refuses(ringing, "603 Decline", "").await,
+            1 => {
+                alice.hangs_up(there).await;
+                assert_eq!(carol.is_over(ringing).await, Some(487));
+            }
+            _ => assert_eq!(carol.is_over(ringing).await, Some(487)),
+        }
+        alice.is_over(there).await;
+        stage.hear(&[(alice, ""), (bob, ""), (carol, "")]).await;
+        let (main, consult) = (format!("call-{}", index * 2 + 1), format!("call-{}", index * 2 + 2));
+        let lines = |lines: &[&str]| -> Vec<String> {
+            let numbered = |line: &&str| line.replace("MAIN", &main).replace("CONSULT", &consult);
+            lines.iter().map(numbered).collect()
+        };
+        let by_bob = "third=1002/TransferredBy";
+        expected[0].extend(lines(&[
+            "EventDialing MAIN Ok",
+            "EventEstablished MAIN Ok",
+            &format!("EventPartyChanged MAIN Transferred other=1003 {by_bob} previous=MAIN"),
+            to_alice,
+        ]));
+        expected[1].extend(lines(&[
+            "EventRinging MAIN Ok",
+            "EventEstablished MAIN Ok",
+            "EventHeld MAIN Ok",
+            "EventDialing*InitiateTransfer CONSULT Ok type=Consult as=Origination other=1003",
+            "EventReleased*CompleteTransfer CONSULT Transferred",
+            "EventReleased MAIN Transferred",
+        ]));
+        expected[2].extend(lines(&[
+            "EventRinging CONSULT Ok type=Consult as=Destination other=1002 previous=MAIN",
+            &format!("EventPartyChanged MAIN Transferred other=1001 {by_bob} previous=CONSULT"),
+            to_carol,
+        ]));
+    }
+    let expected = expected
+        .each_ref()
+        .map(|lines| lines.iter().map(String::as_str).collect::<Vec<_>>());
+    let [to_alice, to_bob, to_carol] = &expected;
+    stage
+        .ends(
+            "transfer_in_vain_after_completion",
+            &[alice, bob, carol],
+            &[("1001", to_alice), ("1002", to_bob), ("1003", to_carol)],
         )
         .await;
 }

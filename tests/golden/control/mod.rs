@@ -10,4 +10,5 @@ mod failures;
 mod hold;
 mod ringing;
 mod single_step;
+mod single_step_failures;
 mod states;
