@@ -15,6 +15,7 @@ use tandem_wire::ClientRequest;
 
 use super::desktop::Desktop;
 use super::faithful::Faithful;
+use super::hitch::{self, Hitch};
 use super::phone::{Act, Manners, Phone};
 use super::rest;
 use super::rules;
@@ -56,12 +57,13 @@ enum Deed {
     Crash,
     Kill,
     Trouble(Trouble),
+    Hitch(Hitch),
 }
 
 /// What is done to the server.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
-    /// Nothing.
+    /// Nothing but hitches.
     Fair,
     /// Its actors panic now and then.
     Stormy,
@@ -137,6 +139,11 @@ async fn play_with(seed: u64, fate: Fate) -> Outcome {
             deeds.extend((0..crashes).map(|_| (now() + within(&mut rng, BUSY), Deed::Crash)));
         }
     }
+    // Where it is killed, the seeds that once failed are to stay what they are.
+    if fate != Fate::Killed {
+        let hitches = hitch::plan(seed, genesis.connectors, split, BUSY).into_iter();
+        deeds.extend(hitches.map(|(due, hitch)| (due, Deed::Hitch(hitch))));
+    }
     deeds.sort_by_key(|(due, _)| *due);
     let stormy = deeds.iter().any(|(_, deed)| matches!(deed, Deed::Crash));
     for (due, deed) in deeds {
@@ -144,6 +151,7 @@ async fn play_with(seed: u64, fate: Fate) -> Outcome {
         match deed {
             Deed::Ask(desktop) => act(&mut world, desktop, &mut rng, &cast).await,
             Deed::Trouble(trouble) => trouble.befall(&mut world).await,
+            Deed::Hitch(hitch) => hitch.befall(&world),
             Deed::Crash if split => storm::strike_somewhere(&mut world, &mut rng),
             Deed::Crash => storm::strike(&mut world, &mut rng).await,
             Deed::Kill => world.kill_and_restart().await,

@@ -18,6 +18,7 @@
 //! | `chance` | a random world from a seed |
 //! | `random` | many seeds |
 //! | `storm` | panics at random |
+//! | `hitch` | messages are lost, late and doubled inside the server, and connectors stand still for a moment |
 //! | `recorder` | the metrics of this thread |
 //! | `crash` | a panic in every kind of actor at every state of a call |
 //! | `escalation` | panics that do not stop |
@@ -38,6 +39,7 @@ mod crash;
 mod desktop;
 mod escalation;
 mod faithful;
+mod hitch;
 mod journal;
 mod lost;
 mod media;

@@ -1,12 +1,10 @@
 //! Panics at random: any actor at any time, now and then one after the other until its state is thrown away.
 
-use std::time::Duration;
-
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use tandem_actors::connector::ConnectorMessage;
-use tandem_actors::fault::{Chance, Effect, Medium, Rule, Target};
+use tandem_actors::fault::Target;
 use tandem_actors::kind::ActorKind;
 use tandem_actors::tserver::DnMessage;
 use tandem_model::{ConnectorId, DnId};
@@ -30,13 +28,10 @@ pub async fn strike(world: &mut World, rng: &mut StdRng) {
     }
 }
 
-/// Makes an actor of any process of a split server panic, once, or spoils a few messages of a link: none of its calls may be lost by it.
+/// Makes an actor of any process of a split server panic, once: none of its calls may be lost by it.
 pub fn strike_somewhere(world: &mut World, rng: &mut StdRng) {
     let any = |number: usize, rng: &mut StdRng| ConnectorId(rng.random_range(0..number) as u16);
     let id = any(world.sides.len(), rng);
-    if rng.random_ratio(1, 4) {
-        return spoil(world, rng, id);
-    }
     let dn = DnId::new(&world.dns()[rng.random_range(0..world.dns().len())]);
     let side = world.sides[usize::from(id.0)].tree();
     let of_side = rng.random_range(0..4);
@@ -68,31 +63,6 @@ pub fn strike_somewhere(world: &mut World, rng: &mut StdRng) {
         world.wire.write(format!("a panic: {target:?}"));
         // There may be no such actor any more.
         let _ = tree.gateway.faults().strike(&target);
-    }
-}
-
-/// The next messages of the link to a connector are lost, late or doubled, whichever way they go.
-fn spoil(world: &mut World, rng: &mut StdRng, connector: ConnectorId) {
-    let effect = match rng.random_range(0..3) {
-        0 => Effect::Drop,
-        1 => Effect::Duplicate,
-        _ => Effect::Delay(Duration::from_millis(rng.random_range(1..2_000))),
-    };
-    let rule = Rule {
-        medium: Medium::Link,
-        direction: None,
-        connector: Some(connector.0),
-        effect,
-        chance: Chance::Next(rng.random_range(1..4)),
-        lasts: Duration::from_secs(10),
-        seed: rng.random(),
-    };
-    if world.is_up() {
-        world
-            .wire
-            .write(format!("the link to {connector}: {effect:?}, {:?}", rule.chance));
-        // There are too many already.
-        let _ = world.tree.gateway.faults().add(rule);
     }
 }
 
