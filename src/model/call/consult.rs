@@ -90,6 +90,10 @@ impl Call {
     /// Whom a party of a call wants in addition. Nobody is called into a call twice: the events of the two could not be told apart.
     pub(super) fn called_for(&self, id: ConnId, key: DeviceKey, other_dn: &str) -> Result<Called, TError> {
         let device = self.device(key).ok_or(TErrorCode::PartyNotOnCall)?;
+        if device.moving.is_some() {
+            // Whoever is called comes to where it is, and it would go from there.
+            return Err(TErrorCode::OtherOperationPending.into());
+        }
         let called = called(&self.numbering, other_dn, device.dials_as())?;
         let conn = self.conn(id).ok_or(TErrorCode::InvalidConnId)?;
         if conn.parties.len() >= self.settings.parties_max {

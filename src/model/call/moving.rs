@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use super::conn::Stage;
 use super::device::{Device, DeviceKey, Leg, Moving};
 use super::operation::{Op, Pending, Step};
-use super::transfer::Merge;
+use super::transfer::{Gathering, Merge};
 use super::{Call, CallOutput};
 use crate::link::{Cause, LinkRequest, OperationId, ReleasedBy};
 use crate::{ConferenceId, ConnId, PartyId};
@@ -98,6 +98,9 @@ impl Call {
 
     /// The operation that waited for the device goes on.
     fn arrived(&mut self, key: DeviceKey, deadline: Instant, now: Instant, out: &mut Vec<CallOutput>) {
+        if self.gather(now, out) {
+            return;
+        }
         if self.merges_into_ringing() {
             // Nobody is to hear anybody yet, and the leg of the device that asked may be a call that nobody has answered.
             let pending = self.pending.take();
@@ -152,6 +155,27 @@ impl Call {
         }
     }
 
+    /// Asks for the next party of one call to be moved to where the other one is. `false`: they are all there.
+    pub(super) fn gather(&mut self, now: Instant, out: &mut Vec<CallOutput>) -> bool {
+        let Some((key, to)) = self.straggler() else { return false };
+        self.move_device(key, to, now, out);
+        true
+    }
+
+    fn straggler(&self) -> Option<(DeviceKey, ConferenceId)> {
+        let pending = self.pending.as_ref()?;
+        let Op::Merge(merge) = &pending.op else { return None };
+        let Gathering { to, of_main } = merge.gathering?;
+        let (conn, by) = if of_main {
+            (pending.conn, pending.by)
+        } else {
+            (merge.other, merge.other_by)
+        };
+        let others = self.conn(conn)?.others(by);
+        let elsewhere = |key: &DeviceKey| self.device(*key).is_some_and(|device| device.conference != to);
+        others.into_iter().find(elsewhere).map(|key| (key, to))
+    }
+
     /// The operation brings a call to one that rings.
     fn merges_into_ringing(&self) -> bool {
         let merge = self.pending.as_ref().and_then(|pending| match &pending.op {
@@ -175,12 +199,11 @@ impl Call {
         let Some(here) = self.device(key).map(|device| device.conference) else {
             return;
         };
-        let is_elsewhere = |other: &DeviceKey| self.device(*other).is_some_and(|device| device.goes_to() != here);
-        let elsewhere = |id: &ConnId| {
+        let is_elsewhere = |id: &ConnId| {
             let others = self.conn(*id).map(|conn| conn.others(key)).unwrap_or_default();
-            others.iter().any(is_elsewhere)
+            self.elsewhere(here, others).is_some()
         };
-        let torn: SmallVec<[ConnId; 2]> = self.conns_of(key).into_iter().filter(elsewhere).collect();
+        let torn: SmallVec<[ConnId; 2]> = self.conns_of(key).into_iter().filter(is_elsewhere).collect();
         for id in torn {
             self.left(id, key, &Cause::normal(ReleasedBy::Network), now, out);
         }
@@ -188,17 +211,13 @@ impl Call {
 
     /// Two calls do not become one: who was moved for that is not where the others of its call are.
     pub(super) fn leave_astray(&mut self, pending: &Pending, merge: &Merge) {
-        if merge.left_behind.is_some() {
+        let Some(gathering) = merge.gathering.filter(|_| merge.left_behind.is_none()) else {
             return;
-        }
-        for (conn, by) in [(pending.conn, pending.by), (merge.other, merge.other_by)] {
-            let Some(home) = self.device(by).map(|device| device.conference) else {
-                continue;
-            };
-            let others = self.conn(conn).map(|conn| conn.others(by)).unwrap_or_default();
-            for device in self.devices.iter_mut().filter(|device| others.contains(&device.key)) {
-                device.is_astray = device.conference != home && device.moving.is_none();
-            }
+        };
+        let id = if gathering.of_main { pending.conn } else { merge.other };
+        let parties = self.conn(id).map(super::conn::Conn::devices).unwrap_or_default();
+        for device in self.devices.iter_mut().filter(|device| parties.contains(&device.key)) {
+            device.is_astray = device.conference == gathering.to && device.moving.is_none();
         }
     }
 
@@ -218,9 +237,18 @@ impl Call {
     fn torn_from(&self, key: DeviceKey) -> Option<ConferenceId> {
         let here = self.device(key).filter(|device| device.is_up())?.conference;
         let conns = self.conns.iter().filter(|conn| conn.party(key).is_some());
-        let others = conns.flat_map(|conn| conn.parties.iter().map(|party| party.device));
-        let mut conferences = others.filter_map(|key| self.device(key)).map(Device::goes_to);
-        conferences.find(|conference| *conference != here)
+        self.elsewhere(here, conns.flat_map(|conn| conn.others(key)))
+    }
+
+    /// A conference of these devices that is not the one here. Of those who are on their way it counts only where nobody stays: two that
+    /// pass each other would do so for ever.
+    fn elsewhere(&self, here: ConferenceId, devices: impl IntoIterator<Item = DeviceKey>) -> Option<ConferenceId> {
+        let devices = devices.into_iter().filter_map(|key| self.device(key));
+        let (go, stay): (SmallVec<[&Device; 4]>, SmallVec<[&Device; 4]>) = devices
+            .filter(|device| !device.is_astray)
+            .partition(|device| device.moving.is_some());
+        let homes = if stay.is_empty() { go } else { stay };
+        homes.into_iter().map(Device::goes_to).find(|home| *home != here)
     }
 
     /// The device left a conference for another one. Where it was not to, or cannot be any more, it is gone.

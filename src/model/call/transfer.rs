@@ -1,8 +1,8 @@
 //! Two calls of one DN: CompleteTransfer, CompleteConference, MergeCalls, AlternateCall, ReconnectCall (T-Library reference ch. 9.6-9.8).
 //!
 //! The main call survives, the other one ends: its parties come over by EventPartyChanged. Where the two have conferences of their own
-//! the one party of the other call is moved first, or that of the main call; from then on the DN has both on one leg, as after a
-//! consultation.
+//! the parties of the other call are moved first, one after the other, or those of the main call where they are fewer; from then on the
+//! DN has both on one leg, as after a consultation.
 
 use std::time::Instant;
 
@@ -32,8 +32,19 @@ pub(super) struct Merge {
     pub(super) other_by: DeviceKey,
     /// The DN leaves; else all talk.
     pub(super) transfer: bool,
-    /// The device that the DN had in the other call before a party was moved; it is let go of last.
+    /// Where the two come together, if they have conferences of their own.
+    #[serde(default)]
+    pub(super) gathering: Option<Gathering>,
+    /// The device that the DN had in the call whose parties were moved; it is let go of last.
     pub(super) left_behind: Option<DeviceKey>,
+}
+
+/// The parties of one of two calls are moved to where the other one is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Gathering {
+    pub(super) to: ConferenceId,
+    /// Those of the main call are.
+    pub(super) of_main: bool,
 }
 
 /// A call and a party in it.
@@ -225,7 +236,7 @@ impl Call {
         now: Instant,
         out: &mut Vec<CallOutput>,
     ) -> Result<(), TError> {
-        let step = self.check_merge(main, other, transfer)?;
+        let gathering = self.check_merge(main, other, transfer)?;
         // What a phone has promised its user is done; a client can make room and ask again.
         if asker.requestor().is_some() {
             let other = self.conn(other.0).ok_or(TErrorCode::InvalidConnId)?;
@@ -235,18 +246,17 @@ impl Call {
             other: other.0,
             other_by: other.1,
             transfer,
+            gathering,
             left_behind: None,
         };
         self.begin(Op::Merge(merge), main, asker, Step::Audio, now);
         self.progress(asker, 100, out);
-        if let Some((key, conference)) = step {
-            self.move_device(key, conference, now, out);
-        }
+        self.gather(now, out);
         Ok(())
     }
 
-    /// Whether two calls can become one, and which device has to be moved for that, and where.
-    fn check_merge(&self, main: At, other: At, transfer: bool) -> Result<Option<(DeviceKey, ConferenceId)>, TError> {
+    /// Whether two calls can become one, and where.
+    fn check_merge(&self, main: At, other: At, transfer: bool) -> Result<Option<Gathering>, TError> {
         let conns = (self.conn(main.0), self.conn(other.0));
         let (Some(main_conn), Some(other_conn)) = conns else {
             return Err(TErrorCode::InvalidConnId.into());
@@ -301,46 +311,47 @@ impl Call {
         self.numbering.pass_through(self.device(leaving).map(|device| &device.dn))
     }
 
-    /// The one party of the other call comes. Where it rings, or has another call beside that one, in which it is needed where it is, the
-    /// one party of the main call goes there instead.
-    fn check_move(&self, main: At, other: At, coming: &[DeviceKey]) -> Result<Option<(DeviceKey, ConferenceId)>, TError> {
+    /// The parties of the other call come, or those of the main call go there where they are fewer. Who rings, or has another call beside
+    /// that one, in which it is needed where it is, stays.
+    fn check_move(&self, main: At, other: At, coming: &[DeviceKey]) -> Result<Option<Gathering>, TError> {
         let [home, there] = [main.1, other.1].map(|key| self.device(key).map(|device| device.conference));
         let (Some(home), Some(there)) = (home, there) else {
             return Err(TErrorCode::PartyNotOnCall.into());
         };
-        let parties = self.conn(main.0).map(|conn| conn.others(main.1)).unwrap_or_default();
+        let going = self.conn(main.0).map(|conn| conn.others(main.1)).unwrap_or_default();
         let is_under_way = |key: &DeviceKey| self.device(*key).is_some_and(|device| device.moving.is_some());
-        if parties.iter().chain(coming).any(is_under_way) {
+        if going.iter().chain(coming).chain([&main.1, &other.1]).any(is_under_way) {
             return Err(TErrorCode::OtherOperationPending.into());
         }
-        let mut away = coming
-            .iter()
-            .filter_map(|key| self.device(*key))
-            .filter(|device| device.conference != home);
-        match (away.next(), away.next()) {
-            (None, _) => Ok(None),
-            (Some(device), None) if self.may_move(device.key) => Ok(Some((device.key, home))),
-            (Some(device), None) => match *parties {
-                [staying] if self.may_move(staying) => Ok(Some((staying, there))),
-                _ if device.leg != Leg::Connected => Err(TError::new(
-                    TErrorCode::UnsupportedOperation,
-                    format!("{} rings in a conference of its own, where nobody can be moved to", device.dn),
-                )),
-                _ => Err(TError::new(
-                    TErrorCode::UnsupportedOperation,
-                    format!("{} has another call that it would be torn out of", device.dn),
-                )),
-            },
-            (Some(_), Some(_)) => Err(TError::new(
-                TErrorCode::UnsupportedOperation,
-                "a conference cannot be merged into a call that was dialled by itself",
-            )),
+        if home == there {
+            return Ok(None);
         }
+        let rings = |key: &DeviceKey| self.device(*key).is_some_and(|device| device.leg != Leg::Connected);
+        let comes = coming.iter().try_for_each(|key| self.check_movable(*key));
+        let goes = going.iter().try_for_each(|key| self.check_movable(*key));
+        let of_main = match (comes, goes) {
+            (Ok(()), Ok(())) => going.len() < coming.len(),
+            (Ok(()), Err(_)) => false,
+            (Err(_), Ok(())) => true,
+            (Err(_), Err(error)) if coming.iter().any(rings) => return Err(error),
+            (Err(error), Err(_)) => return Err(error),
+        };
+        let to = if of_main { there } else { home };
+        Ok(Some(Gathering { to, of_main }))
     }
 
-    fn may_move(&self, key: DeviceKey) -> bool {
-        let connected = self.device(key).is_some_and(|device| device.leg == Leg::Connected);
-        connected && self.conns_of(key).len() == 1
+    fn check_movable(&self, key: DeviceKey) -> Result<(), TError> {
+        let device = self.device(key).ok_or(TErrorCode::PartyNotOnCall)?;
+        let conns = self.conns_of(key);
+        if device.leg != Leg::Connected {
+            let state = conns.first().and_then(|id| self.state_at((*id, key)));
+            return Err(wrong_state(Some(device.dn.clone()), state));
+        }
+        if conns.len() > 1 {
+            let text = format!("{} has another call that it would be torn out of", device.dn);
+            return Err(TError::new(TErrorCode::UnsupportedOperation, text));
+        }
+        Ok(())
     }
 
     /// Everybody hears the right ones: the two calls are one.

@@ -8,6 +8,7 @@ mod data;
 mod device;
 mod failures;
 mod hold;
+mod merging;
 mod ringing;
 mod single_step;
 mod single_step_failures;

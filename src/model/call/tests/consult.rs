@@ -486,12 +486,14 @@ fn nobody_is_torn_out_of_another_call_by_a_transfer() {
 
 #[test]
 fn who_would_be_torn_out_of_another_call_stays() {
+    // Both have another call: Bob with Alice, and Dave with Erin, whom he consults about Carol.
     let mut stage = Stage::consulted().second_line_of(CAROL, DAVE);
+    stage.others[0].spare = 0xd01;
     stage.others[0]
-        .with(OnCallWith::SingleStepConference, CAROL, OTHER, "erin")
-        .answers(ERIN);
+        .with(OnCallWith::InitiateTransfer, DAVE, OTHER, "erin")
+        .answers(ERIN)
+        .on(OnCall::HoldCall, CAROL, OTHER);
     stage.live.extend(stage.others[0].live.clone());
-    stage.others[0].on(OnCall::HoldCall, CAROL, OTHER).forget();
     stage.two(OnTwoCalls::CompleteTransfer, CAROL, CONSULT, OTHER).says(
         "absorb
          only carol EventError* 51",

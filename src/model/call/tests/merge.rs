@@ -31,6 +31,27 @@ impl Stage {
         self
     }
 
+    /// Bob has called Carol separately, and has brought Dave in.
+    fn second_line_of_three(self) -> Self {
+        let mut stage = self.second_line();
+        let second = &mut stage.others[0];
+        second
+            .with(OnCallWith::SingleStepConference, BOB, OTHER, "dave")
+            .answers(DAVE)
+            .forget();
+        stage.live.extend(stage.others[0].live.clone());
+        stage.plans.extend(stage.others[0].plans.clone());
+        stage
+    }
+
+    /// Erin is in the call of Alice and Bob too, who holds it.
+    fn held_conference() -> Self {
+        let mut stage = Self::talking();
+        stage.with(OnCallWith::SingleStepConference, BOB, CONN, "erin").answers(ERIN);
+        stage.on(OnCall::HoldCall, BOB, CONN).forget();
+        stage
+    }
+
     /// Bob's phone joins the call that it holds and the one that it dialled.
     fn refers_to_second_line(&mut self) -> &mut Self {
         let (conference, party) = (SECOND, OWN);
@@ -271,4 +292,134 @@ fn who_was_moved_for_nothing_goes_back() {
     );
     assert_eq!(stage.hearing(CONFERENCE), "bob< alice<music");
     assert_eq!(stage.hearing(SECOND), "bob<carol carol<bob");
+}
+
+#[test]
+fn one_party_goes_to_a_conference_of_several() {
+    for operation in [
+        OnTwoCalls::CompleteConference,
+        OnTwoCalls::MergeCalls(crate::MergeType::ForConference),
+    ] {
+        let mut stage = Stage::talking().second_line_of_three();
+        stage.on(OnCall::HoldCall, BOB, CONN).forget();
+        stage.two(operation, BOB, CONN, OTHER).says(
+            "absorb
+             link: move 1 to 4
+             bob EventReleased* c1 ConferenceMember Conferenced
+             bob EventRetrieved a1 ConferenceMember Conferenced
+             alice EventPartyAdded a1 ConferenceMember > carol NewParty by bob AddedBy Conferenced
+             alice EventPartyAdded a1 ConferenceMember > dave NewParty by bob AddedBy Conferenced
+             bob EventPartyAdded a1 ConferenceMember > carol NewParty by bob AddedBy Conferenced
+             bob EventPartyAdded a1 ConferenceMember > dave NewParty by bob AddedBy Conferenced
+             carol EventPartyChanged a1 ConferenceMember by bob ConferencedBy Conferenced was c1
+             dave EventPartyChanged a1 ConferenceMember by bob ConferencedBy Conferenced was c1
+             closed c1 answered
+             link: release 2",
+        );
+        assert_eq!(
+            stage.hearing(SECOND),
+            "bob<carol+dave+alice carol<bob+dave+alice dave<bob+carol+alice alice<bob+carol+dave"
+        );
+    }
+}
+
+#[test]
+fn one_party_is_left_to_a_conference_of_several() {
+    let mut stage = Stage::talking().second_line_of_three();
+    stage.on(OnCall::HoldCall, BOB, CONN).forget();
+    stage.two(OnTwoCalls::CompleteTransfer, BOB, CONN, OTHER).says(
+        "absorb
+         link: move 1 to 4
+         link: audio
+         bob EventReleased* c1 ConferenceMember Transferred
+         bob EventReleased a1 Destination > alice Origination Transferred
+         alice EventPartyChanged a1 ConferenceMember by bob TransferredBy Transferred was a1
+         carol EventPartyChanged a1 ConferenceMember by bob TransferredBy Transferred was c1
+         dave EventPartyChanged a1 ConferenceMember by bob TransferredBy Transferred was c1
+         closed c1 answered
+         link: release 2
+         link: release 1",
+    );
+    assert_eq!(stage.hearing(SECOND), "carol<dave+alice dave<carol+alice alice<carol+dave");
+}
+
+#[test]
+fn two_conferences_become_one_party_by_party() {
+    let mut stage = Stage::held_conference().second_line_of_three();
+    stage.two(OnTwoCalls::CompleteConference, BOB, CONN, OTHER);
+    assert_eq!(
+        stage.lines[..4],
+        ["absorb", "link: move 2 to 4", "link: move 3 to 5", "link: audio"]
+    );
+    assert!(stage.lines.iter().any(|line| line.starts_with("bob EventReleased* c1")));
+    assert_eq!(
+        stage.hearing(CONFERENCE),
+        "alice<bob+erin+carol+dave bob<alice+erin+carol+dave erin<alice+bob+carol+dave carol<alice+bob+erin+dave \
+         dave<alice+bob+erin+carol"
+    );
+}
+
+#[test]
+fn where_one_of_several_does_not_follow_all_stay_where_they_were() {
+    let mut stage = Stage::held_conference().second_line_of_three();
+    stage.refuse = Some(0);
+    stage.two(OnTwoCalls::CompleteConference, BOB, CONN, OTHER);
+    stage.settle_move(false, false);
+    stage.forget();
+    stage.settle_move(true, false);
+    stage.refuse = None;
+    assert_eq!(stage.lines.first().map(String::as_str), Some("only bob EventError* 1140"));
+    assert_eq!(stage.lines.get(1).map(String::as_str), Some("link: move 4 to 4"));
+    stage.settle_move(false, false);
+    stage.catch_up();
+    assert_eq!(stage.hearing(CONFERENCE), "alice<erin bob< erin<alice");
+    assert_eq!(stage.hearing(SECOND), "bob<dave+carol dave<bob+carol carol<bob+dave");
+}
+
+#[test]
+fn a_conference_is_left_to_one_who_rings() {
+    let mut stage = Stage::held_conference().second_line_rings();
+    stage.two(OnTwoCalls::CompleteTransfer, BOB, CONN, OTHER).says(
+        "absorb
+         link: move 1 to 3
+         link: move 3 to 4
+         link: audio
+         bob EventReleased* c1 Origination > carol Destination Transferred
+         bob EventReleased a1 ConferenceMember Transferred
+         alice EventPartyChanged a1 ConferenceMember by bob TransferredBy Transferred was a1
+         erin EventPartyChanged a1 ConferenceMember by bob TransferredBy Transferred was a1
+         carol EventPartyChanged a1 ConferenceMember by bob TransferredBy Transferred was c1
+         closed c1 cancelled
+         link: release 2
+         link: release 1 487
+         link: audio",
+    );
+}
+
+#[test]
+fn a_conference_comes_back_from_one_who_declines() {
+    let mut stage = Stage::held_conference().second_line_rings();
+    stage.refuse = Some(0);
+    stage.two(OnTwoCalls::CompleteTransfer, BOB, CONN, OTHER);
+    stage.settle_move(false, false);
+    stage.declines(CAROL, 603);
+    stage.catch_up();
+    stage.catch_up();
+    assert_eq!(stage.hearing(CONFERENCE), "bob< alice<erin erin<alice");
+    assert!(!stage.live.keys().any(|(conference, _)| *conference == SECOND));
+}
+
+#[test]
+fn a_restart_in_the_middle_brings_the_rest_over() {
+    let mut stage = Stage::held_conference().second_line_of_three();
+    stage.refuse = Some(0);
+    stage.two(OnTwoCalls::CompleteTransfer, BOB, CONN, OTHER);
+    stage.settle_move(false, false);
+    stage.refuse = None;
+    assert!(stage.restart());
+    stage.catch_up();
+    assert_eq!(
+        stage.hearing(CONFERENCE),
+        "alice<erin+carol+dave erin<alice+carol+dave carol<alice+erin+dave dave<alice+erin+carol"
+    );
 }

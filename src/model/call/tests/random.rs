@@ -405,7 +405,7 @@ fn second_line(numbering: Arc<Numbering>, wishes: Wishes, dialled: bool, answere
     other
 }
 
-fn run(second: Option<(bool, bool)>, inbound: bool, policy: u8, steps: Vec<(u8, u8, u8, u8)>, lost: bool) {
+fn run(second: Option<(bool, bool)>, crowds: [bool; 2], inbound: bool, policy: u8, steps: Vec<(u8, u8, u8, u8)>, lost: bool) {
     let from = if inbound {
         from_pstn()
     } else {
@@ -417,6 +417,12 @@ fn run(second: Option<(bool, bool)>, inbound: bool, policy: u8, steps: Vec<(u8, 
     let mut stage = Stage::calling_as_wished(numbering.clone(), wishes.clone(), first, from, "bob");
     if let Some((dialled, answered)) = second {
         let mut other = second_line(numbering, wishes, dialled, answered);
+        if crowds[1] && answered {
+            other.with(OnCallWith::SingleStepConference, BOB, OTHER, "dave");
+            if other.live.values().any(|fake| fake.dn == DnId::new(DAVE)) {
+                other.answers(DAVE);
+            }
+        }
         stage.live.extend(other.live.clone());
         watch.see_all(&mut other.out);
         watch.answers.clear();
@@ -463,6 +469,7 @@ proptest! {
     fn one_end_for_each_party_and_one_answer_for_each_request(
         second: Option<(bool, bool)>,
         merges: Option<bool>,
+        crowds: [bool; 2],
         inbound: bool,
         policy in 0u8..8,
         answered in proptest::bool::weighted(0.8),
@@ -478,12 +485,16 @@ proptest! {
         if consults {
             all.extend([(4, 1, 0, 2), (12, 2, 0, 0)]);
         }
+        if crowds[0] {
+            // Erin comes into Alice's and Bob's call.
+            all.extend([(7, 1, 0, 4), (12, if consults { 3 } else { 2 }, 0, 0)]);
+        }
         if let Some(slowly) = merges.filter(|_| second.is_some()) {
             // Bob holds Alice and brings her to whom he has called besides; it may take its time.
             all.extend([(0, 1, 0, 0), (18, if slowly { 2 } else { 0 }, 1, 0), (9, 1, 0, 2)]);
         }
         all.extend(steps);
-        run(second, inbound, policy, all, lost);
+        run(second, crowds, inbound, policy, all, lost);
     }
 }
 
@@ -491,7 +502,7 @@ proptest! {
 #[test]
 fn nobody_is_called_who_is_on_the_way() {
     let steps = vec![(12, 1, 0, 0), (0, 1, 0, 0), (18, 2, 1, 0), (9, 1, 0, 2), (83, 43, 91, 6)];
-    run(Some((true, false)), false, 0, steps, false);
+    run(Some((true, false)), [false; 2], false, 0, steps, false);
 }
 
 /// Found at random: a device in calls of two conferences went from one to the other and back for ever.
@@ -515,7 +526,7 @@ fn nobody_goes_to_and_fro() {
         (165, 30, 129, 225),
         (38, 167, 158, 226),
     ];
-    run(Some((true, false)), false, 6, steps, false);
+    run(Some((true, false)), [false; 2], false, 6, steps, false);
 }
 
 /// Found at random: the conference is gone to which somebody was on the way.
@@ -532,5 +543,24 @@ fn nobody_is_forgotten_over_a_restart() {
         (36, 161, 0, 0),
         (65, 0, 0, 0),
     ];
-    run(Some((false, false)), false, 0, steps, false);
+    run(Some((false, false)), [false; 2], false, 0, steps, false);
+}
+
+/// Found at random: who is on the way back transfers the call, and the new party was called to where nobody is any more.
+#[test]
+fn nobody_is_called_to_where_who_asks_is_no_more() {
+    let steps = vec![
+        (12, 1, 0, 0),
+        (0, 1, 0, 0),
+        (18, 2, 1, 0),
+        (9, 1, 0, 2),
+        (190, 2, 0, 0),
+        (22, 0, 0, 0),
+        (66, 0, 0, 0),
+        (106, 17, 73, 0),
+        (40, 0, 0, 0),
+        (82, 11, 39, 37),
+        (85, 0, 0, 0),
+    ];
+    run(Some((false, true)), [false, true], false, 4, steps, false);
 }
