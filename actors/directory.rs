@@ -16,6 +16,7 @@ use crate::link::{LinkEnd, LinkServer, RemoteLink, Upwards};
 use crate::live::Live;
 use crate::location::Locations;
 use crate::neighbours::Neighbours;
+use crate::quarantine::Quarantine;
 use crate::roster::Rosters;
 use crate::sharding::Shards;
 use crate::tserver::{CallActor, ConnectorLinkActor, DnActor, EventLogActor, LobbyActor, RoomActor};
@@ -47,6 +48,8 @@ pub struct Directory {
     pub neighbours: Neighbours,
     /// What a new reading of the configuration has changed.
     pub live: Live,
+    /// What actors panicked on twice.
+    pub quarantine: Quarantine,
     /// What goes wrong on purpose.
     #[cfg(feature = "fault-injection")]
     pub faults: crate::fault::Faults,

@@ -13,7 +13,9 @@ use tandem_model::{ClientId, ConnId, DnId};
 
 use crate::connector::{ConnectorMessage, DrainMessage};
 use crate::directory::Directory;
+use crate::journal::Scope;
 use crate::live::Live;
+use crate::quarantine::Quarantined;
 use crate::tserver::{
     ClientActor, ClientMessage, ClientSink, Connect, DnSummary, EventLogActor, Ping, QueryCallSummary, QueryDn, QueryRoomSummary,
     Refused, Unwatch, Watch, Watching,
@@ -117,6 +119,11 @@ impl Gateway {
     #[cfg(feature = "fault-injection")]
     pub fn faults(&self) -> crate::fault::FaultControl {
         crate::fault::FaultControl::new(self.directory.clone())
+    }
+
+    /// The inputs that actors of this process panicked on twice, and whose journal has them; that which came last first.
+    pub fn quarantined(&self) -> Vec<(Scope, Quarantined)> {
+        self.directory.quarantine.entries()
     }
 
     /// The settings that may change while the server runs.

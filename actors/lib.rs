@@ -10,7 +10,7 @@
 //! * [`tree`] grows the supervision tree; its documentation has the picture.
 //! * [`supervision`] restarts what crashed.
 //! * [`tserver`] and [`connector`] hold the two sides, one actor a file.
-//! * [`journal`] is what keeps state over the end of the process.
+//! * [`journal`] is what keeps state over the end of the process, [`quarantine`] what an actor cannot take.
 //! * [`link`] carries the link between the two sides where they are two processes.
 //! * [`ingress`] and [`transport`] bring SIP in and out; [`gateway`] is the way in for HTTP and WebSocket.
 //!
@@ -36,6 +36,7 @@ pub mod media;
 pub mod metrics;
 pub mod neighbours;
 pub mod network;
+pub mod quarantine;
 pub mod roster;
 pub mod sharding;
 pub mod supervision;

@@ -13,6 +13,8 @@ use tandem_sip::message::Method;
 use tandem_sip::ua::UaStats;
 use tandem_wire::ResumeOutcome;
 
+use crate::kind::ActorKind;
+
 /// The handles of the whole process.
 pub struct Metrics {
     /// `tandem_dns{state="in_service"}`.
@@ -73,6 +75,10 @@ pub struct Metrics {
     pub commands_ok: Counter,
     /// As above, refused.
     pub commands_refused: Counter,
+    /// `tandem_quarantined_inputs_total{kind="call"}`.
+    quarantined_calls: Counter,
+    /// `tandem_quarantined_inputs_total{kind="conference"}`.
+    quarantined_conferences: Counter,
 }
 
 const METHODS: [&str; 15] = [
@@ -141,6 +147,8 @@ impl Metrics {
             client_lag: histogram!("tandem_event_client_lag"),
             commands_ok: counter!("tandem_commands_total", "outcome" => "ok"),
             commands_refused: counter!("tandem_commands_total", "outcome" => "refused"),
+            quarantined_calls: quarantined(ActorKind::Call),
+            quarantined_conferences: quarantined(ActorKind::Conference),
         }
     }
 
@@ -187,6 +195,14 @@ impl Metrics {
         }
     }
 
+    /// Counts an input that an actor of this kind panicked on twice.
+    pub fn quarantined(&self, kind: ActorKind) {
+        match kind {
+            ActorKind::Call => self.quarantined_calls.increment(1),
+            _ => self.quarantined_conferences.increment(1),
+        }
+    }
+
     /// Counts a request that came in.
     pub fn request_received(&self, method: &Method) {
         count_method(&self.requests_in, method.as_str());
@@ -210,6 +226,10 @@ impl Metrics {
             }
         }
     }
+}
+
+fn quarantined(kind: ActorKind) -> Counter {
+    counter!("tandem_quarantined_inputs_total", "kind" => kind.name())
 }
 
 fn count_method(counters: &[Counter], method: &str) {
@@ -259,6 +279,10 @@ pub fn describe() {
     describe_gauge!("tandem_actors", "Actors alive, by kind.");
     describe_counter!("tandem_actor_crashes_total", "Panics caught in actors, by kind.");
     describe_counter!("tandem_actor_restarts_total", "Restarts of permanent actors, by kind.");
+    describe_counter!(
+        "tandem_quarantined_inputs_total",
+        "Inputs that an actor panicked on twice, which ended its call, by kind of actor."
+    );
     describe_counter!(
         "tandem_actor_messages_shed_total",
         "Messages refused because a mailbox was full, by kind."

@@ -254,6 +254,8 @@ fn grow_tserver(plan: &Plan, directory: &Arc<Directory>, draining: Arc<AtomicBoo
     let numbers = CallNumbers::new(plan.unix_millis, plan.rng("calls", 0));
     let (journal, mut records) = plan.journal.open(Scope::TServer);
     let journal: SharedJournal = Rc::new(RefCell::new(journal));
+    directory.quarantine.open(Scope::TServer, &records, plan.anchor);
+    records.retain(|record| record.kind != RecordKind::Quarantined);
     let copied: Vec<_> = records.extract_if(.., |record| record.kind == RecordKind::Copy).collect();
     let copies = if is_split {
         Copies::recovered(copied, plan.connectors, &journal)
@@ -336,6 +338,7 @@ fn grow_connector(
         let secrets = Secrets::recover(&journal, &records, plan.rng("edge", id.0));
         directory.neighbours.open(id, &plan.ua.listeners, secrets);
     }
+    directory.quarantine.open(Scope::Connector(id.0), &records, plan.anchor);
     let registrar = grow_registrar(id, plan, &directory, &journal, &records);
     let mut secret = [0; 32];
     // One for all: a device whose DN moves between the challenge and its answer is known by it at the other connector too.

@@ -93,6 +93,7 @@ fn parsed(filter: &str) -> Result<EnvFilter, String> {
 fn install_panic_log() {
     std::panic::set_hook(Box::new(|info| {
         let place = info.location().map(ToString::to_string).unwrap_or_default();
+        tandem_actors::supervision::panicked_at(&place);
         let message = info.payload_as_str().unwrap_or("a panic without a message");
         tracing::error!(
             place,

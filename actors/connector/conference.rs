@@ -2,7 +2,8 @@
 //!
 //! Place: child of its Connector, on the same arbiter. It is a conference resource: when its call is over, the connector may give it another
 //! one. Transient: after a crash its machine is as it was before, and takes the input that crashed it once more. A second crash on the same
-//! input ends the call (the connector ends the legs and tells the T-Server side); nobody else notices. While somebody is in talk it keeps
+//! input ends the call (the connector ends the legs and tells the T-Server side), and the input is [quarantined](crate::quarantine); nobody
+//! else notices. While somebody is in talk it keeps
 //! what it is in the journal.
 //!
 //! | message | effect |
@@ -37,7 +38,7 @@ use super::connector_actor::ConnectorActor;
 use super::message::ConnectorMessage;
 use crate::alarm::{Alarm, Alarmed};
 use crate::directory::Directory;
-use crate::journal::{Kept, RecordKind, SharedJournal};
+use crate::journal::{Kept, RecordKind, Scope, SharedJournal};
 use crate::kind::{ActorKind, Waiting};
 use crate::media::Media;
 use crate::now;
@@ -86,6 +87,9 @@ pub enum ConferenceMessage {
     /// Panic, to test the supervision.
     #[cfg(feature = "fault-injection")]
     Crash,
+    /// Panic on the next input, and again when it is taken once more.
+    #[cfg(feature = "fault-injection")]
+    CrashTwice,
 }
 
 /// A leg on its way from one conference to another.
@@ -129,6 +133,8 @@ struct Crash {
     back: bool,
     /// It has come back and is at the same input again.
     again: bool,
+    /// That input; none where it is at what it had kept.
+    retried: Option<ConferenceInput>,
 }
 
 /// The actor.
@@ -151,9 +157,9 @@ pub struct ConferenceActor {
     journal: SharedJournal,
     kept: Kept,
     crash: Crash,
-    /// The next input is to crash the actor.
+    /// So often the next input is to crash the actor.
     #[cfg(feature = "fault-injection")]
-    fragile: bool,
+    fragile: u8,
 }
 
 impl ConferenceActor {
@@ -186,7 +192,7 @@ impl ConferenceActor {
             journal,
             crash: Crash::default(),
             #[cfg(feature = "fault-injection")]
-            fragile: false,
+            fragile: 0,
         }
     }
 
@@ -239,7 +245,10 @@ impl ConferenceActor {
         // A copy costs less than half a microsecond.
         self.crash.handling = Some((input.clone(), Box::new(self.machine.clone())));
         #[cfg(feature = "fault-injection")]
-        assert!(!std::mem::take(&mut self.fragile), "injected into a conference");
+        if let Some(left) = self.fragile.checked_sub(1) {
+            self.fragile = left;
+            panic!("injected into a conference");
+        }
         let refused = if self.crash.again { None } else { self.note(&input) };
         self.machine.handle(input, now(), &mut self.out);
         self.crash.handling = None;
@@ -287,11 +296,13 @@ impl ConferenceActor {
         match self.crash.handling.take() {
             Some((input, before)) => {
                 self.machine = *before;
+                self.crash.retried = Some(input.clone());
                 self.apply(input, ctx);
             }
             None => self.fall_back(ctx),
         }
         self.crash.again = false;
+        self.crash.retried = None;
     }
 
     /// Becomes what it has kept.
@@ -500,8 +511,11 @@ impl Supervised for ConferenceActor {
     fn restarting(&mut self, _: &mut Context<Self>) {
         self.alarm = Alarm::default();
         if self.crash.again {
-            let input = self.crash.handling.as_ref().map(|(input, _)| input);
-            tracing::error!(conference = %self.id, ?input, "a conference crashed twice on this input");
+            let handled = self.crash.handling.as_ref().map(|(input, _)| input);
+            let input = handled.or(self.crash.retried.as_ref());
+            let (scope, id) = (Scope::Connector(self.connector.0), self.id.to_string());
+            let quarantine = &self.directory.quarantine;
+            quarantine.take(scope, &self.journal, ActorKind::Conference, id, input);
         }
         if self.crash.again || (self.crash.handling.is_none() && !self.kept.is_some()) {
             self.kept.keep(None::<&ConferenceRecord>);
@@ -543,9 +557,11 @@ impl Handler<ConferenceMessage> for ConferenceActor {
             }
             #[cfg(feature = "fault-injection")]
             ConferenceMessage::Crash => {
-                self.fragile = true;
+                self.fragile = 1;
                 self.apply(ConferenceInput::Timeout, ctx);
             }
+            #[cfg(feature = "fault-injection")]
+            ConferenceMessage::CrashTwice => self.fragile = 2,
         }
     }
 }

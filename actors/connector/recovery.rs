@@ -21,7 +21,7 @@ use super::message::ConnectorMessage;
 use super::registrar::RegistrarMessage;
 use super::shard::{LocalDescription, Shard};
 use crate::devices::Devices;
-use crate::journal::{Record, RecordKind, decode, encode};
+use crate::journal::{Record, RecordKind, Scope, decode, encode};
 use crate::now;
 
 /// Why a session is ended whose conference did not come back (RFC 3326).
@@ -164,6 +164,8 @@ impl ConnectorParts {
                 }
             }
             self.directory.neighbours.keep_again(&mut **journal);
+            let scope = Scope::Connector(shard.id.0);
+            self.directory.quarantine.keep_again(scope, &mut **journal);
             self.registrar.do_send(RegistrarMessage::KeepAgain);
         }
         journal.commit();

@@ -196,6 +196,12 @@ impl FaultControl {
         strike::strike(&self.0, target)
     }
 
+    /// Makes a call or a conference panic on its next input, and again when it takes that once more; no other actor takes anything twice.
+    pub fn strike_twice(&self, target: &Target) -> Result<(), Unknown> {
+        tracing::warn!(?target, "an actor is made to panic twice on its next input");
+        strike::strike_twice(&self.0, target)
+    }
+
     /// The first live call.
     pub fn first_call(&self) -> Option<Target> {
         let mut ids = self.0.call_ids().into_iter();

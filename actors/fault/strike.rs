@@ -65,3 +65,16 @@ pub(super) fn strike(directory: &Directory, target: &Target) -> Result<(), Unkno
     }
     Ok(())
 }
+
+/// As above.
+pub(super) fn strike_twice(directory: &Directory, target: &Target) -> Result<(), Unknown> {
+    match target {
+        Target::Call(id) => directory.call(*id).ok_or(Unknown)?.do_send(CallMessage::CrashTwice),
+        Target::Conference(id) => directory
+            .conference(*id)
+            .ok_or(Unknown)?
+            .do_send(ConferenceMessage::CrashTwice),
+        _ => return Err(Unknown),
+    }
+    Ok(())
+}

@@ -91,6 +91,8 @@ kinds! {
     Edge = 10, "edge";
     /// A SIP call without a final response, by its SessionId.
     Early = 11, "early";
+    /// An input that an actor panicked on twice, by its number.
+    Quarantined = 12, "quarantined";
 }
 
 /// A record as the last process left it.

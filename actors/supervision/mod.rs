@@ -21,7 +21,7 @@
 mod policy;
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -212,9 +212,20 @@ impl<A: Escalation + Actor<Context = Context<A>>> Permanent<A> {
     }
 }
 
+/// A panic that was caught.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Panic {
+    /// What it said.
+    pub message: String,
+    /// Where it was: file, line and column; empty where the process has no hook that tells.
+    pub place: String,
+}
+
 thread_local! {
-    static GIVEN_UP: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
-    static ESCALATED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    static PLACE: Cell<String> = const { Cell::new(String::new()) };
+    static CAUGHT: RefCell<Panic> = const { RefCell::new(Panic { message: String::new(), place: String::new() }) };
+    static GIVEN_UP: Cell<bool> = const { Cell::new(false) };
+    static ESCALATED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// To be called first in [`Supervised::restarting`]: carries the escalation out where one is due.
@@ -229,11 +240,34 @@ pub fn give_up() {
     GIVEN_UP.set(true);
 }
 
+/// To be called by the panic hook of the process: where a panic is, which nobody can ask any more when it is caught.
+pub fn panicked_at(place: &str) {
+    // A thread that is about to end has no such place any more.
+    let _ = PLACE.try_with(|last| last.set(place.to_owned()));
+}
+
+/// The panic of an actor that was caught last on this thread; for its [`Supervised::restarting`].
+pub fn last_panic() -> Panic {
+    CAUGHT.with_borrow(Clone::clone)
+}
+
+/// A panic was caught.
+pub(crate) fn caught(message: &str) {
+    CAUGHT.replace(Panic {
+        message: message.to_owned(),
+        place: PLACE.take(),
+    });
+}
+
 fn poll_guarded<A>(future: &mut ContextFut<A, Context<A>>, cx: &mut TaskContext<'_>) -> Result<Poll<()>, String>
 where
     A: Actor<Context = Context<A>>,
 {
-    catch_unwind(AssertUnwindSafe(|| Pin::new(future).poll(cx))).map_err(|payload| panic_message(&*payload))
+    catch_unwind(AssertUnwindSafe(|| Pin::new(future).poll(cx))).map_err(|payload| {
+        let message = panic_message(&*payload);
+        caught(&message);
+        message
+    })
 }
 
 fn panic_message(payload: &(dyn Any + Send)) -> String {

@@ -2,7 +2,7 @@
 //!
 //! Place: child of the T-Server side. Transient: after a crash its machine is as it was before, and takes the input that crashed it once more. A
 //! second crash on the same input ends its calls: the event log tells each party's clients one terminal event, the connector ends the legs
-//! (see [`super::Switch`]); nobody else notices. What it is it keeps in the journal; once another Call actor takes its calls over, its record
+//! (see [`super::Switch`]), and the input is [quarantined](crate::quarantine); nobody else notices. What it is it keeps in the journal; once another Call actor takes its calls over, its record
 //! stays until that one's is written with it.
 //!
 //! | message | effect |
@@ -27,7 +27,7 @@ use super::event_log::{Publish, Told};
 use super::switch::Switch;
 use crate::alarm::{Alarm, Alarmed};
 use crate::directory::Directory;
-use crate::journal::{Entry, Kept, RecordKind};
+use crate::journal::{Entry, Kept, RecordKind, Scope};
 use crate::kind::{ActorKind, Waiting};
 use crate::metrics::{Metrics, call_finished};
 use crate::now;
@@ -56,6 +56,9 @@ pub enum CallMessage {
     /// Panic, to test the supervision.
     #[cfg(feature = "fault-injection")]
     Crash,
+    /// Panic on the next input, and again when it is taken once more.
+    #[cfg(feature = "fault-injection")]
+    CrashTwice,
 }
 
 /// Asks for the summary of a call; `None` where it is not here.
@@ -80,6 +83,8 @@ struct Crash {
     back: bool,
     /// It has come back and is at the same input again.
     again: bool,
+    /// That input; none where it is at what it had kept.
+    retried: Option<CallInput>,
 }
 
 /// The actor.
@@ -96,9 +101,9 @@ pub struct CallActor {
     alarm: Alarm,
     kept: Kept,
     crash: Crash,
-    /// The next input is to crash the actor.
+    /// So often the next input is to crash the actor.
     #[cfg(feature = "fault-injection")]
-    fragile: bool,
+    fragile: u8,
 }
 
 impl CallActor {
@@ -123,7 +128,7 @@ impl CallActor {
             kept,
             crash: Crash::default(),
             #[cfg(feature = "fault-injection")]
-            fragile: false,
+            fragile: 0,
         }
     }
 
@@ -144,7 +149,7 @@ impl CallActor {
             kept,
             crash: Crash::default(),
             #[cfg(feature = "fault-injection")]
-            fragile: false,
+            fragile: 0,
         }
     }
 
@@ -174,6 +179,7 @@ impl CallActor {
         match self.crash.handling.take() {
             Some((input, before)) => {
                 self.machine = *before;
+                self.crash.retried = Some(input.clone());
                 self.apply(input, ctx);
             }
             None => match self.kept.last::<CallRecord>() {
@@ -185,6 +191,7 @@ impl CallActor {
             },
         }
         self.crash.again = false;
+        self.crash.retried = None;
     }
 
     fn apply(&mut self, input: CallInput, ctx: &mut Context<Self>) {
@@ -206,7 +213,10 @@ impl CallActor {
         // A copy costs about a microsecond.
         self.crash.handling = Some((input.clone(), Box::new(self.machine.clone())));
         #[cfg(feature = "fault-injection")]
-        assert!(!std::mem::take(&mut self.fragile), "injected into a call");
+        if let Some(left) = self.fragile.checked_sub(1) {
+            self.fragile = left;
+            panic!("injected into a call");
+        }
         self.machine.handle(input, now(), &mut self.out);
         self.crash.handling = None;
         self.carry_all_out(absorbed, ctx);
@@ -365,30 +375,17 @@ impl Supervised for CallActor {
             return;
         }
         if self.crash.again {
-            let input = self.crash.handling.as_ref().map(|(input, _)| name_of(input));
-            tracing::error!(conn_id = %self.group, input, "a call crashed twice on this input");
+            let handled = self.crash.handling.as_ref().map(|(input, _)| input);
+            let input = handled.or(self.crash.retried.as_ref());
+            let (journal, id) = (&self.switch.journal, self.group.to_string());
+            let quarantine = &self.switch.directory.quarantine;
+            quarantine.take(Scope::TServer, journal, ActorKind::Call, id, input);
         }
         if self.crash.again || (self.crash.handling.is_none() && !self.kept.is_some()) {
             self.forget();
             return give_up();
         }
         self.crash.back = true;
-    }
-}
-
-/// What an input is, without what it says: that may be private.
-fn name_of(input: &CallInput) -> &'static str {
-    match input {
-        CallInput::Make(_) => "make",
-        CallInput::Offered(_) => "offered",
-        CallInput::Spare(_) => "spare",
-        CallInput::Wishes(_) => "wishes",
-        CallInput::Request { .. } => "request",
-        CallInput::Link(_) => "link",
-        CallInput::Absorbed(_) => "absorbed",
-        CallInput::LinkLost => "link-lost",
-        CallInput::LinkRestored => "link-restored",
-        CallInput::Timeout => "timeout",
     }
 }
 
@@ -417,9 +414,11 @@ impl Handler<CallMessage> for CallActor {
             CallMessage::Stop => ctx.stop(),
             #[cfg(feature = "fault-injection")]
             CallMessage::Crash => {
-                self.fragile = true;
+                self.fragile = 1;
                 self.apply(CallInput::Timeout, ctx);
             }
+            #[cfg(feature = "fault-injection")]
+            CallMessage::CrashTwice => self.fragile = 2,
         }
     }
 }
@@ -453,6 +452,31 @@ mod tests {
                 .until(|kept| kept.has(RecordKind::Call, other.0) && !kept.has(RecordKind::Call, group.0))
                 .await;
             assert!(scene.switch.directory.call(group).is_none());
+        });
+    }
+
+    #[test]
+    fn an_input_that_it_crashes_on_twice_is_kept_and_the_call_is_not() {
+        in_a_system(async {
+            let scene = Scene::new();
+            let group = scene.call(1);
+            let call = scene.switch.directory.call(group).expect("a call");
+            scene.until(|kept| kept.has(RecordKind::Call, group.0)).await;
+            let directory = &scene.switch.directory;
+            directory.quarantine.open(Scope::TServer, &[], scene.switch.anchor);
+            call.do_send(CallMessage::CrashTwice);
+            call.do_send(CallMessage::Input(CallInput::LinkRestored));
+            scene.until(|kept| kept.has(RecordKind::Quarantined, 1)).await;
+            let entries = directory.quarantine.entries();
+            assert_eq!(
+                (entries.len(), entries[0].1.input.as_str(), &entries[0].1.id),
+                (1, "LinkRestored", &group.to_string())
+            );
+            // Until the call is forgotten it is there still: the commit was for the quarantine alone.
+            let noted = scene.kept();
+            let alone = [(RecordKind::Quarantined, 1, true)];
+            assert!(noted.commits.iter().any(|commit| *commit == alone), "{:?}", noted.commits);
+            assert!(directory.call(group).is_none());
         });
     }
 

@@ -10,10 +10,12 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use futures_util::future::LocalBoxFuture;
 use serde::{Deserialize, Serialize};
+use tandem_actors::journal::Scope;
+use tandem_actors::quarantine::Quarantined;
 use utoipa::{IntoParams, ToSchema};
 
 use super::problem::Problem;
-use super::{Shared, nowhere};
+use super::{Shared, nowhere, read_only};
 
 /// The longest deadline of a drain, in seconds: that of `server.drain_timeout_s`.
 const LONGEST_DEADLINE_S: u64 = 86_400;
@@ -30,6 +32,8 @@ pub trait Admin: Send + Sync + 'static {
     fn drain_connector(&self, connector: u16, deadline: Option<Duration>) -> LocalBoxFuture<'_, Result<(), NotDrained>>;
     /// Takes it back.
     fn undo_drain_connector(&self, connector: u16) -> LocalBoxFuture<'_, Result<(), NotDrained>>;
+    /// The inputs that actors panicked on twice, that which came last first.
+    fn quarantined(&self) -> Vec<(Scope, Quarantined)>;
     /// What may go wrong on purpose.
     #[cfg(feature = "fault-injection")]
     fn faults(&self) -> Option<tandem_actors::fault::FaultControl> {
@@ -83,6 +87,38 @@ pub struct OptionChange {
     pub takes_effect: String,
 }
 
+/// The inputs that this process cannot take.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+pub(super) struct QuarantineList {
+    /// That which came last first; the same mistake is one of them.
+    inputs: Vec<QuarantinedInput>,
+}
+
+/// An input that an actor panicked on twice, which ended its call. What callers and agents said of themselves is masked.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+pub(super) struct QuarantinedInput {
+    /// Whose journal has it: `tserver`, `connector-0`.
+    scope: String,
+    /// The kind of actor: `call`, `conference`.
+    actor: String,
+    /// Which one it was the last time: a ConnID, the number of a conference.
+    id: String,
+    /// What kind of input.
+    input: String,
+    /// The last one, as the source has it.
+    shown: String,
+    /// What the panic said.
+    panic: String,
+    /// Where it was: file, line and column.
+    place: String,
+    /// When it came first.
+    first: String,
+    /// When it came last.
+    last: String,
+    /// How often it came.
+    times: u64,
+}
+
 /// The body of a drain; none is one without fields.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -122,6 +158,7 @@ pub fn configure(scope: &mut web::ServiceConfig) {
                 .route(web::post().to(reload))
                 .default_service(web::to(|| async { Problem::method_not_allowed("POST").into_response() })),
         )
+        .service(read_only("/admin/quarantine", quarantine))
         .service(web::resource("/admin/{rest:.*}").default_service(web::to(nowhere)));
 }
 
@@ -194,6 +231,30 @@ pub(super) async fn reload(shared: web::Data<Shared>) -> Result<HttpResponse, Pr
             Err(problem.with_problems(problems))
         }
     }
+}
+
+/// The inputs that calls and conferences of this process panicked on twice, also before it was started the last time.
+#[utoipa::path(get, path = "/v1/admin/quarantine", security(("key" = [])),
+    responses((status = 200, body = QuarantineList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn quarantine(shared: web::Data<Shared>) -> Result<HttpResponse, Problem> {
+    let inputs = admin(&shared)?
+        .quarantined()
+        .into_iter()
+        .map(|(scope, entry)| QuarantinedInput {
+            scope: scope.to_string(),
+            actor: entry.actor,
+            id: entry.id,
+            input: entry.input,
+            shown: entry.shown,
+            panic: entry.panic,
+            place: entry.place,
+            first: tandem_wire::time::format(entry.first_unix_micros),
+            last: tandem_wire::time::format(entry.last_unix_micros),
+            times: entry.times,
+        });
+    Ok(HttpResponse::Ok().json(QuarantineList {
+        inputs: inputs.collect(),
+    }))
 }
 
 fn problem(error: NotDrained, connector: u16) -> Problem {

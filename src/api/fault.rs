@@ -47,6 +47,9 @@ pub(super) struct PanicOrder {
     /// Which one: a ConnID for `call` and `room`, a conference's hex number for `conference`, a URI for `dn`, the number of a connector for
     /// `connector`, `registrar`, `connector_link` and `remote_link`, that of a connection for `client`. Without it: the first one there is.
     id: Option<String>,
+    /// Of `call` and `conference` only: it panics on the next input that comes, and again when it takes that once more.
+    #[serde(default)]
+    twice: bool,
 }
 
 /// Kinds of actors.
@@ -236,7 +239,11 @@ fn bad(detail: impl Into<String>) -> Problem {
 fn strike(control: &FaultControl, order: &PanicOrder) -> Result<(), Problem> {
     let target = order.target(control)?;
     let nobody = |error: Unknown| Problem::not_found("no-actor", error.to_string());
-    control.strike(&target).map_err(nobody)
+    match (order.twice, order.actor) {
+        (false, _) => control.strike(&target).map_err(nobody),
+        (true, ActorName::Call | ActorName::Conference) => control.strike_twice(&target).map_err(nobody),
+        (true, _) => Err(bad("twice: an actor of that kind takes nothing twice")),
+    }
 }
 
 impl PanicOrder {

@@ -5,7 +5,7 @@
 //! | `/v1/cti` | the CTI protocol ([`socket`]) | in OpenServer |
 //! | `/v1/calls`, `/v1/dns`, `/v1/connectors` | what there is ([`rest`]) | `read` |
 //! | `/v1/events` | all events, as server-sent events ([`events`]) | `read` and `cti` |
-//! | `/v1/admin` | draining and reloading ([`admin`]), and faults where the build has them | `admin` |
+//! | `/v1/admin` | draining, reloading and the quarantine ([`admin`]), and faults where the build has them | `admin` |
 //! | `/metrics` | Prometheus text | `read`, where configured |
 //! | `/livez` (`/healthz`), `/readyz`, `/openapi.json` | for machines ([`health`]) | none |
 //!

@@ -24,7 +24,8 @@ use super::{Face, admin, events, health, rest};
         admin::drain_status,
         admin::drain,
         admin::undo_drain,
-        admin::reload
+        admin::reload,
+        admin::quarantine
     ),
     modifiers(&BearerKey)
 )]

@@ -7,6 +7,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use tandem_actors::gateway::{Gateway, NoConnector};
+use tandem_actors::journal::Scope;
+use tandem_actors::quarantine::Quarantined;
 
 use super::Side;
 use super::drain::Drain;
@@ -64,6 +66,10 @@ impl Admin for Administration {
 
     fn undo_drain_connector(&self, connector: u16) -> LocalBoxFuture<'_, Result<(), NotDrained>> {
         async move { self.gateway.bring_back(connector).await.map_err(not_drained) }.boxed_local()
+    }
+
+    fn quarantined(&self) -> Vec<(Scope, Quarantined)> {
+        self.gateway.quarantined()
     }
 
     #[cfg(feature = "fault-injection")]

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use tandem_actors::journal::Scope;
+use tandem_actors::journal::{RecordKind, Scope, decode};
+use tandem_actors::quarantine::Quarantined;
 use tandem_config::{Config, environment};
 
 use crate::store::look::{self, ScopeView};
@@ -27,6 +28,9 @@ pub enum JournalCommand {
         /// Only of this kind: `call`, `session`, `bindings`
         #[arg(long)]
         kind: Option<String>,
+        /// Only the inputs that calls and conferences panicked on twice, to be read by people; masked for good
+        #[arg(long, conflicts_with_all = ["kind", "summary"])]
+        quarantine: bool,
         /// Only this one: a number, a ConnID, a DN
         #[arg(long)]
         id: Option<String>,
@@ -78,6 +82,7 @@ struct Wanted<'a> {
     kind: Option<&'a str>,
     id: Option<&'a str>,
     show_sensitive: bool,
+    is_quarantine: bool,
 }
 
 /// Runs a command; its exit code.
@@ -88,13 +93,16 @@ pub fn run(command: &JournalCommand) -> ExitCode {
             place,
             scope,
             kind,
+            quarantine,
             id,
             summary,
             json,
             show_sensitive,
         } => {
+            let quarantined = Some(RecordKind::Quarantined.name()).filter(|_| *quarantine);
             let wanted = Wanted {
-                kind: kind.as_deref(),
+                is_quarantine: *quarantine,
+                kind: kind.as_deref().or(quarantined),
                 id: id.as_deref(),
                 show_sensitive: *show_sensitive,
             };
@@ -186,6 +194,12 @@ impl Wanted<'_> {
         for (kind, (count, bytes)) in by_kind(view) {
             let _ = writeln!(text, "  {:12} {count:8} records {bytes:10} bytes", look::kind_name(kind));
         }
+        if self.is_quarantine {
+            let entries = view.records.values();
+            return entries
+                .filter_map(|value| decode(RecordKind::Quarantined, value))
+                .for_each(|entry| write_quarantined(text, &entry));
+        }
         for ((kind, id), value) in view.records.iter().filter(|_| records) {
             let (name, id) = (look::kind_name(*kind), look::id_text(*kind, id));
             let _ = writeln!(text, "  {name} {id}: {}", look::value(value, self.show_sensitive));
@@ -225,6 +239,34 @@ impl Wanted<'_> {
             "scopes": scopes.collect::<Value>(),
         })
     }
+}
+
+fn write_quarantined(text: &mut String, entry: &Quarantined) {
+    let [first, last] = [entry.first_unix_micros, entry.last_unix_micros].map(tandem_wire::time::format);
+    let Quarantined {
+        actor,
+        id,
+        input,
+        shown,
+        panic,
+        place,
+        times,
+        ..
+    } = entry;
+    let since = if *times > 1 {
+        format!(", {times} times since {first}")
+    } else {
+        String::new()
+    };
+    let at = if place.is_empty() {
+        String::new()
+    } else {
+        format!(" at {place}")
+    };
+    let _ = writeln!(
+        text,
+        "  {last} {actor} {id}, input {input}{since}\n    panic{at}: {panic}\n    {shown}"
+    );
 }
 
 fn verify(directory: PathBuf) -> ExitCode {

@@ -13,7 +13,7 @@ use crate::rig::{http, wait};
 
 const ALICE: &str = "sip:1001@tandem.local";
 
-async fn inject(server: &Server, order: Value) -> Value {
+pub async fn inject(server: &Server, order: Value) -> Value {
     let (status, answer) = ask(server.http, "POST", &order.to_string()).await;
     assert_eq!(status, 202, "{order}: {answer}");
     answer

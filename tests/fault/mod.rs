@@ -13,6 +13,8 @@ use crate::rig::server::API_KEY;
 mod absent;
 #[cfg(feature = "fault-injection")]
 mod injected;
+#[cfg(feature = "fault-injection")]
+mod quarantine;
 
 const PATH: &str = "/v1/admin/fault";
 

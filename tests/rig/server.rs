@@ -1,7 +1,7 @@
 //! The server under test: the built binary, with a configuration written for one test.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -162,9 +162,14 @@ impl Server {
 
     /// Writes the configuration file anew, from what stands in it.
     pub fn rewrite(&self, change: impl FnOnce(String) -> String) {
-        let file = self.directory.path().join(CONFIGURATION);
+        let file = self.configuration();
         let text = std::fs::read_to_string(&file).expect("the configuration");
         std::fs::write(&file, change(text)).expect("the configuration is written");
+    }
+
+    /// Its configuration file.
+    pub fn configuration(&self) -> PathBuf {
+        self.directory.path().join(CONFIGURATION)
     }
 
     /// The metrics as they stand.

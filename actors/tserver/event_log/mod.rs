@@ -51,7 +51,7 @@ use super::lobby::Refused;
 use super::room::RoomMessage;
 use crate::alarm::{Alarm, Alarmed};
 use crate::directory::Directory;
-use crate::journal::{Entry, LOOK_AFTER, Record, SharedJournal};
+use crate::journal::{Entry, LOOK_AFTER, Record, Scope, SharedJournal};
 use crate::kind::{ActorKind, Waiting};
 use crate::metrics::Metrics;
 use crate::now;
@@ -496,7 +496,9 @@ impl EventLogActor {
 
 /// Storage works again after a failure: whoever has records puts them once more.
 fn look_after_journal(parts: &EventLogParts) {
-    if parts.journal.borrow_mut().is_back() {
+    let mut journal = parts.journal.borrow_mut();
+    if journal.is_back() {
+        parts.directory.quarantine.keep_again(Scope::TServer, &mut **journal);
         keep_all_again(&parts.directory);
     }
 }

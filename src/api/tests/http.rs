@@ -163,6 +163,7 @@ async fn a_connector_shows_itself_and_says_whose_the_rest_is() {
         "/openapi.json",
         "/readyz",
         "/v1/admin/drain",
+        "/v1/admin/quarantine",
         "/v1/admin/reload",
         "/v1/connectors",
     ];
@@ -358,6 +359,7 @@ async fn the_description_names_every_resource() {
         "/v1/connectors",
         "/v1/admin/drain",
         "/v1/admin/reload",
+        "/v1/admin/quarantine",
         "/metrics",
         "/livez",
         "/readyz",
