@@ -71,6 +71,16 @@ struct Neighbour {
     available: bool,
 }
 
+impl Neighbour {
+    fn of(peer: &Peer, up: bool) -> Self {
+        Self {
+            hops: peer.listens.iter().filter_map(hop).collect(),
+            up,
+            available: up && peer.available,
+        }
+    }
+}
+
 /// What this connector has to do with it.
 pub struct Here<'a> {
     /// Devices, trunks and conferences.
@@ -96,9 +106,12 @@ pub struct Secrets {
 #[derive(Serialize, Deserialize)]
 struct EdgeRecord {
     secret: [u8; 32],
-    /// The others.
+    /// The others that could be reached when the T-Server told of them last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     peers: Option<Vec<Peer>>,
+    /// Those that could be before, as they were then. What they have begun goes on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    gone: Vec<Peer>,
 }
 
 impl Secrets {
@@ -107,7 +120,11 @@ impl Secrets {
         let kept = EdgeRecord::among(records).unwrap_or_else(|| {
             let mut secret = [0; 32];
             rng.fill_bytes(&mut secret);
-            let new = EdgeRecord { secret, peers: None };
+            let new = EdgeRecord {
+                secret,
+                peers: None,
+                gone: Vec::new(),
+            };
             let mut journal = journal.borrow_mut();
             new.put(&mut **journal);
             journal.commit();
@@ -124,6 +141,18 @@ impl EdgeRecord {
     fn among(records: &[Record]) -> Option<Self> {
         let kept = records.iter().find(|record| record.kind == RecordKind::Edge)?;
         decode(kept.kind, &kept.value)
+    }
+
+    /// Takes down who the others are now. Whether that is news.
+    fn meet(&mut self, peers: Vec<Peer>) -> bool {
+        if self.peers.as_ref() == Some(&peers) {
+            return false;
+        }
+        let known = self.peers.take().into_iter().flatten().chain(std::mem::take(&mut self.gone));
+        let is_there = |one: &Peer| peers.iter().any(|peer| peer.connector == one.connector);
+        self.gone = known.filter(|one| !is_there(one)).collect();
+        self.peers = Some(peers);
+        true
     }
 
     fn put(&self, journal: &mut dyn Journal) {
@@ -149,7 +178,8 @@ pub enum Way {
 impl Neighbours {
     /// The T-Server of this process's connector is elsewhere: from now on there may be others.
     pub fn open(&self, me: ConnectorId, listeners: &[Listener], secrets: Secrets) {
-        let before = secrets.kept.peers.clone();
+        let EdgeRecord { peers, gone, .. } = &secrets.kept;
+        let (before, gone) = (peers.clone(), gone.clone());
         let mut known = Known {
             me,
             edge: Edge::new(secrets.kept.secret, secrets.epoch, listeners.to_vec()),
@@ -160,6 +190,7 @@ impl Neighbours {
         };
         if let Some(peers) = before {
             known.meet(&peers);
+            known.remember(&gone);
         }
         assert!(self.0.set(ShardedLock::new(known)).is_ok(), "a process has one edge");
     }
@@ -180,7 +211,8 @@ impl Neighbours {
         let listeners = known.edge.listeners().to_vec();
         known.edge = Edge::new(kept.secret, known.secrets.epoch, listeners);
         known.secrets.kept.secret = kept.secret;
-        known.meet_again();
+        let before: Vec<_> = kept.peers.into_iter().flatten().chain(kept.gone).collect();
+        known.remember(&before);
     }
 
     /// Whether there may be any.
@@ -196,8 +228,7 @@ impl Neighbours {
         known.rooms = rooms.into_iter().collect();
         let up = known.others.values().filter(|other| other.up).count();
         tracing::info!(others = up, occupied_rooms = known.rooms.len(), "the other connectors");
-        if known.secrets.kept.peers.as_ref() != Some(&peers) {
-            known.secrets.kept.peers = Some(peers);
+        if known.secrets.kept.meet(peers) {
             known.secrets.kept.put(journal);
         }
     }
@@ -268,13 +299,17 @@ impl Known {
             (other.up, other.available) = (false, false);
         }
         for peer in peers {
-            let hops = peer.listens.iter().filter_map(hop).collect();
-            let other = Neighbour {
-                hops,
-                up: true,
-                available: peer.available,
-            };
-            self.others.insert(peer.connector, other);
+            self.others.insert(peer.connector, Neighbour::of(peer, true));
+        }
+        self.meet_again();
+    }
+
+    /// These could be reached once.
+    fn remember(&mut self, gone: &[Peer]) {
+        for peer in gone {
+            self.others
+                .entry(peer.connector)
+                .or_insert_with(|| Neighbour::of(peer, false));
         }
         self.meet_again();
     }

@@ -478,6 +478,45 @@ fn the_others_are_known_again_without_the_t_server() {
 }
 
 #[test]
+fn who_was_down_is_known_again_as_one_that_is_down() {
+    let kept = Kept::default();
+    let journal: SharedJournal = Rc::new(RefCell::new(Box::new(kept.clone())));
+    let start = |records: &[Record]| {
+        let neighbours = Neighbours::default();
+        let secrets = Secrets::recover(&journal, records, StdRng::seed_from_u64(1));
+        neighbours.open(ME, &listeners(), secrets);
+        neighbours
+    };
+    let before = start(&[]);
+    let told = [
+        vec![peer(OTHER), peer(GONE)],
+        vec![peer(OTHER)],
+        Vec::new(),
+        vec![peer(OTHER)],
+    ];
+    for peers in told {
+        before.introduce(peers, Vec::new(), &mut **journal.borrow_mut());
+    }
+    let last = kept.0.take().pop().expect("it is kept");
+    let after = start(&[last]);
+    assert!(after.takes_from(sip_of(GONE).ip()) && after.is_at(sip_of(OTHER)));
+    let mut scene = Scene::new(after);
+    assert_eq!(scene.goes(&request("BYE", "1002", &tag(GONE), &[])), GONE, "it goes on there");
+    assert_eq!(scene.goes(&replacing(GONE)), ME, "and nothing begins there");
+    // It comes back at another address: the one before is nobody's.
+    let moved = Peer {
+        listens: peer(DRAINED).listens,
+        ..peer(GONE)
+    };
+    scene
+        .neighbours
+        .introduce(vec![moved], Vec::new(), &mut **journal.borrow_mut());
+    assert!(scene.neighbours.is_at(sip_of(DRAINED)) && !scene.neighbours.is_at(sip_of(GONE)));
+    let last = kept.0.take().pop().expect("it is kept");
+    assert!(!start(&[last]).is_at(sip_of(GONE)));
+}
+
+#[test]
 fn where_this_one_listens_is_told() {
     let neighbours = strangers();
     let expected: Vec<_> = peer(ME).listens.into_iter().take(2).collect();

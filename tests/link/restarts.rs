@@ -7,6 +7,7 @@ use tandem_wire::model::EventName::{
 
 use super::stage::{Split, hold, make_call, talk};
 use crate::golden::stage::dn;
+use crate::rig::wait;
 
 #[tokio::test]
 async fn a_killed_t_server_comes_back_to_the_calls_of_its_connector() {
@@ -69,4 +70,26 @@ async fn a_killed_connector_comes_back_with_its_calls() {
     bob.is_over(here).await;
     desk.expect(EventReleased, &dn("1001")).await;
     split.has_calls(0).await;
+}
+
+#[tokio::test]
+async fn an_edge_that_is_started_while_another_connector_is_down_knows_it_before_the_t_server_says_so() {
+    let (mut split, [alice, bob], mut desk) = Split::set(2, [("1001", 0), ("1002", 1)]).await;
+    let (_, there, here) = talk(&mut desk, &alice, &bob).await;
+
+    split.kill(0).await;
+    wait::until("the loss of the first connector", wait::SOON, async || {
+        let log = split.connectors[1].log();
+        if log.contains("others=0 ") { Ok(()) } else { Err(log) }
+    })
+    .await;
+    // From here on nobody tells anybody who the others are.
+    split.kill_tserver().await;
+    split.kill(1).await;
+    split.start_again(1).await;
+    split.start_again(0).await;
+    bob.holds(here).await;
+    bob.resumes(here).await;
+    alice.hangs_up(there).await;
+    bob.is_over(here).await;
 }
