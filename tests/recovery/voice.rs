@@ -7,8 +7,9 @@ use tandem_wire::model::EventName::{EventEstablished, EventPartyAdded};
 use tandem_wire::model::request::{OnCall, OnCallWith, OnTwoCalls};
 
 use crate::golden::stage::{Stage, dn, on_call, on_two, with};
-use crate::rig::baresip::{Answer, Baresip, hear};
+use crate::rig::baresip::{Answer, Baresip};
 use crate::rig::cti::Desk;
+use crate::rig::hearing::{Hearing, hear};
 use crate::rig::server::Setup;
 use crate::rig::voice::{tone_of, who_is_in};
 
@@ -49,7 +50,8 @@ async fn three_phones_of_a_conference_hear_each_other_after_a_kill() {
         .asks(on_two(OnTwoCalls::CompleteConference, "1002", main, consult))
         .await;
     stage.event(EventPartyAdded, "1001").await;
-    let all: Vec<(&Baresip, &str)> = phones.iter().zip(["1002 1003", "1001 1003", "1001 1002"]).collect();
+    let heard = ["1002 1003", "1001 1003", "1001 1002"];
+    let all: Vec<(&dyn Hearing, &str)> = phones.iter().map(|phone| phone as _).zip(heard).collect();
     hear(&all).await;
 
     let recorded: Vec<usize> = phones.iter().map(|phone| phone.heard().len()).collect();

@@ -1,11 +1,11 @@
 //! A real phone: baresip without a screen or a sound card. It plays a tone from a file into its calls, and writes what it hears to
 //! another. It is told what to do over its TCP control (netstrings of JSON).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use tandem_media::tone::Tone;
@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::hearing::Hearing;
 use super::program::Program;
 use super::voice::who_is_in;
 use super::wait::SOON;
@@ -22,8 +23,6 @@ use super::{ports, wait, wav};
 const RATE_HZ: usize = 8_000;
 /// Longer than any test call.
 const TONE_S: usize = 60;
-/// What is heard is judged over this long.
-const STRETCH: Duration = Duration::from_millis(400);
 
 /// A phone of a test.
 pub struct Baresip {
@@ -32,7 +31,7 @@ pub struct Baresip {
     control: TcpStream,
     buffer: Vec<u8>,
     directory: TempDir,
-    _program: Program,
+    program: Program,
 }
 
 /// How a phone behaves.
@@ -72,7 +71,7 @@ impl Baresip {
             control,
             buffer: Vec::new(),
             directory,
-            _program: program,
+            program,
         }
     }
 
@@ -94,6 +93,17 @@ impl Baresip {
     /// Dials.
     pub async fn dial(&mut self, uri: &str) {
         self.command("dial", uri).await;
+    }
+
+    /// Waits for a call.
+    pub async fn rings(&mut self) {
+        self.expect("CALL_INCOMING").await;
+    }
+
+    /// Waits for a call, and picks up.
+    pub async fn takes(&mut self) {
+        self.rings().await;
+        self.accept().await;
     }
 
     /// Picks up.
@@ -119,6 +129,47 @@ impl Baresip {
     /// Transfers the other side (REFER).
     pub async fn transfer(&mut self, uri: &str) {
         self.command("transfer", uri).await;
+    }
+
+    /// Transfers the other side of its first call to that of its newest, which it has dialled itself (REFER with Replaces). This version
+    /// has no command for it, but takes any Refer-To; its trace has the dialog.
+    pub async fn transfer_to_newest(&mut self, uri: &str) {
+        let replaces = self.replaces("200", true);
+        let replaces = replaces.replace(';', "%3B").replace('=', "%3D");
+        self.command("line", "1").await;
+        self.transfer(&format!("<{uri}?Replaces={replaces}>")).await;
+    }
+
+    /// The dialog of the newest call that rings here, as the Replaces header of somebody else names it.
+    pub fn rings_in(&self) -> String {
+        self.replaces("180", false)
+    }
+
+    /// The dialog of the newest INVITE that got this status, by the trace; `dialled`: it was this phone's own.
+    fn replaces(&self, status: &str, dialled: bool) -> String {
+        let trace = std::fs::read_to_string(&self.program.log).expect("the trace of baresip");
+        let line = format!("SIP/2.0 {status} ");
+        let answers = trace.split(&line).skip(1);
+        let answer = answers.filter(|text| header(text, "CSeq").ends_with(" INVITE")).last();
+        let answer = answer.unwrap_or_else(|| panic!("{} has no call with {status}", self.name));
+        let tag = |name| {
+            let tag = header(answer, name).split_once(";tag=");
+            tag.unwrap_or_else(|| panic!("{name} has no tag: {answer}")).1
+        };
+        let (ours, theirs) = if dialled { ("From", "To") } else { ("To", "From") };
+        format!("{};to-tag={};from-tag={}", header(answer, "Call-ID"), tag(theirs), tag(ours))
+    }
+
+    /// Waits until it was sent these digits (RFC 4733).
+    pub async fn is_sent(&mut self, digits: &str) {
+        let mut sent = String::new();
+        while sent != digits {
+            let message = self.message().await;
+            if message["event"] == true && message["type"] == "CALL_DTMF_START" {
+                sent += message["param"].as_str().unwrap_or_default();
+            }
+            assert!(digits.starts_with(&sent), "{} was sent {sent}", self.name);
+        }
     }
 
     /// Waits until it says that this happened (`CALL_ESTABLISHED`, `CALL_CLOSED`).
@@ -158,15 +209,19 @@ impl Baresip {
 
     /// What it has heard in its calls so far, the newest call last.
     pub fn heard(&self) -> Vec<i16> {
+        self.records().into_values().flatten().collect()
+    }
+
+    /// The record of each of its calls: the file has the time in its name.
+    fn records(&self) -> BTreeMap<PathBuf, Vec<i16>> {
         let files = std::fs::read_dir(self.directory.path())
             .expect("the directory of baresip")
             .flatten();
-        let mut files: Vec<_> = files
+        files
             .map(|file| file.path())
             .filter(|path| path.to_string_lossy().ends_with("-dec.wav"))
-            .collect();
-        files.sort();
-        files.iter().flat_map(|path| wav::read(path)).collect()
+            .map(|path| (path.clone(), wav::read(&path)))
+            .collect()
     }
 
     /// Waits until it has heard this tone for half a second.
@@ -184,38 +239,54 @@ impl Baresip {
     }
 }
 
-/// Waits until each of these phones hears these for a while, by what they record: names of phones, `sound` for music or a tone,
-/// nothing for silence.
-pub async fn hear(expected: &[(&Baresip, &str)]) {
-    let wanted: Vec<BTreeSet<&str>> = expected.iter().map(|(_, names)| names.split_whitespace().collect()).collect();
-    let lengths = || expected.iter().map(|(phone, _)| phone.heard().len()).collect::<Vec<_>>();
-    let mut begun = (Instant::now(), lengths());
-    let mut last = String::new();
-    wait::until("who hears whom", SOON, async || {
-        if begun.0.elapsed() < STRETCH {
-            return Err(last.clone());
-        }
-        let due = begun.0.elapsed().as_millis() as usize * RATE_HZ / 1_000;
-        let heard = expected.iter().zip(&begun.1).map(|((phone, _), from)| {
-            let samples = phone.heard();
-            let fresh = samples.get(*from..).unwrap_or_default();
+impl Hearing for Baresip {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// By what it records: a file for each of its calls.
+    fn listen(&self) -> Box<dyn Fn(Duration) -> BTreeSet<&'static str> + '_> {
+        let known: BTreeMap<PathBuf, usize> = self
+            .records()
+            .into_iter()
+            .map(|(path, samples)| (path, samples.len()))
+            .collect();
+        Box::new(move |elapsed| {
+            let fresh = self.records().into_iter().flat_map(|(path, samples)| {
+                let from = known.get(&path).copied().unwrap_or_default();
+                samples.get(from..).unwrap_or_default().to_vec()
+            });
+            let fresh: Vec<i16> = fresh.collect();
+            let due = elapsed.as_millis() as usize * RATE_HZ / 1_000;
             if fresh.len() * 3 < due {
                 BTreeSet::new()
             } else {
-                who_is_in(fresh)
+                who_is_in(&fresh)
             }
-        });
-        let heard: Vec<_> = heard.collect();
-        if heard == wanted {
-            return Ok(());
-        }
-        begun = (Instant::now(), lengths());
-        let lines = expected.iter().zip(&heard);
-        let lines = lines.map(|((phone, names), heard)| format!("{} hears {heard:?}, to hear [{names}]", phone.name));
-        last = lines.collect::<Vec<_>>().join("; ");
-        Err(last.clone())
+        })
+    }
+}
+
+/// Waits for another second to begin: a record has the time of its beginning in its name, to the second, and two calls of one phone must not
+/// share it.
+pub async fn another_second() {
+    let second = || {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map(|age| age.as_secs())
+            .unwrap_or_default()
+    };
+    let begun = second();
+    wait::until("another second", SOON, async || {
+        if second() > begun { Ok(()) } else { Err(begun.to_string()) }
     })
     .await;
+}
+
+/// The first header of this name in a text.
+fn header<'a>(text: &'a str, name: &str) -> &'a str {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    line.unwrap_or_default().trim()
 }
 
 /// The longest stretch, in samples, that is this tone.

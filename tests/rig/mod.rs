@@ -4,6 +4,7 @@ pub mod baresip;
 pub mod cti;
 pub mod disk;
 pub mod handset;
+pub mod hearing;
 pub mod http;
 pub mod metrics;
 pub mod phone;
