@@ -131,10 +131,10 @@ impl Baresip {
         self.command("transfer", uri).await;
     }
 
-    /// Transfers the other side of its first call to that of its newest, which it has dialled itself (REFER with Replaces). This version
-    /// has no command for it, but takes any Refer-To; its trace has the dialog.
-    pub async fn transfer_to_newest(&mut self, uri: &str) {
-        let replaces = self.replaces("200", true);
+    /// Transfers the other side of its first call to that of its newest, which it has dialled itself (REFER with Replaces), and which has
+    /// answered or rings. This version has no command for it, but takes any Refer-To; its trace has the dialog.
+    pub async fn transfer_to_newest(&mut self, uri: &str, answered: bool) {
+        let replaces = self.replaces(if answered { "200" } else { "180" }, true);
         let replaces = replaces.replace(';', "%3B").replace('=', "%3D");
         self.command("line", "1").await;
         self.transfer(&format!("<{uri}?Replaces={replaces}>")).await;

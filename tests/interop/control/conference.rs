@@ -1,6 +1,6 @@
 //! Single-step transfer and conference, and who is taken out of a conference (ch. 9.9 to 9.11).
 
-use tandem_wire::model::EventName::{EventEstablished, EventPartyChanged};
+use tandem_wire::model::EventName::{EventError, EventEstablished, EventPartyChanged};
 use tandem_wire::model::request::OnCallWith;
 
 use super::{end, scene_of, talk};
@@ -9,9 +9,15 @@ use crate::rig::hearing::hear;
 use crate::rig::server::Setup;
 
 #[tokio::test]
-async fn a_single_step_transfer() {
+async fn a_single_step_transfer_that_is_declined_and_one_that_is_answered() {
     let (mut stage, [alice, bob, mut carol]) = scene_of(Setup::new(), ["1001", "1002", "1003"], &["1003"], &[]).await;
     let call = talk(&mut stage).await;
+    hear(&[(&alice, "1002"), (&bob, "1001"), (&carol, "")]).await;
+    let reference = stage.sends(with(OnCallWith::SingleStepTransfer, "1002", call, "1003")).await;
+    carol.rings().await;
+    carol.hang_up().await;
+    let answer = stage.answer(reference).await;
+    assert!(answer.is(EventError), "{answer:?}");
     hear(&[(&alice, "1002"), (&bob, "1001"), (&carol, "")]).await;
     stage.sends(with(OnCallWith::SingleStepTransfer, "1002", call, "1003")).await;
     carol.rings().await;

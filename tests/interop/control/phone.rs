@@ -2,17 +2,21 @@
 
 use tandem_wire::model::EventName::{EventEstablished, EventHeld, EventPartyChanged, EventReleased};
 
-use super::{end, scene, scene_of, talk};
+use super::{clears, end, scene_of, talk};
 use crate::rig::baresip::{Baresip, another_second};
 use crate::rig::hearing::hear;
 use crate::rig::server::Setup;
 
 #[tokio::test]
 async fn a_phone_transfers_blindly() {
-    let (mut stage, [alice, mut bob, carol]) = scene(["1001", "1002", "1003"]).await;
+    let (mut stage, [alice, mut bob, mut carol]) = scene_of(Setup::new(), ["1001", "1002", "1003"], &["1003"], &[]).await;
     let call = talk(&mut stage).await;
-    hear(&[(&alice, "1002"), (&bob, "1001")]).await;
+    hear(&[(&alice, "1002"), (&bob, "1001"), (&carol, "")]).await;
     bob.transfer("sip:1003@tandem.local").await;
+    carol.rings().await;
+    // They can talk until she answers.
+    hear(&[(&alice, "1002"), (&bob, "1001"), (&carol, "")]).await;
+    carol.accept().await;
     stage.event(EventPartyChanged, "1001").await;
     stage.event(EventReleased, "1002").await;
     hear(&[(&alice, "1003"), (&bob, ""), (&carol, "1001")]).await;
@@ -20,24 +24,36 @@ async fn a_phone_transfers_blindly() {
 }
 
 #[tokio::test]
-async fn a_phone_transfers_attended() {
-    let (mut stage, [alice, mut bob, carol]) = scene(["1001", "1002", "1003"]).await;
-    let call = talk(&mut stage).await;
-    hear(&[(&alice, "1002"), (&bob, "1001"), (&carol, "")]).await;
-    bob.hold().await;
-    stage.event(EventHeld, "1002").await;
-    hear(&[(&alice, "sound"), (&bob, ""), (&carol, "")]).await;
-    another_second().await;
-    bob.dial("sip:1003@tandem.local").await;
-    stage.event(EventEstablished, "1003").await;
-    hear(&[(&alice, "sound"), (&bob, "1003"), (&carol, "1002")]).await;
-    bob.transfer_to_newest("sip:1003@tandem.local").await;
-    stage.event(EventPartyChanged, "1001").await;
-    // She is in the call that she was in: it is not a blind transfer.
-    stage.event(EventPartyChanged, "1003").await;
-    stage.event(EventReleased, "1002").await;
-    hear(&[(&alice, "1003"), (&bob, ""), (&carol, "1001")]).await;
-    end(stage, "1001", call).await;
+async fn a_phone_transfers_to_one_who_has_answered_and_to_one_who_rings() {
+    let (mut stage, [alice, mut bob, mut carol]) = scene_of(Setup::new(), ["1001", "1002", "1003"], &["1003"], &[]).await;
+    for answered in [true, false] {
+        let call = talk(&mut stage).await;
+        hear(&[(&alice, "1002"), (&bob, "1001"), (&carol, "")]).await;
+        bob.hold().await;
+        stage.event(EventHeld, "1002").await;
+        hear(&[(&alice, "sound"), (&bob, ""), (&carol, "")]).await;
+        another_second().await;
+        bob.dial("sip:1003@tandem.local").await;
+        carol.rings().await;
+        hear(&[(&alice, "sound"), (&bob, ""), (&carol, "")]).await;
+        if answered {
+            carol.accept().await;
+            stage.event(EventEstablished, "1003").await;
+            hear(&[(&alice, "sound"), (&bob, "1003"), (&carol, "1002")]).await;
+        }
+        bob.transfer_to_newest("sip:1003@tandem.local", answered).await;
+        stage.event(EventPartyChanged, "1001").await;
+        // She is in the call that she was in: it is not a blind transfer.
+        stage.event(EventPartyChanged, "1003").await;
+        if !answered {
+            hear(&[(&alice, "sound"), (&bob, ""), (&carol, "")]).await;
+            carol.accept().await;
+            stage.event(EventEstablished, "1003").await;
+        }
+        hear(&[(&alice, "1003"), (&bob, ""), (&carol, "1001")]).await;
+        clears(&mut stage, "1001", call).await;
+    }
+    stage.server.alive_and_idle().await;
 }
 
 /// Alice dials Bob and holds him; Bob hangs up.
