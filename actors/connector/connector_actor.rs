@@ -421,7 +421,12 @@ impl ConnectorActor {
     /// The input that a request is for its conference; `None` where another one is asked first.
     fn conference_input(&self, request: LinkRequest, ctx: &mut Context<Self>) -> Option<ConferenceInput> {
         Some(match request {
-            LinkRequest::MakeParty(request) => {
+            LinkRequest::MakeParty(mut request) => {
+                if request.as_endpoint
+                    && let Some(uri) = self.parts.shard.borrow().endpoint(request.conference)
+                {
+                    request.show_endpoint(uri);
+                }
                 let locations = &self.parts.directory.locations;
                 let contacts = target::contacts(&self.parts.devices, locations, &request.target, &request.elsewhere);
                 ConferenceInput::MakeParty { request, contacts }
@@ -676,6 +681,7 @@ impl Handler<QueryConnector> for ConnectorActor {
             conferences: shard.conference_count(),
             stats: shard.ua.stats(),
             state: self.parts.directory.shards.state(shard.id),
+            endpoints: shard.resources.services(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix::Addr;
+use tandem_model::conference_pool::ServiceFigures;
 use tandem_model::leg::{LegCommand, LegEvent, ReferId};
 use tandem_model::link::{LinkNotification, LinkRequest};
 use tandem_model::{ConferenceId, DnId, LegId};
@@ -132,4 +133,6 @@ pub struct ConnectorSummary {
     pub stats: UaStats,
     /// Whether it owns DNs.
     pub state: ShardState,
+    /// Its conference endpoints that have resources.
+    pub endpoints: Vec<ServiceFigures>,
 }

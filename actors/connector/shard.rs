@@ -173,6 +173,11 @@ impl Shard {
         self.conferences.get(&id).map_or(MAX_FORWARDS, |entry| entry.max_forwards)
     }
 
+    /// The conference endpoint that serves a conference, where endpoints are configured.
+    pub fn endpoint(&self, id: ConferenceId) -> Option<&str> {
+        self.conferences.get(&id)?.resource.service.as_deref()
+    }
+
     /// A live conference's actor.
     pub fn conference(&self, id: ConferenceId) -> Option<&Addr<ConferenceActor>> {
         self.conferences.get(&id).map(|entry| &entry.ready.actor)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use metrics::gauge;
 use tandem_model::ConnectorId;
+use tandem_model::conference_pool::ServiceFigures;
 use tandem_model::connector::{ConnectorRequest, ConnectorState};
 use tandem_model::link::LinkRequest;
 
@@ -66,6 +67,8 @@ pub struct ConnectorOverview {
     pub dialogs: usize,
     /// The DNs that it owns; `None` in a process that has no DNs to give.
     pub dns: Option<usize>,
+    /// Its conference endpoints that have resources; `None` of one in another process.
+    pub endpoints: Option<Vec<ServiceFigures>>,
 }
 
 impl From<ConnectorFigures> for ConnectorOverview {
@@ -83,6 +86,7 @@ impl From<ConnectorFigures> for ConnectorOverview {
             transactions: count(known.status.transactions),
             dialogs: count(known.status.sessions),
             dns: Some(known.dns),
+            endpoints: None,
         }
     }
 }
@@ -105,6 +109,7 @@ impl Gateway {
                 transactions: connector.stats.transactions_active,
                 dialogs: connector.stats.dialogs_active,
                 dns: owned.as_ref().map(|owned| owned.get(&connector.id).copied().unwrap_or(0)),
+                endpoints: Some(connector.endpoints),
             });
         }
         Ok(connectors)

@@ -246,7 +246,8 @@ options! {
     "conference.reuse_avcall" App, integer(0, 1_000_000), Value("0"), AfterRestart, "seed 002 line 1305":
         "How many times a conference is used again before it is given up; 0: as often as it is wanted. (`reuse-avcall` of the seed.)";
     "conference.uri_pattern" App, NumberedUri, Absent, AfterRestart, "seed 002 line 1089":
-        "The names of the conference endpoints: `{DD}` is each number from 1 to `count`, filled up with zeros.";
+        "The names of the conference endpoints: `{DD}` is each number from 1 to `count`, filled up with zeros. The conferences of a connector are \
+         spread over them (`/v1/connectors`). The one that serves a call is the caller identity of its back-to-back calls without a `cpn`.";
     "conference.count" App, integer(0, 999_999), Value("0"), AfterRestart, "seed 002 line 1089": "How many conference endpoints there are.";
     "conference.lobby_bypass_enabled" App, Boolean, Value("true"), AfterRestart, "seed 002 line 2203":
         "Whether those who dial into a conference are admitted at once; else they wait in a lobby. (`lobby-bypass-enabled` of the seed.)";
@@ -285,7 +286,8 @@ options! {
     "calls.calling_method_dialplan" App, DnUri, Absent, AfterRestart, "seed 002 line 1953":
         "The dial plan in force: the `dn` of a `[[dial_plan]]`. (`calling-method-dialplan` of the seed.)";
     "calls.cpn" App, DnUri, Absent, AfterRestart, "seed 002 line 1953":
-        "The caller identity that the destination of a back-to-back call is shown. The dial plan's comes first, and `CPNDigits` of the request before it.";
+        "The caller identity that the destination of a back-to-back call is shown. The dial plan's comes first, and `CPNDigits` of the request before it. \
+         Without any it is the conference endpoint (`uri_pattern` of `[conference]`), or where there is none whoever calls.";
     "calls.allow_pass_through_calls" App, PASS_THROUGH, Value("\"all\""), AfterRestart, "seed 002 line 2412":
         "Whether a call may go on when none of its parties is a DN of ours: always; never (it is released, and a request that would make \
          one is refused); or where a party is at another T-Server. (`allow-pass-through-calls` of the seed.)";

@@ -9,11 +9,12 @@ use futures_util::future::LocalBoxFuture;
 use tandem_actors::gateway::{self, ClientHandle, Gateway};
 use tandem_actors::tserver;
 use tandem_model::call;
+use tandem_model::conference_pool::ServiceFigures;
 use tandem_model::{ConnId, DnId};
 
 use super::port::{
-    CallSummary, ClientLink, ClientSink, ConnectorSummary, DnSummary, PartySummary, Port, ReadinessCheck, Refused, Unavailable,
-    Watch, Watched,
+    CallSummary, ClientLink, ClientSink, ConnectorSummary, DnSummary, EndpointSummary, PartySummary, Port, ReadinessCheck,
+    Refused, Unavailable, Watch, Watched,
 };
 
 impl Port for Gateway {
@@ -145,5 +146,14 @@ fn connector_summary(connector: gateway::ConnectorOverview) -> ConnectorSummary 
         transactions: connector.transactions,
         dialogs: connector.dialogs,
         dns: connector.dns,
+        endpoints: connector.endpoints.map(|all| all.into_iter().map(endpoint_summary).collect()),
+    }
+}
+
+fn endpoint_summary(figures: ServiceFigures) -> EndpointSummary {
+    EndpointSummary {
+        uri: figures.service.to_string(),
+        idle: figures.idle,
+        in_use: figures.in_use,
     }
 }

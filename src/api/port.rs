@@ -129,6 +129,22 @@ pub struct ConnectorSummary {
     /// How many DNs it owns. A DN has one owner at any time. Not there in the process of a connector: the T-Server gives DNs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dns: Option<usize>,
+    /// Its conference endpoints (`conference.uri_pattern`) that have conference resources, by number. Not there of a connector in another
+    /// process, which shows them itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<Vec<EndpointSummary>>,
+}
+
+/// A conference endpoint.
+#[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EndpointSummary {
+    /// Its SIP URI.
+    pub uri: String,
+    /// Its conference resources that stand ready for a call.
+    pub idle: usize,
+    /// Its conference resources that are with one.
+    pub in_use: usize,
 }
 
 /// One condition of readiness.

@@ -2,7 +2,8 @@
 //! 2118-2167).
 //!
 //! A resource serves one call at a time. It belongs to a conference service, one of those that `uri-pattern` and `count` name; the pool
-//! spreads its resources evenly over them. Pure: the shell makes what [`ConferencePool::missing`] asks for, outside the path of a call.
+//! spreads its resources evenly over them. Whom a call reaches by a back-to-back leg is shown that service as its caller, where nobody else
+//! is to be shown. Pure: the shell makes what [`ConferencePool::missing`] asks for, outside the path of a call.
 //!
 //! Invariants: a resource is idle or with one call, never both; a call is never refused for want of a resource, the pool grows instead. What it
 //! grew by stays for later calls ("the Connector does not delete these conference resources after each call is completed", line 2118): so
@@ -11,6 +12,7 @@
 //!
 //! It knows no actor and no SIP.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// How a pool behaves.
@@ -73,6 +75,17 @@ pub struct PoolFigures {
     pub in_use: usize,
     /// What it has done so far.
     pub counts: PoolCounts,
+}
+
+/// A conference service that has resources.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServiceFigures {
+    /// Its name, a SIP URI.
+    pub service: Arc<str>,
+    /// Its resources that stand ready.
+    pub idle: usize,
+    /// Its resources with calls.
+    pub in_use: usize,
 }
 
 /// What a pool has done so far. Counters only grow.
@@ -169,6 +182,24 @@ impl<T> ConferencePool<T> {
             in_use: self.in_use,
             counts: self.counts,
         }
+    }
+
+    /// The services that have resources, in order. It takes as long as a look at every resource that stands ready.
+    pub fn services(&self) -> Vec<ServiceFigures> {
+        let mut idle: HashMap<&str, usize> = HashMap::new();
+        for name in self.idle.iter().filter_map(|(resource, _)| resource.service.as_deref()) {
+            *idle.entry(name).or_default() += 1;
+        }
+        let services = self.settings.services.iter().zip(&self.load).filter(|(_, load)| **load > 0);
+        let figures = services.map(|(service, load)| {
+            let idle = idle.get(&**service).copied().unwrap_or_default();
+            ServiceFigures {
+                service: service.clone(),
+                idle,
+                in_use: load.saturating_sub(idle),
+            }
+        });
+        figures.collect()
     }
 
     fn retire(&mut self, resource: &Resource) {
@@ -316,6 +347,27 @@ mod tests {
         pool.lose(&resource);
         assert_eq!(refill(&mut pool), 1);
         assert_eq!(pool.load, [2, 2, 2]);
+    }
+
+    #[test]
+    fn each_service_shows_what_it_has() {
+        let mut pool = pool(3, true, 0, &["sip:conf1@h", "sip:conf2@h", "sip:conf3@h", "sip:conf4@h"]);
+        let shown = |pool: &ConferencePool<()>| {
+            let line = |figures: &ServiceFigures| format!("{} {}+{}", figures.service, figures.idle, figures.in_use);
+            pool.services().iter().map(line).collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(shown(&pool), "sip:conf1@h 1+0, sip:conf2@h 1+0, sip:conf3@h 1+0");
+        let taken: Vec<_> = (0..5).map(|_| pool.take().0).collect();
+        assert_eq!(
+            shown(&pool),
+            "sip:conf1@h 0+2, sip:conf2@h 0+1, sip:conf3@h 0+1, sip:conf4@h 0+1"
+        );
+        for resource in taken {
+            pool.give_back(resource, ());
+        }
+        // One more than it keeps.
+        assert_eq!(pool.services().iter().map(|figures| figures.idle).sum::<usize>(), 4);
+        assert_eq!(shown(&ConferencePool::new(PoolSettings::default())), "");
     }
 
     proptest! {

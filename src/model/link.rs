@@ -134,6 +134,9 @@ pub struct MakeParty {
     /// How far that identity holds, and who may be shown it.
     #[serde(default)]
     pub presentation: Presentation,
+    /// The device is shown the conference endpoint instead that serves the conference, where the connector has any (reference, `cpn`).
+    #[serde(default)]
+    pub as_endpoint: bool,
     /// Ask the device to answer by itself (Call-Info `answer-after=0`, Alert-Info `auto-answer`).
     pub auto_answer: bool,
     /// Give up after this long without an answer, in milliseconds.
@@ -147,6 +150,15 @@ pub struct MakeParty {
     pub forwarded: Vec<Forwarded>,
     /// The devices of the DN that are registered with other connectors. The link fills them in; a call leaves them out.
     pub elsewhere: Vec<DnContact>,
+}
+
+impl MakeParty {
+    /// Shows the device this endpoint as its caller. Nobody is behind it who could want to be hidden.
+    pub fn show_endpoint(&mut self, uri: &str) {
+        self.caller = DnId::new(uri);
+        self.caller_name = None;
+        self.presentation = Presentation::default();
+    }
 }
 
 /// What the T-Server side asks of a connector.

@@ -8,7 +8,8 @@ use tandem_wire::{ClientRequest, EventFrame};
 
 use super::stage::{Stage, dn, with};
 use crate::rig::handset::{CallNumber, Handset};
-use crate::rig::server::Setup;
+use crate::rig::server::{API_KEY, Setup};
+use crate::rig::{http, wait};
 
 /// The dial plan of these tests: telephone numbers as URIs are called by a back-to-back leg.
 const PLAN: &str = "[calls]\ncalling_method_dialplan = \"sip:plan@tandem.local\"\ncpn = \"sip:house@tandem.local\"\n\
@@ -187,6 +188,46 @@ async fn the_destination_is_shown_the_identity_that_is_meant_for_it() {
         let from = reaches(&mut stage, both, other_dn, extensions.clone()).await;
         assert!(from.contains(shown), "{other_dn} with {extensions:?}: {from}");
     }
+    stage.server.alive_and_idle().await;
+}
+
+/// Without any `cpn` it is the conference endpoint that serves the call, which `/v1/connectors` shows with its conferences.
+#[tokio::test]
+async fn the_destination_is_shown_the_endpoint_of_the_call_where_there_is_no_other_identity() {
+    const ENDPOINTS: &str =
+        "[connectors]\ncount = 1\n[conference]\npool_size = 3\nuri_pattern = \"sip:conf{DD}@tandem.local\"\ncount = 2";
+    let plan = PLAN.replace("cpn = \"sip:house@tandem.local\"\n", "");
+    let (mut stage, phones) = Stage::with(Setup::new().tables(&plan).tables(ENDPOINTS), &["1001", "1002"]).await;
+    let [alice, bob] = &phones;
+    for (other_dn, extensions, shown) in [
+        ("tel:1002", KvList::new(), "sip:conf0"),
+        ("1002", b2b(), "sip:conf0"),
+        ("tel:1002", pairs("CPNDigits", "sip:desk@tandem.local"), "sip:desk@"),
+        ("1002", KvList::new(), "sip:1001@"),
+    ] {
+        calls(&mut stage, alice, other_dn, extensions.clone()).await;
+        let call = bob.takes().await;
+        stage.event(EventEstablished, "1001").await;
+        let invite = bob.invite(call);
+        for header in ["From", "P-Asserted-Identity"] {
+            let caller = invite.header(header);
+            assert!(caller.contains(shown), "{other_dn} with {extensions:?}: {header}: {caller}");
+        }
+        ends(&mut stage, bob, call).await;
+    }
+    wait::until("the endpoints", wait::SOON, async || {
+        let page = http::get(stage.server.http, "/v1/connectors", Some(API_KEY)).await?.body;
+        let document: serde_json::Value = serde_json::from_str(&page).map_err(|error| error.to_string())?;
+        let expected = serde_json::json!([
+            {"uri": "sip:conf01@tandem.local", "idle": 2, "inUse": 0},
+            {"uri": "sip:conf02@tandem.local", "idle": 1, "inUse": 0},
+        ]);
+        match document["items"][0]["endpoints"] == expected {
+            true => Ok(()),
+            false => Err(page),
+        }
+    })
+    .await;
     stage.server.alive_and_idle().await;
 }
 

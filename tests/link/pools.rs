@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use serde_json::Value;
 use tandem_wire::ClientRequest;
 use tandem_wire::model::EventName::{EventDNOutOfService, EventReleased};
+use tandem_wire::model::KvValue;
 
 use super::stage::{Split, loopback, make_call};
 use crate::golden::stage::dn;
@@ -18,6 +19,8 @@ pool_size = 2
 name = \"Env36\"
 pool_name = \"Site\"
 conference_pool_size = 3
+uri_pattern = \"sip:site{D}@tandem.local\"
+count = 2
 [[dn_range]]
 dn = \"sip:{n}@tandem.local\"
 first = 1001
@@ -86,6 +89,18 @@ async fn a_dn_is_served_by_the_connectors_of_its_folders_pool_and_by_no_others()
         caller.is_over(there).await;
         desk.expect(EventReleased, &caller.dn()).await;
     }
+
+    // A back-to-back call is shown an endpoint of the pool whose connector makes it.
+    let back_to_back = [("calling-method", KvValue::from("b2b"))].into_iter().collect();
+    let request = ClientRequest::make_call(&dn("1003"), "1002").extensions(back_to_back);
+    desk.request(request).await;
+    let there = carol.takes().await;
+    let here = bob.takes().await;
+    let from = bob.invite(here).header("From").to_owned();
+    assert!(from.contains("sip:site"), "{from}");
+    bob.hangs_up(here).await;
+    carol.is_over(there).await;
+    desk.expect(EventReleased, &carol.dn()).await;
 
     // Without its connectors a pool has no service, though another one has.
     split.kill(SITE).await;

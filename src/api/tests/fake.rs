@@ -16,8 +16,8 @@ use tandem_model::{ConnId, DnId};
 
 use crate::api::auth::Keys;
 use crate::api::port::{
-    CallSummary, ClientLink, ClientSink, ConnectorSummary, DnSummary, PartySummary, Port, ReadinessCheck, Refused, Unavailable,
-    Watch, Watched, Watching,
+    CallSummary, ClientLink, ClientSink, ConnectorSummary, DnSummary, EndpointSummary, PartySummary, Port, ReadinessCheck,
+    Refused, Unavailable, Watch, Watched, Watching,
 };
 use crate::api::{Face, LinkName, Settings, bind, socket};
 
@@ -193,6 +193,11 @@ impl Port for FakePort {
             transactions: 0,
             dialogs: 0,
             dns: Some(7),
+            endpoints: Some(vec![EndpointSummary {
+                uri: "sip:conf1@tandem.local".to_owned(),
+                idle: 1,
+                in_use: 2,
+            }]),
         };
         self.answer([10, 9, 2].map(connector).to_vec())
     }

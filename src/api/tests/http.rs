@@ -142,7 +142,8 @@ async fn a_connector_shows_itself_and_says_whose_the_rest_is() {
         assert_eq!(fetch(&server, "GET", path, None).await.status, 200, "{path}");
     }
     let connectors = read(&server, "/v1/connectors").await.json();
-    let expected = json!({"id": 2, "name": "c0", "pool": "p", "state": "Running", "conferences": 0, "transactions": 0, "dialogs": 0, "dns": 7});
+    let expected = json!({"id": 2, "name": "c0", "pool": "p", "state": "Running", "conferences": 0, "transactions": 0, "dialogs": 0, "dns": 7,
+        "endpoints": [{"uri": "sip:conf1@tandem.local", "idle": 1, "inUse": 2}]});
     assert_eq!(
         (&connectors["items"][0], connectors["items"][1].get("name")),
         (&expected, None)

@@ -177,7 +177,7 @@ impl Call {
         device.deadline = deadline;
         let (conference, party, target) = (device.conference, device.id, device.target.clone());
         let external = device.is_outside();
-        let identity = device.calling.identity.clone();
+        let (identity, as_endpoint) = (device.calling.identity.clone(), device.calling.shows_endpoint());
         let own = device.headers.clone();
         let room = self.room_mut(conference);
         room.made = true;
@@ -206,6 +206,7 @@ impl Call {
             caller,
             caller_name,
             presentation,
+            as_endpoint,
             auto_answer,
             ring_timeout_ms: self.settings.ring_timeout_ms,
             conversation_id: call.conversation_id.clone(),

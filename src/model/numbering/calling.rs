@@ -186,6 +186,13 @@ pub struct Calling {
     pub identity: Option<DnId>,
 }
 
+impl Calling {
+    /// Whether it is shown the endpoint that the call is made from, as nothing else is said (reference options.md, `cpn`).
+    pub fn shows_endpoint(&self) -> bool {
+        self.method == CallingMethod::BackToBack && self.identity.is_none()
+    }
+}
+
 impl CallingPolicy {
     /// How `destination` is called for a request with these extensions, which win over every plan.
     pub fn calling(&self, destination: &str, extensions: &KvList) -> Result<Calling, TError> {
@@ -384,6 +391,26 @@ mod tests {
         }
         let none = CallingPolicy::default().calling("+4930", &KvList::new());
         assert_eq!(none, Ok(Calling::default()));
+    }
+
+    #[test]
+    fn a_back_to_back_call_without_an_identity_shows_the_endpoint() {
+        let nobody = CallingPolicy {
+            plan: policy().plan.map(|plan| DialPlan { cpn: None, ..plan }),
+            cpn: None,
+        };
+        let cases: &[(&CallingPolicy, &str, Pairs, bool)] = &[
+            (&nobody, "+4930", &[], true),
+            (&nobody, "+4430", &[("calling-method", "b2b")], true),
+            (&nobody, "+4930", &[("CPNDigits", "sip:me@tandem.local")], false),
+            (&nobody, "+4930", &[("calling-method", "dialout")], false),
+            (&nobody, "+4430", &[], false),
+            (&policy(), "+4930", &[], false),
+        ];
+        for (policy, destination, pairs, expected) in cases {
+            let calling = policy.calling(destination, &extensions(pairs)).unwrap();
+            assert_eq!(calling.shows_endpoint(), *expected, "{destination} {pairs:?}");
+        }
     }
 
     proptest! {

@@ -48,6 +48,7 @@ fn the_examples_of_the_readme_are_what_is_sent() {
             unasserted: false,
             privacy: Some("id".into()),
         },
+        as_endpoint: false,
         auto_answer: false,
         ring_timeout_ms: 60_000,
         conversation_id: "Tandem-1".into(),

@@ -94,11 +94,12 @@ fn make() -> impl Strategy<Value = MakeParty> {
     ];
     let ids = (conference(), party(), any::<bool>(), any::<u64>());
     let words = (dn(), option::of(text()), text(), headers());
-    let shown = (presentation(), vec(forwarded(), 0..3));
+    let shown = (presentation(), vec(forwarded(), 0..3), any::<bool>());
     (ids, target, words, vec(contact(), 0..3), shown).prop_map(|(ids, target, words, elsewhere, shown)| MakeParty {
         elsewhere,
         presentation: shown.0,
         forwarded: shown.1,
+        as_endpoint: shown.2,
         conference: ids.0,
         party: ids.1,
         target,

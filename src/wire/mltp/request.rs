@@ -142,6 +142,9 @@ fn write_make(make: &MakeParty, writer: &mut FrameWriter<'_>) {
     writer.text("from", make.caller.as_str());
     writer.optional("from-name", make.caller_name.as_deref());
     write_presentation(&make.presentation, writer);
+    if make.as_endpoint {
+        writer.plain("as-endpoint", true);
+    }
     match &make.target {
         PartyTarget::Dn(dn) => writer.text("to", dn.as_str()),
         PartyTarget::Trunk { trunk, number } => {
@@ -178,6 +181,7 @@ fn read_make(fields: Fields<'_>) -> Result<MakeParty, MessageError> {
         caller: fields.dn("from")?,
         caller_name: fields.optional_text("from-name")?,
         presentation: read_presentation(fields)?,
+        as_endpoint: fields.optional("as-endpoint")?.is_some() && fields.flag("as-endpoint")?,
         auto_answer: fields.flag("auto-answer")?,
         ring_timeout_ms: fields.number("ring-timeout-ms")?,
         conversation_id: fields.text("conversation-id")?,

@@ -301,3 +301,28 @@ fn what_a_device_dials_is_reported_as_ever() {
          bob EventRinging a1 Destination > alice Origination Ok",
     );
 }
+
+/// Reference options.md, `cpn`: without one the caller that is shown is the endpoint of the call, which its connector knows.
+#[test]
+fn whoever_is_called_without_a_cpn_is_shown_the_endpoint() {
+    let leg_of_bob = |stage: &Stage| {
+        let mut makes = stage.out.iter().filter_map(|output| match output {
+            CallOutput::Link(LinkRequest::MakeParty(make)) => Some(make.clone()),
+            _ => None,
+        });
+        makes.next_back().unwrap()
+    };
+    let mut make = leg_of_bob(&calling("bob"));
+    assert_eq!((make.as_endpoint, make.caller.clone()), (true, ALICE.into()));
+    make.presentation.privacy = Some("id".into());
+    make.show_endpoint("sip:Conf01@tandem.local");
+    assert_eq!((make.caller.as_str(), &make.caller_name), ("sip:conf01@tandem.local", &None));
+    assert_eq!(make.presentation, crate::link::Presentation::default());
+
+    // Neither her own leg, nor a destination that is dialled out to, nor one with an identity that is meant for it.
+    assert!(!leg_of_bob(&made("bob", b2b())).as_endpoint);
+    assert!(!leg_of_bob(made("bob", KvList::new()).answers(ALICE)).as_endpoint);
+    let mut both = b2b();
+    both.merge(&extensions("CPNDigits", "sip:desk@tandem.local"));
+    assert!(!leg_of_bob(made("bob", both).answers(ALICE)).as_endpoint);
+}

@@ -87,6 +87,7 @@ pub fn make_party(party: u32, contacts: &[&str], auto_answer: bool, ring_timeout
         caller: "sip:a@x".into(),
         caller_name: None,
         presentation: Presentation::default(),
+        as_endpoint: false,
         forwarded: Vec::new(),
         auto_answer,
         ring_timeout_ms,
