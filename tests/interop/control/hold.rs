@@ -30,7 +30,8 @@ async fn a_phone_that_holds_lets_the_other_hear_music() {
     hear(&[(&alice, "sound"), (&bob, "")]).await;
     bob.resume().await;
     stage.event(EventRetrieved, "1002").await;
-    // Baresip 1.0 does not go on with its recording after a hold of its own; the phones of the golden tests do.
+    // Baresip 1.0 stops its recording with a hold of its own and does not begin it again, though the audio comes; the phones of the golden
+    // tests do.
     hear(&[(&alice, "1002")]).await;
     end(stage, "1001", call).await;
 }

@@ -34,7 +34,7 @@ async fn a_phone_transfers_to_one_who_has_answered_and_to_one_who_rings() {
         hear(&[(&alice, "sound"), (&bob, ""), (&carol, "")]).await;
         another_second().await;
         bob.dial("sip:1003@tandem.local").await;
-        carol.rings().await;
+        tokio::join!(carol.rings(), bob.expect("CALL_RINGING"));
         hear(&[(&alice, "sound"), (&bob, ""), (&carol, "")]).await;
         if answered {
             carol.accept().await;
