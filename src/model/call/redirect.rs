@@ -50,7 +50,8 @@ impl Call {
         let staying = self.conn(id).map(|conn| conn.others(key)).unwrap_or_default();
         self.check_regrouping(Regrouping::RouteCall, key, staying, Some(&called.target))?;
         let user_data = self.user_data_with(id, &with.user_data)?;
-        self.replace_user_data(id, user_data);
+        let changed = self.replace_user_data(id, user_data);
+        let by = self.dn_of(key);
         let passed_on = PassedOn {
             state: CallState::Redirected,
             requestor: Some(with.requestor),
@@ -59,6 +60,9 @@ impl Call {
             reason: ForwardReason::Deflection,
         };
         self.pass_on((id, key), called, passed_on, now, out);
+        if changed {
+            self.tell_user_data(id, by.map(|dn| (dn, DnRole::DeletedBy)), None, out);
+        }
         Ok(())
     }
 

@@ -286,6 +286,31 @@ fn a_redirection_with_too_much_data_is_refused() {
     stage.has(CONN, &[("main", &bulk())]);
 }
 
+/// Who called is told as well, and only of what has changed.
+#[test]
+fn the_data_of_a_redirection_is_told_to_those_who_stay() {
+    for (pairs, told) in [
+        (
+            &[("more", "1")][..],
+            &[
+                "bob EventReleased main:0,more:1",
+                "alice EventAttachedDataChanged main:0,more:1",
+                "carol EventRinging main:0,more:1",
+            ][..],
+        ),
+        (&[("main", "0")], &["bob EventReleased main:0", "carol EventRinging main:0"]),
+    ] {
+        let mut stage = Stage::calling(CONN, CONFERENCE, CallerId::Extension(ALICE.into()), "bob");
+        stage.attaches(ALICE, CONN, &[("main", "0")]).forget();
+        let mut request = with_request(OnCallWith::RedirectCall, BOB, CONN, "carol");
+        if let Request::OnCallWith { user_data, .. } = &mut request {
+            *user_data = pairs.iter().copied().collect();
+        }
+        stage.ask(request);
+        assert_eq!(stage.told_data(), told);
+    }
+}
+
 /// The call has {a, b}; Bob calls Carol into it with {b, c}, and she rings.
 fn bringing(operation: OnCallWith) -> Stage {
     let mut stage = Stage::talking();
