@@ -125,10 +125,15 @@ pub fn carry_out(
         };
         return make_leg(shard, invite, side, now, conference, leg, command);
     }
+    if let LegCommand::ReferProgress { refer, status } = command {
+        // The subscription of a REFER may outlive the session.
+        shard.ua.refer_progress(now, ReferKey(refer.0), status);
+        return None;
+    }
     // A command that crossed the end of its leg has nobody to go to.
     let session = shard.session_of(conference, leg)?;
     match command {
-        LegCommand::Invite { .. } => {}
+        LegCommand::Invite { .. } | LegCommand::ReferProgress { .. } => {}
         LegCommand::Progress { status, answer } => {
             let answer = answer.and_then(|sdp| local(shard, session, sdp));
             shard.ua.progress(now, session, status, answer);
@@ -170,7 +175,6 @@ pub fn carry_out(
             shard.ua.bye(now, session, reason.as_deref());
         }
         LegCommand::Talk => shard.ua.talk(now, session),
-        LegCommand::ReferProgress { refer, status } => shard.ua.refer_progress(now, ReferKey(refer.0), status),
     }
     None
 }

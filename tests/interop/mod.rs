@@ -5,3 +5,4 @@ mod control;
 mod prometheus;
 mod sessions;
 mod sipp;
+mod transfers;

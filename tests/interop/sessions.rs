@@ -7,11 +7,11 @@ use crate::rig::server::{Server, Setup};
 use crate::rig::sipp::Sipp;
 
 /// The methods of a far end without REFER, and of one with it.
-const WITHOUT_REFER: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS";
+pub const WITHOUT_REFER: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS";
 const WITH_REFER: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REFER, NOTIFY";
 
 /// A server whose numbers 2001 and 2002 lead to the returned ports. Calls between two trunks may be transferred.
-async fn scene(setup: Setup) -> (Server, u16, u16) {
+pub async fn scene(setup: Setup) -> (Server, u16, u16) {
     let (first, second) = (free_port(), free_port());
     let target = format!(
         "[[trunk]]\ndn = \"sip:target@tandem.local\"\naddress = \"sip:127.0.0.1:{second};transport=udp\"\n\
@@ -22,7 +22,7 @@ async fn scene(setup: Setup) -> (Server, u16, u16) {
     (setup.start().await, first, second)
 }
 
-fn caller(scenario: &str, server: &Server) -> Sipp {
+pub fn caller(scenario: &str, server: &Server) -> Sipp {
     Sipp::caller(scenario, server.sip).value("talk_ms", "100")
 }
 
@@ -149,6 +149,7 @@ async fn transfer(scenario: &str, allow: &str, target_scenario: &str, outcome: &
         .value("target", "2002")
         .value("outcome", outcome)
         .value("more", more)
+        .value("replaces", "")
         .run()
         .await;
     target.succeeds().await;

@@ -388,6 +388,7 @@ impl Conference {
         if self.parties.is_empty() && self.legs.is_empty() && !self.ended {
             self.ended = true;
             self.info_digits = InfoDigits::default();
+            self.end_transfers(None, out);
             let conference = self.id;
             self.notify(LinkNotification::ConferenceEnded { conference }, out);
         }

@@ -32,7 +32,7 @@ impl Conference {
         as_party: PartyId,
         out: &mut Vec<ConferenceOutput>,
     ) {
-        self.end_transfers(leg, true, out);
+        self.end_transfers(Some(leg), out);
         let Some(index) = self.parties.iter().position(|other| other.id == party) else {
             return self.give_nothing(to, operation, as_party, out);
         };

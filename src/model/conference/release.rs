@@ -41,11 +41,11 @@ impl Conference {
         self.release_all(Cause::status(ReleasedBy::Network, 503), now, out);
     }
 
-    /// A leg said that it is over; it is told nothing any more.
+    /// A leg said that it is over; it is told nothing any more but how its transfers end.
     pub(super) fn leg_over(&mut self, leg: LegId, event: &LegEvent, now: Instant, out: &mut Vec<ConferenceOutput>) {
         let Some(leg) = self.remove_leg(leg) else { return };
         self.leave_early(leg.id, false, out);
-        self.end_transfers(leg.id, false, out);
+        self.outlive_transfers(leg.id, now);
         let Some(failure) = Failure::of(event) else { return };
         let cause = match event {
             LegEvent::Ended { by_device, .. } => Cause {
@@ -119,7 +119,7 @@ impl Conference {
                 },
             };
             self.leave_early(leg.id, true, out);
-            self.end_transfers(leg.id, leg.phase == LegPhase::Talking, out);
+            self.end_transfers(Some(leg.id), out);
             if let Some(join) = &self.join {
                 join.close(leg.id, out);
             }

@@ -1,7 +1,8 @@
 //! Transfers that devices ask for. The T-Server side decides what becomes of them; here only the device is kept informed.
 //!
-//! Every REFER gets one final status on a leg that lives: the T-Server side's, 487 where the party leaves first, 503 where the T-Server
-//! side says nothing at all in its time. On a leg that the device ended nobody listens any more.
+//! Every REFER gets one final status: the T-Server side's, 487 where the party is let go of or the conference ends first, 503 where the
+//! T-Server side says nothing at all in its time. A device that hangs up after its REFER, as many do, still hears how it ended (RFC 3515
+//! s.2.4.4): nothing else is told to a leg that is over.
 
 use std::time::{Duration, Instant};
 
@@ -14,8 +15,8 @@ use crate::link::{LinkNotification, TransferId, TransferTarget};
 /// How many transfers of one device may be open.
 const PER_LEG: usize = 4;
 
-/// Not Found: the target is not known here.
-const NOT_FOUND: u16 = 404;
+/// Call/Transaction Does Not Exist: the dialog that is to be replaced is not known here (RFC 3891 s.3).
+const NO_SUCH_DIALOG: u16 = 481;
 /// Request Pending: too many at once, or the call is not up yet.
 const PENDING: u16 = 491;
 /// Request Terminated: the party left.
@@ -64,7 +65,7 @@ impl Conference {
     /// A target that the shell could not look up.
     pub(super) fn refuse_transfer(&self, leg: LegId, refer: ReferId, out: &mut Vec<ConferenceOutput>) {
         if self.is_talking(leg) {
-            let status = NOT_FOUND;
+            let status = NO_SUCH_DIALOG;
             self.tell(leg, LegCommand::ReferProgress { refer, status }, out);
         }
     }
@@ -114,27 +115,37 @@ impl Conference {
         if !(100..700).contains(&status) {
             return;
         }
-        let transfer = &mut self.transfers.open[index];
-        transfer.deadline = None;
+        let transfer = &self.transfers.open[index];
         let (leg, refer) = (transfer.leg, transfer.refer);
+        let lives = self.leg(leg).is_some();
         if status >= 200 {
             self.transfers.open.remove(index);
+        } else if lives {
+            self.transfers.open[index].deadline = None;
         }
         self.tell(leg, LegCommand::ReferProgress { refer, status }, out);
     }
 
-    /// The party of a leg leaves; `listens` where its device still hears how its transfers ended.
-    pub(super) fn end_transfers(&mut self, leg: LegId, listens: bool, out: &mut Vec<ConferenceOutput>) {
+    /// The party of a leg is let go of, or goes elsewhere; or the conference ends, and with it every transfer.
+    pub(super) fn end_transfers(&mut self, of: Option<LegId>, out: &mut Vec<ConferenceOutput>) {
         let mut open = std::mem::take(&mut self.transfers.open);
         open.retain(|transfer| {
-            let ends = transfer.leg == leg;
-            if ends && listens {
+            let ends = of.is_none_or(|leg| transfer.leg == leg);
+            if ends {
                 let (refer, status) = (transfer.refer, TERMINATED);
-                self.tell(leg, LegCommand::ReferProgress { refer, status }, out);
+                self.tell(transfer.leg, LegCommand::ReferProgress { refer, status }, out);
             }
             !ends
         });
         self.transfers.open = open;
+    }
+
+    /// The leg is over: what the T-Server side makes of its transfers, it says soon.
+    pub(super) fn outlive_transfers(&mut self, leg: LegId, now: Instant) {
+        let deadline = now + Duration::from_millis(self.settings.server_timeout_ms);
+        for transfer in self.transfers.open.iter_mut().filter(|transfer| transfer.leg == leg) {
+            transfer.deadline = Some(deadline);
+        }
     }
 
     /// The T-Server side has said nothing of these.

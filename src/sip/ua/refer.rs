@@ -2,7 +2,8 @@
 //!
 //! A REFER is handed up as `Referred` and answered by the first [`UserAgent::refer_progress`]: 202, or a refusal. From 202 on its implicit
 //! subscription (see `subscription`) tells the peer how the transfer goes, each time as `message/sipfrag` with nothing but a status line,
-//! so that nobody learns from it who was called (s.4). A final status is the last.
+//! so that nobody learns from it who was called (s.4). A final status is the last. A refusal is never one that would cost the peer its call:
+//! such a status is told after 202.
 //!
 //! Invariants: in one session at most [`MAX_OPEN`] transfers are open, each with its own `id` in the Event header; a provisional status
 //! that was not sent before the next one came is left out; what the peer says to a NOTIFY never ends the session.
@@ -100,8 +101,8 @@ impl UserAgent {
     }
 
     /// Tells the peer how the transfer goes that it asked for. The first word below 300 answers the REFER with 202, one from 300 on refuses
-    /// it with that status; after that every status is notified, and a final one is the last. Where the peer wanted no notifications the
-    /// first word is the last as well, and what follows is ignored.
+    /// it with that status, or is notified where that would say that the dialog is no more; after that every status is notified, and a final
+    /// one is the last. Where the peer wanted no notifications the first word is the last as well, and what follows is ignored.
     pub fn refer_progress(&mut self, now: Instant, refer: ReferKey, status: u16) {
         let id = SubscriptionId(refer.0);
         let status = if (100..700).contains(&status) { status } else { 500 };
@@ -113,9 +114,8 @@ impl UserAgent {
         match (&subscription.stage, refer.quiet) {
             (Stage::Over, _) => self.stats.commands_ignored += 1,
             (Stage::Active, _) => self.notify_refer(now, id, status),
-            // Within the dialog of a call, these would say that the dialog is no more (RFC 3261 s.12.2.1.2), and cost the phone its call.
-            (Stage::Asked(_), _) if matches!(status, 408 | 481) => self.refuse_asked(now, id, 603, true),
-            (Stage::Asked(_), _) if status >= 300 => self.refuse_asked(now, id, status, true),
+            (Stage::Asked(_), true) if ends_dialog(status) => self.refuse_asked(now, id, 603, true),
+            (Stage::Asked(_), _) if status >= 300 && !ends_dialog(status) => self.refuse_asked(now, id, status, true),
             (Stage::Asked(_), true) => self.accept_refer(now, id, true),
             (Stage::Asked(_), false) => {
                 self.accept_refer(now, id, false);
@@ -187,6 +187,12 @@ impl UserAgent {
             self.notify_refer(now, id, status);
         }
     }
+}
+
+/// Whether that answer within the dialog of a call would say that the dialog is no more (RFC 3261 s.12.2.1.2, RFC 5057 s.5.1), and cost the
+/// phone its call.
+fn ends_dialog(status: u16) -> bool {
+    matches!(status, 404 | 408 | 410 | 416 | 481..=485 | 502 | 604)
 }
 
 /// Reads the Refer-To of a REFER; the status to refuse it with where that cannot be done.

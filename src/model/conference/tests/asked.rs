@@ -309,7 +309,7 @@ fn a_caller_that_hears_something_waits_longer() {
 fn a_transfer_that_a_device_asks_for_has_one_end() {
     check(&[
         (TALK, "transfer 1 7", "* transfer 1 by 1"),
-        (TALK, "1: referred 7", "1: refer 7 404"),
+        (TALK, "1: referred 7", "1: refer 7 481"),
         (OFFERED, "transfer 0 7", ""),
         (RINGING, "transfer 1 7", ""),
         (TALK, "transfer 9 7", ""),
@@ -328,7 +328,7 @@ fn a_transfer_that_a_device_asks_for_has_one_end() {
         (
             REFERRED,
             "1: ended",
-            "* released 1 Device; 0: BYE; * released 0 Server; * ended",
+            "* released 1 Device; 0: BYE; * released 0 Server; 1: refer 7 487; * ended",
         ),
         (REFERRED, "wait 10000", "1: refer 7 503"),
         (
@@ -346,6 +346,19 @@ fn a_transfer_that_a_device_asks_for_has_one_end() {
             "transfer 1 5",
             "1: refer 5 491",
         ),
+    ]);
+}
+
+/// It has hung up, and the target rings for the other.
+#[test]
+fn a_device_that_hung_up_hears_how_its_transfer_ended() {
+    const LEFT: &str =
+        "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked\n> transfer 1 7\n> progress 1 100\n> make 2 c\n> 1: ended";
+    check(&[
+        (LEFT, "progress 1 200", "1: refer 7 200"),
+        (LEFT, "wait 10000", "1: refer 7 503"),
+        (&format!("{LEFT}\n> progress 1 180"), "wait 10000", "1: refer 7 503"),
+        (&format!("{LEFT}\n> progress 1 200"), "progress 1 603", ""),
     ]);
 }
 

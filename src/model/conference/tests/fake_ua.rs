@@ -417,7 +417,9 @@ impl FakeLeg {
 
     /// Checks a command against what the conference knows, then lets the device have it.
     fn command(&mut self, command: &LegCommand) -> Result<(), &'static str> {
-        ensure(self.known != Life::Over, "the leg is over")?;
+        // A device that has hung up may still hear how its transfer ended.
+        let is_about_transfer = matches!(command, LegCommand::ReferProgress { .. });
+        ensure(self.known != Life::Over || is_about_transfer, "the leg is over")?;
         match command {
             LegCommand::Invite { .. } => Err("an INVITE makes a leg"),
             LegCommand::Progress { answer, .. } => {
@@ -514,7 +516,7 @@ impl FakeLeg {
                 ensure(!std::mem::replace(&mut self.told, true), "it was told already")
             }
             LegCommand::ReferProgress { refer, status } => {
-                ensure(self.known == Life::Talking, "not in talk")?;
+                ensure(matches!(self.known, Life::Talking | Life::Over), "not in talk")?;
                 ensure(self.refers.contains(&refer.0), "no such transfer")?;
                 ensure((100..700).contains(status), "no status")?;
                 if *status >= 200 {

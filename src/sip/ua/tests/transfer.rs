@@ -110,10 +110,23 @@ fn a_transfer_may_succeed_or_fail_with_its_first_word() {
             Some("terminated;reason=noresource | SIP/2.0 200 OK"),
         ),
         (603, vec!["603"], None),
-        (404, vec!["404"], None),
-        // The call lives, whatever becomes of its transfer.
-        (481, vec!["603"], None),
-        (408, vec!["603"], None),
+        (486, vec!["486"], None),
+        // The call lives, whatever becomes of its transfer: nothing says within its dialog that this is no more (RFC 5057 s.5.1).
+        (
+            404,
+            vec!["202", "NOTIFY"],
+            Some("terminated;reason=noresource | SIP/2.0 404 Not Found"),
+        ),
+        (
+            481,
+            vec!["202", "NOTIFY"],
+            Some("terminated;reason=noresource | SIP/2.0 481 Call/Transaction Does Not Exist"),
+        ),
+        (
+            408,
+            vec!["202", "NOTIFY"],
+            Some("terminated;reason=noresource | SIP/2.0 408 Request Timeout"),
+        ),
     ] {
         let mut peer = Peer::new();
         let (_, to) = peer.talk();
@@ -267,6 +280,11 @@ fn who_wants_no_notifications_gets_none() {
     peer.agent.refer_progress(peer.now, key, 200);
     assert!(peer.lines().is_empty());
     assert!(peer.agent.session_call_id(session).is_some());
+    for (status, refusal) in [(404, "603"), (481, "603"), (486, "486")] {
+        let key = peer.ask(refer(&to, status.into(), CAROL).header("Refer-Sub", "false"));
+        peer.agent.refer_progress(peer.now, key, status);
+        assert_eq!(peer.lines(), [refusal]);
+    }
 }
 
 #[test]
