@@ -35,7 +35,7 @@ impl Call {
         let result = match to {
             TransferTarget::Address { to, referred_by } => {
                 let headers = referred_by.map(|by| (REFERRED_BY.into(), by)).into_iter().collect();
-                self.refer_to_address(from, transfer, &to, headers, now, out)
+                self.refer_to_address(from, transfer, &to, headers, now)
             }
             TransferTarget::Party { conference, party } => {
                 let referral = Referral {
@@ -94,7 +94,6 @@ impl Call {
         address: &str,
         headers: Headers,
         now: Instant,
-        out: &mut Vec<CallOutput>,
     ) -> Result<(), u16> {
         let key = self.device_at(from).ok_or(481_u16)?;
         let id = self.call_of_device(key).ok_or(481_u16)?;
@@ -108,7 +107,6 @@ impl Call {
         if let Some(target) = self.pending.as_ref().and_then(|pending| pending.op.target()) {
             self.set_headers(target, headers);
         }
-        self.progress(asker, 100, out);
         Ok(())
     }
 

@@ -114,7 +114,7 @@ impl Call {
         if step.connected {
             return self.single_step_done(pending, step, out);
         }
-        let (id, by) = (pending.conn, pending.by);
+        let (id, by, asker) = (pending.conn, pending.by, pending.asker);
         pending.step = Step::Answer;
         pending.deadline = self.answer_deadline(now).unwrap_or(pending.deadline);
         self.pending = Some(pending);
@@ -125,6 +125,8 @@ impl Call {
             _ => by,
         };
         self.make_party(id, step.target, shown, false, now, out);
+        // Not before: a phone may hang up as soon as its transfer is accepted, and takes nobody along from now on.
+        self.progress(asker, 100, out);
     }
 
     fn single_step_done(&mut self, pending: Pending, step: SingleStep, out: &mut Vec<CallOutput>) {

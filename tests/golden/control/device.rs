@@ -70,6 +70,48 @@ async fn a_blind_transfer_that_is_declined_leaves_the_call_as_it_was() {
         .await;
 }
 
+/// As many phones do. What becomes of it is between the other two.
+#[tokio::test]
+async fn a_phone_transfers_blindly_and_hangs_up_as_soon_as_that_is_accepted() {
+    let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
+    let [alice, bob, carol] = &phones;
+    stage.talk(alice, bob).await;
+    bob.begins_transfer(0, "1003").await;
+    bob.hangs_up(0).await;
+    assert_eq!(bob.is_told_of_transfer(0).await, 200);
+    let ringing = carol.rings().await;
+    stage.event(EventPartyChanged, "1001").await;
+    stage.hear(&[(alice, "sound"), (bob, ""), (carol, "")]).await;
+    carol.picks_up(ringing).await;
+    stage.hear(&[(alice, "1003"), (bob, ""), (carol, "1001")]).await;
+    carol.hangs_up(ringing).await;
+    alice.is_over(0).await;
+    stage
+        .ends(
+            "device_blind_transfer_left_at_once",
+            &[alice, bob, carol],
+            &[
+                (
+                    "1001",
+                    &[
+                        "EventPartyChanged call-1 Transferred other=1003 third=1002/TransferredBy previous=call-1",
+                        "EventReleased call-1 Ok other=1003",
+                    ],
+                ),
+                ("1002", &["EventReleased call-1 Transferred cause=1stepTransfer third=1003"]),
+                (
+                    "1003",
+                    &[
+                        "EventRinging call-1 Transferred as=Destination other=1001 third=1002/TransferredBy",
+                        "EventEstablished call-1 as=Destination other=1001",
+                        "EventReleased call-1 Ok",
+                    ],
+                ),
+            ],
+        )
+        .await;
+}
+
 #[tokio::test]
 async fn a_phone_transfers_attended() {
     let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;

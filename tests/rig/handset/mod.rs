@@ -428,6 +428,21 @@ impl Handset {
     }
 
     async fn refers(&self, call: CallNumber, refer_to: &str) -> u16 {
+        self.asks_to_refer(call, refer_to).await;
+        self.is_told_of_transfer(call).await
+    }
+
+    /// Asks for a transfer of a call to a number, and waits only until that is accepted.
+    pub async fn begins_transfer(&self, call: CallNumber, to: &str) {
+        self.asks_to_refer(call, &format!("<sip:{to}@tandem.local>")).await;
+        let status = self.until("the answer to a REFER", |state| {
+            let answer = state.calls[call].refer.map(|(_, status)| status);
+            answer.filter(|status| *status != 0)
+        });
+        assert_eq!(status.await, 202, "{}", self.name);
+    }
+
+    async fn asks_to_refer(&self, call: CallNumber, refer_to: &str) {
         let text = {
             let mut state = self.shared.state();
             let call = &mut state.calls[call];
@@ -438,6 +453,10 @@ impl Handset {
             call.request(&self.shared, "REFER", &more, "")
         };
         self.shared.send(&text).await;
+    }
+
+    /// Waits for the last status that it is told of the transfer of a call.
+    pub async fn is_told_of_transfer(&self, call: CallNumber) -> u16 {
         self.until("the end of a transfer", |state| {
             let call = &state.calls[call];
             let refused = call.refer.map(|(_, status)| status).filter(|status| *status >= 300);

@@ -14,9 +14,9 @@ pub(super) fn to(address: &str) -> TransferTarget {
 fn a_blind_transfer_is_told_to_the_phone_step_by_step() {
     let mut stage = Stage::talking();
     stage.refers(BOB, to("carol")).says(
-        "link: progress 100
-         link: audio
+        "link: audio
          link: make 3 carol as alice
+         link: progress 100
          carol EventRinging a1 Destination > alice Origination by bob TransferredBy Transferred
          link: progress 180",
     );
@@ -50,6 +50,26 @@ fn phones_that_hold_first_and_hang_up_at_once_transfer_too() {
     assert_eq!(stage.hearing(CONFERENCE), "alice<carol carol<alice");
 }
 
+/// Many hang up as soon as their REFER is accepted: it is when the target is called, and what becomes of it is between the other two.
+#[test]
+fn a_blind_transfer_is_accepted_when_the_target_is_called() {
+    let mut stage = Stage::talking();
+    stage.refuse = Some(0);
+    stage.refers(BOB, to("carol")).says("link: audio");
+    stage.catch_up().says(
+        "link: make 3 carol as alice
+         link: progress 100
+         carol EventRinging a1 Destination > alice Origination by bob TransferredBy Transferred
+         link: progress 180",
+    );
+    let mut stage = Stage::talking();
+    stage.refuse = Some(488);
+    stage.refers(BOB, to("carol")).says(
+        "link: audio
+         link: progress 500",
+    );
+}
+
 #[test]
 fn a_blind_transfer_that_fails_is_told_to_the_phone_which_stays() {
     let mut stage = Stage::talking();
@@ -78,9 +98,9 @@ fn the_dial_plan_holds_for_transfers_of_those_outside() {
         .refers_from((CONFERENCE, PartyId(9)), to("carol"))
         .says("link: progress 481");
     stage.refers_from(outside, to("carol")).says(
-        "link: progress 100
-         link: audio
+        "link: audio
          link: make 3 carol as bob
+         link: progress 100
          carol EventRinging a1 Origination > bob Destination by +4930123 TransferredBy Transferred
          link: progress 180",
     );
