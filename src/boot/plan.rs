@@ -63,6 +63,7 @@ pub fn plan(config: &Config, listeners: Vec<Listener>, cores: usize) -> Result<P
         conference: ConferenceSettings {
             same_media: session::same_media,
             direction: connector::direction,
+            both_ways: |sdp| session::both_ways(sdp).into(),
             descend: config.media.descend,
             digits_by_info: config.media.dtmf == DtmfMode::Info,
             max_parties: config.conference.max_parties,

@@ -228,6 +228,27 @@ pub fn direction(sdp: &[u8]) -> Direction {
     }
 }
 
+/// The description with its audio streams both ways: what a device would say that an offer of the other side has held back so far, and
+/// that does not hold.
+pub fn both_ways(sdp: &[u8]) -> Vec<u8> {
+    let mut of_audio = true;
+    let mut opened = Vec::with_capacity(sdp.len());
+    for line in sdp.split_inclusive(|byte| *byte == b'\n') {
+        let text = line.trim_ascii_end();
+        if text.starts_with(b"m=") {
+            of_audio = text.starts_with(b"m=audio ");
+        }
+        match text {
+            b"a=recvonly" | b"a=sendonly" | b"a=inactive" if of_audio => {
+                opened.extend_from_slice(b"a=sendrecv");
+                opened.extend_from_slice(line.get(text.len()..).unwrap_or_default());
+            }
+            _ => opened.extend_from_slice(line),
+        }
+    }
+    opened
+}
+
 /// How many streams a description has, rejected ones included.
 pub fn streams(sdp: &[u8]) -> usize {
     lines(sdp).filter(|(kind, _)| *kind == b'm').count()
@@ -361,6 +382,18 @@ mod tests {
     fn phone_with(from: &str, to: &str) -> Vec<u8> {
         assert!(PHONE.contains(from));
         PHONE.replace(from, to).into_bytes()
+    }
+
+    #[test]
+    fn audio_is_opened_both_ways_and_nothing_else_is_changed() {
+        for limited in ["a=recvonly", "a=sendonly", "a=inactive"] {
+            let text = phone_with("a=sendrecv", limited);
+            assert_eq!(both_ways(&text), PHONE.as_bytes(), "{limited}");
+        }
+        let video = format!("{PHONE}a=recvonly\r\n");
+        assert_eq!(both_ways(video.as_bytes()), video.as_bytes());
+        assert_eq!(both_ways(b"a=recvonly"), b"a=sendrecv");
+        assert_eq!(both_ways(b""), b"");
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub struct ConferenceSettings {
     /// Which way a session description lets its audio flow; the shell reads it. Needed where a device answers an offer of ours that it asked
     /// for with a re-INVITE: it may hold or resume so.
     pub direction: fn(&[u8]) -> Direction,
+    /// The same description with its audio both ways. A device that does not hold, and answered somebody who did, described itself as one
+    /// that only receives; that is not what another one is to be offered for it.
+    pub both_ways: fn(&Bytes) -> Bytes,
     /// How long a party that is alone (offered and not yet routed, or left by the one it called) waits for the T-Server side to
     /// say what becomes of it, in milliseconds. Then the conference ends it, so that no leg hangs when the T-Server side is
     /// silent.
@@ -47,6 +50,7 @@ impl Default for ConferenceSettings {
         Self {
             same_media: |one, other| one == other,
             direction: |_| Direction::SendRecv,
+            both_ways: Bytes::clone,
             server_timeout_ms: 10_000,
             anchored: false,
             descend: false,

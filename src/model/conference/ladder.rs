@@ -186,6 +186,17 @@ impl Conference {
         let (Some(offered), Some(description)) = (shared(stayed, moved), shared(moved, stayed)) else {
             return false;
         };
+        // Both may have changed their minds since they described themselves; that one of them held is known, and what the other one said
+        // to that no longer counts.
+        let holds = self
+            .leg(stayed)
+            .and_then(|leg| self.party(leg.party))
+            .is_some_and(|party| party.held);
+        let description = if holds {
+            description
+        } else {
+            (self.settings.both_ways)(&description)
+        };
         let unsure = [moved, stayed].map(|leg| self.leg(leg).is_some_and(|leg| leg.unsure));
         let was_anchored = is_anchored(moved);
         if was_anchored {

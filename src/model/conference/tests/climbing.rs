@@ -111,6 +111,13 @@ fn who_goes_back_is_told_of_only_where_it_has_moved() {
 }
 
 #[test]
+fn who_answered_one_that_held_is_not_offered_as_deaf_on_the_way_back() {
+    let back = "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked\n> 1: reoffered b2\n> 0: re-answered a/recvonly\n> 1: acked\n\
+                > audio 1 0=music\n> 1: re-answered x";
+    check(&[(back, "0: re-failed 488", "* failed 1 488; 1: re-INVITE a; 0 closed; 1 hears -")]);
+}
+
+#[test]
 fn a_climb_succeeds_when_who_refused_is_gone() {
     let refuser_gone = "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked\n> make 2 c\n> 2: answered c\n> audio 1 0=2\n> 1: \
                         re-failed 488\n> release 1";

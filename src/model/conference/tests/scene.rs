@@ -56,6 +56,8 @@ pub fn settings() -> ConferenceSettings {
                 Direction::SendRecv
             }
         },
+        // `a/recvonly` is `a` as it answers one that holds.
+        both_ways: |sdp| sdp.slice(..sdp.len() - if sdp.ends_with(b"/recvonly") { 9 } else { 0 }),
         ..ConferenceSettings::default()
     }
 }
