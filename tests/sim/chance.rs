@@ -75,25 +75,35 @@ enum Fate {
 
 /// Plays a seed and checks the rules.
 pub async fn play(seed: u64) -> Outcome {
-    play_with(seed, Fate::Fair).await
+    play_with(seed, Fate::Fair, may_connect(seed)).await
 }
 
 /// The same, with actors that panic now and then.
 pub async fn play_stormy(seed: u64) -> Outcome {
-    play_with(seed, Fate::Stormy).await
+    play_with(seed, Fate::Stormy, may_connect(seed)).await
 }
 
 /// The same, with a server that is killed now and then.
 pub async fn play_killed(seed: u64) -> Outcome {
-    play_with(seed, Fate::Killed).await
+    play_with(seed, Fate::Killed, false).await
 }
 
 /// The same, with a server of several processes, whose links are cut and which are killed now and then.
 pub async fn play_split(seed: u64) -> Outcome {
-    play_with(seed, Fate::Split).await
+    play_with(seed, Fate::Split, may_connect(seed)).await
 }
 
-async fn play_with(seed: u64, fate: Fate) -> Outcome {
+/// The same, with a server that is killed now and then, and phones that lose their connections by it.
+pub async fn play_killed_connected(seed: u64) -> Outcome {
+    play_with(seed, Fate::Killed, true).await
+}
+
+/// In half of the worlds some phones have connections; by dice of its own, so that nothing else is changed.
+fn may_connect(seed: u64) -> bool {
+    StdRng::seed_from_u64(!seed).random()
+}
+
+async fn play_with(seed: u64, fate: Fate, connections: bool) -> Outcome {
     let mut rng = StdRng::seed_from_u64(seed);
     let split = fate == Fate::Split;
     let genesis = Genesis {
@@ -106,6 +116,7 @@ async fn play_with(seed: u64, fate: Fate) -> Outcome {
         audio: *[Audio::Direct, Audio::Descending, Audio::Anchored]
             .choose(&mut rng)
             .unwrap_or(&Audio::Direct),
+        connections,
     };
     let mut world = World::begin(genesis).await;
     LAST.set(Some(world.wire.clone()));

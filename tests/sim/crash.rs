@@ -39,6 +39,11 @@ const AFTERWARDS: (usize, usize) = (6, 7);
 
 /// A world of one connector with eight registered phones, an observer on all DNs, a desktop on the callers', and two calls.
 pub async fn stage(connectors: u16) -> World {
+    stage_with(connectors, false).await
+}
+
+/// The same; some phones may have connections.
+pub async fn stage_with(connectors: u16, connections: bool) -> World {
     let weather = Weather::FAIR;
     let mut world = World::begin(Genesis {
         seed: 1,
@@ -48,6 +53,7 @@ pub async fn stage(connectors: u16) -> World {
         weather,
         require_auth: true,
         audio: Audio::default(),
+        connections,
     })
     .await;
     let dns = world.dns();

@@ -24,6 +24,7 @@ async fn stage() -> World {
         weather: Weather::FAIR,
         require_auth: true,
         audio: Audio::default(),
+        connections: false,
     })
     .await;
     let dns = world.dns();

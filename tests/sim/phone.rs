@@ -10,11 +10,9 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tandem_actors::now;
 use tandem_media::sdp;
-use tandem_sip::flow::{ListenerId, Transport};
+use tandem_sip::flow::{ConnectionId, Flow, ListenerId, Transport};
 use tandem_sip::message::Method;
 use tandem_sip::ua::{ClientOutcome, Credentials, Invite, Listener, OutgoingRequest, SessionId, UaConfig, UaEvent, UserAgent};
-
-use super::wire::Wire;
 
 /// The type of an INFO that stands for a REFER, which the user agent does not send; its body is the Refer-To.
 const REFER: &str = "application/refer-to";
@@ -79,6 +77,8 @@ pub enum Act {
     Retire,
     Dark(bool),
     Closed(bool),
+    /// Connects to its server, where it has lost its connection.
+    Connect,
 }
 
 /// How far a call of the phone is.
@@ -120,6 +120,11 @@ pub struct Phone {
     pub plans: Vec<(Duration, Act)>,
     /// Where it sends its requests.
     pub server: SocketAddr,
+    pub transport: Transport,
+    /// The connection that it has, where it uses any.
+    pub connection: Option<ConnectionId>,
+    /// For how long it wants to be registered, once it is connected again.
+    wants: Option<u32>,
     rng: StdRng,
     /// What it throws dice with for offers before the answer.
     early: StdRng,
@@ -142,14 +147,21 @@ pub struct Phone {
 }
 
 impl Phone {
-    pub fn new(index: usize, number: &str, domain: &'static str, address: SocketAddr, server: SocketAddr, seed: u64) -> Self {
+    pub fn new(
+        index: usize,
+        number: &str,
+        domain: &'static str,
+        (address, server): (SocketAddr, SocketAddr),
+        transport: Transport,
+        seed: u64,
+    ) -> Self {
         let mut rng = StdRng::seed_from_u64(seed ^ (index as u64 + 1) << 32);
         let config = UaConfig {
             shard: 1000 + index as u16,
             product: "".into(),
             listeners: vec![Listener {
                 id: ListenerId(0),
-                transport: Transport::Udp,
+                transport,
                 advertised: address,
             }],
             t1: Duration::from_millis(500),
@@ -173,6 +185,9 @@ impl Phone {
             registered: None,
             plans: Vec::new(),
             server,
+            transport,
+            connection: None,
+            wants: None,
             rng,
             early: StdRng::seed_from_u64(seed ^ index as u64 ^ 0xea71),
             retired: false,
@@ -199,7 +214,7 @@ impl Phone {
         self.deeds += 1;
         if matches!(act, Act::HangUp(_) | Act::Cancel(_)) {
             self.hung_up = Some(at);
-            self.unheard |= self.dark || self.cut_off;
+            self.unheard |= self.is_unheard();
         }
         match act {
             Act::Register { seconds } => self.register(seconds),
@@ -265,7 +280,7 @@ impl Phone {
             }
             Act::HangUp(session) => self.ua.bye(at, session, None),
             Act::Retire => self.retire(),
-            Act::Dark(_) | Act::Closed(_) | Act::PickUp(_) => {}
+            Act::Dark(_) | Act::Closed(_) | Act::PickUp(_) | Act::Connect => {}
         }
     }
 
@@ -281,6 +296,53 @@ impl Phone {
         self.unheard |= cut_off && self.has_just_hung_up();
     }
 
+    /// Whether it has no connection and needs one.
+    pub fn is_disconnected(&self) -> bool {
+        self.transport == Transport::Tcp && self.connection.is_none()
+    }
+
+    fn is_unheard(&self) -> bool {
+        self.dark || self.cut_off || self.is_disconnected()
+    }
+
+    /// It has a connection (again): its calls go on there, and it registers.
+    pub fn connected(&mut self, connection: ConnectionId) {
+        self.connection = Some(connection);
+        let flow = self.flow();
+        let sessions: Vec<_> = self.calls.keys().copied().collect();
+        for session in sessions {
+            self.ua.move_session(now(), session, flow);
+        }
+        if let Some(seconds) = self.wants {
+            self.register(seconds);
+        }
+    }
+
+    /// A connection has ended. It opens another one where that was its own.
+    pub fn disconnected(&mut self, connection: ConnectionId) {
+        let flow = Flow {
+            connection: Some(connection),
+            ..self.flow()
+        };
+        if self.connection == Some(connection) {
+            self.connection = None;
+            self.unheard |= self.has_just_hung_up();
+            let wait = Duration::from_millis(self.early.random_range(100..1_500));
+            self.plans.push((wait, Act::Connect));
+        }
+        self.ua.flow_failed(now(), &flow);
+    }
+
+    /// The way to its server.
+    pub fn flow(&self) -> Flow {
+        Flow {
+            transport: self.transport,
+            listener: ListenerId(0),
+            peer: self.server,
+            connection: self.connection,
+        }
+    }
+
     fn has_just_hung_up(&self) -> bool {
         self.hung_up.is_some_and(|at| now() < at + LONGEST_REQUEST)
     }
@@ -294,15 +356,20 @@ impl Phone {
     }
 
     fn register(&mut self, seconds: u32) {
+        self.wants = Some(seconds).filter(|seconds| *seconds > 0);
         let me: Arc<str> = self.dn().into();
+        let contact = match self.transport {
+            Transport::Udp => format!("<sip:{}@{}>", self.number, self.address),
+            Transport::Tcp => format!("<sip:{}@{};transport=tcp>", self.number, self.address),
+        };
         let request = OutgoingRequest {
             method: Method::Register,
             uri: format!("sip:{DOMAIN}").into(),
-            flow: Some(Wire::flow_to(self.server)),
+            flow: Some(self.flow()),
             from: (me.clone(), None),
             to: me,
             headers: vec![
-                ("Contact".into(), format!("<sip:{}@{}>", self.number, self.address).into()),
+                ("Contact".into(), contact.into()),
                 ("Expires".into(), seconds.to_string().into()),
             ],
             body: None,
@@ -319,7 +386,7 @@ impl Phone {
         };
         let invite = Invite {
             uri: other.clone(),
-            flow: Some(Wire::flow_to(self.server)),
+            flow: Some(self.flow()),
             proxy: None,
             route: Vec::new(),
             from: (self.dn().into(), None),
@@ -542,7 +609,7 @@ impl Phone {
             UaEvent::Cancelled { session, .. } => self.over(session, "cancelled".into()),
             UaEvent::Ended { session, by_peer, .. } => {
                 // What it says of an end that it comes to by itself is not heard either.
-                self.unheard |= !by_peer && (self.dark || self.cut_off);
+                self.unheard |= !by_peer && self.is_unheard();
                 self.over(session, "ended".into());
             }
             UaEvent::Request { id, request, .. } => {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::chance::{LAST, Outcome, play, play_killed, play_split, play_stormy};
+use super::chance::{LAST, Outcome, play, play_killed, play_killed_connected, play_split, play_stormy};
 use super::world::in_virtual_time;
 
 /// How many seeds a run plays by default.
@@ -110,6 +110,11 @@ fn the_rules_hold_when_actors_panic() {
 #[test]
 fn the_rules_hold_when_the_server_is_killed() {
     play_all(SEEDS / 4, &ONCE_FAILED_KILLED, play_killed);
+}
+
+#[test]
+fn the_rules_hold_when_connections_end_with_the_server() {
+    play_all(SEEDS / 4, &[], play_killed_connected);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::crash::{dial, hang_up, stage, talks};
+use super::crash::{dial, hang_up, stage, stage_with, talks};
 use super::phone::Manners;
 use super::world::{World, in_virtual_time};
 
@@ -15,9 +15,9 @@ fn all_talk(world: &World, phones: &[usize]) -> bool {
 
 #[test]
 fn who_talks_goes_on_talking() {
-    for connectors in [1, 3] {
+    for (connectors, connections) in [(1, false), (3, false), (1, true), (3, true)] {
         in_virtual_time(async move {
-            let mut world = stage(connectors).await;
+            let mut world = stage_with(connectors, connections).await;
             world.kill_and_restart().await;
             world.run(A_WHILE).await;
             assert!(all_talk(&world, &[2, 3, 4, 5]), "nobody has noticed");

@@ -4,11 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tandem_actors::link::Acceptor;
 use tandem_actors::tree::{ConnectorSide, Placement, Plan, RemoteConnector, Tree};
 use tandem_model::ConnectorId;
-use tandem_sip::flow::Flow;
 use tandem_wire::link::{Addp, AddpTrace, Identity, QueueLimits, Role, SessionConfig};
 
 use super::cable::Cable;
@@ -95,13 +93,6 @@ impl Side {
     /// What it counts is counted as this one's.
     pub fn process_number(&self) -> usize {
         TSERVER + 1 + usize::from(self.id)
-    }
-
-    /// A datagram arrived; nobody has it where the process is gone.
-    pub fn receive(&self, flow: Flow, bytes: Bytes) {
-        if let Some(tree) = self.tree() {
-            tree.ingress.datagrams(std::iter::once((flow, bytes)));
-        }
     }
 
     /// Starts the T-Server side of these connectors.

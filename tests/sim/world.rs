@@ -15,7 +15,7 @@ use tandem_actors::connector::ConnectorSummary;
 use tandem_actors::now;
 use tandem_actors::tree::{Placement, Plan, Tree};
 use tandem_config::Config;
-use tandem_sip::flow::{Hop, ListenerId, Transport};
+use tandem_sip::flow::{Flow, Hop, Transport};
 use tandem_sip::message::Message;
 use tandem_sip::ua::{Listener, UaOutput};
 
@@ -26,7 +26,7 @@ use super::phone::{Act, DOMAIN, Phone};
 use super::process::Process;
 use super::recorder;
 use super::side::{Side, TSERVER};
-use super::wire::{Weather, Wire};
+use super::wire::{CONNECTIONS, Content, DATAGRAMS, Packet, Weather, Wire};
 
 /// The key that opens the server.
 pub const API_KEY: &str = "simulation";
@@ -73,6 +73,8 @@ pub struct Genesis {
     pub weather: Weather,
     pub require_auth: bool,
     pub audio: Audio,
+    /// Whether some phones have connections.
+    pub connections: bool,
 }
 
 /// Where the audio of two parties goes.
@@ -145,17 +147,21 @@ fn config(audio: Audio) -> &'static Config {
 
 /// The longest that a session lasts without a refresh (`Session-Expires`), and some more.
 const SESSION_EXPIRES: Duration = Duration::from_secs(1900);
+/// How long a phone waits that found nobody to connect to.
+const CONNECT_AGAIN: Duration = Duration::from_secs(1);
 /// How long a process takes to start.
 pub const STARTING: Duration = Duration::from_millis(200);
 /// When every simulation begins.
 pub const UNIX_SECONDS: u64 = 1_800_000_000;
 
-fn listener(address: SocketAddr) -> Listener {
-    Listener {
-        id: ListenerId(0),
-        transport: Transport::Udp,
-        advertised: address,
-    }
+fn listeners(advertised: SocketAddr) -> Vec<Listener> {
+    let both = [(DATAGRAMS, Transport::Udp), (CONNECTIONS, Transport::Tcp)];
+    let listener = |(id, transport)| Listener {
+        id,
+        transport,
+        advertised,
+    };
+    both.map(listener).into()
 }
 
 /// What a process is grown from that is the n-th in this world, killed ones among them.
@@ -206,7 +212,7 @@ async fn start_either(
     if genesis.split {
         return Side::start_tserver(plan_of(genesis, nth, Vec::new(), journal), sides, nth).await;
     }
-    start(plan_of(genesis, nth, vec![listener(server())], journal), wire, ports).await
+    start(plan_of(genesis, nth, listeners(server()), journal), wire, ports).await
 }
 
 impl World {
@@ -220,7 +226,7 @@ impl World {
         let mut sides: Vec<_> = (0..count).map(Side::new).collect();
         let (tree, process) = start_either(genesis, 0, &journal, &wire, &ports, &sides).await;
         for side in &mut sides {
-            let plan = plan_of(genesis, 0, vec![listener(side.address)], &journal);
+            let plan = plan_of(genesis, 0, listeners(side.address), &journal);
             side.start(plan, wire.socket(side.address), &ports).await;
         }
         let address = |index: usize| SocketAddr::from(([10, 0, 0, index as u8 + 1], 5060));
@@ -231,7 +237,11 @@ impl World {
         let mut phones: Vec<_> = (0..genesis.phones)
             .map(|index| {
                 let number = (1001 + index).to_string();
-                Phone::new(index, &number, DOMAIN, address(index), edge(index), genesis.seed)
+                // Every second one, so that both kinds meet.
+                let has_connection = genesis.connections && (index as u64 + genesis.seed).is_multiple_of(2);
+                let transport = if has_connection { Transport::Tcp } else { Transport::Udp };
+                let way = (address(index), edge(index));
+                Phone::new(index, &number, DOMAIN, way, transport, genesis.seed)
             })
             .collect();
         let carrier = SocketAddr::from(([203, 0, 113, 5], 5060));
@@ -239,11 +249,11 @@ impl World {
             genesis.phones,
             "+49305550100",
             "pstn.example",
-            carrier,
-            edge(0),
+            (carrier, edge(0)),
+            Transport::Udp,
             genesis.seed,
         ));
-        Self {
+        let mut world = Self {
             tree,
             sides,
             journal,
@@ -256,6 +266,25 @@ impl World {
             desktops: Vec::new(),
             agenda: BTreeMap::new(),
             planned: 0,
+        };
+        for phone in 0..world.phones.len() {
+            world.connect(phone);
+        }
+        world
+    }
+
+    /// Connects a phone that needs a connection and has none; where nobody takes it, it tries again.
+    fn connect(&mut self, index: usize) {
+        let phone = &self.phones[index];
+        if !phone.is_disconnected() {
+            return;
+        }
+        let side = self.sides.iter().find(|side| side.address == phone.server);
+        let listens = side.map_or(self.sides.is_empty() && self.process.is_some(), Side::is_up);
+        let connection = listens.then(|| self.wire.connect(phone.address, phone.server)).flatten();
+        match connection {
+            Some(connection) => self.phones[index].connected(connection),
+            None => self.plan(CONNECT_AGAIN, index, Act::Connect),
         }
     }
 
@@ -288,6 +317,7 @@ impl World {
         self.kills += 1;
         process.kill().await;
         self.ports.die(TSERVER);
+        self.wire.has_died(server());
         if self.sides.is_empty() {
             recorder::reset();
         }
@@ -327,6 +357,7 @@ impl World {
         self.wire.write(format!("connector {side} is killed"));
         self.kills += 1;
         self.sides[side].kill().await;
+        self.wire.has_died(self.sides[side].address);
         self.ports.die(self.sides[side].process_number());
     }
 
@@ -336,7 +367,7 @@ impl World {
         if side.is_up() {
             return;
         }
-        let plan = plan_of(self.genesis, self.kills, vec![listener(side.address)], &self.journal);
+        let plan = plan_of(self.genesis, self.kills, listeners(side.address), &self.journal);
         side.start(plan, self.wire.socket(side.address), &self.ports).await;
     }
 
@@ -376,6 +407,9 @@ impl World {
                     self.phones[phone].act(Act::Replace { number, replaces });
                 }
             }
+            Act::Connect => self.connect(phone),
+            // It has no service.
+            Act::Dial { .. } | Act::Replace { .. } if self.phones[phone].is_disconnected() => {}
             act => self.phones[phone].act(act),
         }
         self.serve(phone);
@@ -413,18 +447,7 @@ impl World {
     /// What is due now: datagrams, plans, timers.
     fn step(&mut self) {
         while let Some(packet) = self.wire.arrived() {
-            if self.sides.is_empty() && packet.to == server() {
-                self.tree
-                    .ingress
-                    .datagrams(std::iter::once((Wire::flow_to(packet.from), packet.bytes)));
-            } else if let Some(side) = self.sides.iter().find(|side| side.address == packet.to) {
-                side.receive(Wire::flow_to(packet.from), packet.bytes);
-            } else if let Some(phone) = self.phones.iter().position(|phone| phone.address == packet.to) {
-                let bytes = self.phones[phone].incoming_bytes(packet.bytes);
-                let message = Message::parse(bytes).expect("the server writes SIP");
-                self.phones[phone].ua.receive(now(), Wire::flow_to(packet.from), message);
-                self.serve(phone);
-            }
+            self.take(packet);
         }
         while self.agenda.first_key_value().is_some_and(|((due, _), _)| *due <= now()) {
             if let Some((_, (phone, act))) = self.agenda.pop_first() {
@@ -444,6 +467,55 @@ impl World {
         }
     }
 
+    /// Somebody gets what has arrived; nobody where it is gone.
+    fn take(&mut self, packet: Packet) {
+        let Packet { from, to, content } = packet;
+        let side = self.sides.iter().find(|side| side.address == to);
+        let tree = match side {
+            Some(side) => side.tree(),
+            None => (self.sides.is_empty() && to == server()).then_some(&self.tree),
+        };
+        match (tree.map(|tree| &tree.ingress), content) {
+            (Some(ingress), Content::Datagram(bytes)) => ingress.datagrams(std::iter::once((Wire::flow_to(from), bytes))),
+            (Some(ingress), Content::Message { over, near, bytes }) => {
+                let message = Message::parse(bytes).expect("phones write SIP");
+                // What it has no room for is lost.
+                ingress.message(Wire::flow_over(over, near), message);
+            }
+            (Some(ingress), Content::Closed { over, near }) => ingress.closed(Wire::flow_over(over, near), over),
+            (None, content) => {
+                if let Some(phone) = self.phones.iter().position(|phone| phone.address == to) {
+                    self.phone_takes(phone, from, content);
+                }
+            }
+        }
+    }
+
+    fn phone_takes(&mut self, index: usize, from: SocketAddr, content: Content) {
+        let phone = &mut self.phones[index];
+        let (flow, bytes) = match content {
+            Content::Datagram(bytes) => (Wire::flow_to(from), bytes),
+            Content::Message { over, bytes, .. } => {
+                let connection = Some(over);
+                (
+                    Flow {
+                        connection,
+                        ..phone.flow()
+                    },
+                    bytes,
+                )
+            }
+            Content::Closed { over, .. } => {
+                phone.disconnected(over);
+                return self.serve(index);
+            }
+        };
+        let bytes = phone.incoming_bytes(bytes);
+        let message = Message::parse(bytes).expect("the server writes SIP");
+        phone.ua.receive(now(), flow, message);
+        self.serve(index);
+    }
+
     /// Does what a phone's user agent wants done.
     fn serve(&mut self, index: usize) {
         let phone = &mut self.phones[index];
@@ -451,14 +523,23 @@ impl World {
             match output {
                 UaOutput::Send { flow, bytes } => {
                     let bytes = phone.outgoing(bytes);
-                    self.wire.put(phone.address, flow.peer, bytes);
+                    if flow.transport == Transport::Udp {
+                        self.wire.put(phone.address, flow.peer, bytes);
+                        continue;
+                    }
+                    // What belongs to a connection that has ended goes over the next one (RFC 3261 s.18.2.2).
+                    let own = flow.connection.filter(|connection| self.wire.is_open(*connection));
+                    let connection = own.or(phone.connection);
+                    if !connection.is_some_and(|connection| self.wire.send(connection, false, bytes)) {
+                        phone.ua.flow_failed(now(), &flow);
+                    }
                 }
                 UaOutput::Resolve { id, .. } => {
                     phone.ua.resolved(
                         now(),
                         id,
                         vec![Hop {
-                            transport: Transport::Udp,
+                            transport: phone.transport,
                             addr: phone.server,
                         }],
                     );
@@ -494,7 +575,8 @@ impl World {
         let end = now() + Duration::from_secs(60);
         while now() < end {
             // What phones want to do of their own will is put off; what they owe is done.
-            self.agenda.retain(|_, (_, act)| matches!(act, Act::AnswerReinvite(_)));
+            self.agenda
+                .retain(|_, (_, act)| matches!(act, Act::AnswerReinvite(_) | Act::Connect));
             self.run(Duration::from_secs(1)).await;
         }
     }
@@ -502,7 +584,7 @@ impl World {
     /// Every phone hangs up and takes nothing more, the network is good again, and everything has its time to end.
     pub async fn wind_up(&mut self) {
         self.clear_up();
-        self.agenda.clear();
+        self.agenda.retain(|_, (_, act)| *act == Act::Connect);
         for phone in 0..self.phones.len() {
             self.act(phone, Act::Retire);
         }

@@ -114,7 +114,11 @@ fn who_goes_back_is_told_of_only_where_it_has_moved() {
 fn who_answered_one_that_held_is_not_offered_as_deaf_on_the_way_back() {
     let back = "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked\n> 1: reoffered b2\n> 0: re-answered a/recvonly\n> 1: acked\n\
                 > audio 1 0=music\n> 1: re-answered x";
-    check(&[(back, "0: re-failed 488", "* failed 1 488; 1: re-INVITE a; 0 closed; 1 hears -")]);
+    check(&[(
+        back,
+        "0: re-failed 488",
+        "* failed 1 488; 1: re-INVITE a; 0 closed; 1 hears -",
+    )]);
 }
 
 #[test]
