@@ -152,7 +152,7 @@ async fn play_with(seed: u64, fate: Fate, connections: bool) -> Outcome {
     }
     // Where it is killed, the seeds that once failed are to stay what they are.
     if fate != Fate::Killed {
-        let hitches = hitch::plan(seed, genesis.connectors, split, BUSY).into_iter();
+        let hitches = hitch::plan(genesis, BUSY).into_iter();
         deeds.extend(hitches.map(|(due, hitch)| (due, Deed::Hitch(hitch))));
     }
     deeds.sort_by_key(|(due, _)| *due);

@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 use tandem_actors::fault::{Chance, Effect, FaultControl, Medium, Pause, Rule};
 use tandem_actors::now;
 
-use super::world::World;
+use super::world::{Genesis, World};
 
 /// A rule that has met no message by then is over.
 const IN_FORCE: Duration = Duration::from_secs(10);
@@ -32,26 +32,27 @@ pub enum Hitch {
 }
 
 /// What happens within that time; of a server of several processes, also on links. It has dice of its own, so that nothing else is changed.
-pub fn plan(seed: u64, connectors: u16, split: bool, within: Duration) -> Vec<(Instant, Hitch)> {
-    let mut rng = StdRng::seed_from_u64(seed);
+pub fn plan(genesis: Genesis, within: Duration) -> Vec<(Instant, Hitch)> {
+    let mut rng = StdRng::seed_from_u64(genesis.seed);
     let count = rng.random_range(0..6);
     let hitch = |rng: &mut StdRng| {
         let due = now() + Duration::from_millis(rng.random_range(0..within.as_millis() as u64));
-        (due, any(rng, connectors, split))
+        (due, any(rng, genesis))
     };
     (0..count).map(|_| hitch(&mut rng)).collect()
 }
 
-fn any(rng: &mut StdRng, connectors: u16, split: bool) -> Hitch {
-    let connector = rng.random_range(0..connectors);
+fn any(rng: &mut StdRng, genesis: Genesis) -> Hitch {
+    let connector = rng.random_range(0..genesis.connectors);
     let lasts = Duration::from_millis(rng.random_range(1..LONGEST_MS));
     let of = match rng.random_range(0..3) {
         0 => return Hitch::Pause { connector, lasts },
-        1 if split => Medium::Link,
+        1 if genesis.split => Medium::Link,
         _ => Medium::Sip,
     };
     let effect = match rng.random_range(0..3) {
-        0 => Effect::Drop,
+        // What is lost of a connection is not sent again.
+        0 if of == Medium::Link || !genesis.connections => Effect::Drop,
         1 => Effect::Duplicate,
         _ => Effect::Delay(lasts),
     };

@@ -317,7 +317,9 @@ impl World {
         self.kills += 1;
         process.kill().await;
         self.ports.die(TSERVER);
-        self.wire.has_died(server());
+        if self.sides.is_empty() {
+            self.wire.has_died(server());
+        }
         if self.sides.is_empty() {
             recorder::reset();
         }
