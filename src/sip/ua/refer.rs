@@ -63,10 +63,10 @@ impl UserAgent {
         let target = match read_target(&request) {
             // "An agent responding to a REFER method MUST return a 400 (Bad Request) if the request contained zero or more than one
             // Refer-To header field values" (s.2.4.2).
-            Err(status) => return self.answer(now, flow, &request, &Method::Refer, status),
+            Err(status) if !ends_dialog(status) => return self.answer(now, flow, &request, &Method::Refer, status),
             // Before the answer there is nothing to transfer.
-            Ok(_) if !talking => return self.answer(now, flow, &request, &Method::Refer, 403),
-            Ok(target) => target,
+            _ if !talking => return self.answer(now, flow, &request, &Method::Refer, 403),
+            target => target,
         };
         let usages = self.sessions.get(&session).map(|session| session.usages.len());
         if usages.unwrap_or(0) >= MAX_OPEN {
@@ -91,13 +91,17 @@ impl UserAgent {
         let mut subscription = Subscription::new(Place::Session(session), event, asked, now);
         subscription.refer = Some(Refer { last: 100, quiet });
         self.keep_subscription(id, subscription);
-        self.event(UaEvent::Referred {
-            session,
-            refer: ReferKey(id.0),
-            refer_to: target.uri,
-            replaces: target.replaces,
-            referred_by,
-        });
+        let refer = ReferKey(id.0);
+        match target {
+            Ok(Target { uri, replaces }) => self.event(UaEvent::Referred {
+                session,
+                refer,
+                refer_to: uri,
+                replaces,
+                referred_by,
+            }),
+            Err(status) => self.refer_progress(now, refer, status),
+        }
     }
 
     /// Tells the peer how the transfer goes that it asked for. The first word below 300 answers the REFER with 202, one from 300 on refuses

@@ -156,7 +156,6 @@ fn a_refer_to_that_cannot_be_followed_is_refused() {
         (&["sip:a@b?Replaces=x"], "400"),
         (&["<carol>"], "400"),
         (&["<sip:carol@tandem test>"], "400"),
-        (&["<http://tandem.test>"], "416"),
         (&["<sip:carol@tandem.test;method=BYE>"], "400"),
         (&["<sip:carol@tandem.test?Replaces=only-a-call-id>"], "400"),
         (
@@ -177,6 +176,39 @@ fn a_refer_to_that_cannot_be_followed_is_refused() {
         assert_eq!(peer.lines(), [*status], "{lines:?}");
     }
     assert!(peer.refers().is_empty());
+}
+
+/// 416 within the dialog would say that this is no more (RFC 5057 s.5.1), as 404 would.
+#[test]
+fn a_refer_to_of_a_foreign_scheme_does_not_cost_the_phone_its_call() {
+    let mut peer = Peer::new();
+    let (session, to) = peer.talk();
+    let cases = [
+        "<http://tandem.test>",
+        "<mailto:carol@tandem.test>",
+        "<x:y?Replaces=a%3Bto-tag%3Db%3Bfrom-tag%3Dc>",
+    ];
+    for (cseq, refer_to) in (2..).zip(cases) {
+        let request = refer(&to, cseq, refer_to).finish();
+        peer.deliver(request.clone());
+        let sent = peer.sent();
+        assert_eq!((sent.len(), sent[0].1.status()), (2, Some(202)), "{refer_to}");
+        let expected = format!("refer;id={cseq} | terminated;reason=noresource | SIP/2.0 416 Unsupported URI Scheme");
+        assert_eq!(said(&sent[1].1), expected);
+        peer.respond(&sent[1].1, 200, "x", &[]);
+        peer.deliver(request);
+        assert_eq!(peer.lines(), ["202"], "the same REFER again gets the same answer");
+    }
+    // Who wants no notification is refused with a status that says nothing of the dialog.
+    let quiet = refer(&to, 9, "<http://tandem.test>").header("Refer-Sub", "false");
+    peer.deliver(quiet.finish());
+    assert_eq!(peer.lines(), ["603"]);
+    assert!(peer.refers().is_empty());
+    assert_eq!(peer.agent.stats().subscriptions_active, 0);
+    peer.agent.bye(peer.now, session, None);
+    let bye = peer.one().1;
+    peer.respond(&bye, 200, "x", &[]);
+    peer.settle();
 }
 
 #[test]
