@@ -8,7 +8,8 @@
 //! Invariants: a resource is idle or with one call, never both; a call is never refused for want of a resource, the pool grows instead. What it
 //! grew by stays for later calls ("the Connector does not delete these conference resources after each call is completed", line 2118): so
 //! there are never more than there were calls at once, or `pool_size`, nor more than `most`. No resource is used more than `reuse_limit`
-//! times over. None expires with time, as nobody else's server keeps them.
+//! times over. None expires with time, as nobody else's server keeps them. Other settings hold at once ([`ConferencePool::change`]): what stands
+//! ready and would not under them is given up, and what has a call is once that is over.
 //!
 //! It knows no actor and no SIP.
 
@@ -59,8 +60,8 @@ pub struct ConferencePool<T> {
     settings: PoolSettings,
     /// The resources that stand ready, with what the shell made for each; the one idle for the shortest time last.
     idle: Vec<(Resource, T)>,
-    /// How many resources each service has, idle and in use.
-    load: Vec<usize>,
+    /// How many resources each service has, idle and in use; also one that is named no more, while it has any.
+    load: HashMap<Arc<str>, usize>,
     next: u64,
     in_use: usize,
     counts: PoolCounts,
@@ -102,11 +103,10 @@ pub struct PoolCounts {
 impl<T> ConferencePool<T> {
     /// An empty pool; [`Self::missing`] says how many to make.
     pub fn new(settings: PoolSettings) -> Self {
-        let load = vec![0; settings.services.len()];
         Self {
             settings,
             idle: Vec::new(),
-            load,
+            load: HashMap::new(),
             next: 1,
             in_use: 0,
             counts: PoolCounts::default(),
@@ -122,15 +122,11 @@ impl<T> ConferencePool<T> {
     pub fn create(&mut self) -> Resource {
         let id = self.next;
         self.next += 1;
-        let service = self
-            .load
-            .iter_mut()
-            .zip(&self.settings.services)
-            .min_by_key(|(load, _)| **load)
-            .map(|(load, name)| {
-                *load += 1;
-                name.clone()
-            });
+        let load_of = |name: &&Arc<str>| self.load.get(*name).copied().unwrap_or_default();
+        let service = self.settings.services.iter().min_by_key(load_of).cloned();
+        if let Some(name) = &service {
+            *self.load.entry(name.clone()).or_default() += 1;
+        }
         Resource { id, service, uses: 0 }
     }
 
@@ -159,9 +155,8 @@ impl<T> ConferencePool<T> {
     /// The call is over. Gives `made` back where the resource is not kept.
     pub fn give_back(&mut self, resource: Resource, made: T) -> Option<T> {
         self.in_use = self.in_use.saturating_sub(1);
-        let fresh = self.settings.reuse_limit == 0 || resource.uses <= self.settings.reuse_limit;
         let room = self.idle.len() + self.in_use < self.settings.pool_size.max(self.settings.most);
-        if self.settings.caching_enabled && fresh && room {
+        if self.is_good(&resource) && room {
             self.idle.push((resource, made));
             return None;
         }
@@ -175,6 +170,36 @@ impl<T> ConferencePool<T> {
         self.retire(resource);
     }
 
+    /// From now on it behaves so. Gives back what was made for the resources that stood ready and are not kept: those that have served what
+    /// they may, those of a service that is named no more, and where fewer are to stand ready, what there is above that.
+    pub fn change(&mut self, settings: PoolSettings) -> Vec<T> {
+        let is_less = settings.pool_size < self.settings.pool_size;
+        self.settings = settings;
+        let mut left = std::mem::take(&mut self.idle);
+        let mut given_up: Vec<_> = left.extract_if(.., |(resource, _)| !self.is_good(resource)).collect();
+        if is_less {
+            let surplus = (left.len() + self.in_use).saturating_sub(self.settings.pool_size);
+            given_up.extend(left.drain(..surplus.min(left.len())));
+        }
+        self.idle = left;
+        let retired = given_up.into_iter().map(|(resource, made)| {
+            self.retire(&resource);
+            made
+        });
+        retired.collect()
+    }
+
+    /// Whether a resource may serve one more call.
+    fn is_good(&self, resource: &Resource) -> bool {
+        let settings = &self.settings;
+        let fresh = settings.reuse_limit == 0 || resource.uses <= settings.reuse_limit;
+        let named = match &resource.service {
+            Some(service) => settings.services.contains(service),
+            None => settings.services.is_empty(),
+        };
+        fresh && named && (settings.caching_enabled || resource.uses == 0)
+    }
+
     /// What it has and what it has done.
     pub fn figures(&self) -> PoolFigures {
         PoolFigures {
@@ -184,35 +209,35 @@ impl<T> ConferencePool<T> {
         }
     }
 
-    /// The services that have resources, in order. It takes as long as a look at every resource that stands ready.
+    /// The services that have resources, in order; those that are named no more come last. It takes as long as a look at every resource that stands ready.
     pub fn services(&self) -> Vec<ServiceFigures> {
         let mut idle: HashMap<&str, usize> = HashMap::new();
         for name in self.idle.iter().filter_map(|(resource, _)| resource.service.as_deref()) {
             *idle.entry(name).or_default() += 1;
         }
-        let services = self.settings.services.iter().zip(&self.load).filter(|(_, load)| **load > 0);
-        let figures = services.map(|(service, load)| {
+        let left = self.load.keys().filter(|name| !self.settings.services.contains(name));
+        let mut left: Vec<_> = left.collect();
+        left.sort_unstable();
+        let loaded = self.settings.services.iter().chain(left);
+        let figures = loaded.filter_map(|service| {
+            let load = self.load.get(service)?;
             let idle = idle.get(&**service).copied().unwrap_or_default();
-            ServiceFigures {
+            Some(ServiceFigures {
                 service: service.clone(),
                 idle,
                 in_use: load.saturating_sub(idle),
-            }
+            })
         });
         figures.collect()
     }
 
     fn retire(&mut self, resource: &Resource) {
         self.counts.retired += 1;
-        let names = self.settings.services.iter();
-        if let Some((load, _)) = self
-            .load
-            .iter_mut()
-            .zip(names)
-            .find(|(_, name)| Some(*name) == resource.service.as_ref())
-        {
+        let Some(service) = &resource.service else { return };
+        if let Some(load) = self.load.get_mut(service) {
             *load = load.saturating_sub(1);
         }
+        self.load.retain(|_, load| *load > 0);
     }
 }
 
@@ -240,15 +265,26 @@ mod tests {
     use super::*;
 
     fn pool(pool_size: usize, caching_enabled: bool, reuse_limit: u32, services: &[&str]) -> ConferencePool<()> {
-        let mut pool = ConferencePool::new(PoolSettings {
+        let mut pool = ConferencePool::new(settings(pool_size, caching_enabled, reuse_limit, services));
+        refill(&mut pool);
+        pool
+    }
+
+    fn settings(pool_size: usize, caching_enabled: bool, reuse_limit: u32, services: &[&str]) -> PoolSettings {
+        PoolSettings {
             pool_size,
             caching_enabled,
             most: 4,
             reuse_limit,
             services: services.iter().map(|name| (*name).into()).collect(),
-        });
-        refill(&mut pool);
-        pool
+        }
+    }
+
+    fn loads(pool: &ConferencePool<()>) -> Vec<usize> {
+        let services = pool.settings.services.iter();
+        services
+            .map(|name| pool.load.get(name).copied().unwrap_or_default())
+            .collect()
     }
 
     fn refill(pool: &mut ConferencePool<()>) -> usize {
@@ -342,11 +378,69 @@ mod tests {
     #[test]
     fn resources_spread_over_the_services() {
         let mut pool = pool(6, true, 0, &["sip:conf1@h", "sip:conf2@h", "sip:conf3@h"]);
-        assert_eq!(pool.load, [2, 2, 2]);
+        assert_eq!(loads(&pool), [2, 2, 2]);
         let (resource, _) = pool.take();
         pool.lose(&resource);
         assert_eq!(refill(&mut pool), 1);
-        assert_eq!(pool.load, [2, 2, 2]);
+        assert_eq!(loads(&pool), [2, 2, 2]);
+    }
+
+    #[test]
+    fn another_size_holds_at_once() {
+        let mut pool = pool(2, true, 0, &[]);
+        assert_eq!(pool.change(settings(4, true, 0, &[])), []);
+        assert_eq!((refill(&mut pool), pool.figures().idle), (2, 4));
+        let (resource, _) = pool.take();
+        assert_eq!(
+            pool.change(settings(2, true, 0, &[])).len(),
+            2,
+            "one has a call, and one stands ready"
+        );
+        assert_eq!((pool.figures().idle, pool.figures().counts.retired), (1, 2));
+        assert_eq!(pool.change(settings(0, true, 0, &[])).len(), 1);
+        assert_eq!(
+            pool.give_back(resource, ()),
+            None,
+            "it is used again for as long as there are calls"
+        );
+    }
+
+    #[test]
+    fn what_may_not_be_used_again_any_more_is_given_up_at_once() {
+        let mut pool = pool(2, true, 0, &[]);
+        for _ in 0..3 {
+            let (resource, _) = pool.take();
+            pool.give_back(resource, ());
+        }
+        assert_eq!(
+            pool.change(settings(2, true, 2, &[])).len(),
+            1,
+            "three uses are more than two reuses allow for the next"
+        );
+        assert_eq!(refill(&mut pool), 1);
+        let (resource, _) = pool.take();
+        pool.give_back(resource, ());
+        assert_eq!(
+            pool.change(settings(2, false, 2, &[])).len(),
+            1,
+            "one was used, the other was not"
+        );
+        let (resource, _) = pool.take();
+        pool.change(settings(2, true, 2, &[]));
+        assert_eq!(pool.give_back(resource, ()), None, "cached again");
+    }
+
+    #[test]
+    fn services_that_are_named_no_more_get_no_calls() {
+        let mut pool = pool(4, true, 0, &["a", "b"]);
+        let (resource, _) = pool.take();
+        let of_a = usize::from(resource.service.as_deref() == Some("a"));
+        assert_eq!(pool.change(settings(4, true, 0, &["b", "c"])).len(), 2 - of_a);
+        refill(&mut pool);
+        assert_eq!(pool.give_back(resource, ()).is_some(), of_a == 1);
+        refill(&mut pool);
+        assert_eq!(loads(&pool), [2, 2]);
+        assert!(pool.idle.iter().all(|(resource, _)| resource.service.as_deref() != Some("a")));
     }
 
     #[test]
@@ -372,21 +466,27 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_counted_twice(size in 0usize..5, limit in 0u32..4, caching in any::<bool>(), moves in proptest::collection::vec(0u8..4, 0..60)) {
+        fn nothing_is_counted_twice(size in 0usize..5, limit in 0u32..4, caching in any::<bool>(), moves in proptest::collection::vec(0u8..6, 0..60)) {
             let mut pool = pool(size, caching, limit, &["a", "b"]);
-            let mut taken = Vec::new();
+            let (mut size, mut limit, mut caching) = (size, limit, caching);
+            let mut taken: Vec<Resource> = Vec::new();
             for step in moves {
                 match step {
                     0 => taken.push(pool.take().0),
                     1 => { if let Some(resource) = taken.pop() { pool.give_back(resource, ()); } }
                     2 => { if let Some(resource) = taken.pop() { pool.lose(&resource); } }
-                    _ => { refill(&mut pool); }
+                    3 => { refill(&mut pool); }
+                    _ => {
+                        (size, limit, caching) = ((size + 3) % 5, (limit + 1) % 4, step == 4);
+                        pool.change(settings(size, caching, limit, if caching { &["a", "b"] } else { &["b", "c"] }));
+                    }
                 }
                 prop_assert_eq!(pool.figures().in_use, taken.len());
-                prop_assert_eq!(pool.load.iter().sum::<usize>(), pool.figures().idle + taken.len());
+                prop_assert_eq!(pool.load.values().sum::<usize>(), pool.figures().idle + taken.len());
                 prop_assert!(pool.figures().idle <= size.max(4));
                 prop_assert!(caching || pool.figures().idle <= size);
-                prop_assert!(limit == 0 || taken.iter().all(|resource| resource.uses <= limit + 1));
+                prop_assert!(pool.idle.iter().all(|(resource, _)| limit == 0 || resource.uses <= limit));
+                prop_assert!(pool.idle.iter().all(|(resource, _)| pool.settings.services.iter().any(|name| Some(name) == resource.service.as_ref())));
             }
         }
     }
