@@ -11,7 +11,7 @@ use tandem_actors::media::{MediaStart, PortEvents};
 use tandem_config::{Codec, Config, DtmfMode, MediaPriority, SymmetricRtp, ToneLocale};
 use tandem_media::codec;
 use tandem_media::endpoint::Capabilities;
-use tandem_media::plane::{self, Plane, PlaneEvent, PlaneEventKind, PlaneSettings, PlaneStats, PortReport};
+use tandem_media::plane::{self, Music, Plane, PlaneEvent, PlaneEventKind, PlaneSettings, PlaneStats, PortReport};
 use tandem_media::prompt::{Prompt, PromptLimits};
 use tandem_media::tone::Locale;
 use tandem_model::ConferenceId;
@@ -47,6 +47,11 @@ impl MediaPlane {
             let _ = events.set(port_events);
             Arc::new(plane)
         })
+    }
+
+    /// From now on this is the music on hold.
+    pub fn change_music(&self, music: Music) {
+        self.plane.change_music(music);
     }
 
     /// Brings the counters to the metrics, for as long as the server runs.
@@ -194,7 +199,6 @@ pub fn capabilities(config: &Config) -> Capabilities {
 
 fn settings(config: &Config, cores: usize) -> io::Result<PlaneSettings> {
     let media = &config.media;
-    let (music, default_music) = music(&config.media)?;
     Ok(PlaneSettings {
         threads: media.resolved_threads(cores),
         priority: match media.priority {
@@ -216,39 +220,36 @@ fn settings(config: &Config, cores: usize) -> io::Result<PlaneSettings> {
             ToneLocale::De => Locale::De,
             ToneLocale::Fr => Locale::Fr,
         },
-        music,
-        default_music,
+        music: music(media)?,
         prompts: media.prompt_directory.clone(),
         marks: config.journal.directory().map(|directory| directory.join(MARKS)),
         ..PlaneSettings::default()
     })
 }
 
-type Music = (HashMap<Arc<str>, Arc<Prompt>>, Option<Arc<str>>);
-
 /// The music on hold: every file of the directory by its name, and which one is the default. A file that cannot be played is told, not
 /// passed over: it would be silence to callers.
-fn music(media: &tandem_config::Media) -> io::Result<Music> {
+pub fn music(media: &tandem_config::Media) -> io::Result<Music> {
     let load = |path: &Path| {
         let prompt = Prompt::load(path, PromptLimits::default()).map_err(io::Error::other)?;
         let name: Arc<str> = path.file_name().unwrap_or_default().to_string_lossy().into();
         Ok::<_, io::Error>((name, Arc::new(prompt)))
     };
-    let mut music = HashMap::new();
+    let mut named = HashMap::new();
     if let Some(directory) = &media.music_directory {
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", directory.display()));
-        for entry in std::fs::read_dir(directory).map_err(named)? {
-            let path = entry.map_err(named)?.path();
+        let of_directory = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", directory.display()));
+        for entry in std::fs::read_dir(directory).map_err(of_directory)? {
+            let path = entry.map_err(of_directory)?.path();
             if path.is_file() {
-                music.extend([load(&path)?]);
+                named.extend([load(&path)?]);
             }
         }
     }
-    let mut default_music = None;
+    let mut default = None;
     if let Some(path) = &media.music {
         let (name, prompt) = load(path)?;
-        music.insert(name.clone(), prompt);
-        default_music = Some(name);
+        named.insert(name.clone(), prompt);
+        default = Some(name);
     }
-    Ok((music, default_music))
+    Ok(Music { named, default })
 }

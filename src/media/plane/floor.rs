@@ -14,6 +14,7 @@ use super::kernel::Epoll;
 use super::latch::Latch;
 use super::line::{Line, Route, Slot};
 use super::marks::Mark;
+use super::music::Shelf;
 use super::scene::{Scenes, audio_formats};
 use super::settings::PlaneSettings;
 use super::stats::PlaneStats;
@@ -39,6 +40,7 @@ pub(super) struct Now {
 /// See the module.
 pub(super) struct Floor {
     pub(super) settings: Arc<PlaneSettings>,
+    pub(super) music: Arc<Shelf>,
     homes: Arc<Homes>,
     sink: Sink,
     /// Boxed, so that a port moves as a pointer; none where no port is, or while it is served.
@@ -71,9 +73,10 @@ pub(super) struct Floor {
 }
 
 impl Floor {
-    pub(super) fn new(settings: Arc<PlaneSettings>, homes: Arc<Homes>, sink: Sink) -> Self {
+    pub(super) fn new(settings: Arc<PlaneSettings>, music: Arc<Shelf>, homes: Arc<Homes>, sink: Sink) -> Self {
         Self {
             settings,
+            music,
             homes,
             sink,
             lines: Vec::new(),

@@ -61,6 +61,7 @@ mod keys;
 mod latch;
 mod line;
 mod marks;
+mod music;
 mod packet;
 mod pairs;
 mod player;
@@ -89,6 +90,7 @@ use std::time::Instant;
 
 pub use event::{OpenError, PlaneEvent, PlaneEventKind, Port, PortId, PortReport, PortRestore, Source};
 pub use latch::SymmetricRtp;
+pub use music::Music;
 pub use priority::Priority;
 pub use settings::PlaneSettings;
 pub use stats::PlaneStats;
@@ -99,6 +101,7 @@ use files::Files;
 use floor::Floor;
 use line::Line;
 use marks::Marks;
+use music::Shelf;
 use pairs::{Lease, Pairs};
 use pump::Pump;
 use wire::{Order, PortOrder, Wire};
@@ -127,6 +130,7 @@ pub struct Plane {
 
 struct Shared {
     settings: Arc<PlaneSettings>,
+    music: Arc<Shelf>,
     wires: Vec<Arc<Wire>>,
     homes: Arc<Homes>,
     pairs: Arc<Pairs>,
@@ -143,6 +147,7 @@ impl Plane {
             0 => thread::available_parallelism().map_or(1, usize::from),
             count => count,
         };
+        let music = Arc::new(Shelf::new(settings.music.clone()));
         let settings = Arc::new(settings);
         let (homes, sink): (Arc<Homes>, Sink) = (Arc::default(), Arc::new(sink));
         // One clock, so that what a port knows of times stays true when it moves.
@@ -150,7 +155,7 @@ impl Plane {
         let (mut wires, mut threads) = (Vec::new(), Vec::new());
         for index in 0..count {
             let wire = Wire::new()?;
-            let floor = Floor::new(settings.clone(), homes.clone(), sink.clone());
+            let floor = Floor::new(settings.clone(), music.clone(), homes.clone(), sink.clone());
             let pump = Pump::new(wire.clone(), floor, started)?;
             let name = format!("media-{index}");
             threads.push(thread::Builder::new().name(name).spawn(move || pump::serve(pump))?);
@@ -158,11 +163,12 @@ impl Plane {
         }
         let files = Files::start(settings.prompts.clone(), homes.clone(), wires.clone())?;
         // Made now, not on the thread that wants it first.
-        settings.music_named(None);
+        music.music().of(None);
         let pairs = Arc::new(Pairs::new(settings.bind, &settings.ports));
         let marks = Marks::start(settings.marks.clone(), &pairs, &wires)?;
         let shared = Shared {
             settings,
+            music,
             wires,
             homes,
             pairs,
@@ -174,6 +180,13 @@ impl Plane {
         Ok(Self {
             shared: Arc::new(shared),
         })
+    }
+
+    /// Music that begins from now on is of this. Who hears music goes on hearing what began.
+    pub fn change_music(&self, music: Music) {
+        // Made here, not on the thread that wants it first.
+        music.of(None);
+        self.shared.music.exchange(music);
     }
 
     /// Opens a port of a session, in the caller's thread: when this returns, packets have a place to come to. Events name `owner`.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::event::Source;
-use super::settings::PlaneSettings;
+use super::music::Music;
 use crate::prompt::{self, Prompt};
 use crate::rate::Rate;
 use crate::tone::{Locale, ToneKind, ToneSource};
@@ -35,10 +35,10 @@ pub(super) enum Played {
 pub(super) type Players = Vec<(Source, Player)>;
 
 impl Player {
-    pub(super) fn new(source: &Source, settings: &PlaneSettings) -> Self {
+    pub(super) fn new(source: &Source, music: &Music) -> Self {
         match source {
             Source::Tone(kind) => Self::Tone(*kind, None),
-            Source::Music(name) => Self::Clip(Box::new(prompt::Player::new(settings.music_named(name.as_deref()), true))),
+            Source::Music(name) => Self::Clip(Box::new(prompt::Player::new(music.of(name.as_deref()), true))),
             Source::File { .. } => Self::Waiting,
             Source::Port(_) => Self::Over,
         }

@@ -18,11 +18,11 @@ impl Floor {
     /// What the port hears from now on.
     pub(super) fn hear(&mut self, slot: Slot, sources: Vec<Source>) {
         let sources = without_repeats(sources);
-        let settings = self.settings.clone();
+        let music = self.music.music();
         let Some(line) = self.line(slot) else { return };
         let port = line.id;
         let before = std::mem::replace(&mut line.hears, sources.clone());
-        line.choose_players(&settings);
+        line.choose_players(&music);
         for source in before {
             if let Source::Port(source) = source
                 && let Some(hearers) = self.hearers.get_mut(&source)

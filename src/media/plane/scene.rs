@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use super::event::{PlaneEventKind, PortId, Source};
 use super::floor::{Floor, Now};
 use super::line::{Line, Route, Slot};
+use super::music::Music;
 use super::player::Player;
-use super::settings::PlaneSettings;
 use crate::FRAME_MS;
 use crate::codec::{Codec, Encoder};
 use crate::mixer::{Mixer, Row};
@@ -202,13 +202,13 @@ impl Line {
     }
 
     /// Brings the players in line with what is heard; those that go on are kept.
-    pub(super) fn choose_players(&mut self, settings: &PlaneSettings) {
+    pub(super) fn choose_players(&mut self, music: &Music) {
         let mut before = std::mem::take(&mut self.players);
         for source in self.hears.iter().filter(|source| !matches!(source, Source::Port(_))) {
             let known = before.iter().position(|(known, _)| known == source);
             let player = known.map(|index| before.swap_remove(index));
             self.players
-                .push(player.unwrap_or_else(|| (source.clone(), Player::new(source, settings))));
+                .push(player.unwrap_or_else(|| (source.clone(), Player::new(source, music))));
         }
     }
 }

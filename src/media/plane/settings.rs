@@ -1,6 +1,5 @@
 //! How a plane is set up, and how one port of it is.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -8,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::latch::SymmetricRtp;
+use super::music::Music;
 use super::priority::Priority;
-use crate::prompt::Prompt;
 use crate::tone::Locale;
 
 /// Settings of a whole plane.
@@ -43,26 +42,14 @@ pub struct PlaneSettings {
     pub dscp: Option<u8>,
     /// Whose tones are played.
     pub locale: Locale,
-    /// Music on hold, by name.
-    pub music: HashMap<Arc<str>, Arc<Prompt>>,
-    /// The name of what is played where none is asked for, or one that is not there. Without it: [`Prompt::music_on_hold`].
-    pub default_music: Option<Arc<str>>,
+    /// Music on hold, in the beginning.
+    pub music: Music,
     /// Where prompts are.
     pub prompts: Option<PathBuf>,
     /// The file where it stands where every stream is, for the plane that starts after this process was killed.
     pub marks: Option<PathBuf>,
     /// The canonical name in RTCP (RFC 3550 s.6.5.1).
     pub cname: Arc<str>,
-}
-
-impl PlaneSettings {
-    /// The music of that name, or what stands for it.
-    pub fn music_named(&self, name: Option<&str>) -> Arc<Prompt> {
-        let named = |name: &str| self.music.get(name).cloned();
-        name.and_then(named)
-            .or_else(|| self.default_music.as_deref().and_then(named))
-            .unwrap_or_else(Prompt::music_on_hold)
-    }
 }
 
 impl Default for PlaneSettings {
@@ -83,8 +70,7 @@ impl Default for PlaneSettings {
             receive_buffer: None,
             dscp: None,
             locale: Locale::default(),
-            music: HashMap::new(),
-            default_music: None,
+            music: Music::default(),
             prompts: None,
             marks: None,
             cname: Arc::from("tandem"),

@@ -2,6 +2,7 @@
 
 use super::phone::EVENT;
 use super::*;
+use crate::plane::Music;
 
 #[test]
 fn phones_of_different_codecs_understand_each_other() {
@@ -161,7 +162,10 @@ fn music_and_files_are_played_and_their_end_is_told() {
     file.finalize().unwrap();
     let name = |name: &str| Some(Arc::<str>::from(name));
     let bench = Bench::new(PlaneSettings {
-        music: [(name("soft").unwrap(), Arc::new(crate::prompt::Prompt::from_narrow(tone)))].into(),
+        music: Music {
+            named: [(name("soft").unwrap(), Arc::new(crate::prompt::Prompt::from_narrow(tone)))].into(),
+            default: None,
+        },
         prompts: Some(directory.clone()),
         ..settings(48)
     });
@@ -193,4 +197,31 @@ fn digits_reach_a_device_that_hears_nothing_else() {
         phones[0].heard.iter().any(|(header, _)| header.payload_type == EVENT)
     });
     bench.expect(a.port.id, |kind| *kind == PlaneEventKind::DigitsSent);
+}
+
+/// One second of a tone.
+fn tone_of(hz: f64) -> Music {
+    let tone = crate::tone::Tone::new(hz).take(8_000).collect();
+    Music {
+        named: [("hold".into(), Arc::new(crate::prompt::Prompt::from_narrow(tone)))].into(),
+        default: Some("hold".into()),
+    }
+}
+
+#[test]
+fn music_that_is_exchanged_is_heard_by_whoever_is_put_on_hold_next() {
+    let bench = Bench::new(PlaneSettings {
+        music: tone_of(1_000.0),
+        ..settings(49)
+    });
+    let [mut a, mut b] = bench.phones([Codec::Pcma, Codec::Pcmu]);
+    bench.plane.hear(a.port.id, vec![Source::Music(None)]);
+    talk(&mut [&mut a, &mut b], |phones| phones[0].share_of(1_000.0) > 0.9);
+    bench.plane.change_music(tone_of(600.0));
+    bench.plane.hear(b.port.id, vec![Source::Music(None)]);
+    talk(&mut [&mut a, &mut b], |phones| phones[1].share_of(600.0) > 0.9);
+    assert!(a.share_of(1_000.0) > 0.9, "what began goes on");
+    bench.plane.hear(a.port.id, Vec::new());
+    bench.plane.hear(a.port.id, vec![Source::Music(None)]);
+    talk(&mut [&mut a, &mut b], |phones| phones[0].share_of(600.0) > 0.9);
 }
