@@ -1,4 +1,5 @@
-//! Who may speak SIP to us: the devices and trunks as the connector side knows them. Immutable while the server runs.
+//! Who may speak SIP to us: the devices and trunks as the connector side knows them. Immutable: a change of the configuration makes new ones,
+//! shared as an `Arc` ([`crate::live`]).
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -69,6 +70,11 @@ impl Devices {
             addresses,
             ..Self::default()
         }
+    }
+
+    /// The addresses of our listeners.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
     /// Adds an Extension's device.

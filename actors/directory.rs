@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 use actix::Addr;
 use crossbeam::sync::ShardedLock;
@@ -13,7 +13,7 @@ use tandem_model::{ConferenceId, ConnId, ConnectorId, DnId};
 
 use crate::connector::{ConferenceActor, ConnectorActor};
 use crate::link::{LinkEnd, LinkServer, RemoteLink, Upwards};
-use crate::live::Live;
+use crate::live::{Live, Settings};
 use crate::location::Locations;
 use crate::neighbours::Neighbours;
 use crate::quarantine::Quarantine;
@@ -26,7 +26,8 @@ use crate::tserver::{CallActor, ConnectorLinkActor, DnActor, EventLogActor, Lobb
 pub struct Directory {
     event_log: OnceLock<Addr<EventLogActor>>,
     lobby: OnceLock<Addr<LobbyActor>>,
-    dns: OnceLock<HashMap<DnId, Addr<DnActor>>>,
+    /// Every DN that is configured, or was since the server started: its clients stay registered on one that is not any more.
+    dns: ShardedLock<Arc<HashMap<DnId, Addr<DnActor>>>>,
     links: OnceLock<Vec<Addr<ConnectorLinkActor>>>,
     connectors: OnceLock<Vec<Addr<ConnectorActor>>>,
     /// The id of the first connector of this process.
@@ -46,7 +47,7 @@ pub struct Directory {
     pub shards: Shards,
     /// The connectors of other processes.
     pub neighbours: Neighbours,
-    /// What a new reading of the configuration has changed.
+    /// What may change while the server runs.
     pub live: Live,
     /// What actors panicked on twice.
     pub quarantine: Quarantine,
@@ -56,9 +57,12 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// An empty directory.
-    pub fn new() -> Arc<Self> {
-        Arc::new(Self::default())
+    /// An empty directory of a server that begins with these settings.
+    pub fn new(settings: Settings) -> Arc<Self> {
+        Arc::new(Self {
+            live: Live::new(settings),
+            ..Self::default()
+        })
     }
 
     pub(crate) fn install_tserver(
@@ -68,11 +72,9 @@ impl Directory {
         dns: HashMap<DnId, Addr<DnActor>>,
         links: Vec<Addr<ConnectorLinkActor>>,
     ) {
-        let first = self.event_log.set(event_log).is_ok()
-            && self.lobby.set(lobby).is_ok()
-            && self.dns.set(dns).is_ok()
-            && self.links.set(links).is_ok();
+        let first = self.event_log.set(event_log).is_ok() && self.lobby.set(lobby).is_ok() && self.links.set(links).is_ok();
         assert!(first, "the T-Server side is built once");
+        self.add_dns(dns);
     }
 
     pub(crate) fn install_connectors(&self, connectors: Vec<Addr<ConnectorActor>>) {
@@ -141,10 +143,7 @@ impl Directory {
 
     /// How many conferences live in this process.
     pub fn conference_count(&self) -> usize {
-        self.conferences
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .len()
+        self.conferences.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// The way to a connector of another process.
@@ -185,13 +184,31 @@ impl Directory {
     }
 
     /// A DN's actor.
-    pub fn dn(&self, dn: &DnId) -> Option<&Addr<DnActor>> {
-        self.dns.get()?.get(dn)
+    pub fn dn(&self, dn: &DnId) -> Option<Addr<DnActor>> {
+        self.dns.read().unwrap_or_else(PoisonError::into_inner).get(dn).cloned()
     }
 
-    /// Every DN's actor.
-    pub fn dns(&self) -> impl Iterator<Item = (&DnId, &Addr<DnActor>)> {
-        self.dns.get().into_iter().flatten()
+    /// Every DN's actor, also of those that are configured no more.
+    pub fn dns(&self) -> Arc<HashMap<DnId, Addr<DnActor>>> {
+        self.dns.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn add_dns(&self, added: impl IntoIterator<Item = (DnId, Addr<DnActor>)>) {
+        let mut dns = self.dns.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut dns).extend(added);
+    }
+
+    /// Makes every conference DN that is configured known to its subscribers.
+    pub(crate) fn add_rosters(&self) {
+        for conference in self.live.numbering().dns().filter(|config| config.room.is_some()) {
+            self.rosters.add(conference.dn.clone());
+        }
+    }
+
+    /// The names of the DNs that are configured, where the T-Server side is here.
+    pub fn configured_dns(&self) -> Vec<DnId> {
+        let (dns, numbering) = (self.dns(), self.live.numbering());
+        dns.keys().filter(|dn| numbering.dn(dn).is_some()).cloned().collect()
     }
 
     /// The T-Server's end of the link to a connector.
@@ -266,43 +283,37 @@ impl Directory {
     pub(crate) fn insert_call(&self, conn_id: ConnId, call: Addr<CallActor>) {
         self.calls
             .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .unwrap_or_else(PoisonError::into_inner)
             .insert(conn_id, call);
     }
 
     pub(crate) fn remove_call(&self, conn_id: ConnId) {
-        self.calls
-            .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .remove(&conn_id);
+        self.calls.write().unwrap_or_else(PoisonError::into_inner).remove(&conn_id);
     }
 
     pub(crate) fn insert_room(&self, conn_id: ConnId, room: Addr<RoomActor>) {
         self.rooms
             .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .unwrap_or_else(PoisonError::into_inner)
             .insert(conn_id, room);
     }
 
     pub(crate) fn remove_room(&self, conn_id: ConnId) {
-        self.rooms
-            .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .remove(&conn_id);
+        self.rooms.write().unwrap_or_else(PoisonError::into_inner).remove(&conn_id);
     }
 
     /// A live conference's actor, on whichever connector.
     pub fn conference(&self, id: ConferenceId) -> Option<Addr<ConferenceActor>> {
         self.conferences
             .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .unwrap_or_else(PoisonError::into_inner)
             .get(&id)
             .cloned()
     }
 
     /// The ids of the live conferences of this process, ascending.
     pub fn conference_ids(&self) -> Vec<ConferenceId> {
-        let conferences = self.conferences.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let conferences = self.conferences.read().unwrap_or_else(PoisonError::into_inner);
         let mut ids: Vec<_> = conferences.keys().copied().collect();
         ids.sort_unstable();
         ids
@@ -311,23 +322,20 @@ impl Directory {
     pub(crate) fn insert_conference(&self, id: ConferenceId, conference: Addr<ConferenceActor>) {
         self.conferences
             .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .unwrap_or_else(PoisonError::into_inner)
             .insert(id, conference);
     }
 
     pub(crate) fn remove_conference(&self, id: ConferenceId) {
-        self.conferences
-            .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .remove(&id);
+        self.conferences.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
     fn read_rooms(&self) -> crossbeam::sync::ShardedLockReadGuard<'_, HashMap<ConnId, Addr<RoomActor>>> {
-        self.rooms.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.rooms.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read_calls(&self) -> crossbeam::sync::ShardedLockReadGuard<'_, HashMap<ConnId, Addr<CallActor>>> {
         // A map of addresses is whole after any panic of a writer.
-        self.calls.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.calls.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use actix::dev::ToEnvelope;
@@ -14,11 +15,11 @@ use tandem_model::{ClientId, ConnId, DnId};
 use crate::connector::{ConnectorMessage, DrainMessage};
 use crate::directory::Directory;
 use crate::journal::Scope;
-use crate::live::Live;
+use crate::live::Settings;
 use crate::quarantine::Quarantined;
 use crate::tserver::{
     ClientActor, ClientMessage, ClientSink, Connect, DnSummary, EventLogActor, Ping, QueryCallSummary, QueryDn, QueryRoomSummary,
-    Refused, Unwatch, Watch, Watching,
+    Refused, Renumbered, Unwatch, Watch, Watching,
 };
 
 mod connectors;
@@ -126,9 +127,33 @@ impl Gateway {
         self.directory.quarantine.entries()
     }
 
-    /// The settings that may change while the server runs.
-    pub fn live(&self) -> &Live {
-        &self.directory.live
+    /// The settings that are in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.directory.live.settings()
+    }
+
+    /// From now on these settings are in force; who has to do something about it is told. It returns when the DNs are those of the settings:
+    /// not for an arbiter.
+    pub fn change(&self, settings: Settings) {
+        let before = self.directory.live.numbering();
+        self.directory.live.set(settings);
+        self.directory.add_rosters();
+        let link = self
+            .directory
+            .links()
+            .first()
+            .filter(|_| !Arc::ptr_eq(&before, &self.directory.live.numbering()));
+        if let Some(link) = link {
+            let (done, is_done) = sync_channel(1);
+            // Unbounded post: one for each reading of the configuration.
+            link.do_send(Renumbered { before, done });
+            // One that does not answer has crashed over it, or is busy; it is not waited for beyond that.
+            let _ = is_done.recv_timeout(DEADLINE);
+        }
+        for connector in self.directory.connectors() {
+            // Unbounded post: one for each connector and reading of the configuration.
+            connector.do_send(ConnectorMessage::SettingsChanged);
+        }
     }
 
     /// How many calls live; of a connector in a process of its own, its conferences.
@@ -174,25 +199,22 @@ impl Gateway {
 
     /// Up to `limit` DNs after `after` in the order of their names; and whether there are more.
     pub async fn dns(&self, after: Option<&DnId>, limit: usize) -> Result<(Vec<DnSummary>, bool), Unavailable> {
-        let mut names: Vec<_> = self
-            .directory
-            .dns()
-            .map(|(dn, _)| dn)
-            .filter(|dn| after.is_none_or(|after| *dn > after))
-            .collect();
+        let mut names = self.directory.configured_dns();
+        names.retain(|dn| after.is_none_or(|after| dn > after));
         names.sort_unstable();
         let more = names.len() > limit;
         let mut dns = Vec::with_capacity(limit.min(names.len()));
         for dn in names.into_iter().take(limit) {
-            dns.extend(self.dn(dn).await?);
+            dns.extend(self.dn(&dn).await?);
         }
         Ok((dns, more))
     }
 
     /// One DN; `None` where it is not configured.
     pub async fn dn(&self, dn: &DnId) -> Result<Option<DnSummary>, Unavailable> {
-        let Some(actor) = self.directory.dn(dn) else { return Ok(None) };
-        ask(actor, QueryDn).await.map(Some)
+        let actor = self.directory.dn(dn).filter(|_| self.settings().numbering.dn(dn).is_some());
+        let Some(actor) = actor else { return Ok(None) };
+        ask(&actor, QueryDn).await.map(Some)
     }
 
     /// Whether the process does its work: the event path turns, or where that is another process's, the connector.

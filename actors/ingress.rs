@@ -37,7 +37,6 @@ const WARN_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Ingress {
     directory: Arc<Directory>,
-    devices: Arc<Devices>,
     connectors: u16,
     /// The id of the first one.
     first: u16,
@@ -136,11 +135,10 @@ impl Drop for Backlog {
 
 impl Ingress {
     /// An ingress for that many connectors, with room for that many messages to wait for each.
-    pub fn new(directory: Arc<Directory>, devices: Arc<Devices>, connectors: u16, max_waiting: usize) -> Self {
+    pub fn new(directory: Arc<Directory>, connectors: u16, max_waiting: usize) -> Self {
         let connectors = connectors.max(1);
         Self {
             directory,
-            devices,
             connectors,
             first: 0,
             waiting: (0..connectors).map(|_| Arc::default()).collect(),
@@ -238,7 +236,7 @@ impl Ingress {
         if self.connectors == 1 {
             return ConnectorId(self.first);
         }
-        match place_of(&self.devices, self.connectors, message) {
+        match place_of(&self.directory.live.devices(), self.connectors, message) {
             Place::At(connector) => connector,
             Place::With { key, room } => {
                 let pinned = room.then(|| self.directory.pinned_room(&key)).flatten();
@@ -285,7 +283,7 @@ impl Ingress {
         // Responses and ACKs cost little, and nobody answers them.
         if message.method().is_none_or(|method| method == Method::Ack)
             || contains(&limit.unlimited, source)
-            || self.devices.trunk_from(source).is_some()
+            || self.directory.live.devices().trunk_from(source).is_some()
         {
             return true;
         }
@@ -340,6 +338,7 @@ mod tests {
 
     use super::*;
     use crate::devices::Trunk;
+    use crate::live::Settings;
 
     const FLOODER: &str = "192.0.2.1:5060";
 
@@ -370,7 +369,11 @@ mod tests {
             trusted_identity: true,
         });
         let rate = SourceRateConfig::per_second(10);
-        Ingress::new(Directory::new(), Arc::new(devices), 1, 100).limited(rate, vec!["127.0.0.0/8".parse().unwrap()])
+        let settings = Settings {
+            devices: Arc::new(devices),
+            ..Settings::default()
+        };
+        Ingress::new(Directory::new(settings), 1, 100).limited(rate, vec!["127.0.0.0/8".parse().unwrap()])
     }
 
     fn passed(ingress: &Ingress, peer: &str, message: &Message) -> usize {

@@ -1,60 +1,75 @@
 //! What may change while the server runs: the settings that a new reading of the configuration puts in force without a restart.
 //!
-//! Written by whoever reads the configuration, read by actors on any thread. What is not set here is as the tree was grown with.
+//! Invariant: they are exchanged as a whole, so nobody ever sees half of a change. Whoever begins something - a request, a call, a conference -
+//! reads them once and goes on with what it read; a call reads them again before each of its steps.
+//!
+//! Written by whoever reads the configuration, read by actors on any thread. What has to do something when they change (a pool that is to be
+//! filled, a DN that is new) is told so by [`Gateway::change`](crate::gateway::Gateway::change), and reads them here.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use crossbeam::sync::ShardedLock;
+use tandem_model::call::CallSettings;
+use tandem_model::conference::ConferenceSettings;
+use tandem_model::conference_pool::PoolSettings;
+use tandem_model::numbering::Numbering;
+
+use crate::devices::Devices;
 
 /// The SHA-256 of an API key.
 pub type KeyDigest = [u8; 32];
 
 /// The settings.
+#[derive(Clone, Default, Debug)]
+pub struct Settings {
+    /// Which numbers lead where.
+    pub numbering: Arc<Numbering>,
+    /// Devices and trunks.
+    pub devices: Arc<Devices>,
+    /// How calls behave.
+    pub call: CallSettings,
+    /// How conferences behave.
+    pub conference: ConferenceSettings,
+    /// The conference resources of each connector.
+    pub pool: PoolSettings,
+    /// The most live calls. Those that are there already stay.
+    pub max_calls: usize,
+    /// The keys that open the CTI protocol. Clients that are in stay in.
+    pub api_keys: Vec<KeyDigest>,
+}
+
+/// Those that are in force.
 #[derive(Default, Debug)]
 pub struct Live {
-    /// In milliseconds; 0: not set.
-    ring_timeout_ms: AtomicU64,
-    /// 0: not set.
-    max_calls: AtomicUsize,
-    api_keys: ShardedLock<Option<Arc<[KeyDigest]>>>,
+    settings: ShardedLock<Arc<Settings>>,
 }
 
 impl Live {
-    /// How long a device may ring, from the next call on, in milliseconds.
-    pub fn set_ring_timeout_ms(&self, ring_timeout_ms: u64) {
-        self.ring_timeout_ms.store(ring_timeout_ms, Ordering::Relaxed);
-    }
-
-    /// How long a device may ring, where `planned` stood in the plan, in milliseconds.
-    pub fn ring_timeout_ms(&self, planned: u64) -> u64 {
-        match self.ring_timeout_ms.load(Ordering::Relaxed) {
-            0 => planned,
-            set => set,
+    /// These are in force from the start.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings: ShardedLock::new(Arc::new(settings)),
         }
     }
 
-    /// The most live calls. Those that are there already stay.
-    pub fn set_max_calls(&self, max_calls: usize) {
-        self.max_calls.store(max_calls, Ordering::Relaxed);
+    /// Those that are in force now.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The most live calls, where `planned` stood in the plan.
-    pub fn max_calls(&self, planned: usize) -> usize {
-        match self.max_calls.load(Ordering::Relaxed) {
-            0 => planned,
-            set => set,
-        }
+    /// The devices and trunks that there are now.
+    pub fn devices(&self) -> Arc<Devices> {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).devices.clone()
     }
 
-    /// The keys that open the CTI protocol from now on. Clients that are in stay in.
-    pub fn set_api_keys(&self, digests: Vec<KeyDigest>) {
-        *self.api_keys.write().unwrap_or_else(PoisonError::into_inner) = Some(digests.into());
+    /// Which numbers lead where now.
+    pub fn numbering(&self) -> Arc<Numbering> {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).numbering.clone()
     }
 
-    /// The keys that open the CTI protocol; `None`: those of the plan.
-    pub fn api_keys(&self) -> Option<Arc<[KeyDigest]>> {
-        self.api_keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// From now on these are in force.
+    pub(crate) fn set(&self, settings: Settings) {
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     }
 }
 
@@ -63,13 +78,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_set_is_as_planned() {
-        let live = Live::default();
-        assert_eq!((live.ring_timeout_ms(7), live.max_calls(8), live.api_keys()), (7, 8, None));
-        live.set_ring_timeout_ms(1);
-        live.set_max_calls(2);
-        live.set_api_keys(Vec::new());
-        assert_eq!((live.ring_timeout_ms(7), live.max_calls(8)), (1, 2));
-        assert!(live.api_keys().is_some_and(|keys| keys.is_empty()), "no key opens it");
+    fn what_began_goes_on_with_what_it_read() {
+        let live = Live::new(Settings::default());
+        let before = live.settings();
+        live.set(Settings {
+            max_calls: 7,
+            ..Settings::clone(&before)
+        });
+        assert_eq!((before.max_calls, live.settings().max_calls), (0, 7));
+        assert!(Arc::ptr_eq(&before.numbering, &live.numbering()));
+        assert!(Arc::ptr_eq(&before.devices, &live.devices()));
     }
 }

@@ -167,8 +167,8 @@ impl Metrics {
             .increment(change(old.subscriptions_active, new.subscriptions_active));
     }
 
-    /// Counts a DN that is in service or is not, and was or was not; `None`: there was none.
-    pub fn dn_changed(&self, before: Option<bool>, now: bool) {
+    /// Counts a DN that is in service or is not, and was or was not; `None`: there is none, or was none.
+    pub fn dn_changed(&self, before: Option<bool>, now: Option<bool>) {
         let gauge = |in_service| {
             if in_service {
                 &self.dns_in_service
@@ -176,13 +176,15 @@ impl Metrics {
                 &self.dns_out_of_service
             }
         };
-        if before == Some(now) {
+        if before == now {
             return;
         }
         if let Some(before) = before {
             gauge(before).decrement(1.0);
         }
-        gauge(now).increment(1.0);
+        if let Some(now) = now {
+            gauge(now).increment(1.0);
+        }
     }
 
     /// Counts a client that wanted to resume.

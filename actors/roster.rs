@@ -23,12 +23,13 @@ pub struct Rosters {
 }
 
 impl Rosters {
-    /// Makes a conference DN known; nobody is there yet.
+    /// Makes a conference DN known; nobody is there, unless it was known before.
     pub fn add(&self, dn: DnId) {
         self.by_dn
             .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(dn, Arc::default());
+            .entry(dn)
+            .or_default();
     }
 
     /// Stores who is there now. `false`: that is no conference DN.

@@ -24,13 +24,9 @@ use actix_rt::{Arbiter, ArbiterHandle};
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 use tandem_media::endpoint::Capabilities;
-use tandem_model::call::CallSettings;
-use tandem_model::conference::ConferenceSettings;
-use tandem_model::conference_pool::PoolSettings;
 use tandem_model::connector::{ConnectorNotification, CopiedRecord};
 use tandem_model::event_log::Limits;
 use tandem_model::link::LinkNotification;
-use tandem_model::numbering::Numbering;
 use tandem_model::{Anchor, ConferenceId, ConnectorId, DnId, LegId};
 use tandem_sip::digest::Algorithm;
 use tandem_sip::digest::server::Challenger;
@@ -43,11 +39,11 @@ use crate::connector::{
     Authenticator, ConnectorActor, ConnectorMessage, ConnectorParts, DrainMessage, FoundLegs, Join, Recover, RegistrarActor,
     RegistrarMessage, RegistrarParts, Shard, recover_bindings,
 };
-use crate::devices::Devices;
 use crate::directory::Directory;
 use crate::gateway::Gateway;
 use crate::ingress::Ingress;
 use crate::journal::{Journal, JournalStore, Mirror, Record, RecordKind, Scope, SharedJournal};
+use crate::live::Settings;
 use crate::media::{Media, MediaStart, PortEvents};
 use crate::neighbours::Secrets;
 use crate::network::{Network, Resolve};
@@ -63,10 +59,8 @@ pub use sides::{ConnectorSide, RemoteConnector};
 /// What a tree is grown from.
 #[derive(Clone)]
 pub struct Plan {
-    /// Which numbers lead where.
-    pub numbering: Arc<Numbering>,
-    /// Devices and trunks.
-    pub devices: Arc<Devices>,
+    /// What may change while it runs, as it is in the beginning.
+    pub settings: Settings,
     /// How many connectors.
     pub connectors: u16,
     /// The SIP layer of connector 0; the others differ in their shard.
@@ -83,18 +77,10 @@ pub struct Plan {
     pub throttle: ThrottleConfig,
     /// Whether devices are challenged.
     pub require_auth: bool,
-    /// How calls behave.
-    pub call: CallSettings,
-    /// How conferences behave.
-    pub conference: ConferenceSettings,
     /// The headers that are copied from an incoming leg to the outgoing one.
     pub pass_through: Arc<PassThrough>,
-    /// The conference resources of each connector.
-    pub pool: PoolSettings,
     /// What a media port can do.
     pub capabilities: Capabilities,
-    /// The most live calls.
-    pub max_calls: usize,
     /// The messages a connector's mailbox holds.
     pub connector_mailbox: usize,
     /// How CTI clients behave.
@@ -142,7 +128,7 @@ pub struct Tree {
 impl Tree {
     /// Grows the tree. Returns when every permanent actor is there.
     pub async fn grow(plan: Plan, network: Arc<dyn Network>, resolve: Resolve, media: MediaStart, placement: Placement) -> Self {
-        let directory = Directory::new();
+        let directory = Directory::new(plan.settings.clone());
         let media = media(PortEvents::new(directory.clone()));
         let draining = Arc::new(AtomicBool::new(false));
         let mut arbiters = Vec::new();
@@ -177,12 +163,7 @@ impl Tree {
         }
         recover(&directory, found).await;
         let gateway = Gateway::new(directory.clone(), draining);
-        let ingress = Ingress::new(
-            directory.clone(),
-            plan.devices.clone(),
-            plan.connectors,
-            plan.connector_mailbox,
-        );
+        let ingress = Ingress::new(directory.clone(), plan.connectors, plan.connector_mailbox);
         Self {
             directory,
             gateway,
@@ -269,20 +250,15 @@ fn grow_tserver(plan: &Plan, directory: &Arc<Directory>, draining: Arc<AtomicBoo
         .collect();
     let switch = Switch::new(SwitchParts {
         directory: directory.clone(),
-        numbering: plan.numbering.clone(),
-        settings: plan.call,
         connectors: plan.connectors,
         remote_pools,
-        calls_max: plan.max_calls,
         numbers,
         draining,
         journal: journal.clone(),
         anchor: plan.anchor,
         records: calls,
     });
-    for conference in plan.numbering.dns().filter(|config| config.room.is_some()) {
-        directory.rosters.add(conference.dn.clone());
-    }
+    directory.add_rosters();
     let log = EventLogParts::new(EventLogStart {
         epoch: plan.epoch.clone(),
         limits: plan.event_log,
@@ -303,8 +279,8 @@ fn grow_tserver(plan: &Plan, directory: &Arc<Directory>, draining: Arc<AtomicBoo
         connected: Rc::new(Cell::new(0)),
         next: Rc::new(Cell::new(first_client)),
     });
-    let dns: HashMap<DnId, Addr<DnActor>> = plan
-        .numbering
+    let numbering = directory.live.numbering();
+    let dns: HashMap<DnId, Addr<DnActor>> = numbering
         .dns()
         .map(|config| {
             (
@@ -344,7 +320,7 @@ fn grow_connector(
     // One for all: a device whose DN moves between the challenge and its answer is known by it at the other connector too.
     plan.rng("nonces", 0).fill_bytes(&mut secret);
     let challenger = Challenger::new(plan.realm.clone(), secret, plan.algorithms.clone(), plan.nonce_lifetime);
-    let authenticator = Authenticator::new(plan.devices.clone(), challenger, plan.throttle, plan.require_auth);
+    let authenticator = Authenticator::new(directory.clone(), challenger, plan.throttle, plan.require_auth);
     let (ua_config, mut rng) = (
         UaConfig {
             shard: id.0,
@@ -358,8 +334,9 @@ fn grow_connector(
         let mut rng = rng.lock().unwrap_or_else(PoisonError::into_inner);
         old.successor(StdRng::from_rng(&mut *rng))
     };
-    let mut shard = Shard::new(id, ua, plan.pool.clone(), plan.unix_millis);
-    let legs = shard.recover(&records, plan.anchor, &plan.devices);
+    let settings = directory.live.settings();
+    let mut shard = Shard::new(id, ua, settings.pool.clone(), plan.unix_millis);
+    let legs = shard.recover(&records, plan.anchor, &settings.devices);
     for id in shard.end_early(&records) {
         journal.borrow_mut().remove(RecordKind::Early, &id);
     }
@@ -368,7 +345,6 @@ fn grow_connector(
         shard: Rc::new(RefCell::new(shard)),
         authenticator: Rc::new(RefCell::new(authenticator)),
         fresh_ua: Arc::new(fresh_ua),
-        devices: plan.devices.clone(),
         directory,
         network,
         resolve,
@@ -376,7 +352,6 @@ fn grow_connector(
         pass_through: plan.pass_through.clone(),
         media,
         capabilities: plan.capabilities.clone(),
-        conference_settings: plan.conference,
         journal,
         mirror,
         anchor: plan.anchor,

@@ -13,7 +13,8 @@ use crate::secret::Secret;
 pub struct Difference {
     /// Which one: `sip.t1_ms`, `dn[2].password`; where tables came or went, the list they stand in (`dn[]`).
     pub option: String,
-    /// When a change of it takes effect; of a list, the latest of its options.
+    /// When a change of it takes effect. That tables come or go does when a change of their first option does, which names them; but after a
+    /// restart where any of their options does.
     pub takes_effect: TakesEffect,
 }
 
@@ -60,14 +61,13 @@ fn difference(option: String, spec: &OptionSpec) -> Difference {
 }
 
 fn of_list(table: &TableSpec) -> Difference {
-    let at_once = table.options().all(|option| option.takes_effect == TakesEffect::Immediately);
+    let restart = table
+        .options()
+        .find(|option| option.takes_effect == TakesEffect::AfterRestart);
+    let first = restart.or_else(|| table.options().next());
     Difference {
         option: table.path.to_owned(),
-        takes_effect: if at_once {
-            TakesEffect::Immediately
-        } else {
-            TakesEffect::AfterRestart
-        },
+        takes_effect: first.map_or(TakesEffect::AfterRestart, |option| option.takes_effect),
     }
 }
 
@@ -131,9 +131,16 @@ mod tests {
         ];
         assert_eq!(changed(&base, &after), expected);
         let more = format!("{base}[[dn]]\ndn = \"sip:2@x\"\n");
-        assert_eq!(changed(&base, &more), [("dn[]".to_owned(), TakesEffect::AfterRestart)]);
+        assert_eq!(changed(&base, &more), [("dn[]".to_owned(), TakesEffect::Immediately)]);
         let none = domains.to_owned();
-        assert_eq!(changed(&base, &none), [("dn[]".to_owned(), TakesEffect::AfterRestart)]);
+        assert_eq!(changed(&base, &none), [("dn[]".to_owned(), TakesEffect::Immediately)]);
+        let rule = format!("{base}[[dial_rule]]\npattern = \"0.\"\nallow = false\n");
+        assert_eq!(changed(&base, &rule), [("dial_rule[]".to_owned(), TakesEffect::NextCall)]);
+        let listener = format!("{base}[[sip.listener]]\nbind = \"127.0.0.1:5070\"\n");
+        assert_eq!(
+            changed(&base, &listener),
+            [("sip.listener[]".to_owned(), TakesEffect::AfterRestart)]
+        );
     }
 
     #[test]
@@ -143,7 +150,7 @@ mod tests {
         let after = before.replace("secret-1", "secret-2");
         assert_eq!(
             changed(&before, &after),
-            [("dn[0].password".to_owned(), TakesEffect::AfterRestart)]
+            [("dn[0].password".to_owned(), TakesEffect::Immediately)]
         );
     }
 

@@ -52,8 +52,12 @@ pub enum Level {
 pub enum TakesEffect {
     /// At once.
     Immediately,
-    /// With the next call.
+    /// With the next call; in a call that is there, with its next step that asks for it.
     NextCall,
+    /// With the next conference that is made.
+    NextConference,
+    /// When somebody joins or leaves a call next, or wants to.
+    NextTopologyChange,
     /// When the link, the client or the device connects again.
     OnReconnection,
     /// When the server is started again.
@@ -156,6 +160,8 @@ impl fmt::Display for TakesEffect {
         f.pad(match self {
             Self::Immediately => "immediately",
             Self::NextCall => "next call",
+            Self::NextConference => "next conference",
+            Self::NextTopologyChange => "next topology change",
             Self::OnReconnection => "on reconnection",
             Self::AfterRestart => "after restart",
         })

@@ -16,6 +16,7 @@ use tandem_sip::identity::{Claims, Identity, Privacy, Trust};
 use tandem_sip::message::{HeaderName, Message, Uri};
 
 use crate::devices::{Devices, Trunk, contains};
+use crate::directory::Directory;
 use crate::metrics::Metrics;
 
 /// What becomes of a request.
@@ -50,7 +51,7 @@ pub type Admitted = Admission<Caller>;
 
 /// Checks requests against devices and trunks.
 pub struct Authenticator {
-    devices: Arc<Devices>,
+    directory: Arc<Directory>,
     challenger: Challenger,
     throttle: Throttle,
     require_auth: bool,
@@ -58,9 +59,9 @@ pub struct Authenticator {
 
 impl Authenticator {
     /// An authenticator with the given digest policy.
-    pub fn new(devices: Arc<Devices>, challenger: Challenger, throttle: ThrottleConfig, require_auth: bool) -> Self {
+    pub fn new(directory: Arc<Directory>, challenger: Challenger, throttle: ThrottleConfig, require_auth: bool) -> Self {
         Self {
-            devices,
+            directory,
             challenger,
             throttle: Throttle::new(throttle),
             require_auth,
@@ -72,9 +73,10 @@ impl Authenticator {
     pub fn caller(&mut self, now: Instant, request: &Message, source: IpAddr) -> Admitted {
         let Ok(from) = request.from() else { return refuse(400) };
         let Ok(uri) = Uri::parse(from.uri) else { return refuse(400) };
-        let dn = self.devices.dn_of(&uri);
-        let admitted = match self.devices.trunk_from(source) {
-            Some(trunk) if self.devices.device(&dn).is_none() => Admission::Admit(self.through(trunk, request, dn)),
+        let devices = self.directory.live.devices();
+        let dn = devices.dn_of(&uri);
+        let admitted = match devices.trunk_from(source) {
+            Some(trunk) if devices.device(&dn).is_none() => Admission::Admit(through(&devices, trunk, request, dn)),
             _ => self.calling_device(now, request, source, dn),
         };
         match admitted {
@@ -83,30 +85,13 @@ impl Authenticator {
         }
     }
 
-    fn through(&self, trunk: &Trunk, request: &Message, from: DnId) -> Caller {
-        let trust = trust(trunk);
-        let claims = Claims::of(request, trust);
-        let called = |identity: &Identity| Uri::parse(&identity.uri).ok().map(|uri| self.devices.dn_of(&uri));
-        let known = claims.caller();
-        let id = CallerId::Trunk {
-            trunk: trunk.dn.clone(),
-            number: known.and_then(called).unwrap_or(from),
-            name: known.and_then(|identity| identity.display.clone()),
-        };
-        Caller {
-            id,
-            presentation: presentation(claims.privacy, trust),
-            preferred: None,
-            privacy: claims.privacy,
-        }
-    }
-
     fn calling_device(&mut self, now: Instant, request: &Message, source: IpAddr, from: DnId) -> Admitted {
         let claims = Claims::of(request, Trust::Untrusted);
         let wish = claims.preferred.as_ref().and_then(|identity| Uri::parse(&identity.uri).ok());
-        let preferred = wish.map(|uri| self.devices.dn_of(&uri));
+        let devices = self.directory.live.devices();
+        let preferred = wish.map(|uri| devices.dn_of(&uri));
         let dn = if claims.from.as_ref().is_some_and(Identity::is_anonymous) {
-            self.behind_anonymous(request, preferred.as_ref()).unwrap_or(from)
+            behind_anonymous(&devices, request, preferred.as_ref()).unwrap_or(from)
         } else {
             from
         };
@@ -122,17 +107,10 @@ impl Authenticator {
         }
     }
 
-    /// The device of ours that calls without a name: the one that it prefers to be, or whose password it brings. It has yet to prove it.
-    fn behind_anonymous(&self, request: &Message, preferred: Option<&DnId>) -> Option<DnId> {
-        let user = request.header(HeaderName::Authorization).and_then(username_of);
-        let proving = user.and_then(|user| self.devices.dn_of_user(&user));
-        let mut known = [preferred.cloned(), proving].into_iter().flatten();
-        known.find(|dn| self.devices.device(dn).is_some())
-    }
-
     /// The device that registers, or sends any other request, as `dn`.
     pub fn device(&mut self, now: Instant, request: &Message, source: IpAddr, dn: DnId) -> Admission<DnId> {
-        let device = self.devices.device(&dn);
+        let devices = self.directory.live.devices();
+        let device = devices.device(&dn);
         if let Some(device) = device
             && (!self.require_auth || contains(&device.trusted_sources, source))
         {
@@ -158,7 +136,7 @@ impl Authenticator {
                 .filter(|_| user.eq_ignore_ascii_case(dn.user()))
                 .map(Secret::Password)
         };
-        let algorithms = self.devices.algorithms(&dn);
+        let algorithms = devices.algorithms(&dn);
         match self
             .challenger
             .verify_with(now, authorization, (method, uri), algorithms, lookup)
@@ -181,13 +159,42 @@ impl Authenticator {
 
     /// A DN that has algorithms of its own can be told by its challenge from one that is not there; that is their price.
     fn challenge<T>(&mut self, now: Instant, stale: bool, dn: &DnId) -> Admission<T> {
-        let values = self.challenger.challenge_with(now, stale, self.devices.algorithms(dn));
+        let values = self
+            .challenger
+            .challenge_with(now, stale, self.directory.live.devices().algorithms(dn));
         let headers = values
             .into_iter()
             .map(|value| ("WWW-Authenticate".into(), value.into()))
             .collect();
         Admission::Refuse { status: 401, headers }
     }
+}
+
+/// Who calls through a trunk.
+fn through(devices: &Devices, trunk: &Trunk, request: &Message, from: DnId) -> Caller {
+    let trust = trust(trunk);
+    let claims = Claims::of(request, trust);
+    let called = |identity: &Identity| Uri::parse(&identity.uri).ok().map(|uri| devices.dn_of(&uri));
+    let known = claims.caller();
+    let id = CallerId::Trunk {
+        trunk: trunk.dn.clone(),
+        number: known.and_then(called).unwrap_or(from),
+        name: known.and_then(|identity| identity.display.clone()),
+    };
+    Caller {
+        id,
+        presentation: presentation(claims.privacy, trust),
+        preferred: None,
+        privacy: claims.privacy,
+    }
+}
+
+/// The device of ours that calls without a name: the one that it prefers to be, or whose password it brings. It has yet to prove it.
+fn behind_anonymous(devices: &Devices, request: &Message, preferred: Option<&DnId>) -> Option<DnId> {
+    let user = request.header(HeaderName::Authorization).and_then(username_of);
+    let proving = user.and_then(|user| devices.dn_of_user(&user));
+    let mut known = [preferred.cloned(), proving].into_iter().flatten();
+    known.find(|dn| devices.device(dn).is_some())
 }
 
 /// The digest algorithms as the SIP layer names them.

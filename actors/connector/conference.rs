@@ -166,14 +166,13 @@ impl ConferenceActor {
     /// An actor that serves nobody yet.
     pub fn new(
         connector: ConnectorId,
-        settings: ConferenceSettings,
         media: Arc<dyn Media>,
         capabilities: Capabilities,
         directory: Arc<Directory>,
         journal: SharedJournal,
         parent: Addr<ConnectorActor>,
     ) -> Self {
-        let id = ConferenceId(0);
+        let (id, settings) = (ConferenceId(0), directory.live.settings().conference);
         Self {
             id,
             connector,
@@ -322,6 +321,7 @@ impl ConferenceActor {
 
     fn begin(&mut self, id: ConferenceId, anchored: bool, ctx: &mut Context<Self>) {
         self.id = id;
+        self.settings = self.directory.live.settings().conference;
         self.kept = Kept::new(self.journal.clone(), RecordKind::Conference, id.0);
         self.crash = Crash::default();
         let settings = ConferenceSettings {

@@ -22,6 +22,7 @@
 //! | `ConferenceDown` | supervision | ends what a crashed conference left behind |
 //! | `LegsKept` | conferences | ends what a conference that came back from a crash does not know |
 //! | `EndAll` | shutdown | ends every conference |
+//! | `SettingsChanged` | gateway | what is kept ready is as it is wanted now, and who is no device any more is registered no more |
 //! | `Drain` | gateway, connectors, registrars | the connector goes, comes back, or another one does; see `drain` |
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,7 +31,7 @@ use std::sync::Arc;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Supervised};
 use bytes::Bytes;
 use tandem_media::endpoint::Capabilities;
-use tandem_model::conference::{ConferenceInput, ConferenceSettings, OFFERED_LEG, OfferedCall};
+use tandem_model::conference::{ConferenceInput, OFFERED_LEG, OfferedCall};
 use tandem_model::leg::{LegCommand, LegEvent, ReferId};
 use tandem_model::link::{Cause, LinkNotification, LinkRequest, ReleasedBy};
 use tandem_model::{Anchor, ConferenceId, LegId, PartyId};
@@ -80,8 +81,6 @@ pub struct ConnectorParts {
     pub authenticator: Slot<Authenticator>,
     /// Makes an empty user agent that takes the place of this one, for an escalation.
     pub fresh_ua: Arc<dyn Fn(&UserAgent) -> UserAgent + Send + Sync>,
-    /// Devices and trunks.
-    pub devices: Arc<Devices>,
     /// Who is where.
     pub directory: Arc<Directory>,
     /// Where messages go.
@@ -96,8 +95,6 @@ pub struct ConnectorParts {
     pub capabilities: Capabilities,
     /// The shard's registrar.
     pub registrar: Addr<RegistrarActor>,
-    /// How conferences behave.
-    pub conference_settings: ConferenceSettings,
     /// What outlives the process.
     pub journal: SharedJournal,
     /// What the T-Server keeps a copy of, where that is in another process.
@@ -106,6 +103,13 @@ pub struct ConnectorParts {
     pub anchor: Anchor,
     /// The conferences of the process before, until they are brought back.
     pub recovered: Slot<Vec<Record>>,
+}
+
+impl ConnectorParts {
+    /// The devices and trunks that there are now.
+    pub(super) fn devices(&self) -> Arc<Devices> {
+        self.directory.live.devices()
+    }
 }
 
 /// The actor.
@@ -293,7 +297,7 @@ impl ConnectorActor {
                 return self.parts.shard.borrow_mut().ua.turn_away(now(), session, status, &headers);
             }
         };
-        let Some(dialled) = target::dialled(&self.parts.devices, &invite.request) else {
+        let Some(dialled) = target::dialled(&self.parts.devices(), &invite.request) else {
             return self.parts.shard.borrow_mut().ua.reject(now(), session, 416, &[]);
         };
         let replaces = match self.replaced(&invite.request) {
@@ -306,7 +310,7 @@ impl ConnectorActor {
         }
         let id = self.parts.shard.borrow_mut().new_conference_id();
         // Whose address is not to be seen sends its media to us, and we send it on (RFC 3323 s.4.2, "session").
-        let anchored = self.parts.devices.is_anchored(caller.id.dn()) || caller.presentation.hides_media();
+        let anchored = self.parts.devices().is_anchored(caller.id.dn()) || caller.presentation.hides_media();
         let actor = self.start_conference(id, anchored, ctx);
         let mut shard = self.parts.shard.borrow_mut();
         shard.limit_forwards(id, invite.request.max_forwards().ok().flatten());
@@ -353,7 +357,7 @@ impl ConnectorActor {
         let dn = request
             .to()
             .ok()
-            .and_then(|to| Uri::parse(to.uri).ok().map(|uri| self.parts.devices.dn_of(&uri)));
+            .and_then(|to| Uri::parse(to.uri).ok().map(|uri| self.parts.devices().dn_of(&uri)));
         let Some(dn) = dn else { return self.respond(id, 400, &[]) };
         let admission = self
             .parts
@@ -396,7 +400,7 @@ impl ConnectorActor {
             (Some(actor), _) => actor,
             // Only a conference that the T-Server side made can be new; one that a connector made has ended.
             (None, LinkRequest::MakeParty(make)) if id.maker() == ConferenceId::TSERVER => {
-                let anchored = self.parts.devices.is_anchored(make.target.dn()) || make.presentation.hides_media();
+                let anchored = self.parts.devices().is_anchored(make.target.dn()) || make.presentation.hides_media();
                 self.start_conference(id, anchored, ctx)
             }
             // What it would end has ended; say so again, for the one who asked may not know.
@@ -428,7 +432,7 @@ impl ConnectorActor {
                     request.show_endpoint(uri);
                 }
                 let locations = &self.parts.directory.locations;
-                let contacts = target::contacts(&self.parts.devices, locations, &request.target, &request.elsewhere);
+                let contacts = target::contacts(&self.parts.devices(), locations, &request.target, &request.elsewhere);
                 ConferenceInput::MakeParty { request, contacts }
             }
             LinkRequest::ReleaseParty { party, cause, .. } => ConferenceInput::ReleaseParty { party, cause },
@@ -480,7 +484,7 @@ impl ConnectorActor {
         for (leg, command) in commands {
             let mut shard = self.parts.shard.borrow_mut();
             let locations = &self.parts.directory.locations;
-            let failed = legs::carry_out(&mut shard, &self.parts.devices, locations, now(), conference, leg, command);
+            let failed = legs::carry_out(&mut shard, &self.parts.devices(), locations, now(), conference, leg, command);
             if let (Some(event), Some(actor)) = (failed, shard.owner(conference, leg)) {
                 // Unbounded post: one for each command of that actor.
                 actor.do_send(ConferenceMessage::Input(ConferenceInput::Leg { leg, event }));
@@ -651,6 +655,7 @@ impl Handler<ConnectorMessage> for ConnectorActor {
             ConnectorMessage::ConferenceDown { conference } => self.conference_down(conference, ctx),
             ConnectorMessage::LegsKept { conference, legs } => self.legs_kept(conference, &legs),
             ConnectorMessage::EndAll => self.end_all(),
+            ConnectorMessage::SettingsChanged => self.settings_changed(ctx),
             ConnectorMessage::Drain(message) => self.drain_message(message, ctx),
             #[cfg(feature = "fault-injection")]
             ConnectorMessage::Crash => panic!("injected into a connector"),

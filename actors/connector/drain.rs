@@ -114,7 +114,7 @@ impl ConnectorActor {
             return true;
         }
         let uri = invite.uri().and_then(|uri| Uri::parse(uri).ok());
-        let room = uri.and_then(|uri| self.parts.devices.room(&uri).cloned());
+        let room = uri.and_then(|uri| self.parts.devices().room(&uri).cloned());
         let roster = room.and_then(|dn| directory.rosters.of(&dn));
         roster.is_some_and(|roster| !roster.entries.is_empty())
     }
@@ -146,7 +146,7 @@ impl ConnectorActor {
             return Some(received);
         }
         let count = directory.connector_count();
-        let (key, room) = match place_of(&self.parts.devices, count, &received.message) {
+        let (key, room) = match place_of(&self.parts.devices(), count, &received.message) {
             Place::With { key, room } if count > 1 => (key, room),
             _ => return Some(received),
         };

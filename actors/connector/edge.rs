@@ -59,16 +59,17 @@ impl ConnectorActor {
             return Some(received);
         }
         let Received { flow, message } = received;
+        let devices = self.parts.devices();
         let mut shard = self.parts.shard.borrow_mut();
         let Shard { id, ua, memory, .. } = &mut *shard;
         // Asked about two things, one at a time.
         let ua = RefCell::new(ua);
         let mut here = Here {
-            devices: &self.parts.devices,
+            devices: &devices,
             available: directory.shards.state(*id).is_available(),
             memory,
             presence: &Registered {
-                devices: &self.parts.devices,
+                devices: &devices,
                 directory: &directory,
                 is_closed: &|flow| ua.borrow().is_closed(flow),
             },

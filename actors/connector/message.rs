@@ -97,6 +97,7 @@ pub enum ConnectorMessage {
         legs: Vec<LegId>,
     },
     EndAll,
+    SettingsChanged,
     Drain(DrainMessage),
     /// Panic, to test the supervision.
     #[cfg(feature = "fault-injection")]

@@ -241,7 +241,7 @@ impl ConnectorActor {
         }
         drop(journal);
         self.parts.directory.neighbours.restore(&records);
-        let legs = shard.recover(&records, self.parts.anchor, &self.parts.devices);
+        let legs = shard.recover(&records, self.parts.anchor, &self.parts.devices());
         let mut found = FoundLegs::new();
         for (conference, leg) in legs {
             found.entry(conference).or_default().push((leg, shard.id));

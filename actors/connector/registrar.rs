@@ -72,6 +72,8 @@ pub enum RegistrarMessage {
     KeepAgain,
     /// DNs may be another connector's now.
     HandOver,
+    /// DNs may be no devices any more: those are registered no more.
+    Dismiss,
     /// A DN is this connector's now; these are its bindings.
     TakeOver {
         /// Where they were.
@@ -258,6 +260,22 @@ impl RegistrarActor {
         }
     }
 
+    /// Who is no device any more is registered no more.
+    fn dismiss(&self) {
+        let devices = self.parts.directory.live.devices();
+        let mut machine = self.parts.machine.borrow_mut();
+        let mut gone: Vec<_> = machine
+            .aors()
+            .map(DnId::new)
+            .filter(|dn| devices.device(dn).is_none())
+            .collect();
+        gone.sort_unstable();
+        gone.retain(|dn| machine.take(dn.as_str()).is_some());
+        drop(machine);
+        self.keep();
+        self.publish(gone);
+    }
+
     fn take_over(&self, from: ConnectorId, dn: &DnId, bindings: Bindings) {
         self.parts.machine.borrow_mut().give(now(), dn.as_str(), bindings);
         self.keep();
@@ -416,6 +434,10 @@ impl Handler<RegistrarMessage> for RegistrarActor {
             }
             RegistrarMessage::KeepAgain => self.keep_again(),
             RegistrarMessage::HandOver => self.hand_over_all(),
+            RegistrarMessage::Dismiss => {
+                self.dismiss();
+                self.arm(ctx);
+            }
             RegistrarMessage::TakeOver { from, dn, bindings } => {
                 self.take_over(from, &dn, bindings);
                 self.arm(ctx);

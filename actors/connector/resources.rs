@@ -11,6 +11,7 @@ use tandem_model::{ConferenceId, ConnectorId, LegId};
 use super::conference::{self, ConferenceActor, ConferenceMessage};
 use super::connector_actor::{ConnectorActor, INTERNAL_ERROR};
 use super::message::ConnectorMessage;
+use super::registrar::RegistrarMessage;
 use super::shard::Ready;
 use crate::now;
 use crate::supervision::{DownReason, launch_transient};
@@ -73,7 +74,6 @@ impl ConnectorActor {
         let serves = Rc::new(Cell::new(None));
         let actor = ConferenceActor::new(
             self.parts.shard.borrow().id,
-            self.parts.conference_settings,
             self.parts.media.clone(),
             self.parts.capabilities.clone(),
             self.parts.directory.clone(),
@@ -114,6 +114,19 @@ impl ConnectorActor {
         }
         drop(shard);
         self.refill(ctx);
+    }
+
+    /// Keeps conferences ready as is wanted now, and has who is no device any more registered no more.
+    pub(super) fn settings_changed(&self, ctx: &mut Context<Self>) {
+        let settings = self.parts.directory.live.settings();
+        let given_up = self.parts.shard.borrow_mut().resources.change(settings.pool.clone());
+        for ready in given_up {
+            // Unbounded post: one for each actor.
+            ready.actor.do_send(ConferenceMessage::Stop);
+        }
+        self.refill(ctx);
+        // Unbounded post: one for each reading of the configuration.
+        self.parts.registrar.do_send(RegistrarMessage::Dismiss);
     }
 
     pub(super) fn legs_kept(&mut self, conference: ConferenceId, legs: &[LegId]) {

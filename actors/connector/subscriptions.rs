@@ -64,7 +64,7 @@ impl ConnectorActor {
 
     fn subscribed(&self, id: SubscriptionId, subscribe: &IncomingSubscribe) {
         let request = &subscribe.request;
-        let dn_of = |text: &str| Uri::parse(text).ok().map(|uri| self.parts.devices.dn_of(&uri));
+        let dn_of = |text: &str| Uri::parse(text).ok().map(|uri| self.parts.devices().dn_of(&uri));
         let from = request.from().ok().and_then(|from| dn_of(from.uri));
         let watched = request.uri().and_then(dn_of);
         let (Some(from), Some(watched)) = (from, watched) else {

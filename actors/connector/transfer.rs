@@ -55,7 +55,7 @@ impl ConnectorActor {
         let Some(dialog) = replaces else {
             let to = Uri::parse(&to)
                 .ok()
-                .and_then(|uri| target::dialled_uri(&self.parts.devices, &uri, &to))
+                .and_then(|uri| target::dialled_uri(&self.parts.devices(), &uri, &to))
                 .unwrap_or(to);
             let to = TransferTarget::Address { to, referred_by };
             // Unbounded posts: the user agent bounds the open transfers of a session.

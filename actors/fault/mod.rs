@@ -221,7 +221,7 @@ impl FaultControl {
 
     /// The first DN, by its name.
     pub fn first_dn(&self) -> Option<Target> {
-        self.0.dns().map(|(dn, _)| dn).min().cloned().map(Target::Dn)
+        self.0.configured_dns().into_iter().min().map(Target::Dn)
     }
 
     /// The client that has been connected for the longest time.

@@ -131,7 +131,7 @@ impl Gateway {
         }
         let count = self.directory.connector_count();
         let mut owned = HashMap::new();
-        for (dn, _) in self.directory.dns() {
+        for dn in self.directory.configured_dns() {
             *owned.entry(self.directory.shards.owner(dn.as_str(), count).0).or_default() += 1;
         }
         Some(owned)

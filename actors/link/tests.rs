@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::transport::{Stream, TlsFiles};
 use super::{Acceptor, Dialler, LinkServer, LinkServerParts, RemoteLink, RemoteLinkParts};
 use crate::directory::Directory;
+use crate::live::Settings;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -40,7 +41,7 @@ fn listens(acceptor: Acceptor) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     let parts = LinkServerParts {
         connector: ConnectorId(0),
-        directory: Directory::new(),
+        directory: Directory::new(Settings::default()),
         session: session(Role::Server, "connector"),
         listener: listener.into(),
         acceptor,
@@ -159,7 +160,7 @@ fn a_t_server_connects_again_and_offers_its_session() {
         let port = listener.local_addr().unwrap().port();
         let remote = RemoteLink::supervise(RemoteLinkParts {
             connector: ConnectorId(0),
-            directory: Directory::new(),
+            directory: Directory::new(Settings::default()),
             session: session(Role::Client, "tserver"),
             dialler: Dialler::tcp("127.0.0.1", port),
         });

@@ -46,7 +46,7 @@ impl Tree {
             connectors: u16::try_from(remotes.len()).unwrap_or(u16::MAX),
             ..plan
         };
-        let directory = Directory::new();
+        let directory = Directory::new(plan.settings.clone());
         let draining = Arc::new(AtomicBool::new(false));
         let arbiters = placement.arbiters(1);
         let place = arbiters.first().map(actix_rt::Arbiter::handle);
@@ -69,13 +69,11 @@ impl Tree {
         media: MediaStart,
         placement: Placement,
     ) -> std::io::Result<Self> {
-        let directory = Directory::new();
+        let directory = Directory::new(plan.settings.clone());
         let media = media(PortEvents::new(directory.clone()));
         let arbiters = placement.arbiters(1);
         let place = arbiters.first().map(actix_rt::Arbiter::handle);
-        for conference in plan.numbering.dns().filter(|config| config.room.is_some()) {
-            directory.rosters.add(conference.dn.clone());
-        }
+        directory.add_rosters();
         directory.number_connectors_from(side.id.0);
         let (grown_plan, of_connector, id) = (plan.clone(), directory.clone(), side.id);
         let grown = on(place.clone(), move || {
@@ -98,7 +96,7 @@ impl Tree {
     }
 
     fn of(plan: Plan, directory: Arc<Directory>, draining: Arc<AtomicBool>, arbiters: Vec<actix_rt::Arbiter>) -> Self {
-        let ingress = Ingress::new(directory.clone(), plan.devices.clone(), 1, plan.connector_mailbox);
+        let ingress = Ingress::new(directory.clone(), 1, plan.connector_mailbox);
         Self {
             gateway: Gateway::new(directory.clone(), draining),
             ingress: ingress.numbered_from(directory.first_connector()),

@@ -209,6 +209,8 @@ impl CallActor {
             self.machine.handle(CallInput::Spare(Box::new(spare)), now(), &mut self.out);
         }
         self.machine
+            .handle(CallInput::Numbering(self.switch.numbering()), now(), &mut self.out);
+        self.machine
             .handle(CallInput::Wishes(self.switch.wishes()), now(), &mut self.out);
         // A copy costs about a microsecond.
         self.crash.handling = Some((input.clone(), Box::new(self.machine.clone())));

@@ -29,6 +29,7 @@ use super::dn::DnMessage;
 use super::event_log::{EventLogMessage, Open};
 use super::switch::Switch;
 use crate::kind::ActorKind;
+use crate::live::KeyDigest;
 use crate::metrics::Metrics;
 use crate::supervision::ChildSpec;
 
@@ -38,8 +39,6 @@ pub(super) const SPEC: ChildSpec = ChildSpec::temporary(ActorKind::Client, 16);
 /// How clients behave.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
-    /// SHA-256 of each API key.
-    pub api_keys: Vec<[u8; 32]>,
     /// The most DNs that one client registers.
     pub max_dns: usize,
     /// The server's name, as EventServerInfo tells it.
@@ -48,13 +47,10 @@ pub struct ClientSettings {
     pub server_version: Arc<str>,
 }
 
-impl ClientSettings {
-    /// Whether a key opens the server. Hashes are compared, so the time taken says nothing about the key.
-    /// `keys` are those that came with a new reading of the configuration.
-    pub fn admits(&self, keys: Option<&[[u8; 32]]>, api_key: &str) -> bool {
-        let hash: [u8; 32] = Sha256::digest(api_key.as_bytes()).into();
-        keys.unwrap_or(&self.api_keys).contains(&hash)
-    }
+/// Whether a key opens the server. Hashes are compared, so the time taken says nothing about the key.
+fn admits(keys: &[KeyDigest], api_key: &str) -> bool {
+    let hash: KeyDigest = Sha256::digest(api_key.as_bytes()).into();
+    keys.contains(&hash)
 }
 
 /// What a client's socket tells.
@@ -163,8 +159,7 @@ impl ClientActor {
         if self.open {
             return Err(TError::new(TErrorCode::InSameState, "OpenServer: the server is open already"));
         }
-        let keys = self.switch.directory.live.api_keys();
-        if !self.settings.admits(keys.as_deref(), api_key) {
+        if !admits(&self.switch.directory.live.settings().api_keys, api_key) {
             tracing::warn!(client = %self.connection, "OpenServer with a key that is not known");
             return Err(TError::new(TErrorCode::InvalidAttribute, "apiKey: this key is not known"));
         }

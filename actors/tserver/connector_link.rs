@@ -9,6 +9,7 @@
 //! | [`LinkMessage`] | a request to the connector; where it cannot be taken, its call is told that the link is lost |
 //! | [`QueryConnectors`] | answers what is known of every connector |
 //! | [`Resume`] | brings back the calls of the process before; to one of the links |
+//! | [`Renumbered`] | the DNs are those of the new configuration; to one of the links |
 //! | [`Synchronise`] | asks for every conference that the connector should have; what it has besides is nobody's |
 //! | [`Notify`] | a notification: an offered call gets its actor, or goes to the call it joins; contacts go to the Dn, the rest to the call |
 
@@ -29,11 +30,13 @@ use crate::supervision::{ChildSpec, Escalation, escalate_if_due, supervise};
 mod copies;
 mod figures;
 mod remote;
+mod renumber;
 
 pub(crate) use copies::describe;
 pub use copies::{Copies, KeepCopies};
 pub use figures::{ConnectorFigures, QueryConnectors};
 use remote::RemoteState;
+pub use renumber::Renumbered;
 
 /// Bounded by what calls and conferences post; see there.
 const SPEC: ChildSpec = ChildSpec::permanent(ActorKind::ConnectorLink, 65_536);

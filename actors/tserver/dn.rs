@@ -10,6 +10,7 @@
 //! | `KeepAgain` | event log | the journal had lost its record |
 //! | `Review` | connector link | every device was heard of after a restart: the service state is told where it is not what it was |
 //! | `Link` | connector link | its connector can be reached, or cannot |
+//! | `Configured`, `Removed` | connector link | the configuration was read again: it is as that says, or is not in it any more |
 //! | `ClientGone` | event log | its registration ends |
 //! | `Restored` | event log | its registration goes on after a restart |
 //! | [`QueryDn`] | gateway | what `GET /v1/dns` shows |
@@ -51,6 +52,8 @@ pub enum DnMessage {
     Link {
         up: bool,
     },
+    Configured(Box<DnConfig>),
+    Removed,
     ClientGone(ClientId),
     /// The client was registered before the server restarted, and may resume.
     Restored(ClientId, RegisterMode, Wish),
@@ -106,7 +109,7 @@ impl DnParts {
 
 /// A DN without devices and clients.
 fn empty(config: &DnConfig, switch: &Switch) -> Dn {
-    let direct_calls = switch.numbering.direct_calls(&config.dn);
+    let direct_calls = switch.numbering().direct_calls(&config.dn);
     Dn::new(config.dn.clone(), config.kind, DnSettings::default()).with_direct_calls(direct_calls)
 }
 
@@ -114,8 +117,8 @@ fn empty(config: &DnConfig, switch: &Switch) -> Dn {
 pub struct DnActor {
     parts: DnParts,
     out: Vec<DnOutput>,
-    /// Whether it is in service, as it was counted.
-    counted: bool,
+    /// Whether it is in service, as it was counted; `None` where it is configured no more, and not counted.
+    counted: Option<bool>,
     /// Whose request is being handled; still there after a crash, when nobody has answered it.
     asked: Option<Requestor>,
     /// The next request is to crash the actor.
@@ -126,7 +129,7 @@ pub struct DnActor {
 impl DnActor {
     /// Starts it on the current arbiter.
     pub fn supervise(parts: DnParts) -> Addr<Self> {
-        let counted = parts.machine.borrow().facts().in_service;
+        let counted = Some(parts.machine.borrow().facts().in_service);
         Metrics::of_process().dn_changed(None, counted);
         supervise(
             SPEC,
@@ -169,9 +172,10 @@ impl DnActor {
     }
 
     fn count(&mut self) {
-        let in_service = self.parts.machine.borrow().facts().in_service;
-        Metrics::of_process().dn_changed(Some(self.counted), in_service);
-        self.counted = in_service;
+        let machine = self.parts.machine.borrow();
+        let counts = (!machine.is_removed()).then(|| machine.facts().in_service);
+        Metrics::of_process().dn_changed(self.counted, counts);
+        self.counted = counts;
     }
 
     fn request(&mut self, requestor: Requestor, request: Request) {
@@ -323,7 +327,11 @@ impl Escalation for DnActor {
         let (config, switch) = (&self.parts.config, &self.parts.switch);
         self.parts.machine.replace(empty(config, switch));
         switch.heed(&config.dn, InForce::default());
-        let contacts = self.parts.switch.directory.locations.bindings(&config.dn).len();
+        let is_removed = switch.numbering().dn(&config.dn).is_none();
+        let contacts = switch.directory.locations.bindings(&config.dn).len();
+        if is_removed {
+            self.apply(DnInput::Removed, None);
+        }
         self.apply(DnInput::Contacts(u32::try_from(contacts).unwrap_or(u32::MAX)), None);
     }
 }
@@ -345,6 +353,12 @@ impl Handler<DnMessage> for DnActor {
             }
             DnMessage::Review => self.apply(DnInput::Review, None),
             DnMessage::Link { up } => self.apply(DnInput::Link { up }, None),
+            DnMessage::Configured(config) => {
+                let (kind, direct_calls) = (config.kind, self.parts.switch.numbering().direct_calls(&config.dn));
+                self.parts.config = *config;
+                self.apply(DnInput::Configured { kind, direct_calls }, None);
+            }
+            DnMessage::Removed => self.apply(DnInput::Removed, None),
             DnMessage::ClientGone(client) => self.apply(DnInput::ClientGone(client), None),
             DnMessage::Restored(client, mode, wish) => self.apply(DnInput::Restored { client, mode, wish }, None),
             #[cfg(feature = "fault-injection")]

@@ -23,7 +23,9 @@ mod switch;
 pub use call::{CallActor, CallMessage, QueryCallSummary};
 pub use client::{ClientActor, ClientMessage, ClientSettings};
 pub(crate) use connector_link::describe;
-pub use connector_link::{ConnectorFigures, ConnectorLinkActor, Copies, LinkMessage, Notify, QueryConnectors, Resume};
+pub use connector_link::{
+    ConnectorFigures, ConnectorLinkActor, Copies, LinkMessage, Notify, QueryConnectors, Renumbered, Resume,
+};
 pub use dn::{DnActor, DnMessage, DnParts, DnSummary, QueryDn};
 pub use event_log::{
     ClientSink, EventLogActor, EventLogMessage, EventLogParts, EventLogStart, Ping, Publish, Unwatch, Watch, Watching,

@@ -106,6 +106,8 @@ impl RoomActor {
     fn apply(&mut self, input: RoomInput, ctx: &mut Context<Self>) {
         let _in_span = self.span.clone().entered();
         let mut out = Vec::new();
+        self.machine
+            .handle(RoomInput::Numbering(self.switch.numbering()), now(), &mut out);
         self.machine.handle(RoomInput::Wishes(self.switch.wishes()), now(), &mut out);
         self.machine.handle(input, now(), &mut out);
         self.carry_out(out, ctx);
@@ -229,14 +231,15 @@ impl Rooms {
             CallerId::Extension(dn) => dn,
             CallerId::Trunk { trunk, .. } => trunk,
         };
-        let Some((dn, settings)) = switch.numbering.room(&offered.dialled, Some(calling)) else {
+        let numbering = switch.numbering();
+        let Some((dn, settings)) = numbering.room(&offered.dialled, Some(calling)) else {
             return Some(offered);
         };
         let open = self.open.borrow().get(dn).cloned();
         let is_new = open.is_none();
         let (conn_id, room) = open.unwrap_or_else(|| {
             let ids = switch.spare(offered.conference);
-            let machine = Room::new(ids, dn.clone(), switch.numbering.clone(), settings.clone());
+            let machine = Room::new(ids, dn.clone(), numbering.clone(), settings.clone());
             self.start(switch, machine, Vec::new())
         });
         let owner = Owner {
@@ -256,13 +259,14 @@ impl Rooms {
     /// Brings back a room of the process before. Its audits are left to the links, each of which asks for all its conferences in one go.
     pub fn bring_back(&self, switch: &Rc<Switch>, record: &Record) -> Option<ConnId> {
         let kept: RoomRecord = journal::decode(record.kind, &record.value)?;
-        let config = switch.numbering.dns().find(|config| config.dn == *kept.machine.dn());
+        let numbering = switch.numbering();
+        let config = numbering.dn(kept.machine.dn());
         let Some(settings) = config.and_then(|config| config.room.clone()) else {
             tracing::warn!(dn = %kept.machine.dn(), "a conference of the process before is no conference DN any more; its callers are released");
             return None;
         };
         let mut out = Vec::new();
-        let machine = Room::restore(kept.machine, switch.numbering.clone(), settings, now(), &mut out);
+        let machine = Room::restore(kept.machine, numbering.clone(), settings, now(), &mut out);
         out.retain(|output| !matches!(output, RoomOutput::Link(LinkRequest::Audit { .. })));
         let (conn_id, room) = self.start(switch, machine, out);
         let mut owners = self.by_conference.borrow_mut();

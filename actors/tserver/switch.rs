@@ -16,7 +16,7 @@ use actix::Addr;
 use rand::Rng;
 use rand::rngs::StdRng;
 use tandem_model::anchor::unix_micros;
-use tandem_model::call::{Call, CallIds, CallInput, CallOutput, CallSettings, CallSnapshot, Wanted};
+use tandem_model::call::{Call, CallIds, CallInput, CallOutput, CallSnapshot, Wanted};
 use tandem_model::connector::ConnectorRequest;
 use tandem_model::dn::wish::{InForce, Wishes};
 use tandem_model::link::{Cause, LinkNotification, LinkRequest, PartyTarget, ReleasedBy};
@@ -79,16 +79,10 @@ impl CallNumbers {
 pub struct SwitchParts {
     /// Who is where.
     pub directory: Arc<Directory>,
-    /// Which numbers lead where.
-    pub numbering: Arc<Numbering>,
-    /// How calls behave.
-    pub settings: CallSettings,
     /// How many connectors there are.
     pub connectors: u16,
     /// The application pools of those that are in other processes, in the order of their ids.
     pub remote_pools: Vec<Arc<str>>,
-    /// The most live calls.
-    pub calls_max: usize,
     /// What calls are called.
     pub numbers: CallNumbers,
     /// Whether no call starts any more.
@@ -121,15 +115,11 @@ struct Owner {
 pub struct Switch {
     /// Who is where.
     pub directory: Arc<Directory>,
-    /// Which numbers lead where.
-    pub numbering: Arc<Numbering>,
     /// What outlives the process.
     pub journal: SharedJournal,
     /// How times are told there.
     pub anchor: Anchor,
-    settings: CallSettings,
     connectors: u16,
-    calls_max: usize,
     numbers: RefCell<CallNumbers>,
     groups: RefCell<HashMap<ConnId, Group>>,
     by_conference: RefCell<HashMap<ConferenceId, Owner>>,
@@ -160,10 +150,7 @@ impl Switch {
             anchor: parts.anchor,
             recovered: RefCell::new(recovered),
             directory: parts.directory,
-            numbering: parts.numbering,
-            settings: parts.settings,
             connectors: parts.connectors,
-            calls_max: parts.calls_max,
             numbers: RefCell::new(parts.numbers),
             groups: RefCell::default(),
             by_conference: RefCell::default(),
@@ -179,7 +166,7 @@ impl Switch {
     /// The connector that owns a DN.
     pub fn connector_of(&self, dn: &DnId) -> ConnectorId {
         if self.directory.has_remote_connectors() {
-            let (reach, pool) = (self.reach.borrow(), self.pool_of(dn));
+            let (reach, pool) = (self.reach.borrow(), &self.pool_of(dn));
             // One that cannot be reached says so to the call.
             if let Some(connector) = reach.connector_of(dn, pool).or_else(|| reach.expected(dn, pool)) {
                 return connector;
@@ -189,13 +176,13 @@ impl Switch {
     }
 
     /// The application pool whose connectors serve a DN.
-    fn pool_of(&self, dn: &DnId) -> &str {
-        self.numbering.pool_of(dn).map_or(DEFAULT_POOL, |pool| pool)
+    fn pool_of(&self, dn: &DnId) -> Arc<str> {
+        self.numbering().pool_of(dn).cloned().unwrap_or_else(|| DEFAULT_POOL.into())
     }
 
     /// Whether a connector of another process can be reached that serves a DN.
     pub fn is_served(&self, dn: &DnId) -> bool {
-        self.reach.borrow().connector_of(dn, self.pool_of(dn)).is_some()
+        self.reach.borrow().connector_of(dn, &self.pool_of(dn)).is_some()
     }
 
     /// The DNs of the application pool of a connector.
@@ -204,28 +191,21 @@ impl Switch {
         let Some(pool) = reach.pool_of(connector) else {
             return Vec::new();
         };
-        let names = self
-            .directory
-            .dns()
-            .map(|(dn, _)| dn)
-            .filter(|dn| self.pool_of(dn) == &**pool);
-        let mut dns: Vec<_> = names.cloned().collect();
+        let mut dns = self.directory.configured_dns();
+        dns.retain(|dn| self.pool_of(dn) == *pool);
         dns.sort_unstable();
         dns
     }
 
-    /// How a call that starts now behaves.
-    fn settings(&self) -> CallSettings {
-        CallSettings {
-            ring_timeout_ms: self.directory.live.ring_timeout_ms(self.settings.ring_timeout_ms),
-            ..self.settings
-        }
+    /// Which numbers lead where now.
+    pub fn numbering(&self) -> Arc<Numbering> {
+        self.directory.live.numbering()
     }
 
     /// Whether one more call may start.
     pub fn has_room(&self) -> bool {
         !self.is_draining()
-            && self.by_conference.borrow().len() + self.rooms.conference_count() < self.directory.live.max_calls(self.calls_max)
+            && self.by_conference.borrow().len() + self.rooms.conference_count() < self.directory.live.settings().max_calls
     }
 
     /// Whether no call starts any more.
@@ -296,7 +276,8 @@ impl Switch {
         };
         let ids = self.numbers.borrow_mut().next(conference);
         let (group, conference) = (ids.conn_id, ids.conference);
-        let machine = Call::new(ids, self.numbering.clone(), self.settings());
+        let settings = self.directory.live.settings();
+        let machine = Call::new(ids, settings.numbering.clone(), settings.call);
         let switch = self.clone();
         let actor = CallActor::new(machine, first, self.clone(), group);
         let addr = launch_transient(call::SPEC, actor, move |reason| switch.group_down(group, &reason));
@@ -506,7 +487,8 @@ impl Switch {
 
     /// A group of calls from what was kept of it.
     pub fn restored(&self, snapshot: CallSnapshot, out: &mut Vec<CallOutput>) -> Call {
-        Call::restore(snapshot, self.numbering.clone(), self.settings(), self.anchor, now(), out)
+        let settings = self.directory.live.settings();
+        Call::restore(snapshot, settings.numbering.clone(), settings.call, self.anchor, now(), out)
     }
 
     /// The conferences of a group, and which connectors have them.

@@ -86,7 +86,8 @@ impl Check<'_> {
         if self.config.link.is_empty() {
             for option in OF_CONNECTORS {
                 let text = format!(
-                    "`{option}` has no effect in pool `{pool}`: without any [[link]] all connectors are in one process and of the default pool"
+                    "`{option}` has no effect in pool `{pool}` under `tandem serve`, whose connectors are all of the default pool; it has one where a \
+                     [[link]] with `pool_name` = \"{pool}\" makes a connector a process of its own (`tandem connector`)"
                 );
                 self.warning_if_set(at, option, text);
             }

@@ -3,7 +3,7 @@
 use super::Fallback::{Absent, Required, Value};
 use super::Level::{ApiKey, App, ConferenceDn, DialPlan, DialRule, Dn, DnFolder, Link, Listener, Trunk};
 use super::OptionSpec;
-use super::TakesEffect::{AfterRestart, Immediately, NextCall};
+use super::TakesEffect::{AfterRestart, Immediately, NextCall, NextConference, NextTopologyChange};
 use super::kind::Kind::{self, Boolean, CidrBlock, DialPattern, Digits, DnTemplate, DnUri, File, HexDigest, Host};
 use super::kind::Kind::{DialPlanRule, HeaderLine, HeaderName, NumberedUri, Pin};
 use super::kind::Kind::{Integer, IpAddress, List, LogFilter, OneOf, Origin, PeerUri, Secret, SocketAddress, Text};
@@ -214,11 +214,11 @@ options! {
         "How long nothing may come from a device that is to send before that is counted in `tandem_rtp_stalls_total`. 0: it never is.";
     "media.locale" App, OneOf { values: &["us", "uk", "de", "fr"] }, Value("\"us\""), AfterRestart, "ITU-T E.180":
         "Whose ringback, busy and other tones are played.";
-    "media.music_directory" App, File, Absent, AfterRestart, "":
+    "media.music_directory" App, File, Absent, Immediately, "":
         "The directory with the music on hold; a relative path starts at the configuration file.";
-    "media.music" App, File, Absent, AfterRestart, "seed 002 line 2641":
+    "media.music" App, File, Absent, Immediately, "seed 002 line 2641":
         "The music on hold where nothing else is asked for, in `music_directory`. Without it those on hold hear a soft tone from time to \
-         time. (`music-on-hold-file-path` of the seed.)";
+         time. Who is on hold when it changes goes on hearing what began. (`music-on-hold-file-path` of the seed.)";
     "media.prompt_directory" App, File, Absent, AfterRestart, "":
         "The directory with the prompts; a relative path starts at the configuration file. A tone stands for a prompt that is not there.";
 
@@ -237,19 +237,19 @@ options! {
     "journal.fold_interval_ms" App, integer(100, 600_000), Value("10000"), AfterRestart, "":
         "How often closed segments are folded into the database, in milliseconds. A call that begins and ends within it never gets there.";
 
-    "conference.max_parties" App, integer(2, 10_000), Value("100"), AfterRestart, "": "The most parties of one conference.";
-    "conference.pool_size" App, integer(0, 6_000), Value("0"), AfterRestart, "seed 002 line 1299":
+    "conference.max_parties" App, integer(2, 10_000), Value("100"), NextConference, "": "The most parties of one conference.";
+    "conference.pool_size" App, integer(0, 6_000), Value("0"), Immediately, "seed 002 line 1299":
         "How many conferences each connector keeps made in advance: 1.2 times the most calls at a time, divided by the connectors that are \
          always there. (`conference-pool-size` of the seed.)";
-    "conference.caching_enabled" App, Boolean, Value("true"), AfterRestart, "seed 002 line 846":
+    "conference.caching_enabled" App, Boolean, Value("true"), Immediately, "seed 002 line 846":
         "Whether a conference that has ended is used again, whether it was made in advance or for a call. (`caching-enabled` of the seed.)";
-    "conference.reuse_avcall" App, integer(0, 1_000_000), Value("0"), AfterRestart, "seed 002 line 1305":
+    "conference.reuse_avcall" App, integer(0, 1_000_000), Value("0"), Immediately, "seed 002 line 1305":
         "How many times a conference is used again before it is given up; 0: as often as it is wanted. (`reuse-avcall` of the seed.)";
-    "conference.uri_pattern" App, NumberedUri, Absent, AfterRestart, "seed 002 line 1089":
+    "conference.uri_pattern" App, NumberedUri, Absent, NextConference, "seed 002 line 1089":
         "The names of the conference endpoints: `{DD}` is each number from 1 to `count`, filled up with zeros. The conferences of a connector are \
          spread over them (`/v1/connectors`). The one that serves a call is the caller identity of its back-to-back calls without a `cpn`.";
-    "conference.count" App, integer(0, 999_999), Value("0"), AfterRestart, "seed 002 line 1089": "How many conference endpoints there are.";
-    "conference.lobby_bypass_enabled" App, Boolean, Value("true"), AfterRestart, "seed 002 line 2203":
+    "conference.count" App, integer(0, 999_999), Value("0"), NextConference, "seed 002 line 1089": "How many conference endpoints there are.";
+    "conference.lobby_bypass_enabled" App, Boolean, Value("true"), NextConference, "seed 002 line 2203":
         "Whether those who dial into a conference are admitted at once; else they wait in a lobby. (`lobby-bypass-enabled` of the seed.)";
 
     "link[].name" Link, Text { min: 1, max: 64 }, Required, AfterRestart, "seed 002 line 905":
@@ -283,141 +283,145 @@ options! {
         "The authorities that the other end's certificate must come from, PEM. A T-Server needs it. A connector that has it refuses a T-Server \
          without a certificate of theirs.";
 
-    "calls.calling_method_dialplan" App, DnUri, Absent, AfterRestart, "seed 002 line 1953":
+    "calls.calling_method_dialplan" App, DnUri, Absent, NextCall, "seed 002 line 1953":
         "The dial plan in force: the `dn` of a `[[dial_plan]]`. (`calling-method-dialplan` of the seed.)";
-    "calls.cpn" App, DnUri, Absent, AfterRestart, "seed 002 line 1953":
+    "calls.cpn" App, DnUri, Absent, NextCall, "seed 002 line 1953":
         "The caller identity that the destination of a back-to-back call is shown. The dial plan's comes first, and `CPNDigits` of the request before it. \
          Without any it is the conference endpoint (`uri_pattern` of `[conference]`), or where there is none whoever calls.";
-    "calls.allow_pass_through_calls" App, PASS_THROUGH, Value("\"all\""), AfterRestart, "seed 002 line 2412":
+    "calls.allow_pass_through_calls" App, PASS_THROUGH, Value("\"all\""), NextTopologyChange, "seed 002 line 2412":
         "Whether a call may go on when none of its parties is a DN of ours: always; never (it is released, and a request that would make \
          one is refused); or where a party is at another T-Server. (`allow-pass-through-calls` of the seed.)";
-    "calls.handle_direct_calls" App, HANDLE_DIRECT, Value("\"true\""), AfterRestart, "seed 002 line 2396":
-        "Whether calls that a DN's own client makes or gets are handled: always, never, or while an agent is logged in there. \
+    "calls.handle_direct_calls" App, HANDLE_DIRECT, Value("\"true\""), NextCall, "seed 002 line 2396":
+        "Whether calls that a DN's own client makes or gets are handled: always, never, or while an agent is logged in there. A call keeps \
+         what held when it began. \
          (`handle-direct-calls` of the seed.)";
-    "calls.handle_direct_calls_media" App, list(&DIRECT_MEDIA, 1, 3), Value("[\"all\"]"), AfterRestart, "seed 002 line 2377":
+    "calls.handle_direct_calls_media" App, list(&DIRECT_MEDIA, 1, 3), Value("[\"all\"]"), NextCall, "seed 002 line 2377":
         "Which media of such calls are handled. (`handle-direct-calls-media` of the seed.)";
 
-    "dn_folder[].name" DnFolder, Text { min: 1, max: 256 }, Required, AfterRestart, "seed 002 line 2765":
+    "dn_folder[].name" DnFolder, Text { min: 1, max: 256 }, Required, NextCall, "seed 002 line 2765":
         "Its name. One that is in another begins with the name of that and `/` (`Pool11/Env11`).";
-    "dn_folder[].pool_name" DnFolder, Text { min: 0, max: 64 }, Absent, AfterRestart, "seed 002 line 2767":
+    "dn_folder[].pool_name" DnFolder, Text { min: 0, max: 64 }, Absent, NextCall, "seed 002 line 2767":
         "The pool of the DNs in it and below. Without it, when empty and with `default`: the default pool. A pool other than that has one folder; \
          below the first level there is none. (`pool-name` of the seed.)";
-    "dn_folder[].max_calls" DnFolder, integer(1, 1_000_000), Absent, AfterRestart, "seed 002 line 2135":
+    "dn_folder[].max_calls" DnFolder, integer(1, 1_000_000), Absent, Immediately, "seed 002 line 2135":
         "The most calls at a time that are expected in the pool, for `tandem config check`. Without it, its part of `max_calls` of `[sizing]`, by \
          its part of the DNs.";
-    "dn_folder[].allow_pass_through_calls" DnFolder, PASS_THROUGH, Absent, AfterRestart, "seed 002 line 2778":
+    "dn_folder[].allow_pass_through_calls" DnFolder, PASS_THROUGH, Absent, NextTopologyChange, "seed 002 line 2778":
         "As in `[calls]`, for calls that a DN of this pool leaves. One of the DN's own comes first.";
-    "dn_folder[].calling_method_dialplan" DnFolder, DnUri, Absent, AfterRestart, "seed 002 line 2780":
+    "dn_folder[].calling_method_dialplan" DnFolder, DnUri, Absent, NextCall, "seed 002 line 2780":
         "As in `[calls]`, for what the DNs of this pool call.";
-    "dn_folder[].cpn" DnFolder, DnUri, Absent, AfterRestart, "seed 002 line 2781": "As in `[calls]`, for what the DNs of this pool call.";
-    "dn_folder[].music" DnFolder, File, Absent, AfterRestart, "seed 002 line 2786 (musicOnHoldFilePath)":
+    "dn_folder[].cpn" DnFolder, DnUri, Absent, NextCall, "seed 002 line 2781": "As in `[calls]`, for what the DNs of this pool call.";
+    "dn_folder[].music" DnFolder, File, Absent, Immediately, "seed 002 line 2786 (musicOnHoldFilePath)":
         "As in `[media]`, at the connectors of this pool.";
-    "dn_folder[].conference_pool_size" DnFolder, integer(0, 6_000), Absent, AfterRestart, "seed 002 line 2789":
+    "dn_folder[].conference_pool_size" DnFolder, integer(0, 6_000), Absent, Immediately, "seed 002 line 2789":
         "As `pool_size` of `[conference]`, for each connector of this pool. (`conference-pool-size` of the seed.)";
-    "dn_folder[].caching_enabled" DnFolder, Boolean, Absent, AfterRestart, "seed 002 line 2788": "As in `[conference]`, at the connectors of this pool.";
-    "dn_folder[].reuse_avcall" DnFolder, integer(0, 1_000_000), Absent, AfterRestart, "seed 002 line 2790":
+    "dn_folder[].caching_enabled" DnFolder, Boolean, Absent, Immediately, "seed 002 line 2788": "As in `[conference]`, at the connectors of this pool.";
+    "dn_folder[].reuse_avcall" DnFolder, integer(0, 1_000_000), Absent, Immediately, "seed 002 line 2790":
         "As in `[conference]`, at the connectors of this pool.";
-    "dn_folder[].uri_pattern" DnFolder, NumberedUri, Absent, AfterRestart, "seed 002 line 2806":
+    "dn_folder[].uri_pattern" DnFolder, NumberedUri, Absent, NextConference, "seed 002 line 2806":
         "As in `[conference]`, at the connectors of this pool.";
-    "dn_folder[].count" DnFolder, integer(0, 999_999), Absent, AfterRestart, "seed 002 line 2806":
+    "dn_folder[].count" DnFolder, integer(0, 999_999), Absent, NextConference, "seed 002 line 2806":
         "As in `[conference]`, at the connectors of this pool.";
-    "dn_folder[].lobby_bypass_enabled" DnFolder, Boolean, Absent, AfterRestart, "seed 002 line 2806":
+    "dn_folder[].lobby_bypass_enabled" DnFolder, Boolean, Absent, NextConference, "seed 002 line 2806":
         "As in `[conference]`, for the conference DNs of this pool.";
 
-    "dn[].dn" Dn, DnUri, Required, AfterRestart, "": "The SIP URI that names it, without parameters (`sip:alice@tandem.local`). Case does not matter.";
-    "dn[].type" Dn, OneOf { values: &["extension"] }, Value("\"extension\""), AfterRestart, "seed 002 line 611": "What kind of DN it is.";
-    "dn[].number" Dn, Digits { min: 1 }, Absent, AfterRestart, "": "A number that reaches it too. The user part of `dn` does so always.";
-    "dn[].display_name" Dn, Text { min: 1, max: 128 }, Absent, AfterRestart, "RFC 3261 s.20.10": "The name shown to those it calls.";
-    "dn[].password" Dn, Secret { min: 1, max: 256 }, Absent, AfterRestart, "RFC 3261 s.22":
-        "The digest password. A DN without one registers from its `trusted_sources` only.";
-    "dn[].password_file" Dn, File, Absent, AfterRestart, "":
+    "dn[].dn" Dn, DnUri, Required, Immediately, "":
+        "The SIP URI that names it, without parameters (`sip:alice@tandem.local`). Case does not matter. A DN that is new can be registered at \
+         once; one that is gone is out of service, and the calls that it has go on until they end.";
+    "dn[].type" Dn, OneOf { values: &["extension"] }, Value("\"extension\""), NextCall, "seed 002 line 611": "What kind of DN it is.";
+    "dn[].number" Dn, Digits { min: 1 }, Absent, NextCall, "": "A number that reaches it too. The user part of `dn` does so always.";
+    "dn[].display_name" Dn, Text { min: 1, max: 128 }, Absent, NextCall, "RFC 3261 s.20.10": "The name shown to those it calls.";
+    "dn[].password" Dn, Secret { min: 1, max: 256 }, Absent, Immediately, "RFC 3261 s.22":
+        "The digest password. A DN without one registers from its `trusted_sources` only. A device that is registered when it changes stays so until \
+         it has to register again.";
+    "dn[].password_file" Dn, File, Absent, Immediately, "":
         "A file with the password in its first line; a relative path starts at the configuration file.";
-    "dn[].auto_answer" Dn, Boolean, Value("false"), AfterRestart, "RFC 5373, RFC 3261 s.20.9":
+    "dn[].auto_answer" Dn, Boolean, Value("false"), NextCall, "RFC 5373, RFC 3261 s.20.9":
         "Whether the device is asked to answer by itself (Call-Info `answer-after=0`, Alert-Info) when a MakeCall calls it first.";
-    "dn[].trusted_sources" Dn, list(&CidrBlock, 0, 64), Value("[]"), AfterRestart, "": "Networks from which this DN needs no digest (`10.1.0.0/16`).";
-    "dn[].media" Dn, MEDIA_MODE, Absent, AfterRestart, "": "Where its audio goes. Without it, as in `[media]`.";
-    "dn[].digest_algorithms" Dn, list(&DIGEST, 1, 2), Absent, AfterRestart, "RFC 8760 s.2.2":
+    "dn[].trusted_sources" Dn, list(&CidrBlock, 0, 64), Value("[]"), Immediately, "": "Networks from which this DN needs no digest (`10.1.0.0/16`).";
+    "dn[].media" Dn, MEDIA_MODE, Absent, NextCall, "": "Where its audio goes. Without it, as in `[media]`.";
+    "dn[].digest_algorithms" Dn, list(&DIGEST, 1, 2), Absent, Immediately, "RFC 8760 s.2.2":
         "The digest algorithms of its challenges, for a device that knows one only. Without it, those of `[sip]`.";
-    "dn[].handle_direct_calls" Dn, HANDLE_DIRECT, Absent, AfterRestart, "seed 002 line 2396": "As in `[calls]`, for this DN.";
-    "dn[].handle_direct_calls_media" Dn, list(&DIRECT_MEDIA, 1, 3), Absent, AfterRestart, "seed 002 line 2377": "As in `[calls]`, for this DN.";
-    "dn[].allow_pass_through_calls" Dn, PASS_THROUGH, Absent, AfterRestart, "seed 002 line 2435": "As in `[calls]`, for this DN.";
-    "dn[].folder" Dn, Text { min: 1, max: 256 }, Absent, AfterRestart, "seed 002 line 2767":
+    "dn[].handle_direct_calls" Dn, HANDLE_DIRECT, Absent, NextCall, "seed 002 line 2396": "As in `[calls]`, for this DN.";
+    "dn[].handle_direct_calls_media" Dn, list(&DIRECT_MEDIA, 1, 3), Absent, NextCall, "seed 002 line 2377": "As in `[calls]`, for this DN.";
+    "dn[].allow_pass_through_calls" Dn, PASS_THROUGH, Absent, NextTopologyChange, "seed 002 line 2435": "As in `[calls]`, for this DN.";
+    "dn[].folder" Dn, Text { min: 1, max: 256 }, Absent, NextCall, "seed 002 line 2767":
         "The folder it is in, a `[[dn_folder]]` or below one. Without it, it belongs to the default pool.";
 
-    "dn_range[].dn" Dn, DnTemplate, Required, AfterRestart, "": "The SIP URI, with `{n}` once in its user part (`sip:{n}@tandem.local`).";
-    "dn_range[].first" Dn, integer(0, 999_999_999_999), Required, AfterRestart, "": "The first number.";
-    "dn_range[].last" Dn, integer(0, 999_999_999_999), Required, AfterRestart, "": "The last number, included. A range has 100,000 DNs at most.";
-    "dn_range[].password" Dn, Secret { min: 1, max: 256 }, Absent, AfterRestart, "RFC 3261 s.22": "The digest password; may contain `{n}`.";
-    "dn_range[].auto_answer" Dn, Boolean, Value("false"), AfterRestart, "RFC 5373, RFC 3261 s.20.9": "As `auto_answer` of `[[dn]]`.";
-    "dn_range[].trusted_sources" Dn, list(&CidrBlock, 0, 64), Value("[]"), AfterRestart, "": "As `trusted_sources` of `[[dn]]`.";
-    "dn_range[].media" Dn, MEDIA_MODE, Absent, AfterRestart, "": "Where its audio goes. Without it, as in `[media]`.";
-    "dn_range[].digest_algorithms" Dn, list(&DIGEST, 1, 2), Absent, AfterRestart, "RFC 8760 s.2.2":
+    "dn_range[].dn" Dn, DnTemplate, Required, Immediately, "": "The SIP URI, with `{n}` once in its user part (`sip:{n}@tandem.local`).";
+    "dn_range[].first" Dn, integer(0, 999_999_999_999), Required, Immediately, "": "The first number.";
+    "dn_range[].last" Dn, integer(0, 999_999_999_999), Required, Immediately, "": "The last number, included. A range has 100,000 DNs at most.";
+    "dn_range[].password" Dn, Secret { min: 1, max: 256 }, Absent, Immediately, "RFC 3261 s.22": "The digest password; may contain `{n}`.";
+    "dn_range[].auto_answer" Dn, Boolean, Value("false"), NextCall, "RFC 5373, RFC 3261 s.20.9": "As `auto_answer` of `[[dn]]`.";
+    "dn_range[].trusted_sources" Dn, list(&CidrBlock, 0, 64), Value("[]"), Immediately, "": "As `trusted_sources` of `[[dn]]`.";
+    "dn_range[].media" Dn, MEDIA_MODE, Absent, NextCall, "": "Where its audio goes. Without it, as in `[media]`.";
+    "dn_range[].digest_algorithms" Dn, list(&DIGEST, 1, 2), Absent, Immediately, "RFC 8760 s.2.2":
         "The digest algorithms of its challenges, for a device that knows one only. Without it, those of `[sip]`.";
-    "dn_range[].handle_direct_calls" Dn, HANDLE_DIRECT, Absent, AfterRestart, "seed 002 line 2396": "As in `[calls]`, for this DN.";
-    "dn_range[].handle_direct_calls_media" Dn, list(&DIRECT_MEDIA, 1, 3), Absent, AfterRestart, "seed 002 line 2377": "As in `[calls]`, for this DN.";
-    "dn_range[].allow_pass_through_calls" Dn, PASS_THROUGH, Absent, AfterRestart, "seed 002 line 2435": "As in `[calls]`, for this DN.";
-    "dn_range[].folder" Dn, Text { min: 1, max: 256 }, Absent, AfterRestart, "seed 002 line 2767":
+    "dn_range[].handle_direct_calls" Dn, HANDLE_DIRECT, Absent, NextCall, "seed 002 line 2396": "As in `[calls]`, for this DN.";
+    "dn_range[].handle_direct_calls_media" Dn, list(&DIRECT_MEDIA, 1, 3), Absent, NextCall, "seed 002 line 2377": "As in `[calls]`, for this DN.";
+    "dn_range[].allow_pass_through_calls" Dn, PASS_THROUGH, Absent, NextTopologyChange, "seed 002 line 2435": "As in `[calls]`, for this DN.";
+    "dn_range[].folder" Dn, Text { min: 1, max: 256 }, Absent, NextCall, "seed 002 line 2767":
         "The folder they are in, a `[[dn_folder]]` or below one. Without it, they belong to the default pool.";
 
-    "trunk[].dn" Trunk, DnUri, Required, AfterRestart, "": "The SIP URI that names the Trunk DN (`sip:trunk-a@tandem.local`).";
-    "trunk[].address" Trunk, PeerUri, Required, AfterRestart, "RFC 3263":
+    "trunk[].dn" Trunk, DnUri, Required, Immediately, "": "The SIP URI that names the Trunk DN (`sip:trunk-a@tandem.local`).";
+    "trunk[].address" Trunk, PeerUri, Required, NextCall, "RFC 3263":
         "Where its calls go: a SIP URI without a user part, by address or by name, with `;transport=` where it matters \
          (`sip:127.0.0.1:5090;transport=udp`). A name without a port is looked up with NAPTR and SRV.";
-    "trunk[].trusted_sources" Trunk, list(&CidrBlock, 0, 64), Value("[]"), AfterRestart, "":
+    "trunk[].trusted_sources" Trunk, list(&CidrBlock, 0, 64), Value("[]"), NextCall, "":
         "The networks its calls come from; they are not challenged. None: the trunk carries outgoing calls only.";
-    "trunk[].trusted_identity" Trunk, Boolean, Value("true"), AfterRestart, "RFC 3325 s.2.3":
+    "trunk[].trusted_identity" Trunk, Boolean, Value("true"), NextCall, "RFC 3325 s.2.3":
         "Whether it is of our trust domain: who calls is taken from its P-Asserted-Identity (or Remote-Party-ID), and it is told who calls in \
          P-Asserted-Identity, with the caller's Privacy. Towards one that is not, a caller that asks for privacy is anonymous, and what it says \
          of a caller stands in From alone.";
-    "trunk[].username" Trunk, Text { min: 1, max: 128 }, Absent, AfterRestart, "RFC 3261 s.22.2": "The user name for its challenges.";
-    "trunk[].password" Trunk, Secret { min: 1, max: 256 }, Absent, AfterRestart, "RFC 3261 s.22.2": "The password for its challenges.";
-    "trunk[].password_file" Trunk, File, Absent, AfterRestart, "":
+    "trunk[].username" Trunk, Text { min: 1, max: 128 }, Absent, NextCall, "RFC 3261 s.22.2": "The user name for its challenges.";
+    "trunk[].password" Trunk, Secret { min: 1, max: 256 }, Absent, NextCall, "RFC 3261 s.22.2": "The password for its challenges.";
+    "trunk[].password_file" Trunk, File, Absent, NextCall, "":
         "A file with the password in its first line; a relative path starts at the configuration file.";
-    "trunk[].realm" Trunk, Text { min: 1, max: 128 }, Absent, AfterRestart, "RFC 3261 s.22.2": "The realm the credentials are for. Without it, any.";
-    "trunk[].media" Trunk, MEDIA_MODE, Absent, AfterRestart, "": "Where the audio of its calls goes. Without it, as in `[media]`.";
-    "trunk[].headers" Trunk, list(&HeaderLine, 0, 32), Value("[]"), AfterRestart, "seed 004 line 17":
+    "trunk[].realm" Trunk, Text { min: 1, max: 128 }, Absent, NextCall, "RFC 3261 s.22.2": "The realm the credentials are for. Without it, any.";
+    "trunk[].media" Trunk, MEDIA_MODE, Absent, NextCall, "": "Where the audio of its calls goes. Without it, as in `[media]`.";
+    "trunk[].headers" Trunk, list(&HeaderLine, 0, 32), Value("[]"), NextCall, "seed 004 line 17":
         "Headers that stand in every INVITE sent to it (`X-Tenant: 7`).";
-    "trunk[].folder" Trunk, Text { min: 1, max: 256 }, Absent, AfterRestart, "seed 002 line 2767":
+    "trunk[].folder" Trunk, Text { min: 1, max: 256 }, Absent, NextCall, "seed 002 line 2767":
         "The folder it is in, a `[[dn_folder]]` or below one. Without it, it belongs to the default pool.";
 
-    "dial_rule[].pattern" DialRule, DialPattern, Required, AfterRestart, "":
+    "dial_rule[].pattern" DialRule, DialPattern, Required, NextCall, "":
         "The numbers it is for: digits, `+`, `*`, `#` for themselves, `X` any digit, `Z` 1 to 9, `N` 2 to 9, `.` at the end any rest. With \
          `@host` it is for addresses at that foreign host (`.@pbx.example.com`; `.@*.example.com` for every host below it).";
-    "dial_rule[].strip" DialRule, integer(0, 64), Value("0"), AfterRestart, "": "How many digits are taken off the front.";
-    "dial_rule[].prepend" DialRule, Digits { min: 0 }, Value("\"\""), AfterRestart, "": "What is put before the rest.";
-    "dial_rule[].trunk" DialRule, DnUri, Absent, AfterRestart, "": "The DN of the trunk that carries the call. Needed unless `allow` is false.";
-    "dial_rule[].allow" DialRule, Boolean, Value("true"), AfterRestart, "": "`false` refuses the call.";
-    "dial_rule[].from_trunk" DialRule, Boolean, Value("false"), AfterRestart, "":
+    "dial_rule[].strip" DialRule, integer(0, 64), Value("0"), NextCall, "": "How many digits are taken off the front.";
+    "dial_rule[].prepend" DialRule, Digits { min: 0 }, Value("\"\""), NextCall, "": "What is put before the rest.";
+    "dial_rule[].trunk" DialRule, DnUri, Absent, NextCall, "": "The DN of the trunk that carries the call. Needed unless `allow` is false.";
+    "dial_rule[].allow" DialRule, Boolean, Value("true"), NextCall, "": "`false` refuses the call.";
+    "dial_rule[].from_trunk" DialRule, Boolean, Value("false"), NextCall, "":
         "Whether calls that come in over a trunk may use it too. Off, so that nobody calls through Tandem at the owner's cost.";
 
-    "conference_dn[].dn" ConferenceDn, DnUri, Required, AfterRestart, "": "The SIP URI that names it (`sip:meeting@tandem.local`).";
-    "conference_dn[].number" ConferenceDn, Digits { min: 1 }, Absent, AfterRestart, "": "A number that reaches it too. The user part of `dn` does so always.";
-    "conference_dn[].display_name" ConferenceDn, Text { min: 1, max: 128 }, Absent, AfterRestart, "RFC 4575 s.5.3": "The name shown.";
-    "conference_dn[].pin" ConferenceDn, Pin, Absent, AfterRestart, "":
+    "conference_dn[].dn" ConferenceDn, DnUri, Required, Immediately, "": "The SIP URI that names it (`sip:meeting@tandem.local`).";
+    "conference_dn[].number" ConferenceDn, Digits { min: 1 }, Absent, NextCall, "": "A number that reaches it too. The user part of `dn` does so always.";
+    "conference_dn[].display_name" ConferenceDn, Text { min: 1, max: 128 }, Absent, NextCall, "RFC 4575 s.5.3": "The name shown.";
+    "conference_dn[].pin" ConferenceDn, Pin, Absent, NextConference, "":
         "The digits that let a joiner in, ended with `#`. Without any PIN, all are let in.";
-    "conference_dn[].pin_file" ConferenceDn, File, Absent, AfterRestart, "":
+    "conference_dn[].pin_file" ConferenceDn, File, Absent, NextConference, "":
         "A file with the PIN in its first line; a relative path starts at the configuration file.";
-    "conference_dn[].moderator_pin" ConferenceDn, Pin, Absent, AfterRestart, "": "The digits that let a joiner in as moderator.";
-    "conference_dn[].moderator_pin_file" ConferenceDn, File, Absent, AfterRestart, "":
+    "conference_dn[].moderator_pin" ConferenceDn, Pin, Absent, NextConference, "": "The digits that let a joiner in as moderator.";
+    "conference_dn[].moderator_pin_file" ConferenceDn, File, Absent, NextConference, "":
         "A file with the moderator's PIN in its first line; a relative path starts at the configuration file.";
-    "conference_dn[].max_parties" ConferenceDn, integer(2, 10_000), Absent, AfterRestart, "":
+    "conference_dn[].max_parties" ConferenceDn, integer(2, 10_000), Absent, NextConference, "":
         "The most parties, those who have not given their PIN yet included. Without it, as in `[conference]`.";
-    "conference_dn[].announce" ConferenceDn, OneOf { values: &["tone", "none"] }, Value("\"tone\""), AfterRestart, "":
+    "conference_dn[].announce" ConferenceDn, OneOf { values: &["tone", "none"] }, Value("\"tone\""), NextConference, "":
         "How those in the conference learn that somebody comes or goes.";
-    "conference_dn[].lobby" ConferenceDn, Boolean, Absent, AfterRestart, "seed 002 line 2203":
+    "conference_dn[].lobby" ConferenceDn, Boolean, Absent, NextConference, "seed 002 line 2203":
         "Whether a joiner waits, with music, until a moderator is there or a desktop admits it. Without it, as `lobby_bypass_enabled` of `[conference]` \
          or of its pool says.";
-    "conference_dn[].music" ConferenceDn, Boolean, Value("true"), AfterRestart, "": "Whether a party that is alone hears music.";
-    "conference_dn[].folder" ConferenceDn, Text { min: 1, max: 256 }, Absent, AfterRestart, "seed 002 line 2767":
+    "conference_dn[].music" ConferenceDn, Boolean, Value("true"), NextConference, "": "Whether a party that is alone hears music.";
+    "conference_dn[].folder" ConferenceDn, Text { min: 1, max: 256 }, Absent, NextCall, "seed 002 line 2767":
         "The folder it is in, a `[[dn_folder]]` or below one. Without it, it belongs to the default pool.";
 
-    "dial_plan[].dn" DialPlan, DnUri, Required, AfterRestart, "seed 002 line 1953": "The SIP URI that names it (`sip:dialplan@tandem.local`).";
-    "dial_plan[].rules" DialPlan, list(&DialPlanRule, 1, 1_000), Required, AfterRestart, "seed 002 line 1969":
+    "dial_plan[].dn" DialPlan, DnUri, Required, NextCall, "seed 002 line 1953": "The SIP URI that names it (`sip:dialplan@tandem.local`).";
+    "dial_plan[].rules" DialPlan, list(&DialPlanRule, 1, 1_000), Required, NextCall, "seed 002 line 1969":
         "The destinations it is for, one pattern each: `{` and `}` round its variable part, in there `D` one digit, `S` one character, `#` any \
          digits, `*` any characters; case does not matter. (`dial-plan-rule-<n>` of the seed.)";
-    "dial_plan[].calling_method" DialPlan, OneOf { values: &["b2b", "dialout"] }, Value("\"dialout\""), AfterRestart, "seed 002 line 1953":
+    "dial_plan[].calling_method" DialPlan, OneOf { values: &["b2b", "dialout"] }, Value("\"dialout\""), NextCall, "seed 002 line 1953":
         "How such a destination is called: by a back-to-back leg, or out of the conference. (`calling-method` of the seed.)";
-    "dial_plan[].cpn" DialPlan, DnUri, Absent, AfterRestart, "seed 002 line 1953":
+    "dial_plan[].cpn" DialPlan, DnUri, Absent, NextCall, "seed 002 line 1953":
         "The caller identity that such a destination is shown, where it is called back-to-back. (`cpn` of the seed.)";
 
     "sizing.max_calls" App, integer(1, 1_000_000), Absent, Immediately, "seed 002 line 2135":

@@ -117,9 +117,10 @@ const DOUBTFUL: &[(&str, &[&str])] = &[
     (
         "[[dn_folder]]\nname = \"A\"\npool_name = \"Pool1\"\nlobby_bypass_enabled = false\nconference_pool_size = 5\nmusic = \"/nowhere/x.wav\"\n",
         &[
-            "x.toml:9:9: `music` has no effect in pool `Pool1`: without any [[link]] all connectors are in one process and of the default pool",
-            "x.toml:8:24: `conference_pool_size` has no effect in pool `Pool1`: without any [[link]] all connectors are in one process and of \
-             the default pool",
+            "x.toml:9:9: `music` has no effect in pool `Pool1` under `tandem serve`, whose connectors are all of the default pool; it has one \
+             where a [[link]] with `pool_name` = \"Pool1\" makes a connector a process of its own (`tandem connector`)",
+            "x.toml:8:24: `conference_pool_size` has no effect in pool `Pool1` under `tandem serve`, whose connectors are all of the default \
+             pool; it has one where a [[link]] with `pool_name` = \"Pool1\" makes a connector a process of its own (`tandem connector`)",
         ],
     ),
     (

@@ -21,7 +21,7 @@ use super::administration::Administration;
 use super::link::{acceptor, bind, named, session, with_journal_of};
 use super::media::MediaPlane;
 use super::network::Sockets;
-use super::reload::{Reload, Sources};
+use super::reload::{Place, Reload, Runs, Sources};
 use super::{DRAIN_POLL, FAREWELL, Side, StartError, plan, resolve_with};
 use crate::api;
 use crate::store;
@@ -85,12 +85,18 @@ impl Connector {
         let ingress = plan::limited(tree.ingress.clone(), config);
         let mut settings = api::Settings::new(config);
         let reload = Reload::new(
-            Side::Connector,
+            Place {
+                side: Side::Connector,
+                pool: Some(link.pool_name.clone()),
+            },
             sources,
             as_read.clone(),
-            tree.gateway.clone(),
-            ingress.clone(),
-            settings.keys.clone(),
+            Runs {
+                gateway: tree.gateway.clone(),
+                ingress: ingress.clone(),
+                keys: settings.keys.clone(),
+                media: Some(media.clone()),
+            },
         );
         let administration = Arc::new(Administration::new(tree.gateway.clone(), reload));
         settings.admin = Some(administration.clone());

@@ -36,7 +36,7 @@ use crate::telemetry::MetricsPages;
 pub use administration::Administration;
 pub use connector::{Connector, Which};
 use network::Sockets;
-use reload::{Reload, Sources};
+use reload::{Place, Reload, Runs, Sources};
 pub use tserver::TServer;
 
 /// What a process does.
@@ -127,12 +127,15 @@ impl Server {
         let mut settings = api::Settings::new(config);
         let ingress = plan::limited(tree.ingress.clone(), config);
         let reload = Reload::new(
-            Side::Whole,
+            Place::of(Side::Whole),
             sources.clone().unwrap_or_default(),
             config.clone(),
-            tree.gateway.clone(),
-            ingress.clone(),
-            settings.keys.clone(),
+            Runs {
+                gateway: tree.gateway.clone(),
+                ingress: ingress.clone(),
+                keys: settings.keys.clone(),
+                media: Some(media.clone()),
+            },
         );
         let administration = Arc::new(Administration::new(tree.gateway.clone(), reload));
         settings.admin = sources.map(|_| administration.clone() as _);

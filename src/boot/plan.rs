@@ -9,6 +9,7 @@ use tandem_actors::connector::{self, algorithms};
 use tandem_actors::devices::{Device, Devices, LegPolicy, Trunk};
 use tandem_actors::ingress::Ingress;
 use tandem_actors::journal::NoJournal;
+use tandem_actors::live::Settings;
 use tandem_actors::tree::Plan;
 use tandem_actors::tserver::ClientSettings;
 use tandem_config::{Config, DtmfMode, MediaMode, Scope};
@@ -36,12 +37,9 @@ const INVITE_TIMEOUT: Duration = Duration::from_secs(600);
 /// Makes the plan. `listeners` are the SIP sockets as they were bound.
 pub fn plan(config: &Config, listeners: Vec<Listener>, cores: usize) -> Result<Plan, Vec<String>> {
     let addresses: Vec<SocketAddr> = listeners.iter().map(|listener| listener.advertised).collect();
-    let numbering = super::numbering::numbering(config)?;
-    let devices = devices(config, addresses)?;
     let connectors = u16::try_from(config.connectors.resolved_count(cores)).unwrap_or(u16::MAX);
     Ok(Plan {
-        numbering: Arc::new(numbering),
-        devices: Arc::new(devices),
+        settings: settings(config, addresses)?,
         connectors,
         ua: ua(config, listeners),
         registrar: RegistrarConfig {
@@ -56,6 +54,34 @@ pub fn plan(config: &Config, listeners: Vec<Listener>, cores: usize) -> Result<P
         nonce_lifetime: Duration::from_secs(config.sip.nonce_lifetime_s),
         throttle: throttle(config.sip.auth_failures_per_minute),
         require_auth: config.sip.require_auth,
+        capabilities: super::media::capabilities(config),
+        pass_through: Arc::new(PassThrough::new(&config.sip.pass_through_headers).map_err(|error| vec![error.to_string()])?),
+        connector_mailbox: config.connectors.mailbox_capacity,
+        client: Arc::new(client_settings(config)),
+        max_clients: config.cti.max_clients,
+        event_log: Limits {
+            events: config.cti.retention_events,
+            age: Duration::from_secs(config.cti.retention_s),
+            grace: Duration::from_secs(config.cti.resume_grace_s),
+            clients: config.cti.max_clients,
+            all: config.cti.retain_all_events,
+        },
+        epoch: epoch().into(),
+        hide_sensitive_data: config.log.hide_sensitive_data,
+        unix_millis: u64::try_from(unix_time().as_millis()).unwrap_or(u64::MAX),
+        seed: rand::random(),
+        unix_micros: || unix_time().as_micros() as u64,
+        journal: Arc::new(NoJournal),
+        anchor: (Instant::now(), SystemTime::now()),
+    })
+}
+
+/// What may change while the server runs. `addresses` are those of its listeners.
+pub fn settings(config: &Config, addresses: Vec<SocketAddr>) -> Result<Settings, Vec<String>> {
+    let services = config.conference.uri_pattern.as_deref();
+    Ok(Settings {
+        numbering: Arc::new(super::numbering::numbering(config)?),
+        devices: Arc::new(devices(config, addresses)?),
         call: CallSettings {
             ring_timeout_ms: config.sip.ring_timeout_ms,
             ..CallSettings::default()
@@ -74,33 +100,12 @@ pub fn plan(config: &Config, listeners: Vec<Listener>, cores: usize) -> Result<P
             caching_enabled: config.conference.caching_enabled,
             most: config.sip.max_sessions,
             reuse_limit: config.conference.reuse_avcall,
-            services: config
-                .conference
-                .uri_pattern
-                .as_deref()
+            services: services
                 .map(|pattern| service_names(pattern, config.conference.count))
                 .unwrap_or_default(),
         },
-        capabilities: super::media::capabilities(config),
-        pass_through: Arc::new(PassThrough::new(&config.sip.pass_through_headers).map_err(|error| vec![error.to_string()])?),
         max_calls: config.limits.max_calls,
-        connector_mailbox: config.connectors.mailbox_capacity,
-        client: Arc::new(client_settings(config)),
-        max_clients: config.cti.max_clients,
-        event_log: Limits {
-            events: config.cti.retention_events,
-            age: Duration::from_secs(config.cti.retention_s),
-            grace: Duration::from_secs(config.cti.resume_grace_s),
-            clients: config.cti.max_clients,
-            all: config.cti.retain_all_events,
-        },
-        epoch: epoch().into(),
-        hide_sensitive_data: config.log.hide_sensitive_data,
-        unix_millis: u64::try_from(unix_time().as_millis()).unwrap_or(u64::MAX),
-        seed: rand::random(),
-        unix_micros: || unix_time().as_micros() as u64,
-        journal: Arc::new(NoJournal),
-        anchor: (Instant::now(), SystemTime::now()),
+        api_keys: cti_keys(config),
     })
 }
 
@@ -142,7 +147,7 @@ pub fn source_limit(config: &Config) -> Option<(SourceRateConfig, Vec<IpNet>)> {
 }
 
 /// The digests of the keys that open the CTI protocol.
-pub fn cti_keys(config: &Config) -> Vec<KeyDigest> {
+fn cti_keys(config: &Config) -> Vec<KeyDigest> {
     let keys = config.cti.api_key.iter().filter(|key| key.scopes.contains(&Scope::Cti));
     keys.filter_map(digest_of).collect()
 }
@@ -168,7 +173,6 @@ fn throttle(failures_per_minute: u32) -> ThrottleConfig {
 
 fn client_settings(config: &Config) -> ClientSettings {
     ClientSettings {
-        api_keys: cti_keys(config),
         max_dns: MAX_DNS_PER_CLIENT,
         server_name: config.server.name.as_str().into(),
         server_version: env!("CARGO_PKG_VERSION").into(),
@@ -257,7 +261,7 @@ mod tests {
         let loaded = Config::from_toml(text, Path::new("tandem.toml"), &[], []).expect("no problem");
         let planned = |pool: &str| {
             plan(&loaded.config.of_pool(pool), Vec::new(), 1)
-                .map(|plan| plan.pool)
+                .map(|plan| plan.settings.pool)
                 .expect("a plan")
         };
         let (default, first) = (planned("default"), planned("Pool1"));

@@ -15,7 +15,7 @@ use tandem_wire::link::Role;
 
 use super::administration::Administration;
 use super::link::{dialler, session, with_journal_of};
-use super::reload::{Reload, Sources};
+use super::reload::{Place, Reload, Runs, Sources};
 use super::{Side, StartError, plan};
 use crate::api;
 use crate::store;
@@ -52,12 +52,15 @@ impl TServer {
         let tree = Tree::grow_tserver_side(plan, remotes, Placement::Threads).await;
         let mut settings = api::Settings::new(config);
         let reload = Reload::new(
-            Side::TServer,
+            Place::of(Side::TServer),
             sources,
             as_read.clone(),
-            tree.gateway.clone(),
-            tree.ingress.clone(),
-            settings.keys.clone(),
+            Runs {
+                gateway: tree.gateway.clone(),
+                ingress: tree.ingress.clone(),
+                keys: settings.keys.clone(),
+                media: None,
+            },
         );
         let administration = Arc::new(Administration::new(tree.gateway.clone(), reload));
         settings.admin = Some(administration.clone());

@@ -33,7 +33,7 @@ impl Handler<QueryConnectors> for ConnectorLinkActor {
     fn handle(&mut self, _: QueryConnectors, _: &mut Context<Self>) -> Self::Result {
         let switch = &self.switch;
         let mut owned: HashMap<ConnectorId, usize> = HashMap::new();
-        for dn in switch.numbering.dns() {
+        for dn in switch.numbering().dns() {
             *owned.entry(switch.connector_of(&dn.dn)).or_default() += 1;
         }
         let known: HashMap<_, _> = switch.reach().nodes().map(|(id, up, status)| (id, (up, status))).collect();

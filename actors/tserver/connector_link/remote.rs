@@ -185,7 +185,7 @@ impl ConnectorLinkActor {
         }
     }
 
-    fn tell_dn(&self, dn: &DnId, message: DnMessage) {
+    pub(super) fn tell_dn(&self, dn: &DnId, message: DnMessage) {
         if let Some(actor) = self.switch.directory.dn(dn) {
             // Unbounded post: one for each change of a link.
             actor.do_send(message);

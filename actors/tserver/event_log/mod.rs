@@ -515,7 +515,7 @@ fn keep_all_again(directory: &Directory) {
             room.do_send(RoomMessage::KeepAgain);
         }
     }
-    for (_, dn) in directory.dns() {
+    for dn in directory.dns().values() {
         dn.do_send(DnMessage::KeepAgain);
     }
     for link in directory.links() {

@@ -10,7 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tandem_model::call::{CallInput, CallSettings};
+use tandem_model::call::CallInput;
 use tandem_model::event_log::Limits;
 use tandem_model::link::{CallOffered, CallerId, Presentation};
 use tandem_model::numbering::{DnConfig, Numbering};
@@ -21,6 +21,7 @@ use super::{EventLogActor, EventLogParts, EventLogStart, Publish, Told};
 use crate::directory::Directory;
 use crate::journal::{Journal, RecordKind, SharedJournal};
 use crate::kind::{ActorKind, Waiting};
+use crate::live::Settings;
 use crate::now;
 use crate::tserver::{CallNumbers, ClientSettings, LobbyActor, LobbyParts, Switch, SwitchParts};
 
@@ -107,14 +108,15 @@ impl Scene {
             .dn(DnConfig::conference("sip:8000@x", RoomSettings::default()))
             .build()
             .expect("a sound numbering");
-        let directory = Directory::new();
+        let directory = Directory::new(Settings {
+            numbering: Arc::new(numbering),
+            max_calls: 10,
+            ..Settings::default()
+        });
         let switch = Switch::new(SwitchParts {
             directory: directory.clone(),
-            numbering: Arc::new(numbering),
-            settings: CallSettings::default(),
             connectors: 1,
             remote_pools: Vec::new(),
-            calls_max: 10,
             numbers: CallNumbers::new(1, StdRng::from_seed([0; 32])),
             draining: Arc::new(AtomicBool::new(false)),
             journal: journal.clone(),
@@ -138,7 +140,6 @@ impl Scene {
         let lobby = LobbyActor::supervise(LobbyParts {
             switch: switch.clone(),
             settings: Arc::new(ClientSettings {
-                api_keys: Vec::new(),
                 max_dns: 1,
                 server_name: "test".into(),
                 server_version: "0".into(),

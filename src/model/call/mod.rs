@@ -145,6 +145,8 @@ pub enum CallInput {
     Spare(Box<CallIds>),
     /// What clients ask of their DNs at this time; counts for the next input.
     Wishes(Wishes),
+    /// Which numbers lead where and which policies hold, from the next input on.
+    Numbering(Arc<Numbering>),
     /// A client asks for something about a call of this group.
     Request {
         /// Who.
@@ -370,6 +372,10 @@ impl Call {
             CallInput::Spare(ids) => self.spare = Some(ids),
             CallInput::Wishes(wishes) => {
                 self.wishes = wishes;
+                return;
+            }
+            CallInput::Numbering(numbering) => {
+                self.numbering = numbering;
                 return;
             }
             CallInput::Request { requestor, request } => self.request(requestor, request, now, out),

@@ -2,6 +2,7 @@
 //!
 //! States: out of service ⇄ in service. An Extension is in service while the link to its connector is up and at least one device is
 //! registered; a Trunk and a Conference while the link is up. Clients hear of each change once (EventDNOutOfService, EventDNBackInService).
+//! One that is configured no more is out of service, and nobody new registers on it; who is registered stays so, for the sake of its calls.
 //!
 //! Invariant: at most one client holds the DN Private, and while one does no other client holds it Share. Monitor goes beside both.
 //!
@@ -52,6 +53,15 @@ pub enum DnInput {
         /// Up.
         up: bool,
     },
+    /// It is configured so from now on.
+    Configured {
+        /// What it is.
+        kind: DnKind,
+        /// Which direct calls are handled where no client asks for anything else.
+        direct_calls: DirectCalls,
+    },
+    /// It is configured no more.
+    Removed,
     /// A client wants to register.
     RegisterCheck {
         /// Who.
@@ -153,6 +163,8 @@ pub struct Dn {
     settings: DnSettings,
     contacts: u32,
     link_up: bool,
+    /// Whether it is configured no more.
+    removed: bool,
     /// What clients believe of its service.
     told: bool,
     /// Whether every device was heard of; not yet after a restart.
@@ -173,6 +185,7 @@ impl Dn {
             settings,
             contacts: 0,
             link_up: true,
+            removed: false,
             told: kind != DnKind::Extension,
             settled: true,
             clients: SmallVec::new(),
@@ -191,9 +204,14 @@ impl Dn {
         &self.dn
     }
 
+    /// Whether it is configured no more.
+    pub fn is_removed(&self) -> bool {
+        self.removed
+    }
+
     /// Whether calls can reach it.
     pub fn in_service(&self) -> bool {
-        self.link_up && (self.kind != DnKind::Extension || self.contacts > 0)
+        !self.removed && self.link_up && (self.kind != DnKind::Extension || self.contacts > 0)
     }
 
     /// What events say of it.
@@ -223,6 +241,15 @@ impl Dn {
             }
             DnInput::Review => self.settle(out),
             DnInput::Link { up } => self.change(out, |dn| dn.link_up = up),
+            DnInput::Configured { kind, direct_calls } => {
+                (self.kind, self.direct_calls) = (kind, direct_calls);
+                self.change(out, |dn| dn.removed = false);
+            }
+            DnInput::Removed => self.change(out, |dn| dn.removed = true),
+            DnInput::RegisterCheck { requestor, .. } if self.removed => {
+                let error = TError::new(TErrorCode::NotConfigured, format!("{} is not configured any more", self.dn));
+                out.push(DnOutput::Refused { requestor, error });
+            }
             DnInput::RegisterCheck { requestor, mode, wish } => {
                 // What this client is told of the service has to be what the others believe: the next event is for all of them.
                 self.settle(out);
@@ -286,6 +313,7 @@ impl Dn {
         let (name, cause) = match (self.in_service(), self.link_up) {
             (true, _) if self.kind != DnKind::Extension => (EventName::EventDNBackInService, "link-up"),
             (true, _) => (EventName::EventDNBackInService, "registered"),
+            _ if self.removed => (EventName::EventDNOutOfService, "removed"),
             (false, false) => (EventName::EventDNOutOfService, "link-down"),
             (false, true) => (EventName::EventDNOutOfService, "unregistered"),
         };

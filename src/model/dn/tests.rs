@@ -84,6 +84,59 @@ fn a_trunk_is_in_service_while_it_has_a_connector() {
 }
 
 #[test]
+fn one_that_is_configured_no_more_is_out_of_service_until_it_is_again() {
+    let configured = |kind| DnInput::Configured {
+        kind,
+        direct_calls: DirectCalls::default(),
+    };
+    let mut dn = extension();
+    dn.handle(DnInput::Contacts(1), &mut Vec::new());
+    assert_eq!(register(&mut dn, 1, RegisterMode::Share), "registered DN true");
+    assert_eq!(said(&mut dn, configured(DnKind::Extension)), "", "it is no other one");
+    assert_eq!(said(&mut dn, DnInput::Removed), "EventDNOutOfService removed");
+    for (input, output) in [
+        (DnInput::Removed, ""),
+        (DnInput::Link { up: false }, ""),
+        (DnInput::Link { up: true }, ""),
+        (DnInput::Contacts(2), ""),
+    ] {
+        assert_eq!(said(&mut dn, input), output, "{input:?}");
+    }
+    let error = |code: TErrorCode| code.number().to_string();
+    assert_eq!(register(&mut dn, 2, RegisterMode::Share), error(TErrorCode::NotConfigured));
+    assert_eq!(make_call(&mut dn, 1), error(TErrorCode::OutOfService));
+    let requestor = requestor(1);
+    assert_eq!(
+        said(&mut dn, DnInput::RequestCheck { requestor }),
+        "accepted",
+        "its calls can be ended"
+    );
+    assert_eq!(
+        said(&mut dn, configured(DnKind::Extension)),
+        "EventDNBackInService registered"
+    );
+    assert_eq!(register(&mut dn, 2, RegisterMode::Share), "registered DN true");
+    let mut trunk = Dn::new("sip:pstn@tandem.local".into(), DnKind::Trunk, DnSettings::default());
+    assert_eq!(said(&mut trunk, DnInput::Removed), "EventDNOutOfService removed");
+    assert_eq!(said(&mut trunk, configured(DnKind::Trunk)), "EventDNBackInService link-up");
+}
+
+#[test]
+fn which_direct_calls_are_handled_may_change() {
+    let mut dn = extension();
+    let never = DirectCalls {
+        handle: HandleDirectCalls::Never,
+        media: DirectMedia::default(),
+    };
+    let configured = DnInput::Configured {
+        kind: DnKind::Extension,
+        direct_calls: never,
+    };
+    assert_eq!(said(&mut dn, configured), "");
+    assert_eq!(dn.facts().direct_calls, Some(never));
+}
+
+#[test]
 fn who_may_register_beside_whom() {
     use RegisterMode::{Monitor, Private, Share};
     for (theirs, mine, output) in [

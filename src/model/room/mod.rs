@@ -132,6 +132,8 @@ pub enum RoomInput {
     Offered(CallOffered),
     /// What clients ask of their DNs at this time; counts for the next input.
     Wishes(Wishes),
+    /// Which numbers lead where, from the next input on.
+    Numbering(Arc<Numbering>),
     /// A client asks for something about this call, on behalf of a party or of the conference DN.
     Request {
         /// Who.
@@ -244,6 +246,10 @@ impl Room {
             RoomInput::Offered(offered) => self.offered(offered, now, out),
             RoomInput::Wishes(wishes) => {
                 self.wishes = wishes;
+                return;
+            }
+            RoomInput::Numbering(numbering) => {
+                self.numbering = numbering;
                 return;
             }
             RoomInput::Request { requestor, request } => self.request(requestor, request, now, out),

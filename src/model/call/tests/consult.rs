@@ -418,6 +418,22 @@ fn a_group_with_an_operation_in_progress_does_not_surrender() {
 }
 
 #[test]
+fn a_policy_that_changes_holds_for_the_next_change_of_a_call_that_is_there() {
+    let mut stage = Stage::talking_to_outside();
+    let to_outside = |stage: &mut Stage| {
+        stage
+            .with(OnCallWith::SingleStepTransfer, BOB, CONN, "030555")
+            .lines
+            .join("\n")
+    };
+    stage.input(CallInput::Numbering(many(PassThrough::None)));
+    assert_eq!(to_outside(&mut stage), "only bob EventError* 1148");
+    stage.forget();
+    stage.input(CallInput::Numbering(many(PassThrough::All)));
+    assert!(!to_outside(&mut stage).contains("EventError"), "{:?}", stage.lines);
+}
+
+#[test]
 fn where_pass_through_calls_are_not_allowed_nobody_makes_one() {
     let strict = || {
         let mut stage = Stage::talking_to_outside();
