@@ -252,6 +252,11 @@ impl Neighbours {
             .map_or_else(|| from.peer.ip(), |known| known.edge.source(request, from))
     }
 
+    /// Whether another connector has passed a request on for a device of its own.
+    pub fn have_passed_on(&self, request: &Message, from: Flow) -> bool {
+        self.read().is_some_and(|known| known.edge.is_passed_on(request, from))
+    }
+
     /// The Route value by which the others reach that device, behind a flow.
     pub fn route(&self, flow: &Flow, device: &Device) -> Option<String> {
         self.read()?.edge.route(flow, device)

@@ -16,7 +16,7 @@
 //! | `SendAfter` | conferences | what a leg said before it was given away, for the conference that has it now |
 //! | `EndAway` | other connectors | ends what a crashed conference of theirs left behind here |
 //! | `Respond` | registrar | answers a REGISTER |
-//! | `DeviceArrived` | registrars | its sessions are reached over its new connection |
+//! | `DeviceArrived` | registrars | its sessions are reached over its new flow |
 //! | `Resolved`, `FlowFailed` | resolver, transports | into the user agent |
 //! | `ConferenceOver` | conferences | takes the resource back |
 //! | `ConferenceDown` | supervision | ends what a crashed conference left behind |
@@ -320,8 +320,9 @@ impl ConnectorActor {
         headers.extend(self.parts.pass_through.select(&invite.request));
         headers.retain(|(name, _)| !caller.privacy.takes_away(name));
         let locations = &self.parts.directory.locations;
-        if let Some(device) = target::caller(locations, &caller.id, &invite.request, invite.flow) {
-            shard.ua.set_device(session, device);
+        let passed_on = self.parts.directory.neighbours.have_passed_on(&invite.request, invite.flow);
+        if let Some(device) = target::caller(locations, &caller.id, &invite.request, invite.flow, passed_on) {
+            device.tell(&mut shard.ua, session);
         }
         let offered = OfferedCall {
             from: caller.id,

@@ -8,7 +8,6 @@ use tandem_model::leg::{AckBody, ContactVia, Description, Direction, LegCommand,
 use tandem_model::link::{ForwardReason, Forwarded};
 use tandem_model::{ConferenceId, LegId};
 use tandem_sip::identity::{self, Identity, IdentityStyle, Presented, Privacy, Reason, Towards, Trust};
-use tandem_sip::registrar::Device;
 use tandem_sip::session;
 use tandem_sip::ua::{Invite, ReferKey, SessionId, UaEvent};
 
@@ -181,8 +180,8 @@ pub fn carry_out(
 
 /// To whom a new leg goes.
 struct Side<'a> {
-    /// Which device that is, where it may connect anew.
-    device: Option<Device>,
+    /// Which device that is, where it may register anew.
+    device: Option<target::Registered>,
     /// The headers that stand in every INVITE sent there.
     headers: &'a [(Arc<str>, Arc<str>)],
     /// Whether it is trusted with who calls. A device is not: a person reads what it shows.
@@ -255,7 +254,7 @@ fn make_leg(
     });
     let session = shard.ua.invite(now, invite);
     if let Some(device) = side.device {
-        shard.ua.set_device(session, device);
+        device.tell(&mut shard.ua, session);
     }
     // The T-Server side's span has the call's own ids; this line joins them to the leg.
     tracing::info!(%conference, %conversation_id, sip_call_id = shard.ua.session_call_id(session), "leg invited");

@@ -173,14 +173,14 @@ impl RegistrarActor {
         }
     }
 
-    /// The sessions of a device that has connected anew are to be found there, whichever connector has them.
+    /// The sessions of a device that has registered over another flow are to be found there, whichever connector has them.
     fn tell_of_arrival(&self, dn: &DnId, flow: Flow, before: &[Binding]) {
         let directory = &self.parts.directory;
         let Some(arrival) = Arrival::of(dn.as_str(), flow, before, directory.locations.bindings(dn)) else {
             return;
         };
         for connector in directory.connectors() {
-            // Unbounded post: one for each registration over a new connection.
+            // Unbounded post: one for each registration over a new flow.
             connector.do_send(ConnectorMessage::DeviceArrived(arrival.clone()));
         }
     }
@@ -200,6 +200,8 @@ impl RegistrarActor {
             direct: neighbours.may_be() && binding.is_direct(),
             q: binding.q,
             expires_at: unix_micros(self.parts.anchor, binding.expires_at) / 1_000_000,
+            instance: binding.instance.clone(),
+            reg_id: binding.reg_id,
         }
     }
 

@@ -6,10 +6,12 @@ use std::time::Duration;
 use actix::Context;
 use tandem_model::connector::{ConnectorNotification, ConnectorRequest};
 use tandem_model::link::LinkNotification;
+use tandem_sip::registrar::Device;
 
 use super::connector_actor::ConnectorActor;
 use super::drain::DrainMessage;
 use super::registrar::RegistrarMessage;
+use crate::now;
 
 impl ConnectorActor {
     /// The T-Server side is about to name every conference that it knows; what it does not name is nobody's. It hears of every DN that
@@ -45,6 +47,15 @@ impl ConnectorActor {
             ConnectorRequest::Peers { peers, rooms } => {
                 let mut journal = self.parts.journal.borrow_mut();
                 self.parts.directory.neighbours.introduce(peers, rooms, &mut **journal);
+            }
+            ConnectorRequest::DeviceMoved { dn, contact } => {
+                let device = Device {
+                    aor: dn.as_str().into(),
+                    uri: contact.uri,
+                    instance: contact.instance,
+                    reg_id: contact.reg_id,
+                };
+                self.parts.shard.borrow_mut().ua.device_left(now(), &device, &contact.route);
             }
             ConnectorRequest::ForgetContact { dn, uri, expires_at } => {
                 // Unbounded post: one for each device that has moved.

@@ -10,10 +10,28 @@ use tandem_model::link::{CallerId, PartyTarget};
 use tandem_sip::flow::Flow;
 use tandem_sip::message::{HeaderName, Message, Uri};
 use tandem_sip::registrar::{Binding, Device};
-use tandem_sip::ua::Invite;
+use tandem_sip::ua::{Invite, SessionId, UserAgent};
 
 use crate::devices::Devices;
 use crate::location::Locations;
+
+/// A device that a session is with, and where it is registered.
+pub enum Registered {
+    /// With this connector.
+    Here(Device),
+    /// With another one.
+    Elsewhere(Device),
+}
+
+impl Registered {
+    /// The session is with it.
+    pub fn tell(self, ua: &mut UserAgent, session: SessionId) {
+        match self {
+            Self::Here(device) => ua.set_device(session, device),
+            Self::Elsewhere(device) => ua.set_device_elsewhere(session, device),
+        }
+    }
+}
 
 /// The number as dialled: the user part where the request is for us, else the whole URI. `None` where the URI is none of SIP.
 pub fn dialled(devices: &Devices, request: &Message) -> Option<Arc<str>> {
@@ -47,6 +65,7 @@ pub fn contacts(devices: &Devices, locations: &Locations, target: &PartyTarget, 
                 via: ContactVia::Elsewhere {
                     dn: dn.clone(),
                     route: contact.route.clone(),
+                    instance: (contact.instance.clone(), contact.reg_id),
                 },
             });
             here.chain(there).collect()
@@ -86,7 +105,7 @@ pub fn invitation(devices: &Devices, locations: &Locations, contact: &Contact) -
                 ..blank
             })
         }
-        ContactVia::Elsewhere { dn, route } => Some(Invite {
+        ContactVia::Elsewhere { dn, route, .. } => Some(Invite {
             route: route.clone(),
             to: Arc::from(dn.as_str()),
             ..blank
@@ -101,21 +120,39 @@ pub fn invitation(devices: &Devices, locations: &Locations, contact: &Contact) -
     }
 }
 
-/// The device of a contact, where it is reached over a connection that it has opened.
-pub fn device(locations: &Locations, contact: &Contact) -> Option<Device> {
-    let ContactVia::Binding(dn) = &contact.via else { return None };
-    let bindings = locations.bindings(dn);
-    let binding = bindings.iter().find(|binding| binding.uri == contact.uri)?;
-    let connects = binding.flow.transport.is_reliable() && binding.path.is_empty();
-    connects.then(|| Device::of(dn.as_str(), binding))
+/// The device of a contact: one that is registered here with nobody between, or one that is registered with another connector.
+pub fn device(locations: &Locations, contact: &Contact) -> Option<Registered> {
+    match &contact.via {
+        ContactVia::Binding(dn) => {
+            let bindings = locations.bindings(dn);
+            let binding = bindings.iter().find(|binding| binding.uri == contact.uri)?;
+            let here = || Registered::Here(Device::of(dn.as_str(), binding));
+            binding.path.is_empty().then(here)
+        }
+        ContactVia::Elsewhere {
+            dn,
+            instance: (instance, reg_id),
+            ..
+        } => Some(Registered::Elsewhere(Device {
+            aor: dn.as_str().into(),
+            uri: contact.uri.clone(),
+            instance: instance.clone(),
+            reg_id: *reg_id,
+        })),
+        ContactVia::Trunk(_) => None,
+    }
 }
 
-/// The device of ours that an INVITE came from, where that is over a connection of its own.
-pub fn caller(locations: &Locations, from: &CallerId, invite: &Message, flow: Flow) -> Option<Device> {
+/// The device of ours that an INVITE came from, where nobody is between but maybe another connector, which has passed it on.
+pub fn caller(locations: &Locations, from: &CallerId, invite: &Message, flow: Flow, passed_on: bool) -> Option<Registered> {
     let CallerId::Extension(dn) = from else { return None };
-    let alone = invite.headers(HeaderName::Via).nth(1).is_none();
-    let contact = invite.contact().filter(|_| alone && flow.connection.is_some())?;
-    Some(Device::of_caller(dn.as_str(), contact.uri, flow, &locations.bindings(dn)))
+    let between = invite.headers(HeaderName::Via).count().saturating_sub(1);
+    let contact = invite.contact().filter(|_| between == usize::from(passed_on))?;
+    let device = |bindings: &[Binding]| Device::of_caller(dn.as_str(), contact.uri, flow, bindings);
+    Some(match passed_on {
+        false => Registered::Here(device(&locations.bindings(dn))),
+        true => Registered::Elsewhere(device(&[])),
+    })
 }
 
 /// Whether a device is registered, so that it may come back; and where, if it is there already.
@@ -177,6 +214,8 @@ mod tests {
             direct: false,
             q: 1000,
             expires_at: 0,
+            instance: None,
+            reg_id: None,
         };
         let elsewhere = [there("sip:1001@192.0.2.7"), there("sip:1001@192.0.2.8")];
         let found = contacts(&devices, &locations, &PartyTarget::Dn(dn.clone()), &elsewhere);
@@ -186,6 +225,14 @@ mod tests {
         let invite = invitation(&devices, &locations, far).unwrap();
         assert_eq!((invite.flow, &invite.route), (None, &elsewhere[1].route));
         assert_eq!((&*invite.uri, &*invite.to), ("sip:1001@192.0.2.8", dn.as_str()));
+        let known = [here, far].map(|contact| match device(&locations, contact) {
+            Some(Registered::Here(device)) => (true, device),
+            Some(Registered::Elsewhere(device)) => (false, device),
+            None => panic!("a device"),
+        });
+        let [(true, at_hand), (false, away)] = known else { panic!("{known:?}") };
+        assert_eq!((&*at_hand.uri, &*away.uri), ("sip:1001@192.0.2.7", "sip:1001@192.0.2.8"));
+        assert_eq!((&*at_hand.aor, &*away.aor), (dn.as_str(), dn.as_str()));
     }
 
     #[test]

@@ -24,7 +24,12 @@ pub struct Reach {
     nodes: BTreeMap<ConnectorId, Node>,
     /// The devices of each DN, by connector; who was told of last is last.
     homes: HashMap<DnId, Vec<(ConnectorId, Vec<DnContact>)>>,
+    /// Where devices of each DN were that are nowhere now, the last ones of them.
+    lately: HashMap<DnId, Vec<(ConnectorId, DnContact)>>,
 }
+
+/// Of so many devices of a DN it is remembered where they were.
+const MOST_LATELY: usize = 8;
 
 /// One connector.
 #[derive(Default, Debug)]
@@ -49,6 +54,8 @@ pub struct Told {
     pub reachable: u32,
     /// The connectors that had a device before which is elsewhere now, and how they had told of it.
     pub left: Vec<(ConnectorId, DnContact)>,
+    /// The devices that have come there from another connector, be it that their connection to that one was closed before.
+    pub came: Vec<DnContact>,
 }
 
 impl Reach {
@@ -61,6 +68,7 @@ impl Reach {
         Self {
             nodes: (0..).zip(pools).map(node).collect(),
             homes: HashMap::new(),
+            lately: HashMap::new(),
         }
     }
 
@@ -91,23 +99,38 @@ impl Reach {
     /// only says what it has (`is_review`), it is where it registered last.
     pub fn told(&mut self, dn: &DnId, connector: ConnectorId, mut contacts: Vec<DnContact>, now: u64, is_review: bool) -> Told {
         let homes = self.homes.entry(dn.clone()).or_default();
-        let mut left = Vec::new();
+        let (mut left, mut came) = (Vec::new(), Vec::new());
         for (home, there) in homes.iter_mut().filter(|(home, _)| *home != connector) {
             contacts.retain(|contact| {
-                let Some(old) = there.iter().find(|old| old.uri == contact.uri) else {
+                let Some(old) = there.iter().find(|old| old.is_same_device(contact)) else {
                     return true;
                 };
                 let is_here = !is_review || old.expires_at <= contact.expires_at;
-                left.push(if is_here {
-                    (*home, old.clone())
-                } else {
-                    (connector, contact.clone())
-                });
                 if is_here {
-                    there.retain(|old| old.uri != contact.uri);
+                    left.push((*home, old.clone()));
+                    came.push(contact.clone());
+                    there.retain(|old| !old.is_same_device(contact));
+                } else {
+                    left.push((connector, contact.clone()));
                 }
                 is_here
             });
+        }
+        let lately = self.lately.entry(dn.clone()).or_default();
+        lately.retain(|(home, before)| {
+            let is_back = contacts.iter().find(|contact| contact.is_same_device(before));
+            came.extend(is_back.filter(|_| *home != connector).cloned());
+            is_back.is_none()
+        });
+        let before = homes
+            .iter()
+            .filter(|(home, _)| *home == connector)
+            .flat_map(|(_, there)| there);
+        let is_gone = |known: &&DnContact| !contacts.iter().any(|contact| contact.is_same_device(known));
+        lately.extend(before.filter(is_gone).map(|gone| (connector, gone.clone())));
+        lately.drain(..lately.len().saturating_sub(MOST_LATELY));
+        if lately.is_empty() {
+            self.lately.remove(dn);
         }
         // A refresh is told again and again; what was told last is where a device came last.
         let is_same = |home: ConnectorId, there: &[DnContact]| home == connector && uris(there).eq(uris(&contacts));
@@ -125,6 +148,7 @@ impl Reach {
         Told {
             reachable: self.reachable(dn, now),
             left,
+            came,
         }
     }
 
@@ -255,6 +279,8 @@ mod tests {
             direct,
             q: 1000,
             expires_at: NOW + 60,
+            instance: None,
+            reg_id: None,
         }
     }
 
@@ -273,6 +299,37 @@ mod tests {
         reach.link_up(FIRST, true);
         reach.link_up(SECOND, true);
         reach
+    }
+
+    #[test]
+    fn who_has_come_is_told_once_wherever_it_was_before() {
+        let (mut reach, dn) = (two_up(), dn());
+        let with_instance = |uri: &str, reg_id| DnContact {
+            instance: Some("<urn:uuid:1>".into()),
+            reg_id: Some(reg_id),
+            ..contact(uri, false)
+        };
+        let (before, after) = (with_instance("sip:1@first", 1), with_instance("sip:1@second", 1));
+        let second_flow = with_instance("sip:1@third", 2);
+        assert_eq!(
+            reach.told(&dn, FIRST, vec![before.clone()], NOW, true).came,
+            [],
+            "it was nowhere"
+        );
+        let both = vec![after.clone(), second_flow];
+        let told = reach.told(&dn, SECOND, both.clone(), NOW, false);
+        assert_eq!((told.left, told.came), (vec![(FIRST, before)], vec![after]));
+        assert_eq!(reach.told(&dn, SECOND, both.clone(), NOW, false).came, [], "a refresh");
+        // Its connection is closed before it opens the next one.
+        reach.told(&dn, SECOND, Vec::new(), NOW, false);
+        assert_eq!(reach.told(&dn, FIRST, both.clone(), NOW, true).came, both);
+        reach.told(&dn, FIRST, Vec::new(), NOW, false);
+        assert_eq!(reach.told(&dn, FIRST, both, NOW, false).came, [], "it is where it was");
+        assert!(reach.lately.is_empty());
+        for number in 0..20 {
+            reach.told(&dn, SECOND, vec![contact(&format!("sip:{number}@second"), false)], NOW, false);
+        }
+        assert_eq!(reach.lately.values().map(Vec::len).sum::<usize>(), MOST_LATELY);
     }
 
     #[test]

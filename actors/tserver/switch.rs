@@ -17,7 +17,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use tandem_model::anchor::unix_micros;
 use tandem_model::call::{Call, CallIds, CallInput, CallOutput, CallSnapshot, Wanted};
-use tandem_model::connector::ConnectorRequest;
+use tandem_model::connector::{ConnectorRequest, DnContact};
 use tandem_model::dn::wish::{InForce, Wishes};
 use tandem_model::link::{Cause, LinkNotification, LinkRequest, PartyTarget, ReleasedBy};
 use tandem_model::numbering::{DEFAULT_POOL, Numbering};
@@ -447,6 +447,14 @@ impl Switch {
     pub fn tell_connectors(&self, request: impl Fn() -> ConnectorRequest) {
         for (connector, _, _) in self.reach.borrow().nodes().filter(|(_, up, _)| *up) {
             self.tell_connector(connector, request());
+        }
+    }
+
+    /// A device has come to a connector. Whichever other one has sessions with it leads them there.
+    pub fn tell_of_move(&self, to: ConnectorId, dn: &DnId, contact: &DnContact) {
+        for (connector, _, _) in self.reach.borrow().nodes().filter(|(id, up, _)| *up && *id != to) {
+            let (dn, contact) = (dn.clone(), contact.clone());
+            self.tell_connector(connector, ConnectorRequest::DeviceMoved { dn, contact });
         }
     }
 

@@ -25,6 +25,20 @@ pub struct DnContact {
     pub q: u16,
     /// When its registration ends, in seconds since 1970.
     pub expires_at: u64,
+    /// Its instance, which it keeps whatever its Contact is (RFC 5626 s.4.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<Arc<str>>,
+    /// Which of its flows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reg_id: Option<u32>,
+}
+
+impl DnContact {
+    /// Whether both are one registration of one device.
+    pub fn is_same_device(&self, other: &Self) -> bool {
+        let by_instance = self.instance.is_some() && self.instance == other.instance && self.reg_id == other.reg_id;
+        by_instance || self.uri == other.uri
+    }
 }
 
 /// Where another connector takes SIP from its like.
@@ -101,6 +115,13 @@ pub enum ConnectorRequest {
         uri: Arc<str>,
         /// When that registration ends, in seconds since 1970. One that ends later was made since, and stays.
         expires_at: u64,
+    },
+    /// This device has registered with another connector: its sessions here, if there are any, are led there from now on.
+    DeviceMoved {
+        /// Its DN.
+        dn: DnId,
+        /// It, as it is called now.
+        contact: DnContact,
     },
     /// Who is in a conference that is dialled into, for its subscribers (RFC 4575).
     Roster {

@@ -151,6 +151,8 @@ pub enum ContactVia {
         dn: DnId,
         /// The Route values.
         route: Vec<Arc<str>>,
+        /// Its instance (RFC 5626 s.4.1), and which of its flows.
+        instance: (Option<Arc<str>>, Option<u32>),
     },
 }
 

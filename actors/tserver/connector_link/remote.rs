@@ -59,6 +59,9 @@ impl ConnectorLinkActor {
         self.remote.stale.remove(dn);
         let (now, is_review) = (self.switch.unix_seconds(), self.remote.is_reviewed);
         let told = self.switch.reach_mut().told(dn, self.connector, contacts, now, is_review);
+        for contact in told.came {
+            self.switch.tell_of_move(self.connector, dn, &contact);
+        }
         for (connector, DnContact { uri, expires_at, .. }) in told.left {
             let dn = dn.clone();
             self.switch

@@ -1,7 +1,7 @@
 //! Dialogs: what two user agents share after an INVITE (RFC 3261 s.12).
 //!
-//! Invariant: a dialog is named by Call-ID, local tag and remote tag; its route set never changes once it is confirmed, its local CSeq only
-//! grows, and a request of the peer with a CSeq that does not grow is out of order. Early dialogs of forks are several [`Dialog`]s with one
+//! Invariant: a dialog is named by Call-ID, local tag and remote tag; its route set never changes once it is confirmed (but where it is only
+//! ours, and our device is at another connector of ours, [`crate::ua::UserAgent::device_left`]), its local CSeq only grows, and a request of the peer with a CSeq that does not grow is out of order. Early dialogs of forks are several [`Dialog`]s with one
 //! local tag and different remote tags.
 //!
 //! What is not here: sending (the user agent builds on [`Dialog::request_target`]), sessions, offers.

@@ -150,15 +150,18 @@ impl Edge {
     /// The address that a request began at: what a connector passed on for a device is the device's, and is judged by that
     /// (the connector wrote it down, RFC 3261 s.18.2.1).
     pub fn source(&self, request: &Message, from: Flow) -> IpAddr {
-        let mut vias = request.vias();
-        let passed_on = |via: &Via<'_>| via.branch.is_some_and(is_marked) && self.is_peers_via(via);
-        let first = vias.next().and_then(Result::ok).filter(passed_on);
-        if first.is_none() || !self.takes_from(from.peer.ip()) {
+        if !self.is_passed_on(request, from) {
             return from.peer.ip();
         }
-        let device = vias.next().and_then(Result::ok);
+        let device = request.vias().nth(1).and_then(Result::ok);
         let written = device.and_then(|via| via.received_ip().or_else(|| via.host_ip()));
         written.unwrap_or_else(|| from.peer.ip())
+    }
+
+    /// Whether a connector has passed a request on for a device of its own.
+    pub fn is_passed_on(&self, request: &Message, from: Flow) -> bool {
+        let is_edges = |via: Via<'_>| via.branch.is_some_and(is_marked) && self.is_peers_via(&via);
+        self.takes_from(from.peer.ip()) && request.top_via().is_ok_and(is_edges)
     }
 
     fn is_peers_via(&self, via: &Via<'_>) -> bool {

@@ -36,12 +36,12 @@ pub enum Sureness {
     Certain,
 }
 
-/// A device has registered over another connection than before.
+/// A device has registered over another flow than before.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Arrival {
     /// Whose it is.
     pub aor: Arc<str>,
-    /// The connection.
+    /// The flow: a connection, or where its datagrams come from.
     pub flow: Flow,
     /// No device that was known has registered so.
     is_new: bool,
@@ -60,7 +60,7 @@ impl Device {
         }
     }
 
-    /// The device that an INVITE came from, over a connection: the one that is registered so, else the one with that Contact.
+    /// The device that an INVITE came from, over a flow of its own: the one that is registered so, else the one with that Contact.
     pub fn of_caller(aor: &str, contact: &str, from: Flow, bindings: &[Binding]) -> Self {
         let by_uri = |binding: &&Binding| binding.uri_is(contact);
         let here = || bindings.iter().filter(|binding| binding.flow == from);
@@ -78,20 +78,27 @@ impl Device {
 
     /// Whether a binding is this device's.
     pub fn has(&self, binding: &Binding) -> Option<Sureness> {
-        match (&self.instance, &binding.instance) {
+        self.is(&Self::of(&self.aor, binding))
+    }
+
+    /// Whether another of its address of record is this one.
+    pub fn is(&self, other: &Self) -> Option<Sureness> {
+        match (&self.instance, &other.instance) {
             (Some(ours), Some(theirs)) if ours != theirs => None,
-            (Some(_), Some(_)) if self.reg_id == binding.reg_id => Some(Sureness::Certain),
+            (Some(_), Some(_)) if self.reg_id == other.reg_id => Some(Sureness::Certain),
             (Some(_), Some(_)) => Some(Sureness::Likely),
-            _ => binding.uri_is(&self.uri).then_some(Sureness::Certain),
+            _ => (self.uri == other.uri || equivalent(&self.uri, &other.uri)).then_some(Sureness::Certain),
         }
     }
 }
 
 impl Arrival {
-    /// What a REGISTER over a connection says, by the bindings before and after it. `None`: nothing that moves anybody. A device behind a
-    /// proxy (RFC 3327) is reached through that one, whatever connection it has.
+    /// What a REGISTER over a flow says, by the bindings before and after it. `None`: nothing that moves anybody. A device behind a proxy
+    /// (RFC 3327) is reached through that one, whatever flow it has.
     pub fn of(aor: &str, flow: Flow, before: &[Binding], after: Arc<[Binding]>) -> Option<Self> {
-        flow.connection?;
+        if flow.transport.is_reliable() {
+            flow.connection?;
+        }
         let over_it = |binding: &&Binding| binding.flow == flow && binding.path.is_empty();
         if before.iter().any(|binding| over_it(&binding)) {
             return None;
@@ -119,6 +126,12 @@ impl Arrival {
         })
     }
 
+    /// Whether nothing of that device is registered but what came.
+    pub fn is_all_of(&self, device: &Device) -> bool {
+        let mut others = self.bindings.iter().filter(|binding| binding.flow != self.flow);
+        !others.any(|binding| device.has(binding).is_some())
+    }
+
     /// Whether nothing else is registered than what came, but for what this device had and has no connection for any more.
     fn is_alone_beside(&self, device: &Device) -> bool {
         let mut others = self.bindings.iter().filter(|binding| binding.flow != self.flow);
@@ -130,7 +143,7 @@ impl Arrival {
 }
 
 impl Binding {
-    fn uri_is(&self, uri: &str) -> bool {
+    pub(crate) fn uri_is(&self, uri: &str) -> bool {
         *self.uri == *uri || equivalent(&self.uri, uri)
     }
 }

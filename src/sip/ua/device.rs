@@ -1,4 +1,5 @@
-//! The devices that sessions are with, and what becomes of a session whose device has lost its connection (RFC 5626 s.4.4, 4.5, 5.3).
+//! The devices that sessions are with, and what becomes of a session whose device has lost its connection (RFC 5626 s.4.4, 4.5, 5.3), or is
+//! reached another way from now on: by datagrams, at another address, through another connector.
 //!
 //! A device behind a NAT, or one that listens nowhere, is reached over the connection that it opened and over no other. When that is gone,
 //! because this process was killed or the network broke it, the device notices (its keep-alive is due every 120 s at most, s.4.4.1), connects
@@ -16,8 +17,12 @@
 //! mean to come back; where a session interval was agreed on, that ends it before (`refresh`). A BYE that cannot be delivered is kept for
 //! [`FAREWELL`] times 64*T1, so that a device that comes back does not stay in a call that is over.
 //!
-//! Invariant: a session is never moved to a device of another address of record. What is not here: devices behind proxies and other
-//! connectors, which are reached by the route set of their dialog.
+//! A device that goes over from a connection to datagrams or back is followed when it registers so, to its new Contact. One that registers with
+//! another connector is followed there: the session's route set becomes the way through that one ([`UserAgent::device_left`]), until it is
+//! back or moves on. Only what is in talk follows; a call that rings is where it rings.
+//!
+//! Invariant: a session is never moved to a device of another address of record. What is not here: devices behind proxies, which are
+//! reached by the route set of their dialog.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,8 +32,10 @@ use smallvec::SmallVec;
 use super::api::SessionId;
 use super::client::ClientKey;
 use super::draft::Path;
+use super::route::hop_of;
 use super::sessions::{Phase, Session, Stage};
 use super::{Owner, UserAgent};
+use crate::dialog::{RequestTarget, route_uri};
 use crate::flow::Flow;
 use crate::registrar::{Arrival, Device, Sureness};
 use crate::transaction::timer::Timer;
@@ -40,7 +47,7 @@ const FAREWELL: u32 = 6;
 pub(super) type SessionsOf = std::collections::HashMap<Arc<str>, SmallVec<[SessionId; 2]>>;
 
 impl UserAgent {
-    /// A session is with that device, which is reached over the connection that it has opened.
+    /// A session is with that device, which is reached where it has registered.
     pub fn set_device(&mut self, id: SessionId, device: Device) {
         let Some(session) = self.live(id).filter(|session| session.device.is_none()) else {
             return;
@@ -50,12 +57,20 @@ impl UserAgent {
         self.sessions_of.entry(aor).or_default().push(id);
     }
 
+    /// The same of one that has registered with another connector: the session's dialog leads through that one.
+    pub fn set_device_elsewhere(&mut self, id: SessionId, device: Device) {
+        self.set_device(id, device);
+        if let Some(session) = self.live(id) {
+            session.elsewhere = true;
+        }
+    }
+
     /// The device that a session is with.
     pub fn device_of(&self, id: SessionId) -> Option<&Arc<Device>> {
         self.sessions.get(&id)?.device.as_ref()
     }
 
-    /// A device has connected anew: its sessions are reached there from now on.
+    /// A device has registered over another flow: its sessions are reached there from now on.
     pub fn device_arrived(&mut self, now: Instant, arrival: &Arrival) {
         let ids = self.sessions_of.get(&arrival.aor).cloned().unwrap_or_default();
         for id in ids {
@@ -63,26 +78,70 @@ impl UserAgent {
             let Some((device, dialog)) = session.device.as_ref().zip(session.dialogs.first()) else {
                 continue;
             };
-            let is_lost = dialog.flow.connection.is_none() || self.closed.holds(&dialog.flow);
             let Some((binding, sureness)) = arrival.binding_of(device) else {
                 continue;
             };
-            if !dialog.adjacent || !dialog.flow.transport.is_reliable() || (sureness < Sureness::Certain && !is_lost) {
+            let was_stream = dialog.flow.transport.is_reliable();
+            let elsewhere = session.elsewhere;
+            let has_left = match was_stream {
+                // What its own flow is, the other connector knows.
+                _ if elsewhere => false,
+                true => dialog.flow.connection.is_none() || self.closed.holds(&dialog.flow),
+                false => arrival.is_all_of(device),
+            };
+            if !(dialog.adjacent || elsewhere) || (sureness < Sureness::Certain && !has_left) {
                 continue;
             }
+            // Over a connection it is reached whatever its Contact says; datagrams go to its Contact, and so does what it is asked when it
+            // has gone over to them, or away from them.
+            let is_stream = was_stream && !elsewhere && arrival.flow.transport.is_reliable();
+            let target = (!is_stream && !binding.uri_is(&device.uri)).then(|| binding.uri.clone());
             let as_registered = Device::of(&arrival.aor, binding);
-            if let Some(session) = self
-                .sessions
-                .get_mut(&id)
-                .filter(|session| session.device.as_deref() != Some(&as_registered))
-            {
+            let is_known = **device == as_registered;
+            if let Some(session) = self.sessions.get_mut(&id).filter(|_| !is_known || elsewhere) {
                 session.device = Some(Arc::new(as_registered));
+                session.elsewhere = false;
+                for dialog in session.dialogs.iter_mut().filter(|dialog| dialog.adjacent || elsewhere) {
+                    if elsewhere {
+                        dialog.route_set.clear();
+                        dialog.adjacent = true;
+                    }
+                    if let Some(target) = &target {
+                        dialog.remote_target = target.clone();
+                    }
+                }
             }
             self.move_session(now, id, arrival.flow);
         }
     }
 
-    /// The peer of a session is reached over another flow from now on: its device has connected anew.
+    /// A device has registered with another connector: what is said to it goes there, over this route. What is not answered yet stays where
+    /// it rings. The device itself sees nothing of it, for the other connector takes its own Route off.
+    pub fn device_left(&mut self, now: Instant, device: &Device, route: &[Arc<str>]) {
+        let hop = route.first().and_then(|first| hop_of(route_uri(first)));
+        let Some(flow) = hop.and_then(|hop| self.flow_to(hop)) else {
+            return;
+        };
+        let ids = self.sessions_of.get(&device.aor).cloned().unwrap_or_default();
+        for id in ids {
+            let Some(session) = self.sessions.get_mut(&id) else { continue };
+            let is_it = session.device.as_ref().and_then(|known| known.is(device)) == Some(Sureness::Certain);
+            let leads_there = session.elsewhere || session.dialogs.iter().all(|dialog| dialog.adjacent);
+            if !is_it || !leads_there || session.phase == Phase::Calling {
+                continue;
+            }
+            session.device = Some(Arc::new(device.clone()));
+            session.elsewhere = true;
+            for dialog in &mut session.dialogs {
+                dialog.route_set = route.iter().cloned().collect();
+                dialog.remote_target = device.uri.clone();
+                (dialog.adjacent, dialog.flow) = (false, flow);
+            }
+            self.go_on(now, id, flow);
+        }
+    }
+
+    /// The peer of a session is reached over another flow from now on: its device has registered there.
     pub fn move_session(&mut self, now: Instant, id: SessionId, flow: Flow) {
         let Some(session) = self.sessions.get_mut(&id) else {
             self.stats.commands_ignored += 1;
@@ -94,6 +153,12 @@ impl UserAgent {
         if let Some((to, _)) = session.unacked.as_mut().and_then(|unacked| unacked.copy.as_mut()) {
             *to = flow;
         }
+        self.go_on(now, id, flow);
+    }
+
+    /// What waited for the peer, or is on its way to where it is no more, goes to where it is now.
+    fn go_on(&mut self, now: Instant, id: SessionId, flow: Flow) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
         let unanswered = session.unanswered();
         match session.phase {
             Phase::Ending if session.lingers => {
@@ -103,7 +168,7 @@ impl UserAgent {
             }
             Phase::Talking => {
                 if let Some(key) = unanswered {
-                    self.send_anew(now, key, flow);
+                    self.send_anew(now, id, key, flow);
                 }
                 self.ask_again(now, id);
             }
@@ -112,7 +177,7 @@ impl UserAgent {
     }
 
     /// A request that was on its way over a connection that is gone, or to an address where maybe nobody listens, goes over this flow.
-    fn send_anew(&mut self, now: Instant, key: ClientKey, flow: Flow) {
+    fn send_anew(&mut self, now: Instant, id: SessionId, key: ClientKey, flow: Flow) {
         let Some(transaction) = self.clients.get_mut(&key) else {
             return;
         };
@@ -125,6 +190,10 @@ impl UserAgent {
         };
         self.drop_client(key);
         draft.cseq = self.raise_cseq(user, &draft);
+        if let Some(dialog) = self.sessions.get(&id).and_then(|session| session.dialogs.first()) {
+            let RequestTarget { uri, routes, next_hop } = dialog.request_target();
+            (draft.uri, draft.routes, draft.next_hop) = (uri, routes, next_hop);
+        }
         draft.path = Path {
             flow: Some(flow),
             ..Path::default()
@@ -135,7 +204,7 @@ impl UserAgent {
     /// The BYE of a session cannot be delivered. Whether it waits for the device; where that has come meanwhile, it goes there, once.
     pub(super) fn lingers(&mut self, now: Instant, id: SessionId) -> bool {
         let wait = self.farewell();
-        let Some(session) = self.sessions.get(&id).filter(|session| session.device.is_some()) else {
+        let Some(session) = self.sessions.get(&id).filter(|session| session.connects()) else {
             return false;
         };
         let is_there = !self.has_lost_device(session);
@@ -178,6 +247,12 @@ impl UserAgent {
 }
 
 impl Session {
+    /// Whether it is with a device that is reached over the connection that it opens, and over nothing else.
+    pub(super) fn connects(&self) -> bool {
+        let dialog = self.dialogs.first().filter(|_| self.device.is_some());
+        dialog.is_some_and(|dialog| dialog.adjacent && dialog.flow.transport.is_reliable())
+    }
+
     /// The request of ours within it that a move concerns.
     fn unanswered(&self) -> Option<ClientKey> {
         match self.reinvite.as_ref()?.stage {

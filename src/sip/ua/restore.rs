@@ -305,14 +305,14 @@ impl UserAgent {
             .dialogs
             .first()
             .map(|dialog| dialog.flow)
-            .filter(|_| session.device.is_some());
+            .filter(|_| session.connects());
         flow.is_some_and(|flow| flow.connection.is_none() || self.closed.holds(&flow))
     }
 
     /// Whether the peer of a restored session could not be reached so often that it counts as gone. Of a device that connects to us the
     /// shell knows that.
     pub(super) fn is_gone(&self, id: SessionId) -> bool {
-        let session = self.sessions.get(&id).filter(|session| session.device.is_none());
+        let session = self.sessions.get(&id).filter(|session| !session.connects());
         let restored = session.and_then(|session| session.restored.as_ref());
         restored.is_some_and(|restored| restored.probing && restored.probes + 1 >= MAX_PROBES)
     }
@@ -386,6 +386,7 @@ impl Session {
         session.allows_update = kept.allows_update;
         session.takes_talk = kept.takes_talk;
         session.device = kept.device.clone();
+        session.elsewhere = kept.elsewhere;
         session.unacked = kept.unacked.as_ref().map(|kept| {
             let listener = flow.listener;
             let copy = (Flow { listener, ..kept.flow }, kept.bytes.clone());

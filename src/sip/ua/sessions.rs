@@ -210,6 +210,8 @@ pub(super) struct Session {
     pub kept_invite: Option<KeptInvite>,
     /// The device at its other end, where that is one that connects to us.
     pub device: Option<Arc<Device>>,
+    /// That device is registered with another connector, through which its dialog leads.
+    pub elsewhere: bool,
     /// Its BYE waits for the device.
     pub lingers: bool,
     /// It is on the list of those that may have changed.
@@ -252,6 +254,7 @@ impl Session {
             kept: None,
             kept_invite: None,
             device: None,
+            elsewhere: false,
             lingers: false,
             touched: false,
         }

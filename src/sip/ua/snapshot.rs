@@ -61,6 +61,13 @@ pub struct SessionSnapshot {
     /// The device that it is with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) device: Option<Arc<Device>>,
+    /// It is registered with another connector.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(super) elsewhere: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl SessionSnapshot {
@@ -145,6 +152,7 @@ pub(super) struct Kept {
     allows_update: bool,
     takes_talk: TakesTalk,
     device: Option<Arc<Device>>,
+    elsewhere: bool,
 }
 
 impl Kept {
@@ -169,6 +177,7 @@ impl Kept {
             allows_update: session.allows_update,
             takes_talk: session.takes_talk,
             device: session.device.clone(),
+            elsewhere: session.elsewhere,
         })
     }
 }
@@ -248,6 +257,7 @@ impl UserAgent {
             allows_update: session.allows_update,
             takes_talk: session.takes_talk,
             device: session.device.clone(),
+            elsewhere: session.elsewhere,
         })
     }
 

@@ -197,8 +197,9 @@ impl UserAgent {
         };
         let was_stream = dialog.flow.transport.is_reliable();
         let lost = was_stream && (dialog.flow.connection.is_none() || self.closed.holds(&dialog.flow));
-        let moved = was_stream && dialog.adjacent && alone && dialog.flow != flow;
-        if flow.connection.is_some() && (lost || moved) {
+        let moved = dialog.adjacent && dialog.flow != flow;
+        let is_own = alone || !dialog.adjacent;
+        if flow.connection.is_some() && is_own && (lost || (was_stream && moved)) {
             dialog.flow = flow;
             self.move_session(now, id, flow);
         }

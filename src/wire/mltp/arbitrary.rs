@@ -122,14 +122,16 @@ fn presentation() -> impl Strategy<Value = Presentation> {
 }
 
 fn contact() -> impl Strategy<Value = DnContact> {
-    (text(), vec(text(), 0..3), any::<bool>(), any::<u16>(), any::<u64>()).prop_map(|(uri, route, direct, q, expires_at)| {
-        DnContact {
-            uri,
-            route,
-            direct,
-            q,
-            expires_at,
-        }
+    let instance = (option::of(text()), option::of(any::<u32>()));
+    let said = (text(), vec(text(), 0..3), any::<bool>(), any::<u16>(), any::<u64>(), instance);
+    said.prop_map(|(uri, route, direct, q, expires_at, (instance, reg_id))| DnContact {
+        uri,
+        route,
+        direct,
+        q,
+        expires_at,
+        instance,
+        reg_id,
     })
 }
 
@@ -167,6 +169,7 @@ fn connector_request() -> impl Strategy<Value = ConnectorRequest> {
     prop_oneof![
         (vec(peer, 0..3), vec((dn(), connector()), 0..3)).prop_map(|(peers, rooms)| ConnectorRequest::Peers { peers, rooms }),
         (dn(), text(), any::<u64>()).prop_map(|(dn, uri, expires_at)| ConnectorRequest::ForgetContact { dn, uri, expires_at }),
+        (dn(), contact()).prop_map(|(dn, contact)| ConnectorRequest::DeviceMoved { dn, contact }),
         (dn(), vec(roster_entry(), 0..3)).prop_map(|(dn, entries)| ConnectorRequest::Roster { dn, entries }),
         (vec(record(), 0..3), any::<bool>()).prop_map(|(records, end)| ConnectorRequest::Restore { records, end }),
         option::of(any::<u64>()).prop_map(|deadline_ms| ConnectorRequest::Suspend { deadline_ms }),

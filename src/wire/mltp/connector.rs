@@ -14,6 +14,7 @@ pub(super) fn request_name(request: &ConnectorRequest) -> &'static str {
     match request {
         ConnectorRequest::Peers { .. } => "PEERS",
         ConnectorRequest::ForgetContact { .. } => "FORGET_CONTACT",
+        ConnectorRequest::DeviceMoved { .. } => "DEVICE_MOVED",
         ConnectorRequest::Roster { .. } => "ROSTER",
         ConnectorRequest::Restore { .. } => "RESTORE",
         ConnectorRequest::Suspend { .. } => "SUSPEND",
@@ -28,6 +29,10 @@ pub(super) fn write_request(request: &ConnectorRequest, writer: &mut FrameWriter
             writer.text("dn", dn.as_str());
             writer.text("contact", uri);
             writer.plain("expires-at", expires_at);
+        }
+        ConnectorRequest::DeviceMoved { dn, contact } => {
+            writer.text("dn", dn.as_str());
+            write_json(writer, contact);
         }
         ConnectorRequest::Roster { dn, entries } => {
             writer.text("dn", dn.as_str());
@@ -56,6 +61,10 @@ pub(super) fn read_request(fields: Fields<'_>) -> Result<ConnectorRequest, Messa
             dn: fields.dn("dn")?,
             uri: fields.text("contact")?,
             expires_at: fields.number("expires-at")?,
+        },
+        "DEVICE_MOVED" => ConnectorRequest::DeviceMoved {
+            dn: fields.dn("dn")?,
+            contact: fields.json()?,
         },
         "ROSTER" => ConnectorRequest::Roster {
             dn: fields.dn("dn")?,

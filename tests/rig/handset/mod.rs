@@ -184,6 +184,13 @@ impl Handset {
         self.registers(number).await;
     }
 
+    /// Loses its connection, and has the next one with another server.
+    pub async fn connects_to(&mut self, server: SocketAddr, number: u32) {
+        self.loses_its_connection().await;
+        self.shared.wire.moves_to(server);
+        self.connects_anew(number).await;
+    }
+
     /// Registers somewhere else, and is silent towards the one before. Which registration of this phone it is has to be said.
     pub async fn moves_to(&self, server: SocketAddr, number: u32) {
         self.shared.wire.moves_to(server);

@@ -95,6 +95,37 @@ fn lose(peer: &mut Peer, connection: u64) {
     peer.agent.flow_failed(peer.now, &at(40_001, connection));
 }
 
+/// Where it has gone over to, with that Contact.
+fn goes_over(peer: &mut Peer, flow: Flow, uri: &str, instance: Option<&str>, others: &[Binding]) {
+    let came = Binding {
+        uri: uri.into(),
+        instance: instance.map(Into::into),
+        reg_id: instance.map(|_| 1),
+        ..binding(flow, "", 1)
+    };
+    let after: Vec<_> = std::iter::once(came).chain(others.iter().cloned()).collect();
+    let arrival = Arrival::of(AOR, flow, others, after.into()).expect("an arrival");
+    peer.flow = flow;
+    peer.agent.device_arrived(peer.now, &arrival);
+}
+
+fn datagrams(port: u16) -> Flow {
+    let mut flow = Peer::new().flow;
+    flow.peer.set_port(port);
+    flow
+}
+
+const BY_DATAGRAMS: &str = "sip:bob@10.0.0.9:5062";
+
+/// Where the next request goes, and to whom.
+fn asks(peer: &mut Peer, session: SessionId) -> (Flow, String) {
+    peer.agent.info(peer.now, session, "text/plain", "x".into());
+    let (flow, info) = peer.one();
+    let uri = info.uri().unwrap_or_default().to_owned();
+    peer.respond(&info, 200, "b", &[]);
+    (flow, uri)
+}
+
 fn out_of_reach(event: &UaEvent) -> bool {
     matches!(event, UaEvent::OutOfReach { .. })
 }
@@ -421,4 +452,178 @@ fn a_bye_that_waits_outlives_a_kill() {
         peer.wait(40 * SECOND);
         peer.agent.assert_empty();
     }
+}
+
+#[test]
+fn a_session_follows_its_device_from_a_connection_to_datagrams_and_back() {
+    let mut peer = Peer::new();
+    let (session, _) = call_device(&mut peer);
+    let instance = Some("<urn:uuid:1>");
+    goes_over(&mut peer, datagrams(5062), BY_DATAGRAMS, instance, &[]);
+    assert_eq!(asks(&mut peer, session), (datagrams(5062), BY_DATAGRAMS.to_owned()));
+    // Its address may change, and it may be known by its Contact alone.
+    goes_over(&mut peer, datagrams(5062), BY_DATAGRAMS, None, &[]);
+    let elsewhere = Flow {
+        peer: ([10, 0, 7, 7], 1024).into(),
+        ..datagrams(5062)
+    };
+    goes_over(&mut peer, elsewhere, BY_DATAGRAMS, None, &[]);
+    assert_eq!(asks(&mut peer, session), (elsewhere, BY_DATAGRAMS.to_owned()));
+    goes_over(&mut peer, at(40_005, 7), URI, instance, &[]);
+    assert_eq!(asks(&mut peer, session), (at(40_005, 7), URI.to_owned()));
+    assert_eq!(kill(&mut peer), [session]);
+    goes_over(&mut peer, at(40_006, 8), URI, instance, &[]);
+    peer.wait(ms(2));
+    let (flow, probe) = peer.one();
+    assert_eq!(flow, at(40_006, 8));
+    peer.respond(&probe, 200, "b", &[]);
+}
+
+#[test]
+fn another_device_of_the_same_user_moves_no_session_that_goes_by_datagrams() {
+    let mut peer = Peer::new();
+    let (session, _) = call_device(&mut peer);
+    goes_over(&mut peer, datagrams(5062), BY_DATAGRAMS, Some("<urn:uuid:1>"), &[]);
+    let own = Binding {
+        uri: BY_DATAGRAMS.into(),
+        ..binding(datagrams(5062), "<urn:uuid:1>", 1)
+    };
+    for (flow, instance) in [
+        (datagrams(5070), None),
+        (at(40_009, 9), None),
+        (datagrams(5071), Some("<urn:uuid:2>")),
+    ] {
+        goes_over(&mut peer, flow, "sip:bob@10.0.0.9:5070", instance, std::slice::from_ref(&own));
+        assert_eq!(asks(&mut peer, session).0, datagrams(5062));
+    }
+    // Its registration is over, and this is the only one that there is.
+    goes_over(&mut peer, datagrams(5072), "sip:bob@10.0.0.9:5072", None, &[]);
+    assert_eq!(
+        asks(&mut peer, session),
+        (datagrams(5072), "sip:bob@10.0.0.9:5072".to_owned())
+    );
+}
+
+#[test]
+fn a_device_that_goes_by_datagrams_is_asked_and_given_up_as_anybody_is() {
+    let mut peer = Peer::new();
+    let (session, _) = call_device(&mut peer);
+    goes_over(&mut peer, datagrams(5062), BY_DATAGRAMS, Some("<urn:uuid:1>"), &[]);
+    assert_eq!(kill(&mut peer), [session]);
+    peer.wait(ms(2));
+    assert_eq!(peer.one().0, datagrams(5062));
+    for _ in 0..100 {
+        peer.wait(SECOND);
+        peer.sent();
+    }
+    assert!(
+        matches!(peer.events.as_slice(), [UaEvent::Ended { by_peer: false, .. }]),
+        "{:?}",
+        peer.events
+    );
+}
+
+/// A route through another connector.
+fn through(host: u8) -> [Arc<str>; 1] {
+    [format!("<sip:token@10.0.1.{host}:5060;lr;ob>").into()]
+}
+
+fn edge(host: u8) -> Flow {
+    Flow {
+        peer: ([10, 0, 1, host], 5060).into(),
+        ..Peer::new().flow
+    }
+}
+
+/// The next request leads to the device through that connector.
+fn leads_through(peer: &mut Peer, session: SessionId, host: u8, uri: &str) {
+    peer.agent.info(peer.now, session, "text/plain", "x".into());
+    let (flow, info) = peer.one();
+    assert_eq!((flow, info.uri()), (edge(host), Some(uri)));
+    assert!(info.headers(HeaderName::Route).eq(through(host).iter().map(|route| &**route)));
+    peer.respond(&info, 200, "b", &[]);
+}
+
+#[test]
+fn a_session_follows_its_device_to_another_connector_and_back() {
+    let mut peer = Peer::new();
+    let (session, _) = call_device(&mut peer);
+    peer.agent.device_left(peer.now, &device(), &through(1));
+    leads_through(&mut peer, session, 1, URI);
+    let moved = Device {
+        uri: BY_DATAGRAMS.into(),
+        ..device()
+    };
+    peer.agent.device_left(peer.now, &moved, &through(2));
+    leads_through(&mut peer, session, 2, BY_DATAGRAMS);
+    assert_eq!(kill(&mut peer), [session]);
+    peer.wait(ms(2));
+    let (flow, probe) = peer.one();
+    assert_eq!(flow, edge(2));
+    peer.respond(&probe, 200, "b", &[]);
+    goes_over(&mut peer, at(40_003, 3), URI, Some("<urn:uuid:1>"), &[]);
+    peer.agent.info(peer.now, session, "text/plain", "x".into());
+    let (flow, info) = peer.one();
+    assert_eq!((flow, info.uri()), (at(40_003, 3), Some(URI)));
+    assert_eq!(info.headers(HeaderName::Route).count(), 0);
+}
+
+#[test]
+fn what_was_on_its_way_to_a_device_that_left_goes_after_it() {
+    let mut peer = Peer::new();
+    let (session, _) = call_device(&mut peer);
+    lose(&mut peer, 1);
+    peer.agent.reinvite(peer.now, session, other_sdp(1));
+    assert_eq!(peer.one().0.connection, None, "to where nobody listens");
+    peer.agent.device_left(peer.now, &device(), &through(1));
+    let (flow, reinvite) = peer.one();
+    assert_eq!((flow, reinvite.header(HeaderName::Route)), (edge(1), Some(&*through(1)[0])));
+    peer.respond(&reinvite, 200, "b", &[]);
+    peer.agent.ack(peer.now, session, None);
+    assert_eq!(peer.one().0, edge(1));
+    // So does the BYE that waits for it.
+    let mut peer = Peer::new();
+    let (session, _) = call_device(&mut peer);
+    lose(&mut peer, 1);
+    peer.agent.bye(peer.now, session, None);
+    refuse_all(&mut peer);
+    peer.agent.device_left(peer.now, &device(), &through(2));
+    let (flow, bye) = peer.one();
+    assert_eq!((flow, bye.method()), (edge(2), Some(Method::Bye)));
+}
+
+#[test]
+fn a_session_that_is_with_another_or_leads_elsewhere_stays() {
+    let other = Device {
+        instance: Some("<urn:uuid:2>".into()),
+        ..device()
+    };
+    let nobody = Device {
+        aor: "sip:mallory@tandem.test".into(),
+        ..device()
+    };
+    let mut peer = Peer::new();
+    let (session, _) = call_device(&mut peer);
+    for device in [other, nobody] {
+        peer.agent.device_left(peer.now, &device, &through(1));
+    }
+    peer.agent.device_left(peer.now, &device(), &[]);
+    assert_eq!(asks(&mut peer, session).0, at(40_001, 1));
+    // One that rings, and one behind a proxy of its own.
+    let ringing = peer.agent.invite(peer.now, invite_to(URI));
+    peer.agent.set_device(ringing, device());
+    let (flow, invite) = peer.one();
+    peer.agent.device_left(peer.now, &device(), &through(1));
+    let response = ResponseBuilder::to(&invite, 200, None)
+        .to_tag("b")
+        .header("Record-Route", "<sip:10.0.0.77;lr>")
+        .header("Contact", format!("<{URI}>"));
+    peer.flow = flow;
+    peer.deliver(response.body("application/sdp", SDP).finish());
+    peer.agent.ack(peer.now, ringing, None);
+    peer.sent();
+    peer.agent.device_left(peer.now, &device(), &through(1));
+    peer.agent.info(peer.now, ringing, "text/plain", "x".into());
+    let (_, info) = peer.one();
+    assert_eq!(info.header(HeaderName::Route), Some("<sip:10.0.0.77;lr>"));
 }
