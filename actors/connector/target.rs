@@ -230,7 +230,9 @@ mod tests {
             Some(Registered::Elsewhere(device)) => (false, device),
             None => panic!("a device"),
         });
-        let [(true, at_hand), (false, away)] = known else { panic!("{known:?}") };
+        let [(true, at_hand), (false, away)] = known else {
+            panic!("{known:?}")
+        };
         assert_eq!((&*at_hand.uri, &*away.uri), ("sip:1001@192.0.2.7", "sip:1001@192.0.2.8"));
         assert_eq!((&*at_hand.aor, &*away.aor), (dn.as_str(), dn.as_str()));
     }

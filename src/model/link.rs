@@ -255,7 +255,7 @@ pub enum LinkRequest {
         conference: ConferenceId,
         /// The transfer.
         transfer: TransferId,
-        /// 100 when it was begun, 18x, then a final status.
+        /// 100 when it is accepted, from when on the device may hang up and takes nobody along; 18x, then a final status.
         status: u16,
     },
     /// What concerns the connector as a whole.
@@ -516,7 +516,7 @@ pub enum LinkNotification {
         /// Who is there.
         parties: Vec<PartyStatus>,
     },
-    /// The conference is gone with its last party. Exactly once, last.
+    /// The conference is gone with its last party, and with the last transfer that was accepted there. Exactly once, last.
     ConferenceEnded {
         /// The conference.
         conference: ConferenceId,

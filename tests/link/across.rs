@@ -308,3 +308,26 @@ async fn a_phone_joins_its_call_of_another_connector_with_the_next_that_it_makes
     bob.is_over(at_bob).await;
     split.has_calls(0).await;
 }
+
+#[tokio::test]
+async fn a_phone_that_joins_its_calls_hangs_up_as_soon_as_that_is_accepted() {
+    let (split, [alice, bob, carol], mut desk) = Split::set(3, [("1001", 0), ("1002", 1), ("1003", 2)]).await;
+    for (leaves_first, leaves_second) in [(true, false), (false, true), (true, true)] {
+        let (at_bob, first) = connect(&bob, &alice).await;
+        alice.holds(first).await;
+        desk.expect(EventHeld, &dn("1001")).await;
+        let (second, at_carol) = connect(&alice, &carol).await;
+        desk.expect(EventEstablished, &dn("1003")).await;
+        let leaves = [(first, leaves_first), (second, leaves_second)];
+        let leaves: Vec<_> = leaves.iter().filter(|(_, leaves)| *leaves).map(|(call, _)| *call).collect();
+        assert_eq!(alice.joins_and_leaves(first, second, &leaves).await, 200);
+        alice.is_over(first).await;
+        alice.is_over(second).await;
+        desk.expect(EventPartyChanged, &dn("1003")).await;
+        hear([(&bob, at_bob, &["1003"]), (&carol, at_carol, &["1002"])]).await;
+        carol.hangs_up(at_carol).await;
+        bob.is_over(at_bob).await;
+        split.has_calls(0).await;
+    }
+    assert_eq!(alice.complaints(), [""; 0]);
+}

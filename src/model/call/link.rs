@@ -296,7 +296,12 @@ impl Call {
             self.not_answered(key, cause, out);
         }
         for id in self.conns_of(key) {
-            let Some(conn) = self.conn(id) else { continue };
+            if self.merge_left((id, key), now, out) {
+                continue;
+            }
+            let Some(conn) = self.conn(id).filter(|conn| conn.party(key).is_some()) else {
+                continue;
+            };
             match conn.stage {
                 Stage::CallingOrigin if conn.origin == key => self.origin_failed(id, key, cause, now, out),
                 Stage::CallingDestination if conn.origin == key => self.caller_left(id, key, cause, now, out),

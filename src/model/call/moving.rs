@@ -101,6 +101,9 @@ impl Call {
         if self.gather(now, out) {
             return;
         }
+        if let Some(asker) = self.pending.as_ref().map(|pending| pending.asker) {
+            self.progress(asker, 100, out);
+        }
         if self.merges_into_ringing() {
             // Nobody is to hear anybody yet, and the leg of the device that asked may be a call that nobody has answered.
             let pending = self.pending.take();

@@ -2,7 +2,8 @@
 //!
 //! The main call survives, the other one ends: its parties come over by EventPartyChanged. Where the two have conferences of their own
 //! the parties of the other call are moved first, one after the other, or those of the main call where they are fewer; from then on the
-//! DN has both on one leg, as after a consultation.
+//! DN has both on one leg, as after a consultation. A phone hears only then that its transfer is accepted: many hang up at that, and a
+//! conference of two ends with either.
 
 use std::time::Instant;
 
@@ -250,9 +251,31 @@ impl Call {
             left_behind: None,
         };
         self.begin(Op::Merge(merge), main, asker, Step::Audio, now);
-        self.progress(asker, 100, out);
-        self.gather(now, out);
+        if !self.gather(now, out) {
+            self.progress(asker, 100, out);
+        }
         Ok(())
+    }
+
+    /// The phone that transfers has hung up in one of the two calls, as phones do as soon as that is accepted: all are in one place by then,
+    /// and the two calls are one at once. `true`: that was all there is to do.
+    pub(super) fn merge_left(&mut self, at: At, now: Instant, out: &mut Vec<CallOutput>) -> bool {
+        let waits = |pending: &mut Pending| match &pending.op {
+            Op::Merge(merge) => {
+                let is_of_phone = matches!(pending.asker, Asker::Phone(..));
+                is_of_phone
+                    && pending.step == Step::Audio
+                    && [(pending.conn, pending.by), (merge.other, merge.other_by)].contains(&at)
+            }
+            _ => false,
+        };
+        let Some(pending) = self.pending.take_if(waits) else {
+            return false;
+        };
+        if let Op::Merge(merge) = pending.op {
+            self.merged(pending, merge, now, out);
+        }
+        true
     }
 
     /// Whether two calls can become one, and where.

@@ -6,7 +6,8 @@
 //! pair, and the *matrix* of who hears whom where media goes through the plane.
 //!
 //! # Invariants
-//! * Every party gets exactly one `PartyReleased` or `PartyMoved`; `ConferenceEnded` comes once and last, when every leg has reported its end.
+//! * Every party gets exactly one `PartyReleased` or `PartyMoved`; `ConferenceEnded` comes once and last, when every leg has reported its end
+//!   and every transfer that was accepted is over.
 //! * Every operation is answered once, by `OperationDone`, `OperationFailed` or `GiveAway`; every REFER gets one final status, unless its
 //!   device ended the leg.
 //! * Every leg ends once: by its own terminal event, or by our BYE, refusal or CANCEL (or, when its 200 crossed our CANCEL, ACK
@@ -385,7 +386,7 @@ impl Conference {
             self.mix(out);
             self.watch_lonely_party(now);
         }
-        if self.parties.is_empty() && self.legs.is_empty() && !self.ended {
+        if self.parties.is_empty() && self.legs.is_empty() && !self.awaits_transfer() && !self.ended {
             self.ended = true;
             self.info_digits = InfoDigits::default();
             self.end_transfers(None, out);

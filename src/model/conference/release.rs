@@ -33,12 +33,14 @@ impl Conference {
     pub(super) fn release_conference(&mut self, cause: Cause, now: Instant, out: &mut Vec<ConferenceOutput>) {
         let by = ReleasedBy::Server;
         self.release_all(Cause { by, ..cause }, now, out);
+        self.end_transfers(None, out);
     }
 
     /// The connector goes down. Cancelled legs are still awaited, for a 200 may cross; a shell that cannot wait drops the
     /// conference.
     pub(super) fn abort(&mut self, now: Instant, out: &mut Vec<ConferenceOutput>) {
         self.release_all(Cause::status(ReleasedBy::Network, 503), now, out);
+        self.end_transfers(None, out);
     }
 
     /// A leg said that it is over; it is told nothing any more but how its transfers end.

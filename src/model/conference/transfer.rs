@@ -2,7 +2,8 @@
 //!
 //! Every REFER gets one final status: the T-Server side's, 487 where the party is let go of or the conference ends first, 503 where the
 //! T-Server side says nothing at all in its time. A device that hangs up after its REFER, as many do, still hears how it ended (RFC 3515
-//! s.2.4.4): nothing else is told to a leg that is over.
+//! s.2.4.4): nothing else is told to a leg that is over. Where that was the last one, the conference ends when its transfer has, if the
+//! T-Server side has taken it up.
 
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,8 @@ struct Transfer {
     id: TransferId,
     leg: LegId,
     refer: ReferId,
+    /// The T-Server side has taken it up.
+    accepted: bool,
     /// Until when the T-Server side has to say something.
     deadline: Option<Instant>,
 }
@@ -94,6 +97,7 @@ impl Conference {
             id: transfer,
             leg,
             refer,
+            accepted: false,
             deadline: Some(now + Duration::from_millis(self.settings.server_timeout_ms)),
         });
         self.notify(
@@ -115,7 +119,8 @@ impl Conference {
         if !(100..700).contains(&status) {
             return;
         }
-        let transfer = &self.transfers.open[index];
+        let transfer = &mut self.transfers.open[index];
+        transfer.accepted = true;
         let (leg, refer) = (transfer.leg, transfer.refer);
         let lives = self.leg(leg).is_some();
         if status >= 200 {
@@ -146,6 +151,12 @@ impl Conference {
         for transfer in self.transfers.open.iter_mut().filter(|transfer| transfer.leg == leg) {
             transfer.deadline = Some(deadline);
         }
+    }
+
+    /// Whether a device that has hung up is yet to hear how a transfer ended that was accepted: one that takes its peer elsewhere leaves it
+    /// alone here, and is not over when it leaves too.
+    pub(super) fn awaits_transfer(&self) -> bool {
+        self.transfers.open.iter().any(|transfer| transfer.accepted)
     }
 
     /// The T-Server side has said nothing of these.

@@ -4,6 +4,7 @@
 use tandem_wire::model::EventName::{EventDialing, EventEstablished, EventPartyChanged, EventReleased, EventRetrieved};
 
 use crate::golden::stage::Stage;
+use crate::rig::server::Setup;
 
 #[tokio::test]
 async fn a_phone_transfers_blindly() {
@@ -160,6 +161,95 @@ async fn a_phone_transfers_attended() {
                         "EventEstablished call-2 Ok",
                         "EventPartyChanged call-1 Transferred other=1001 third=1002/TransferredBy previous=call-2",
                         "EventReleased call-1 Ok",
+                    ],
+                ),
+            ],
+        )
+        .await;
+}
+
+/// As many phones do, in one of its two calls or in both, whichever the REFER was in: by then nobody goes with it.
+async fn transfers_attended_and_hangs_up(mode: &str) {
+    for (refers_in, leaves) in [(0, &[0][..]), (0, &[0, 1]), (1, &[1]), (1, &[1, 0])] {
+        let setup = Setup::new().tables(&format!("[media]\nmode = \"{mode}\""));
+        let (mut stage, phones) = Stage::with(setup, &["1001", "1002", "1003"]).await;
+        let [alice, bob, carol] = &phones;
+        stage.talk(alice, bob).await;
+        bob.holds(0).await;
+        let second = bob.dials("1003").await;
+        let at_carol = carol.takes().await;
+        bob.is_answered(second).await;
+        stage.event(EventEstablished, "1003").await;
+        stage.hear(&[(alice, "sound"), (bob, "1003"), (carol, "1002")]).await;
+        let told = bob.joins_and_leaves(refers_in, 1 - refers_in, leaves).await;
+        assert_eq!(told, 200, "REFER in {refers_in}, BYE in {leaves:?}");
+        bob.is_over(0).await;
+        bob.is_over(second).await;
+        stage.event(EventPartyChanged, "1001").await;
+        stage.hear(&[(alice, "1003"), (bob, ""), (carol, "1001")]).await;
+        alice.hangs_up(0).await;
+        carol.is_over(at_carol).await;
+        // To the word what is told where the phone stays.
+        stage.ends("device_attended_transfer", &[alice, bob, carol], &[]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_phone_transfers_attended_and_hangs_up_as_soon_as_that_is_accepted() {
+    transfers_attended_and_hangs_up("direct").await;
+}
+
+#[tokio::test]
+async fn a_phone_transfers_attended_through_the_plane_and_hangs_up_as_soon_as_that_is_accepted() {
+    transfers_attended_and_hangs_up("anchored").await;
+}
+
+/// Whom it brings together are to hear each other, and one of them does not follow at once. The call that it dialled is the first that is
+/// told of.
+#[tokio::test]
+async fn a_phone_that_has_transferred_does_not_wait_for_the_audio_of_the_others() {
+    let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
+    let [alice, bob, carol] = &phones;
+    stage.talk(alice, bob).await;
+    let second = bob.dials("1003").await;
+    let at_carol = carol.takes().await;
+    bob.is_answered(second).await;
+    stage.event(EventEstablished, "1003").await;
+    alice.stalls(true);
+    assert_eq!(bob.joins_and_leaves(0, second, &[0, second]).await, 200);
+    stage.event(EventPartyChanged, "1001").await;
+    alice.stalls(false);
+    stage.hear(&[(alice, "1003"), (bob, ""), (carol, "1001")]).await;
+    carol.hangs_up(at_carol).await;
+    alice.is_over(0).await;
+    stage
+        .ends(
+            "device_attended_transfer_left_at_once",
+            &[alice, bob, carol],
+            &[
+                (
+                    "1001",
+                    &[
+                        "EventPartyChanged call-2 Transferred other=1003 third=1002/TransferredBy previous=call-2",
+                        "EventReleased call-2 Ok",
+                    ],
+                ),
+                (
+                    "1002",
+                    &[
+                        "EventDialing call-1 Ok as=Origination other=1003",
+                        "EventEstablished call-1 Ok",
+                        "EventReleased call-1 Transferred",
+                        "EventReleased call-2 Transferred",
+                    ],
+                ),
+                (
+                    "1003",
+                    &[
+                        "EventRinging call-1 Ok as=Destination other=1002",
+                        "EventEstablished call-1 Ok",
+                        "EventPartyChanged call-2 Transferred other=1001 third=1002/TransferredBy previous=call-1",
+                        "EventReleased call-2 Ok",
                     ],
                 ),
             ],

@@ -100,8 +100,8 @@ async fn a_call_that_rings_is_picked_up_by_another_phone() {
         .await;
 }
 
-/// A phone holds, dials, and joins the two calls while the second one rings.
-async fn semi_attended(declines: bool, name: &str) {
+/// A phone holds, dials, and joins the two calls while the second one rings. It may hang up in both as soon as that is accepted.
+async fn semi_attended(leaves: bool, declines: bool, name: &str) {
     let (mut stage, phones) = Stage::set(&["1001", "1002", "1003"]).await;
     let [alice, bob, carol] = &phones;
     stage.talk(alice, bob).await;
@@ -111,7 +111,8 @@ async fn semi_attended(declines: bool, name: &str) {
     let ringing = carol.rings().await;
     bob.hears_ringing(second).await;
     stage.event(EventRinging, "1003").await;
-    assert_eq!(bob.joins(0, second).await, 200);
+    let leaves = if leaves { &[0, second][..] } else { &[] };
+    assert_eq!(bob.joins_and_leaves(0, second, leaves).await, 200);
     bob.is_over(0).await;
     assert_eq!(bob.is_over(second).await, Some(487));
     stage.event(EventPartyChanged, "1001").await;
@@ -164,12 +165,17 @@ async fn semi_attended(declines: bool, name: &str) {
 
 #[tokio::test]
 async fn a_phone_transfers_to_one_who_rings_and_then_answers() {
-    semi_attended(false, "device_semi_attended_transfer").await;
+    semi_attended(false, false, "device_semi_attended_transfer").await;
+}
+
+#[tokio::test]
+async fn a_phone_transfers_to_one_who_rings_and_hangs_up_as_soon_as_that_is_accepted() {
+    semi_attended(true, false, "device_semi_attended_transfer").await;
 }
 
 #[tokio::test]
 async fn a_phone_transfers_to_one_who_rings_and_then_declines() {
-    semi_attended(true, "device_semi_attended_transfer_declined").await;
+    semi_attended(false, true, "device_semi_attended_transfer_declined").await;
 }
 
 /// A desktop holds, makes a call, and brings the two together while the second one rings.

@@ -106,6 +106,8 @@ struct State {
     noted: usize,
     /// It lets re-INVITEs wait.
     stalled: bool,
+    /// The calls in which it hangs up as soon as a REFER of its own is accepted.
+    leaves: Vec<CallNumber>,
 }
 
 struct Call {
@@ -352,20 +354,8 @@ impl Handset {
 
     /// Hangs up, or gives up a call that is not answered.
     pub async fn hangs_up(&self, call: CallNumber) {
-        let text = {
-            let mut state = self.shared.state();
-            let call = &mut state.calls[call];
-            match call.stage {
-                Stage::Talking => {
-                    call.cseq += 1;
-                    call.stage = Stage::Over(None);
-                    call.quiet();
-                    call.request(&self.shared, "BYE", "", "")
-                }
-                Stage::Calling => call.request_with(&self.shared, "CANCEL", call.cseq, &call.branch, "", ""),
-                stage => panic!("{} cannot hang up in {stage:?}", self.name),
-            }
-        };
+        let text = self.shared.state().calls[call].hang_up(&self.shared);
+        let text = text.unwrap_or_else(|| panic!("{} has no such call", self.name));
         self.shared.send(&text).await;
     }
 
@@ -427,6 +417,12 @@ impl Handset {
         let target = self.shared.state().calls[other].target.clone();
         let refer_to = format!("<{}?Replaces={replaces}>", target.split(';').next().unwrap_or_default());
         self.refers(call, &refer_to).await
+    }
+
+    /// The same, and it hangs up in these calls as soon as that is accepted.
+    pub async fn joins_and_leaves(&self, call: CallNumber, other: CallNumber, leaves: &[CallNumber]) -> u16 {
+        self.shared.state().leaves = leaves.to_vec();
+        self.joins(call, other).await
     }
 
     /// The dialog of a call, as a Replaces header of somebody else names it.
@@ -587,6 +583,27 @@ impl Call {
             transfer: Vec::new(),
             refer: None,
             answer_due: false,
+        }
+    }
+
+    /// Its REFER is answered.
+    fn referred(&mut self, seq: u32, status: u16) {
+        if let Some((_, known)) = self.refer.as_mut().filter(|(cseq, _)| *cseq == seq) {
+            *known = status;
+        }
+    }
+
+    /// What is to be sent to end it, or to give it up.
+    fn hang_up(&mut self, phone: &Shared) -> Option<String> {
+        match self.stage {
+            Stage::Talking => {
+                self.cseq += 1;
+                self.stage = Stage::Over(None);
+                self.quiet();
+                Some(self.request(phone, "BYE", "", ""))
+            }
+            Stage::Calling => Some(self.request_with(phone, "CANCEL", self.cseq, &self.branch, "", "")),
+            Stage::Ringing | Stage::Over(_) => None,
         }
     }
 

@@ -187,14 +187,30 @@ async fn on_response(phone: &Arc<Shared>, response: &Message) {
         "INVITE" if status < 200 => provisional(phone, response, number),
         "INVITE" => invite_answered(phone, response, number, seq, status),
         "REFER" if status >= 200 => {
-            let mut state = phone.state();
-            let refer = &mut state.calls[number].refer;
-            *refer = refer.map(|(cseq, known)| (cseq, if cseq == seq { status } else { known }));
+            phone.state().calls[number].referred(seq, status);
+            if status == 202 {
+                leaves(phone).await;
+            }
             None
         }
         _ => None,
     };
     if let Some(text) = text {
+        phone.send(&text).await;
+    }
+}
+
+/// Its transfer is accepted: it has done its part.
+async fn leaves(phone: &Shared) {
+    let texts: Vec<String> = {
+        let mut state = phone.state();
+        let calls = std::mem::take(&mut state.leaves);
+        calls
+            .into_iter()
+            .filter_map(|call| state.calls[call].hang_up(phone))
+            .collect()
+    };
+    for text in texts {
         phone.send(&text).await;
     }
 }

@@ -97,8 +97,8 @@ fn a_phone_transfers_to_one_who_rings() {
     stage.holds_by_phone(BOB, true).forget();
     stage.refers_to_second_line().says(&format!(
         "absorb
-         link: progress 100
          link: move 1 to 3
+         link: progress 100
          {HANDED_OVER}
          link: progress 200
          link: release 2
@@ -166,7 +166,8 @@ fn one_who_answers_meanwhile_is_talked_to_at_once() {
     stage.refuse = None;
     stage.settle_move(false, false);
     stage.says(
-        "link: audio
+        "link: progress 100
+         link: audio
          bob EventReleased c1 Origination > carol Destination Transferred
          bob EventReleased a1 Destination > alice Origination Transferred
          alice EventPartyChanged a1 Origination > carol Destination by bob TransferredBy Transferred was a1
@@ -186,7 +187,6 @@ fn a_phone_that_cannot_be_moved_stays_on_hold() {
     stage.refuse = Some(488);
     stage.refers_to_second_line().says(
         "absorb
-         link: progress 100
          link: move 1 to 3
          link: progress 481",
     );

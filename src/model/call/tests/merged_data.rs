@@ -258,8 +258,8 @@ fn a_phone_transfers_all_the_same_and_the_main_call_keeps_its_data() {
     };
     stage.forget().refers_from((CONFERENCE, B), target).says(
         "absorb
-         link: progress 100
          link: move 2 to 3
+         link: progress 100
          link: audio
          data left out
          bob EventReleased c1 Origination > carol Destination Transferred

@@ -10,6 +10,18 @@ pub(super) fn to(address: &str) -> TransferTarget {
     TransferTarget::Address { to, referred_by }
 }
 
+impl Stage {
+    /// The conference lets the phone know.
+    pub(super) fn transfer_goes_on(&mut self, conference: ConferenceId, status: u16) -> Vec<LinkNotification> {
+        if status < 200 {
+            self.transfers.insert(conference);
+            return Vec::new();
+        }
+        let was_open = self.transfers.remove(&conference);
+        self.ended(conference).filter(|_| was_open).into_iter().collect()
+    }
+}
+
 #[test]
 fn a_blind_transfer_is_told_to_the_phone_step_by_step() {
     let mut stage = Stage::talking();
@@ -117,8 +129,8 @@ fn an_attended_transfer_of_two_lines_absorbs_and_moves() {
     };
     stage.refers_from((CONFERENCE, B), target).says(
         "absorb
-         link: progress 100
          link: move 2 to 3
+         link: progress 100
          link: audio
          bob EventReleased c1 Origination > carol Destination Transferred
          bob EventReleased a1 Destination > alice Origination Transferred
@@ -130,6 +142,62 @@ fn an_attended_transfer_of_two_lines_absorbs_and_moves() {
          link: release 1",
     );
     assert_eq!(stage.hearing(CONFERENCE), "alice<carol carol<alice");
+}
+
+/// Many hang up as soon as their REFER is accepted, in one call or both: it is when all are in one place, and nobody goes with them.
+#[test]
+fn an_attended_transfer_is_accepted_when_nobody_is_on_the_way_any_more() {
+    let (first, second) = ((CONFERENCE, B), (SECOND, A));
+    for (refers, other) in [(first, second), (second, first)] {
+        for leaves in [&[first][..], &[second], &[first, second], &[second, first]] {
+            let mut stage = Stage::talking().second_line();
+            stage.holds_by_phone_at(first, true);
+            if refers == second {
+                // Her group takes his in.
+                let mut group = stage.others.remove(0);
+                group.live.extend(stage.live.clone());
+                group.others.push(stage);
+                stage = group;
+            }
+            stage.forget().refuse = Some(0);
+            let (conference, party) = other;
+            stage
+                .refers_from(refers, TransferTarget::Party { conference, party })
+                .says("absorb\nlink: move 2 to 3");
+            stage.settle_move(false, false);
+            stage.says("link: progress 100\nlink: audio");
+            for at in leaves {
+                stage.leaves_from(*at, Cause::normal(ReleasedBy::Device));
+            }
+            let told: Vec<String> = std::mem::take(&mut stage.lines);
+            let told: Vec<&str> = told
+                .iter()
+                .map(|line| line.trim())
+                .filter(|line| !line.starts_with("link: release"))
+                .collect();
+            let transferred = [
+                "bob EventReleased c1 Origination > carol Destination Transferred",
+                "bob EventReleased a1 Destination > alice Origination Transferred",
+                "alice EventPartyChanged a1 Origination > carol Destination by bob TransferredBy Transferred was a1",
+                "carol EventPartyChanged a1 Destination > alice Origination by bob TransferredBy Transferred was c1",
+                "closed c1 answered",
+                "link: progress 200",
+            ];
+            if leaves.contains(&first) {
+                // Nobody waits for the audio.
+                assert_eq!(told, transferred, "{refers:?} {leaves:?}");
+                stage.catch_up();
+            } else {
+                assert_eq!(told, [""; 0], "{refers:?} {leaves:?}");
+                stage.catch_up();
+                assert!(stage.lines.ends_with(&["link: release 2".to_owned()]), "{:?}", stage.lines);
+            }
+            stage.forget();
+            assert_eq!(stage.hearing(CONFERENCE), "alice<carol carol<alice", "{refers:?} {leaves:?}");
+            stage.hangs_up(CAROL);
+            assert!(stage.call.is_finished());
+        }
+    }
 }
 
 #[test]

@@ -469,6 +469,7 @@ proptest! {
     fn one_end_for_each_party_and_one_answer_for_each_request(
         second: Option<(bool, bool)>,
         merges: Option<bool>,
+        by_phone: bool,
         crowds: [bool; 2],
         inbound: bool,
         policy in 0u8..8,
@@ -490,8 +491,9 @@ proptest! {
             all.extend([(7, 1, 0, 4), (12, if consults { 3 } else { 2 }, 0, 0)]);
         }
         if let Some(slowly) = merges.filter(|_| second.is_some()) {
-            // Bob holds Alice and brings her to whom he has called besides; it may take its time.
-            all.extend([(0, 1, 0, 0), (18, if slowly { 2 } else { 0 }, 1, 0), (9, 1, 0, 2)]);
+            // Bob holds Alice and brings her to whom he has called besides, by a request or by his phone; it may take its time.
+            let brings = if by_phone { (16, 1, 4, 0) } else { (9, 1, 0, 2) };
+            all.extend([(0, 1, 0, 0), (18, if slowly { 2 } else { 0 }, 1, 0), brings]);
         }
         all.extend(steps);
         run(second, crowds, inbound, policy, all, lost);

@@ -3,7 +3,7 @@
 //! The fake knows conferences and parties, answers operations, and can be told to fail or to stay silent. It plays no audio: it keeps
 //! the plan that is in force.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use super::*;
@@ -89,6 +89,8 @@ pub(super) struct Stage {
     pub(super) waiting: Vec<(ConferenceId, OperationId, Option<AudioPlan>)>,
     /// Moves that were not answered.
     pub(super) moves: Vec<(At, OperationId, At)>,
+    /// Conferences in which a transfer was accepted that is not over; they end with it.
+    pub(super) transfers: BTreeSet<ConferenceId>,
     /// How operations were answered: asked again under its id, one gets the same answer.
     pub(super) answers: BTreeMap<(ConferenceId, OperationId), LinkNotification>,
     /// Conferences that owe an account of themselves.
@@ -128,6 +130,7 @@ impl Stage {
             refuse: None,
             waiting: Vec::new(),
             moves: Vec::new(),
+            transfers: BTreeSet::new(),
             answers: BTreeMap::new(),
             audits: Vec::new(),
             restarts: 0,
@@ -335,7 +338,8 @@ impl Stage {
                 operation,
                 party,
             } => self.tell_to_answer((conference, party), operation),
-            LinkRequest::TransferProgress { .. } | LinkRequest::AuditEnd | LinkRequest::Connector(_) => Vec::new(),
+            LinkRequest::TransferProgress { conference, status, .. } => self.transfer_goes_on(conference, status),
+            LinkRequest::AuditEnd | LinkRequest::Connector(_) => Vec::new(),
         }
     }
 
@@ -481,9 +485,9 @@ impl Stage {
         told
     }
 
-    fn ended(&self, conference: ConferenceId) -> Option<LinkNotification> {
+    pub(super) fn ended(&self, conference: ConferenceId) -> Option<LinkNotification> {
         let empty = !self.live.keys().any(|(at, _)| *at == conference);
-        empty.then_some(LinkNotification::ConferenceEnded { conference })
+        (empty && !self.transfers.contains(&conference)).then_some(LinkNotification::ConferenceEnded { conference })
     }
 
     /// The newest device of a DN.

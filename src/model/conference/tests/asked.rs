@@ -362,6 +362,33 @@ fn a_device_that_hung_up_hears_how_its_transfer_ended() {
     ]);
 }
 
+/// Whom it talked to is brought to its other call, and it hangs up in this one, which the REFER came in.
+#[test]
+fn a_conference_in_which_a_transfer_was_accepted_ends_with_the_transfer() {
+    const LEFT: &str = "> offered 0 a\n> make 1 b\n> 1: answered b\n> 0: acked\n> transfer 1 7\n> give 0 4\n> 0: re-answered a2\n> 1: \
+                        re-answered b2\n> progress 1 100";
+    check(&[
+        (LEFT, "1: ended", "* released 1 Device; 1 closed"),
+        (&format!("{LEFT}\n> 1: ended"), "progress 1 200", "1: refer 7 200; * ended"),
+        (&format!("{LEFT}\n> 1: ended"), "progress 1 180", "1: refer 7 180"),
+        (&format!("{LEFT}\n> 1: ended"), "wait 10000", "1: refer 7 503; * ended"),
+        (&format!("{LEFT}\n> 1: ended"), "release-all", "1: refer 7 487; * ended"),
+        (&format!("{LEFT}\n> 1: ended"), "abort", "1: refer 7 487; * ended"),
+        (&format!("{LEFT}\n> 1: ended"), "give 1 5", "to 9 for 5: nothing"),
+        (
+            &format!("{LEFT}\n> 1: ended"),
+            "take 5 5 3",
+            "m3: BYE; m3 closed; * failed 5 481",
+        ),
+        (&format!("{LEFT}\n> 1: ended"), "make 5 c", "* released 5 Network 481"),
+        (
+            LEFT,
+            "release 1",
+            "1: refer 7 487; 1: BYE; * released 1 Server; 1 closed; * ended",
+        ),
+    ]);
+}
+
 #[test]
 fn a_transfer_waits_for_the_t_server_side_only_so_long() {
     let waits = |script: &str| Scene::run(script).conference.next_timeout().is_some();
