@@ -171,7 +171,7 @@ pub enum Way {
     On(Forward),
     /// It is refused.
     Refused(Refusal),
-    /// Nobody can know yet; it will be sent again.
+    /// Nobody can know yet, or needs to; it, or what it is about, will be sent again.
     Later,
 }
 
@@ -331,6 +331,12 @@ impl Known {
         };
         let invite = response.cseq().is_ok_and(|(_, method)| method == Method::Invite);
         let status = response.status().filter(|_| invite).unwrap_or_default();
+        // How a re-INVITE ends, a device says once over a connection (RFC 3261 s.17.2.1). Should the datagram be lost that it goes on in, only a
+        // copy of the request brings it again; and whoever has a 100 sends none.
+        let within = response.to().is_ok_and(|to| to.tag().is_some());
+        if status == 100 && within && from.transport.is_reliable() && !forward.flow.transport.is_reliable() {
+            return Way::Later;
+        }
         if status >= 200
             && let Some(key) = key(response, 1)
         {

@@ -300,6 +300,38 @@ fn what_a_connector_wrote_is_not_passed_on() {
 }
 
 #[test]
+fn a_re_invite_is_sent_again_until_it_is_known_how_it_ended() {
+    let over_stream = Flow {
+        transport: Transport::Tcp,
+        listener: ListenerId(1),
+        connection: Some(ConnectionId(4)),
+        ..device()
+    };
+    for (device, tag, status, goes_on) in [
+        (over_stream, "1", "100 Trying", false),
+        (over_stream, "1", "180 Ringing", true),
+        (over_stream, "1", "491 Request Pending", true),
+        // One that rings says so, and may take its time.
+        (over_stream, "", "100 Trying", true),
+        (device(), "1", "100 Trying", true),
+    ] {
+        let mut scene = Scene::new(acquainted());
+        let route = scene.neighbours.route(&device, &unknown()).unwrap();
+        let request = request("INVITE", "1001", tag, &[("Route", &route)]);
+        let Way::On(forward) = scene.way(&request, flow(sip_of(OTHER))) else {
+            panic!("it goes to the device")
+        };
+        let text = String::from_utf8(forward.bytes.to_vec()).unwrap();
+        let lines = text.lines().skip(1).filter(|line| !line.starts_with("Route"));
+        let response: String = lines.map(|line| format!("{line}\r\n")).collect();
+        let response = Message::parse(format!("SIP/2.0 {status}\r\n{response}").into()).unwrap();
+        let way = scene.way(&response, device);
+        assert_eq!(matches!(way, Way::On(_)), goes_on, "{status} {tag} {device:?}: {way:?}");
+        assert!(goes_on || way == Way::Later);
+    }
+}
+
+#[test]
 fn a_conference_is_where_somebody_is_in_it_and_else_where_all_agree() {
     let mut scene = Scene::new(acquainted());
     let invite = request("INVITE", "5000", "", &[]);
