@@ -90,8 +90,13 @@ fn listeners() -> [Listener; 2] {
 
 fn strangers() -> Neighbours {
     let journal: SharedJournal = Rc::new(RefCell::new(Box::new(Lost)));
+    started(&journal, &[], 1)
+}
+
+/// Those of a process that has found these records.
+fn started(journal: &SharedJournal, records: &[Record], seed: u64) -> Neighbours {
     let neighbours = Neighbours::default();
-    let secrets = Secrets::recover(&journal, &[], StdRng::seed_from_u64(1));
+    let secrets = Secrets::recover(journal, records, StdRng::seed_from_u64(seed));
     neighbours.open(ME, &listeners(), secrets);
     neighbours
 }
@@ -435,12 +440,7 @@ fn tokens_of_the_process_before_and_of_a_lost_journal_are_good() {
     let kept = Kept::default();
     let journal: SharedJournal = Rc::new(RefCell::new(Box::new(kept.clone())));
     let start = |records: &[Record], seed| {
-        let neighbours = Neighbours::default();
-        neighbours.open(
-            ME,
-            &listeners(),
-            Secrets::recover(&journal, records, StdRng::seed_from_u64(seed)),
-        );
+        let neighbours = started(&journal, records, seed);
         meet(&neighbours, Vec::new());
         neighbours
     };
@@ -489,12 +489,7 @@ fn tokens_of_the_process_before_and_of_a_lost_journal_are_good() {
 fn the_others_are_known_again_without_the_t_server() {
     let kept = Kept::default();
     let journal: SharedJournal = Rc::new(RefCell::new(Box::new(kept.clone())));
-    let start = |records: &[Record]| {
-        let neighbours = Neighbours::default();
-        let secrets = Secrets::recover(&journal, records, StdRng::seed_from_u64(1));
-        neighbours.open(ME, &listeners(), secrets);
-        neighbours
-    };
+    let start = |records: &[Record]| started(&journal, records, 1);
     let peers = vec![peer(OTHER), peer(DRAINED)];
     let before = start(&[]);
     kept.0.take();
@@ -513,12 +508,7 @@ fn the_others_are_known_again_without_the_t_server() {
 fn who_was_down_is_known_again_as_one_that_is_down() {
     let kept = Kept::default();
     let journal: SharedJournal = Rc::new(RefCell::new(Box::new(kept.clone())));
-    let start = |records: &[Record]| {
-        let neighbours = Neighbours::default();
-        let secrets = Secrets::recover(&journal, records, StdRng::seed_from_u64(1));
-        neighbours.open(ME, &listeners(), secrets);
-        neighbours
-    };
+    let start = |records: &[Record]| started(&journal, records, 1);
     let before = start(&[]);
     let told = [
         vec![peer(OTHER), peer(GONE)],

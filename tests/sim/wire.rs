@@ -218,16 +218,7 @@ impl Wire {
         let copies = inner.copies(from, to);
         for _ in 0..copies {
             let due = inner.arrival();
-            inner.sent += 1;
-            let key = (due, inner.sent);
-            inner.under_way.insert(
-                key,
-                Packet {
-                    from,
-                    to,
-                    content: Content::Datagram(bytes.clone()),
-                },
-            );
+            inner.deliver(due, from, to, Content::Datagram(bytes.clone()));
         }
         drop(inner);
         self.stirred.notify_one();
@@ -318,9 +309,7 @@ impl Wire {
 impl Inner {
     fn copies(&mut self, from: SocketAddr, to: SocketAddr) -> u32 {
         let dice = self.rng.random_range(0..1000);
-        let cut = [from, to]
-            .iter()
-            .any(|end| self.dark.contains(end) || self.closed.contains(end));
+        let cut = self.is_cut(from) || self.is_cut(to);
         match self.weather {
             _ if cut => 0,
             weather if dice < weather.lost => 0,
